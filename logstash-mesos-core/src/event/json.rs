@@ -1,0 +1,110 @@
+//! Values as JSON text.
+
+use std::io::Write;
+
+use memchr::memchr2;
+
+use super::{Map, Value};
+
+/// Appends `value` as JSON. Allocates nothing beyond the growth of `out`.
+pub fn write_json(value: &Value, out: &mut Vec<u8>) {
+    match value {
+        Value::Null => out.extend_from_slice(b"null"),
+        Value::Bool(true) => out.extend_from_slice(b"true"),
+        Value::Bool(false) => out.extend_from_slice(b"false"),
+        Value::Int(number) => out.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes()),
+        Value::BigInt(number) => {
+            let _infallible = write!(out, "{number}");
+        }
+        Value::Float(number) => write_float(*number, out),
+        Value::Decimal(number) => {
+            let _infallible = write!(out, "{number}");
+        }
+        Value::Text(text) => write_json_string(text, out),
+        Value::Timestamp(instant) => {
+            out.push(b'"');
+            instant.write_iso8601(out);
+            out.push(b'"');
+        }
+        Value::List(items) => {
+            out.push(b'[');
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                write_json(item, out);
+            }
+            out.push(b']');
+        }
+        Value::Map(map) => write_json_map(map, out),
+    }
+}
+
+/// Appends `map` as a JSON object.
+pub fn write_json_map(map: &Map, out: &mut Vec<u8>) {
+    out.push(b'{');
+    for (at, (key, value)) in map.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        write_json_string(key, out);
+        out.push(b':');
+        write_json(value, out);
+    }
+    out.push(b'}');
+}
+
+/// Appends `text` in quotes, escaped.
+pub fn write_json_string(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    let bytes = text.as_bytes();
+    let mut done = 0;
+    // Most strings need no escape at all; find the next quote, backslash or control character in one sweep.
+    while let Some(len) = next_escape(&bytes[done..]) {
+        let at = done + len;
+        out.extend_from_slice(&bytes[done..at]);
+        match bytes[at] {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            0x08 => out.extend_from_slice(b"\\b"),
+            0x0c => out.extend_from_slice(b"\\f"),
+            control => {
+                let _infallible = write!(out, "\\u{control:04x}");
+            }
+        }
+        done = at + 1;
+    }
+    out.extend_from_slice(&bytes[done..]);
+    out.push(b'"');
+}
+
+fn next_escape(bytes: &[u8]) -> Option<usize> {
+    let special = memchr2(b'"', b'\\', bytes);
+    let limit = special.unwrap_or(bytes.len());
+    bytes[..limit].iter().position(|&byte| byte < 0x20).or(special)
+}
+
+fn write_float(number: f64, out: &mut Vec<u8>) {
+    if !number.is_finite() {
+        // JSON has no word for these; Jackson refuses them and Logstash's event keeps null.
+        out.extend_from_slice(b"null");
+    } else {
+        let _infallible = write!(out, "{number:?}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Text;
+
+    #[test]
+    fn strings_are_escaped_where_json_wants_it() {
+        let mut out = Vec::new();
+        write_json(&Value::Text(Text::from("a\"b\\c\n\u{1}ü")), &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), "\"a\\\"b\\\\c\\n\\u0001ü\"");
+    }
+}

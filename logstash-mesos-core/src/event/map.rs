@@ -1,0 +1,195 @@
+//! A hash that keeps the order in which its keys came.
+
+use std::collections::HashMap;
+
+use super::{Text, Value};
+
+/// Keys and values in insertion order.
+///
+/// Most events have fewer than twenty fields: a scan over one vector beats hashing there and needs one
+/// allocation. Above [`INDEX_FROM`] entries a hash index is kept beside it, so a document with a
+/// thousand keys stays linear.
+#[derive(Clone, Debug, Default)]
+pub struct Map {
+    entries: Vec<(Text, Value)>,
+    index: Option<Box<HashMap<Text, usize>>>,
+}
+
+const INDEX_FROM: usize = 24;
+
+impl Map {
+    /// An empty map; does not allocate.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// An empty map with room for `capacity` entries.
+    #[must_use]
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self { entries: Vec::with_capacity(capacity), index: None }
+    }
+
+    /// Number of keys.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no key.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The value at `key`.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.position(key).map(|at| &self.entries[at].1)
+    }
+
+    /// The value at `key`, to change.
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Value> {
+        self.position(key).map(|at| &mut self.entries[at].1)
+    }
+
+    /// Whether `key` is there, be it with `null`.
+    #[must_use]
+    pub fn contains_key(&self, key: &str) -> bool {
+        self.position(key).is_some()
+    }
+
+    /// Stores `value` at `key` and returns what was there. An existing key keeps its place.
+    pub fn insert(&mut self, key: impl Into<Text>, value: impl Into<Value>) -> Option<Value> {
+        let key = key.into();
+        match self.position(&key) {
+            Some(at) => Some(std::mem::replace(&mut self.entries[at].1, value.into())),
+            None => {
+                self.push(key, value.into());
+                None
+            }
+        }
+    }
+
+    /// Stores `value` at `key`, which the caller knows to be absent.
+    pub(crate) fn push(&mut self, key: Text, value: Value) {
+        debug_assert!(self.position(&key).is_none(), "key is new");
+        if let Some(index) = &mut self.index {
+            index.insert(key.clone(), self.entries.len());
+        }
+        self.entries.push((key, value));
+        if self.index.is_none() && self.entries.len() > INDEX_FROM {
+            self.build_index();
+        }
+    }
+
+    /// Takes `key` out. The others keep their order.
+    pub fn remove(&mut self, key: &str) -> Option<Value> {
+        let at = self.position(key)?;
+        let (_, value) = self.entries.remove(at);
+        if self.index.take().is_some() && self.entries.len() > INDEX_FROM {
+            self.build_index();
+        }
+        Some(value)
+    }
+
+    /// The value at `key`, put there by `make` if the key is absent.
+    pub fn get_or_insert_with(&mut self, key: &Text, make: impl FnOnce() -> Value) -> &mut Value {
+        let at = match self.position(key) {
+            Some(at) => at,
+            None => {
+                self.push(key.clone(), make());
+                self.entries.len() - 1
+            }
+        };
+        &mut self.entries[at].1
+    }
+
+    /// Keys and values in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Text, &Value)> + DoubleEndedIterator {
+        self.entries.iter().map(|(key, value)| (key, value))
+    }
+
+    /// Keys in order.
+    pub fn keys(&self) -> impl ExactSizeIterator<Item = &Text> + DoubleEndedIterator {
+        self.entries.iter().map(|(key, _)| key)
+    }
+
+    /// Values in order, to change.
+    pub fn values_mut(&mut self) -> impl ExactSizeIterator<Item = &mut Value> {
+        self.entries.iter_mut().map(|(_, value)| value)
+    }
+
+    /// Keeps the entries for which `keep` says so.
+    pub fn retain(&mut self, mut keep: impl FnMut(&Text, &mut Value) -> bool) {
+        self.entries.retain_mut(|(key, value)| keep(key, value));
+        if self.index.take().is_some() && self.entries.len() > INDEX_FROM {
+            self.build_index();
+        }
+    }
+
+    /// Removes all entries and keeps the allocation.
+    pub fn clear(&mut self) {
+        self.entries.clear();
+        self.index = None;
+    }
+
+    fn position(&self, key: &str) -> Option<usize> {
+        match &self.index {
+            None => self.entries.iter().position(|(have, _)| have.as_str() == key),
+            Some(index) => index.get(key).copied(),
+        }
+    }
+
+    fn build_index(&mut self) {
+        let index = self.entries.iter().enumerate().map(|(at, (key, _))| (key.clone(), at)).collect();
+        self.index = Some(Box::new(index));
+    }
+}
+
+/// Two maps are equal when they hold the same values at the same keys, in whatever order.
+impl PartialEq for Map {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len() && self.iter().all(|(key, value)| other.get(key) == Some(value))
+    }
+}
+
+impl<K: Into<Text>, V: Into<Value>> FromIterator<(K, V)> for Map {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
+        let mut map = Map::new();
+        for (key, value) in entries {
+            map.insert(key, value);
+        }
+        map
+    }
+}
+
+impl IntoIterator for Map {
+    type Item = (Text, Value);
+    type IntoIter = std::vec::IntoIter<(Text, Value)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.entries.into_iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_and_small_maps_behave_alike() {
+        let mut map = Map::new();
+        for n in 0..100_i64 {
+            assert_eq!(map.insert(format!("k{n}"), n), None);
+        }
+        assert_eq!(map.insert("k7", 700_i64), Some(Value::Int(7)));
+        for n in (0..100).step_by(2) {
+            assert_eq!(map.remove(&format!("k{n}")), Some(Value::Int(n)));
+        }
+        assert_eq!(map.len(), 50);
+        assert_eq!(map.get("k7"), Some(&Value::Int(700)));
+        assert_eq!(map.get("k8"), None);
+        assert_eq!(map.keys().next().map(Text::as_str), Some("k1"));
+    }
+}

@@ -1,0 +1,37 @@
+//! The event: what a log line becomes, and the values it holds.
+//!
+//! Laid out so that a line costs little on its way: a [`Text`] is inline up to 23 bytes, a reference into
+//! a shared buffer above, so slicing a captured field out of a line copies nothing and allocates nothing;
+//! a [`Map`] is one vector of entries; a nested map is shared until it is written ([`Value::Map`]), so the
+//! metadata of a container is stored once for all of its events.
+
+mod ack;
+mod clock;
+#[expect(clippy::module_inception, reason = "the file is named after the one type in it")]
+mod event;
+mod field_reference;
+mod json;
+mod map;
+mod origin;
+mod sprintf;
+mod timestamp;
+mod value;
+
+pub use ack::{Ack, Outcome};
+pub use clock::Clock;
+pub use event::{Event, SetError};
+pub use field_reference::{EscapeStyle, FieldReference, InvalidReference, Step};
+pub use json::{write_json, write_json_map, write_json_string};
+pub use map::Map;
+pub use origin::{Origin, StreamKey};
+pub use sprintf::{SprintfError, Template};
+pub use timestamp::Timestamp;
+pub use value::Value;
+
+/// A string: inline up to 23 bytes, otherwise a counted reference to (a slice of) a shared buffer.
+///
+/// `clone` and `slice` never copy more than 23 bytes.
+pub type Text = hipstr::HipStr<'static>;
+
+/// Bytes with the same sharing as [`Text`].
+pub type Blob = hipstr::HipByt<'static>;

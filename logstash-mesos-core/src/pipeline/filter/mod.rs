@@ -1,0 +1,1 @@
+//! The filters, one file each, named after the plugin.

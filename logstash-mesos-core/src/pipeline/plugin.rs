@@ -1,0 +1,325 @@
+//! What a plugin is: a declaration of its settings, and a maker of its working part.
+//!
+//! Embedders register plugins of their own with the same types.
+
+use async_trait::async_trait;
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+
+use super::settings::{Setting, Settings};
+use crate::event::{Ack, Blob, Clock, Event, FieldReference, Template, Value};
+use crate::sink::{LogSink, RecordBatch};
+
+/// A plugin as the compiler knows it.
+#[derive(Debug)]
+pub struct PluginSpec {
+    /// The name in a configuration.
+    pub name: &'static str,
+    /// One sentence for the reference page.
+    pub doc: &'static str,
+    /// Its own settings; the common ones of its kind come on top.
+    pub settings: &'static [Setting],
+    /// Makes the working part.
+    pub build: Build,
+}
+
+/// How a plugin of each kind is made from its checked settings.
+///
+/// A maker checks what the declaration cannot express and returns [`BuildError`] for what Logstash
+/// refuses at start; it does no I/O that can block for long.
+pub enum Build {
+    /// A filter.
+    Filter(fn(&Settings, &BuildContext) -> Result<Box<dyn Filter>, BuildError>),
+    /// A codec.
+    Codec(fn(&Settings, &BuildContext) -> Result<Box<dyn Codec>, BuildError>),
+    /// An input.
+    Input(fn(&Settings, &BuildContext) -> Result<Box<dyn Input>, BuildError>),
+    /// An output.
+    Output(fn(&Settings, &BuildContext) -> Result<Box<dyn Output>, BuildError>),
+}
+
+impl std::fmt::Debug for Build {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Filter(_) => "Filter",
+            Self::Codec(_) => "Codec",
+            Self::Input(_) => "Input",
+            Self::Output(_) => "Output",
+        })
+    }
+}
+
+/// Field names by the Elastic Common Schema (`ecs_compatibility`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EcsCompatibility {
+    /// The old names.
+    Disabled,
+    /// ECS 1.
+    V1,
+    /// ECS 8, the default of Logstash 8 and later.
+    #[default]
+    V8,
+}
+
+impl EcsCompatibility {
+    /// `disabled` for the old names, `ecs` for both versions of ECS.
+    pub fn select<T>(self, disabled: T, ecs: T) -> T {
+        if self == Self::Disabled { disabled } else { ecs }
+    }
+}
+
+/// What a maker may know beside the plugin's settings.
+#[derive(Clone, Debug)]
+pub struct BuildContext {
+    /// The pipeline's default, or the plugin's own `ecs_compatibility`.
+    pub ecs: EcsCompatibility,
+    /// Where the current time comes from.
+    pub clock: Clock,
+    /// Name of the pipeline, for messages.
+    pub pipeline_id: String,
+    /// The plugin's `id`, or one made from its place in the configuration.
+    pub plugin_id: String,
+    /// Where plugins keep what must survive a restart (positions, dead letters); `None`: nowhere.
+    pub data_dir: Option<std::path::PathBuf>,
+}
+
+/// The settings pass their types but cannot work.
+#[derive(Clone, Debug, Error, PartialEq)]
+#[error("{message}")]
+pub struct BuildError {
+    /// The setting at fault, if it is one.
+    pub setting: Option<&'static str>,
+    /// What is wrong, and with what.
+    pub message: String,
+    /// What to do about it.
+    pub remedy: Option<String>,
+}
+
+impl BuildError {
+    /// A complaint about one setting.
+    pub fn setting(setting: &'static str, message: impl Into<String>) -> Self {
+        Self { setting: Some(setting), message: message.into(), remedy: None }
+    }
+
+    /// A complaint about the plugin as a whole.
+    pub fn plugin(message: impl Into<String>) -> Self {
+        Self { setting: None, message: message.into(), remedy: None }
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+}
+
+/// Changes events.
+///
+/// # Contract
+///
+/// - One instance serves one worker; [`Filter::fork`] makes those for the others. What must be common to
+///   all workers (a throttle's counts) lies behind an `Arc` that `fork` shares.
+/// - `filter` calls [`FilterContext::matched`] where Logstash's plugin calls `filter_matched`.
+/// - Failure tags an event; it never loses it.
+pub trait Filter: Send {
+    /// Works on one event. New events go to [`FilterContext::emit`] and come after this one.
+    fn filter(&mut self, event: &mut Event, cx: &mut FilterContext<'_>);
+
+    /// A second instance with the same settings, for another worker.
+    fn fork(&self) -> Box<dyn Filter>;
+
+    /// Whether [`Filter::flush`] wants to be called.
+    fn flushes(&self) -> bool {
+        false
+    }
+
+    /// Called about every five seconds, and once with `last` when the pipeline ends.
+    fn flush(&mut self, cx: &mut FilterContext<'_>, last: bool) {
+        let _ = (cx, last);
+    }
+}
+
+/// What a filter can do beside changing its event.
+#[derive(Debug)]
+pub struct FilterContext<'a> {
+    /// The plugin's common options.
+    pub decoration: &'a Decoration,
+    /// Events made by the filter, in order.
+    pub emitted: &'a mut Vec<Event>,
+    /// Where the current time comes from.
+    pub clock: Clock,
+}
+
+impl FilterContext<'_> {
+    /// The filter did its work on `event`: applies `add_field`, `remove_field`, `add_tag`, `remove_tag`.
+    pub fn matched(&self, event: &mut Event) {
+        self.decoration.apply(event);
+    }
+
+    /// Passes on an event the filter made.
+    pub fn emit(&mut self, event: Event) {
+        self.emitted.push(event);
+    }
+}
+
+/// The options every filter and input shares, compiled.
+#[derive(Clone, Debug, Default)]
+pub struct Decoration {
+    /// `add_field`, in order.
+    pub add_field: Vec<(Template, Vec<AddedValue>)>,
+    /// `remove_field`.
+    pub remove_field: Vec<Template>,
+    /// `add_tag`.
+    pub add_tag: Vec<Template>,
+    /// `remove_tag`.
+    pub remove_tag: Vec<Template>,
+}
+
+/// A value of `add_field`.
+#[derive(Clone, Debug)]
+pub enum AddedValue {
+    /// A text, expanded per event.
+    Template(Template),
+    /// Anything else, as it was written.
+    Plain(Value),
+}
+
+impl Decoration {
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.add_field.is_empty()
+            && self.remove_field.is_empty()
+            && self.add_tag.is_empty()
+            && self.remove_tag.is_empty()
+    }
+
+    /// Applies the options to `event`, in Logstash's order.
+    pub fn apply(&self, event: &mut Event) {
+        if self.is_empty() {
+            return;
+        }
+        for (name, values) in &self.add_field {
+            let Ok(name) = name.render(event) else { continue };
+            let Ok(field) = FieldReference::parse(&name) else { continue };
+            for value in values {
+                let value = match value {
+                    AddedValue::Template(template) => match template.render(event) {
+                        Ok(text) => Value::Text(text),
+                        Err(_) => continue,
+                    },
+                    AddedValue::Plain(value) => value.clone(),
+                };
+                let value = match event.get(&field) {
+                    None => value,
+                    Some(Value::List(have)) => {
+                        let mut list = have.clone();
+                        list.push(value);
+                        Value::List(list)
+                    }
+                    Some(have) => Value::List(vec![have.clone(), value]),
+                };
+                let _left_as_it_was = event.set(&field, value);
+            }
+        }
+        for name in &self.remove_field {
+            if let Some(field) = name.render(event).ok().and_then(|name| FieldReference::parse(&name).ok()) {
+                event.remove(&field);
+            }
+        }
+        for tag in &self.add_tag {
+            if let Ok(tag) = tag.render(event) {
+                event.tag(&tag);
+            }
+        }
+        if !self.remove_tag.is_empty() {
+            let tags: Vec<_> = self.remove_tag.iter().filter_map(|tag| tag.render(event).ok()).collect();
+            if let Some(Value::List(have)) = event.fields_mut().get_mut("tags") {
+                have.retain(|tag| !tag.as_text().is_some_and(|tag| tags.contains(tag)));
+            }
+        }
+    }
+}
+
+/// Turns bytes into events and events into bytes.
+pub trait Codec: Send {
+    /// Decodes one unit of input: a line or a datagram for most, any piece of a stream for `line` and
+    /// `json_lines`, which keep an unfinished rest until the next call or [`Codec::flush`].
+    fn decode(&mut self, data: Blob, clock: Clock, emit: &mut dyn FnMut(Event));
+
+    /// The stream ended: emits what was kept.
+    fn flush(&mut self, clock: Clock, emit: &mut dyn FnMut(Event)) {
+        let _ = (clock, emit);
+    }
+
+    /// Appends `event` in this codec's form, with its delimiter if it has one.
+    ///
+    /// # Errors
+    ///
+    /// Text for the log when the event cannot be written in this form.
+    fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), String>;
+
+    /// A fresh instance with the same settings, for another stream or worker.
+    fn fork(&self) -> Box<dyn Codec>;
+}
+
+/// Events on their way into a pipeline, with the duty to tell their source.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The events, in the order of their source.
+    pub events: Vec<Event>,
+    /// Told when all of them have arrived.
+    pub ack: Ack,
+    /// About how much memory they hold, in bytes: what the queue counts.
+    pub byte_size: usize,
+}
+
+/// Where an input puts its batches; waits while the queue is full.
+#[async_trait]
+pub trait BatchSender: Send + Sync {
+    /// Hands over a batch. Returns `false` when the pipeline has ended and the batch was abandoned.
+    ///
+    /// # Cancellation safety
+    ///
+    /// A dropped call abandons the batch (its source keeps its position).
+    async fn send(&self, batch: Batch) -> bool;
+}
+
+/// What an input runs with.
+pub struct InputContext {
+    /// Where batches go.
+    pub events: std::sync::Arc<dyn BatchSender>,
+    /// Cancelled when the input shall end. It stops reading then, sends what it has, and returns.
+    pub shutdown: CancellationToken,
+    /// Where the current time comes from.
+    pub clock: Clock,
+}
+
+/// Produces events.
+#[async_trait]
+pub trait Input: Send {
+    /// Runs until its source ends or `cx.shutdown` is cancelled.
+    ///
+    /// # Errors
+    ///
+    /// Text for the log when the input can never work; what may get better is retried inside.
+    async fn run(self: Box<Self>, cx: InputContext) -> Result<(), String>;
+}
+
+/// Writes events: encodes them on the worker, and names the sink that transports them.
+pub trait Output: Send {
+    /// Appends `event` to `batch` as one record (or none, if there is nothing to send).
+    ///
+    /// # Errors
+    ///
+    /// Text for the log and the dead letters when the event cannot be written in this form. `batch`
+    /// is as it was before.
+    fn encode(&mut self, event: &Event, batch: &mut RecordBatch) -> Result<(), String>;
+
+    /// A second instance with the same settings and the same sink, for another worker.
+    fn fork(&self) -> Box<dyn Output>;
+
+    /// The sink that transports the records.
+    fn sink(&self) -> std::sync::Arc<dyn LogSink>;
+}

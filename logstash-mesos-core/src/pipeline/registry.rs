@@ -1,0 +1,8 @@
+//! Every built-in plugin, one line each.
+
+use super::plugin::PluginSpec;
+
+/// The built-in plugins.
+///
+/// A new plugin is one file that declares a [`PluginSpec`], its `mod` line and a line here.
+pub static PLUGINS: &[&PluginSpec] = &[];

@@ -1,0 +1,106 @@
+//! Sinks transport batches of records and say what became of each.
+
+mod record;
+
+pub use record::{Record, RecordBatch};
+
+use async_trait::async_trait;
+use thiserror::Error;
+
+/// Transports batches of encoded records to where they are kept.
+///
+/// # Contract
+///
+/// - `deliver` returns `Ok` only when the destination has every record that is not listed as rejected:
+///   accepted by a server, or written and handed to the operating system for a file.
+/// - Records keep their order within a batch where the destination has an order.
+/// - A batch may be delivered again after an error: at least once, never lost.
+///
+/// # Cancellation safety
+///
+/// A dropped `deliver` may or may not have taken effect, wholly or in part. The caller still holds the
+/// batch's acknowledgement and delivers it again.
+///
+/// # Errors
+///
+/// [`SinkError`] when the batch as a whole may not have arrived. [`SinkError::is_transient`] says whether
+/// trying again can help. A record that the destination refuses for good is no error but a [`Rejection`].
+///
+/// # Implementing
+///
+/// Run `testing::log_sink::conformance` against your sink from one test. Retries and their pauses are
+/// not the sink's business: the pipeline wraps every sink.
+#[async_trait]
+pub trait LogSink: std::fmt::Debug + Send + Sync + 'static {
+    /// A short name of the destination for logs and status, without secrets: `elasticsearch http://h:9200`.
+    fn name(&self) -> String;
+
+    /// How large batches should be, and how long they may wait to become so.
+    fn batching(&self) -> Batching {
+        Batching::default()
+    }
+
+    /// Transports a batch.
+    async fn deliver(&self, batch: &RecordBatch) -> Result<Vec<Rejection>, SinkError>;
+
+    /// Makes durable what the sink still buffers. Called when the pipeline idles or ends.
+    async fn flush(&self) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+/// The size of the batches a sink wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Batching {
+    /// Most bytes of a batch; one larger record still goes, alone.
+    pub max_bytes: usize,
+    /// Most records of a batch.
+    pub max_records: usize,
+    /// Batches on their way at the same time.
+    pub in_flight: usize,
+}
+
+impl Default for Batching {
+    fn default() -> Self {
+        Self { max_bytes: 4 << 20, max_records: 16_384, in_flight: 1 }
+    }
+}
+
+/// A record that the destination refuses for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// Its index in the batch.
+    pub record: usize,
+    /// What the destination said.
+    pub reason: String,
+}
+
+/// Why a batch may not have arrived.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SinkError {
+    /// No answer, or one that asks to come again.
+    #[error("{sink} does not take events now: {reason}")]
+    Unavailable {
+        /// [`LogSink::name`] of the sink.
+        sink: String,
+        /// What happened.
+        reason: String,
+    },
+    /// The destination refuses the request as such: credentials, a wrong address, a setting.
+    #[error("{sink} refuses the request: {reason}")]
+    Refused {
+        /// [`LogSink::name`] of the sink.
+        sink: String,
+        /// What it said, and what to do.
+        reason: String,
+    },
+}
+
+impl SinkError {
+    /// Whether trying the same again may help without anybody doing something.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+}
