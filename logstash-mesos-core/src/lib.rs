@@ -2,4 +2,6 @@
 
 pub mod event;
 pub mod pipeline;
+#[cfg(feature = "grpc")]
+pub mod protocol;
 pub mod sink;
