@@ -1,1 +1,37 @@
-//! Whole-program tests.
+//! Real parts for whole-program tests: Mesos, Docker, OpenSearch and our own programs.
+//!
+//! Every part runs on a free loopback port, in a directory of its own, and ends with the value that stands for
+//! it. A part that is missing or does not start fails the test with a message that names the remedy; nothing is
+//! skipped. `tests/setup` installs what the parts need, `tests/run` builds the programs and runs everything.
+//!
+//! | module | what it starts |
+//! | --- | --- |
+//! | [`mesos`] | masters and agents |
+//! | [`docker`] | a Docker daemon of the test's own, its images and containers |
+//! | [`opensearch`] | a search engine, and what arrived in it |
+//! | [`scheduler`], [`executor`] | our programs |
+//! | [`cluster`] | all of the above in the usual arrangement: a master, two agents, a Docker daemon for each |
+//! | [`lines`] | numbered log lines: how a container writes them, and whether all of them arrived |
+//!
+//! # Panics
+//!
+//! A harness has nobody to return an error to: its functions panic with what they wanted, what they saw last
+//! and where the logs are.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "figures and places of logs belong into the test's output"
+)]
+
+pub mod cluster;
+pub mod docker;
+pub mod executor;
+pub mod http;
+pub mod lines;
+pub mod mesos;
+pub mod opensearch;
+pub mod place;
+pub mod process;
+pub mod scheduler;
+pub mod wait;

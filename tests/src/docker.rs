@@ -1,0 +1,288 @@
+//! A Docker daemon of the test's own, which may be killed, and its containers.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::place::MARK;
+use crate::process::{Process, Recipe, end_all, send, with_environment};
+use crate::wait::{PATIENCE, attempt, until};
+
+/// The image with a shell and the usual commands.
+pub const BUSYBOX: &str = "busybox-test:1";
+
+/// The image with one program and neither `sh` nor `tail`.
+pub const BARE: &str = "bare-test:1";
+
+/// A Docker daemon in a network of its own.
+///
+/// A second daemon without a bridge deletes the bridge of the first; hence `unshare -n`.
+#[derive(Debug)]
+pub struct Docker {
+    recipe: Recipe,
+    process: Process,
+    directory: PathBuf,
+}
+
+impl Docker {
+    /// Starts a daemon that keeps its files in `directory`, and imports the images.
+    #[must_use]
+    pub fn start(directory: &Path) -> Self {
+        let path = |name: &str| directory.join(name).display().to_string();
+        // The daemon's id is made from this key, by default that of the machine, which all daemons would share.
+        // There is no flag for it.
+        let settings = json!({"deprecated-key-path": path("key.json")}).to_string();
+        fs::write(path("daemon.json"), settings).expect("the test's directory is writable");
+        let recipe = Recipe::new("unshare", directory, "dockerd")
+            .args(["-n", "dockerd", "--bridge=none", "--iptables=false", "--live-restore"])
+            .arg("-H")
+            .arg(format!("unix://{}", path("docker.sock")))
+            .args(["--data-root".to_owned(), path("data")])
+            .args(["--config-file".to_owned(), path("daemon.json")])
+            .args(["--exec-root".to_owned(), path("exec")])
+            .args(["--pidfile".to_owned(), path("pid")]);
+        let process = recipe.start();
+        let mut docker = Self { recipe, process, directory: directory.to_owned() };
+        docker.wait();
+        docker.import_images();
+        docker
+    }
+
+    /// Returns the value that `DOCKER_HOST` has for this daemon.
+    #[must_use]
+    pub fn host(&self) -> String {
+        format!("unix://{}", self.directory.join("docker.sock").display())
+    }
+
+    /// Returns the daemon's id.
+    #[must_use]
+    #[track_caller]
+    pub fn id(&self) -> String {
+        self.command(&["info", "--format", "{{.ID}}"])
+    }
+
+    /// Runs a `docker` command and returns what it printed.
+    ///
+    /// # Panics
+    ///
+    /// If it failed.
+    #[track_caller]
+    pub fn command(&self, arguments: &[&str]) -> String {
+        self.try_command(arguments).unwrap_or_else(|error| panic!("docker {}: {error}", arguments.join(" ")))
+    }
+
+    /// Runs a `docker` command and returns what it printed.
+    ///
+    /// # Errors
+    ///
+    /// Returns what it printed on its standard error if it failed.
+    pub fn try_command(&self, arguments: &[&str]) -> Result<String, String> {
+        let output = Command::new("docker")
+            .arg("-H")
+            .arg(self.host())
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| format!("cannot start docker: {error}; `tests/setup` installs it"))?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    }
+
+    /// Starts a container of `image` that runs `command`, with further `docker run` flags.
+    #[must_use]
+    #[track_caller]
+    pub fn run(&self, image: &str, flags: &[&str], command: &[&str]) -> Container<'_> {
+        let mut arguments = vec!["run", "-d", "--network", "none"];
+        arguments.extend(flags);
+        arguments.push(image);
+        arguments.extend(command);
+        Container { docker: self, id: self.command(&arguments) }
+    }
+
+    /// Starts a container that runs a shell script.
+    #[must_use]
+    #[track_caller]
+    pub fn run_script(&self, flags: &[&str], script: &str) -> Container<'_> {
+        self.run(BUSYBOX, flags, &["sh", "-c", script])
+    }
+
+    /// Returns the process id of the daemon.
+    #[must_use]
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Ends the daemon with SIGKILL; its containers run on.
+    pub fn kill(&mut self) {
+        self.process.kill();
+        // The containerd that it started ends by itself, but not at once, and a new daemon would hang on it.
+        let pid_file = self.directory.join("exec/containerd/containerd.pid");
+        if let Some(id) = fs::read_to_string(&pid_file).ok().and_then(|text| text.trim().parse().ok()) {
+            send(id, Signal::KILL);
+            until("containerd to end", PATIENCE, || {
+                if crate::process::runs(id) { Err(format!("process {id} runs on")) } else { Ok(()) }
+            });
+        }
+        // Both leave their pid files, which block the next start as long as anything has those ids, were it
+        // only a dead process that nobody has collected.
+        let _ = fs::remove_file(&pid_file);
+        let _ = fs::remove_file(self.directory.join("pid"));
+    }
+
+    /// Starts the daemon again after [`kill`](Self::kill).
+    pub fn restart(&mut self) {
+        self.process = self.recipe.start();
+        self.wait();
+    }
+
+    fn wait(&mut self) {
+        until("a Docker daemon to answer", PATIENCE, || {
+            self.process.assert_running();
+            self.answers()
+        });
+    }
+
+    fn answers(&self) -> Result<String, String> {
+        let socket = self.directory.join("docker.sock");
+        if socket.exists() { self.try_command(&["version"]) } else { Err("it has no socket yet".into()) }
+    }
+
+    fn import_images(&self) {
+        let busybox = Path::new("/bin/busybox");
+        assert!(busybox.exists(), "{} is missing: run `tests/setup`", busybox.display());
+        let applets = Command::new(busybox).arg("--list").output().expect("busybox runs").stdout;
+        let applets = String::from_utf8(applets).expect("busybox prints names");
+
+        let root = self.directory.join("busybox");
+        for name in ["bin", "etc", "proc", "sys", "tmp", "var/log"] {
+            fs::create_dir_all(root.join(name)).expect("the test's directory is writable");
+        }
+        fs::copy(busybox, root.join("bin/busybox")).expect("busybox can be copied");
+        for applet in applets.lines().filter(|applet| *applet != "busybox") {
+            symlink("busybox", root.join("bin").join(applet)).expect("each applet is listed once");
+        }
+        self.import(&root, BUSYBOX, &["--change", "ENV PATH=/bin"]);
+
+        let root = self.directory.join("bare");
+        fs::create_dir_all(root.join("logs")).expect("the test's directory is writable");
+        fs::copy(busybox, root.join("program")).expect("busybox can be copied");
+        self.import(&root, BARE, &[]);
+    }
+
+    /// Makes an image from a directory.
+    #[track_caller]
+    pub fn import(&self, root: &Path, image: &str, flags: &[&str]) {
+        let archive = root.with_extension("tar");
+        let status = Command::new("tar")
+            .arg("-C")
+            .arg(root)
+            .arg("-cf")
+            .arg(&archive)
+            .arg(".")
+            .status()
+            .expect("tar is installed");
+        assert!(status.success(), "tar could not pack {}", root.display());
+        let archive = archive.display().to_string();
+        let mut arguments = vec!["import"];
+        arguments.extend(flags);
+        arguments.extend([archive.as_str(), image]);
+        self.command(&arguments);
+    }
+}
+
+impl Drop for Docker {
+    fn drop(&mut self) {
+        if self.process.status().is_some() {
+            self.process = self.recipe.start();
+        }
+        // Containers outlive their daemon, so they go first.
+        let removed = attempt(PATIENCE, || {
+            self.answers()?;
+            let containers = self.try_command(&["ps", "-aq"])?;
+            let mut arguments = vec!["rm", "-f"];
+            arguments.extend(containers.lines());
+            if containers.is_empty() { Ok(containers) } else { self.try_command(&arguments) }
+        });
+        if let Err(reason) = removed {
+            eprintln!("cannot remove the containers below {}: {reason}", self.directory.display());
+        }
+        self.process.signal(Signal::TERM);
+        let ended = attempt(Duration::from_secs(15), || {
+            let _ = self.process.status();
+            let left = with_environment(MARK, &self.directory.display().to_string());
+            left.is_empty().then_some(()).ok_or_else(|| format!("{left:?}"))
+        });
+        if let Err(left) = ended {
+            eprintln!("Docker's processes {left} did not end by themselves");
+            end_all(MARK, &self.directory);
+        }
+        unmount_below(&self.directory);
+    }
+}
+
+/// A container, removed when this value is dropped.
+#[derive(Debug)]
+pub struct Container<'a> {
+    docker: &'a Docker,
+    id: String,
+}
+
+impl Container<'_> {
+    /// Returns the id, 64 hex digits.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Returns one thing about the container, as `docker inspect -f` formats it.
+    #[must_use]
+    #[track_caller]
+    pub fn inspect(&self, format: &str) -> String {
+        self.docker.command(&["inspect", "-f", format, &self.id])
+    }
+
+    /// Runs a shell command in the container and returns what it printed.
+    #[track_caller]
+    pub fn shell(&self, script: &str) -> String {
+        self.docker.command(&["exec", &self.id, "sh", "-c", script])
+    }
+
+    /// Waits until the container's first process has ended.
+    #[track_caller]
+    pub fn wait_for_exit(&self, deadline: Duration) {
+        until("a container to end", deadline, || {
+            let status = self.inspect("{{.State.Status}}");
+            if status == "exited" { Ok(()) } else { Err(format!("it is {status}")) }
+        });
+    }
+
+    /// Waits until a file exists in the container.
+    #[track_caller]
+    pub fn wait_for_file(&self, path: &str, deadline: Duration) {
+        until(&format!("{path} in a container"), deadline, || {
+            self.docker.try_command(&["exec", &self.id, "test", "-e", path]).map(|_| ())
+        });
+    }
+}
+
+impl Drop for Container<'_> {
+    fn drop(&mut self) {
+        let _ = self.docker.try_command(&["rm", "-f", &self.id]);
+    }
+}
+
+/// Unmounts everything below a directory, so that it can be removed.
+fn unmount_below(directory: &Path) {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let points = mounts.lines().filter_map(|line| line.split(' ').nth(1));
+    let mut below: Vec<_> = points.filter(|point| Path::new(point).starts_with(directory)).collect();
+    below.sort_unstable();
+    for point in below.into_iter().rev() {
+        let _ = Command::new("umount").arg("-l").arg(point).status();
+    }
+}

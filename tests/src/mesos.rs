@@ -1,0 +1,243 @@
+//! Mesos masters and agents, from the test bed in `tests/mesos-testbed`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::http::get_json;
+use crate::place::{MARK, free_port, installed};
+use crate::process::{Process, Recipe, end_all, with_environment};
+use crate::wait::{PATIENCE, until};
+
+/// A Mesos master without ZooKeeper.
+#[derive(Debug)]
+pub struct Master {
+    recipe: Recipe,
+    process: Process,
+    port: u16,
+}
+
+impl Master {
+    /// Starts a master that keeps its files in `directory`, and waits until it leads.
+    #[must_use]
+    pub fn start(directory: &Path) -> Self {
+        let port = free_port();
+        let recipe = Recipe::new(installed("mesos/bin/mesos-master"), directory, "master")
+            .args(["--ip=127.0.0.1", "--hostname=127.0.0.1"])
+            .arg(format!("--port={port}"))
+            .arg(format!("--work_dir={}", directory.join("master").display()))
+            // An agent without ZooKeeper notices a new master only by the pings that it misses.
+            .args(["--agent_ping_timeout=1secs", "--max_agent_ping_timeouts=10"])
+            .args(["--allocation_interval=200ms", "--agent_reregister_timeout=10mins"]);
+        let process = recipe.start();
+        let mut master = Self { recipe, process, port };
+        master.wait();
+        master
+    }
+
+    /// Returns `host:port`, as `--mesos-master` takes it.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Returns the master's state.
+    ///
+    /// # Errors
+    ///
+    /// Says why there is none.
+    pub fn state(&self) -> Result<Value, String> {
+        get_json(&format!("http://{}/master/state", self.address()))
+    }
+
+    /// Returns the active framework named `name`, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// Says what is there instead.
+    pub fn framework(&self, name: &str) -> Result<Value, String> {
+        let state = self.state()?;
+        let frameworks = state["frameworks"].as_array().cloned().unwrap_or_default();
+        let named = frameworks.iter().find(|framework| framework["name"] == name);
+        named.cloned().ok_or_else(|| format!("no framework {name} among {}", names(&frameworks)))
+    }
+
+    /// Ends the master with SIGKILL.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts the master again after [`kill`](Self::kill), on the same port and directory.
+    pub fn restart(&mut self) {
+        self.process = self.recipe.start();
+        self.wait();
+    }
+
+    fn wait(&mut self) {
+        let url = format!("http://{}/metrics/snapshot", self.address());
+        let process = &mut self.process;
+        until("the Mesos master to lead", PATIENCE, || {
+            process.assert_running();
+            let metrics = get_json(&url)?;
+            (metrics["master/elected"] == 1.0).then_some(()).ok_or_else(|| "it does not lead yet".into())
+        });
+        // The registry is recovered a moment later.
+        until("the Mesos master to know its registry", PATIENCE, || self.state());
+    }
+}
+
+/// What distinguishes one agent from another.
+#[derive(Debug, Clone)]
+pub struct AgentOptions {
+    /// The address on the loopback network, and also the host name.
+    pub host: String,
+    /// Where executors on the agent find Docker.
+    pub docker_host: String,
+    /// Where executors on the agent keep their positions.
+    pub data_dir: PathBuf,
+    /// More flags for the agent.
+    pub flags: Vec<String>,
+}
+
+/// A Mesos agent with the Mesos containerizer.
+#[derive(Debug)]
+pub struct Agent {
+    recipe: Recipe,
+    process: Process,
+    directory: PathBuf,
+    options: AgentOptions,
+    port: u16,
+    master: String,
+}
+
+impl Agent {
+    /// Starts an agent that keeps its files in `directory`, and waits until `master` has it.
+    #[must_use]
+    pub fn start(directory: &Path, master: &Master, options: AgentOptions) -> Self {
+        let port = free_port();
+        let path = |name: &str| directory.join(name).display().to_string();
+        let environment = json!({
+            "DOCKER_HOST": options.docker_host,
+            "LOGSTASH_MESOS_DATA_DIR": options.data_dir,
+            MARK: directory,
+        });
+        let recipe = Recipe::new(installed("mesos/bin/mesos-agent"), directory, "agent")
+            .arg(format!("--master={}", master.address()))
+            .arg(format!("--ip={}", options.host))
+            .arg(format!("--hostname={}", options.host))
+            .arg(format!("--port={port}"))
+            .arg(format!("--work_dir={}", path("work")))
+            .arg(format!("--runtime_dir={}", path("run")))
+            .arg(format!("--fetcher_cache_dir={}", path("fetch")))
+            .args(["--launcher=posix", "--no-systemd_enable_support"])
+            .arg("--resources=cpus:2;mem:1024;disk:2048;ports:[31000-31099]")
+            .arg(format!("--executor_environment_variables={environment}"))
+            .args(["--executor_registration_timeout=2mins", "--registration_backoff_factor=100ms"])
+            .args(&options.flags);
+        let process = recipe.start();
+        let master = master.address();
+        let mut agent = Self { recipe, process, directory: directory.to_owned(), options, port, master };
+        agent.wait();
+        agent
+    }
+
+    /// Returns the agent's host name.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.options.host
+    }
+
+    /// Returns where executors on this agent keep their positions.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        &self.options.data_dir
+    }
+
+    /// Returns the agent's entry in the state of its master.
+    ///
+    /// # Errors
+    ///
+    /// Says why there is none.
+    pub fn registered(&self) -> Result<Value, String> {
+        let state = get_json(&format!("http://{}/master/state", self.master))?;
+        let agents = state["slaves"].as_array().cloned().unwrap_or_default();
+        let own = agents.into_iter().find(|agent| agent["port"] == self.port && agent["active"] == true);
+        own.ok_or_else(|| format!("the agent on port {} is not registered", self.port))
+    }
+
+    /// Returns the id that the master gave the agent.
+    #[must_use]
+    #[track_caller]
+    pub fn id(&self) -> String {
+        let own = until("an agent to be registered", PATIENCE, || self.registered());
+        own["id"].as_str().expect("an agent has an id").to_owned()
+    }
+
+    /// Returns the executors that the agent says it runs.
+    ///
+    /// # Errors
+    ///
+    /// Says why the agent did not answer.
+    pub fn executors(&self) -> Result<Vec<Value>, String> {
+        let state = get_json(&format!("http://{}:{}/state", self.options.host, self.port))?;
+        let frameworks = state["frameworks"].as_array().cloned().unwrap_or_default();
+        Ok(frameworks
+            .iter()
+            .flat_map(|framework| framework["executors"].as_array().cloned().unwrap_or_default())
+            .collect())
+    }
+
+    /// Returns the process ids of our executors on this agent.
+    #[must_use]
+    pub fn executor_processes(&self) -> Vec<u32> {
+        let sandboxes = self.directory.join("work").display().to_string();
+        with_environment("MESOS_SANDBOX", &sandboxes)
+            .into_iter()
+            .filter(|id| {
+                let name = fs::read_to_string(format!("/proc/{id}/comm")).unwrap_or_default();
+                // The kernel keeps fifteen characters of a name. Shells that only wait for it are not it.
+                name.starts_with("logstash-mesos-")
+            })
+            .collect()
+    }
+
+    /// Ends the agent with SIGKILL; its executors run on.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts the agent again after [`kill`](Self::kill), with the same flags, and waits for its registration.
+    pub fn restart(&mut self) {
+        self.process = self.recipe.start();
+        let url = format!("http://{}:{}/state", self.options.host, self.port);
+        until("a restarted agent to answer", PATIENCE, || get_json(&url));
+        self.wait();
+    }
+
+    /// Returns the directory with the agent's work directory, and below it the sandboxes.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    fn wait(&mut self) {
+        until("a Mesos agent to register", PATIENCE, || {
+            self.process.assert_running();
+            self.registered()
+        });
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.process.kill();
+        // Executors outlive their agent, that is what checkpointing is for.
+        end_all(MARK, &self.directory);
+    }
+}
+
+fn names(entries: &[Value]) -> String {
+    let names: Vec<_> = entries.iter().map(|entry| entry["name"].to_string()).collect();
+    format!("[{}]", names.join(", "))
+}

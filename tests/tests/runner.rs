@@ -1,0 +1,19 @@
+//! Whole-program tests on real Mesos, Docker and OpenSearch: one binary, so that it is linked once.
+
+mod parts;
+
+/// A file that no `mod` line names is never compiled, and its tests never run.
+#[test]
+fn every_file_here_is_a_module() {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests");
+    let runner = include_str!("runner.rs");
+    for entry in std::fs::read_dir(directory).expect("the sources are there") {
+        let path = entry.expect("the directory can be read").path();
+        let name = path.file_stem().and_then(|stem| stem.to_str()).expect("names are UTF-8");
+        assert!(
+            name == "runner" || runner.contains(&format!("\nmod {name};\n")),
+            "{} is not compiled: add `mod {name};` to runner.rs",
+            path.display()
+        );
+    }
+}
