@@ -30,6 +30,18 @@ pub enum SetError {
         /// The type that was offered.
         found: &'static str,
     },
+    /// `tags` only takes a string or a list of strings, and has no fields below it.
+    #[error("`tags` takes a string or a list of strings, not {found}")]
+    InvalidTags {
+        /// The type that was offered.
+        found: &'static str,
+    },
+    /// `@metadata` only takes a hash.
+    #[error("`@metadata` takes a hash, not {found}")]
+    InvalidMetadata {
+        /// The type that was offered.
+        found: &'static str,
+    },
     /// A level of the reference exists and cannot have anything below it.
     #[error("cannot set `{field}`: a part of the way is {found}")]
     NotAContainer {
@@ -117,16 +129,28 @@ impl Event {
     pub fn set(&mut self, field: &FieldReference, value: impl Into<Value>) -> Result<(), SetError> {
         let value = value.into();
         if let Some(name) = field.top_level() {
-            if *name == TIMESTAMP && !matches!(value, Value::Timestamp(_)) {
-                return Err(SetError::NotATimestamp { found: value.type_name() });
+            match name.as_str() {
+                "@timestamp" if !matches!(value, Value::Timestamp(_)) => {
+                    return Err(SetError::NotATimestamp { found: value.type_name() });
+                }
+                "tags" if !are_tags(&value) => {
+                    return Err(SetError::InvalidTags { found: value.type_name() });
+                }
+                _ => {}
             }
             self.fields.insert(name.clone(), value);
             return Ok(());
         }
         let start = if field.is_metadata() {
+            if field.steps().is_empty() && value.as_map().is_none() {
+                return Err(SetError::InvalidMetadata { found: value.type_name() });
+            }
             self.metadata.get_or_insert_with(|| Value::Map(Arc::default()))
         } else {
             let Some((first, _)) = field.steps().split_first() else { return Ok(()) };
+            if first.key == TAGS {
+                return Err(SetError::InvalidTags { found: "a field below it" });
+            }
             self.fields.get_or_insert_with(&first.key, || Value::Map(Arc::default()))
         };
         let way = &field.steps()[usize::from(!field.is_metadata())..];
@@ -215,6 +239,14 @@ const TIMESTAMP: Text = Text::from_static("@timestamp");
 const VERSION: Text = Text::from_static("@version");
 const MESSAGE: Text = Text::from_static("message");
 const TAGS: Text = Text::from_static("tags");
+
+fn are_tags(value: &Value) -> bool {
+    match value {
+        Value::Text(_) => true,
+        Value::List(items) => items.iter().all(|item| item.as_text().is_some()),
+        _ => false,
+    }
+}
 
 fn child<'v>(value: &'v Value, step: &Step) -> Option<&'v Value> {
     match value {

@@ -1,18 +1,19 @@
 //! A hash that keeps the order in which its keys came.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use super::{Text, Value};
 
 /// Keys and values in insertion order.
 ///
 /// Most events have fewer than twenty fields: a scan over one vector beats hashing there and needs one
-/// allocation. Above [`INDEX_FROM`] entries a hash index is kept beside it, so a document with a
-/// thousand keys stays linear.
+/// allocation. Above [`INDEX_FROM`] entries the first look for a key makes a hash index, which is kept up
+/// from then on, so a document with a thousand keys stays linear and one that is only passed on pays nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Map {
     entries: Vec<(Text, Value)>,
-    index: Option<Box<HashMap<Text, usize>>>,
+    index: OnceLock<Box<HashMap<Text, usize>>>,
 }
 
 const INDEX_FROM: usize = 24;
@@ -27,7 +28,12 @@ impl Map {
     /// An empty map with room for `capacity` entries.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
-        Self { entries: Vec::with_capacity(capacity), index: None }
+        Self { entries: Vec::with_capacity(capacity), index: OnceLock::new() }
+    }
+
+    /// A map of `entries`, whose keys the caller knows to differ.
+    pub(crate) fn from_distinct(entries: Vec<(Text, Value)>) -> Self {
+        Self { entries, index: OnceLock::new() }
     }
 
     /// Number of keys.
@@ -74,22 +80,17 @@ impl Map {
     /// Stores `value` at `key`, which the caller knows to be absent.
     pub(crate) fn push(&mut self, key: Text, value: Value) {
         debug_assert!(self.position(&key).is_none(), "key is new");
-        if let Some(index) = &mut self.index {
+        if let Some(index) = self.index.get_mut() {
             index.insert(key.clone(), self.entries.len());
         }
         self.entries.push((key, value));
-        if self.index.is_none() && self.entries.len() > INDEX_FROM {
-            self.build_index();
-        }
     }
 
     /// Takes `key` out. The others keep their order.
     pub fn remove(&mut self, key: &str) -> Option<Value> {
         let at = self.position(key)?;
         let (_, value) = self.entries.remove(at);
-        if self.index.take().is_some() && self.entries.len() > INDEX_FROM {
-            self.build_index();
-        }
+        self.index.take();
         Some(value)
     }
 
@@ -123,27 +124,23 @@ impl Map {
     /// Keeps the entries for which `keep` says so.
     pub fn retain(&mut self, mut keep: impl FnMut(&Text, &mut Value) -> bool) {
         self.entries.retain_mut(|(key, value)| keep(key, value));
-        if self.index.take().is_some() && self.entries.len() > INDEX_FROM {
-            self.build_index();
-        }
+        self.index.take();
     }
 
     /// Removes all entries and keeps the allocation.
     pub fn clear(&mut self) {
         self.entries.clear();
-        self.index = None;
+        self.index.take();
     }
 
     fn position(&self, key: &str) -> Option<usize> {
-        match &self.index {
-            None => self.entries.iter().position(|(have, _)| have.as_str() == key),
-            Some(index) => index.get(key).copied(),
+        if self.entries.len() <= INDEX_FROM {
+            return self.entries.iter().position(|(have, _)| have.as_str() == key);
         }
-    }
-
-    fn build_index(&mut self) {
-        let index = self.entries.iter().enumerate().map(|(at, (key, _))| (key.clone(), at)).collect();
-        self.index = Some(Box::new(index));
+        let index = self.index.get_or_init(|| {
+            Box::new(self.entries.iter().enumerate().map(|(at, (key, _))| (key.clone(), at)).collect())
+        });
+        index.get(key).copied()
     }
 }
 

@@ -153,8 +153,12 @@ pub struct FilterContext<'a> {
 
 impl FilterContext<'_> {
     /// The filter did its work on `event`: applies `add_field`, `remove_field`, `add_tag`, `remove_tag`.
-    pub fn matched(&self, event: &mut Event) {
-        self.decoration.apply(event);
+    ///
+    /// Returns `false` where Logstash raises an error from there (a field that cannot be set, a bad date
+    /// pattern): the options after the offending one are not applied, and plugins that tag their failures
+    /// tag this one too.
+    pub fn matched(&self, event: &mut Event) -> bool {
+        self.decoration.apply(event)
     }
 
     /// Passes on an event the filter made.
@@ -195,19 +199,20 @@ impl Decoration {
             && self.remove_tag.is_empty()
     }
 
-    /// Applies the options to `event`, in Logstash's order.
-    pub fn apply(&self, event: &mut Event) {
+    /// Applies the options to `event`, in Logstash's order. Stops with `false` at the first that cannot
+    /// be applied.
+    pub fn apply(&self, event: &mut Event) -> bool {
         if self.is_empty() {
-            return;
+            return true;
         }
         for (name, values) in &self.add_field {
-            let Ok(name) = name.render(event) else { continue };
-            let Ok(field) = FieldReference::parse(&name) else { continue };
+            let Ok(name) = name.render(event) else { return false };
+            let Ok(field) = FieldReference::parse(&name) else { return false };
             for value in values {
                 let value = match value {
                     AddedValue::Template(template) => match template.render(event) {
                         Ok(text) => Value::Text(text),
-                        Err(_) => continue,
+                        Err(_) => return false,
                     },
                     AddedValue::Plain(value) => value.clone(),
                 };
@@ -220,18 +225,19 @@ impl Decoration {
                     }
                     Some(have) => Value::List(vec![have.clone(), value]),
                 };
-                let _left_as_it_was = event.set(&field, value);
+                if event.set(&field, value).is_err() {
+                    return false;
+                }
             }
         }
         for name in &self.remove_field {
-            if let Some(field) = name.render(event).ok().and_then(|name| FieldReference::parse(&name).ok()) {
-                event.remove(&field);
-            }
+            let Ok(name) = name.render(event) else { return false };
+            let Ok(field) = FieldReference::parse(&name) else { return false };
+            event.remove(&field);
         }
         for tag in &self.add_tag {
-            if let Ok(tag) = tag.render(event) {
-                event.tag(&tag);
-            }
+            let Ok(tag) = tag.render(event) else { return false };
+            event.tag(&tag);
         }
         if !self.remove_tag.is_empty() {
             let tags: Vec<_> = self.remove_tag.iter().filter_map(|tag| tag.render(event).ok()).collect();
@@ -239,6 +245,7 @@ impl Decoration {
                 have.retain(|tag| !tag.as_text().is_some_and(|tag| tags.contains(tag)));
             }
         }
+        true
     }
 }
 
