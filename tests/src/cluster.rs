@@ -46,7 +46,7 @@ impl Cluster {
             .map(|(number, docker)| {
                 let options = AgentOptions {
                     host: format!("127.0.0.{number}"),
-                    docker_host: docker.host(),
+                    docker_host: docker.host().to_owned(),
                     data_dir: place.directory(&format!("positions{number}")),
                     flags: Vec::new(),
                 };

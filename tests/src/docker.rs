@@ -1,6 +1,7 @@
 //! A Docker daemon of the test's own, which may be killed, and its containers.
 
 use std::fs;
+use std::ops::Deref;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -19,44 +20,17 @@ pub const BUSYBOX: &str = "busybox-test:1";
 /// The image with one program and neither `sh` nor `tail`.
 pub const BARE: &str = "bare-test:1";
 
-/// A Docker daemon in a network of its own.
-///
-/// A second daemon without a bridge deletes the bridge of the first; hence `unshare -n`.
-#[derive(Debug)]
-pub struct Docker {
-    recipe: Recipe,
-    process: Process,
-    directory: PathBuf,
+/// The `docker` command for one daemon.
+#[derive(Debug, Clone)]
+pub struct Client {
+    host: String,
 }
 
-impl Docker {
-    /// Starts a daemon that keeps its files in `directory`, and imports the images.
-    #[must_use]
-    pub fn start(directory: &Path) -> Self {
-        let path = |name: &str| directory.join(name).display().to_string();
-        // The daemon's id is made from this key, by default that of the machine, which all daemons would share.
-        // There is no flag for it.
-        let settings = json!({"deprecated-key-path": path("key.json")}).to_string();
-        fs::write(path("daemon.json"), settings).expect("the test's directory is writable");
-        let recipe = Recipe::new("unshare", directory, "dockerd")
-            .args(["-n", "dockerd", "--bridge=none", "--iptables=false", "--live-restore"])
-            .arg("-H")
-            .arg(format!("unix://{}", path("docker.sock")))
-            .args(["--data-root".to_owned(), path("data")])
-            .args(["--config-file".to_owned(), path("daemon.json")])
-            .args(["--exec-root".to_owned(), path("exec")])
-            .args(["--pidfile".to_owned(), path("pid")]);
-        let process = recipe.start();
-        let mut docker = Self { recipe, process, directory: directory.to_owned() };
-        docker.wait();
-        docker.import_images();
-        docker
-    }
-
+impl Client {
     /// Returns the value that `DOCKER_HOST` has for this daemon.
     #[must_use]
-    pub fn host(&self) -> String {
-        format!("unix://{}", self.directory.join("docker.sock").display())
+    pub fn host(&self) -> &str {
+        &self.host
     }
 
     /// Returns the daemon's id.
@@ -84,7 +58,7 @@ impl Docker {
     pub fn try_command(&self, arguments: &[&str]) -> Result<String, String> {
         let output = Command::new("docker")
             .arg("-H")
-            .arg(self.host())
+            .arg(&self.host)
             .args(arguments)
             .stdin(Stdio::null())
             .output()
@@ -96,19 +70,84 @@ impl Docker {
     /// Starts a container of `image` that runs `command`, with further `docker run` flags.
     #[must_use]
     #[track_caller]
-    pub fn run(&self, image: &str, flags: &[&str], command: &[&str]) -> Container<'_> {
+    pub fn run(&self, image: &str, flags: &[&str], command: &[&str]) -> Container {
         let mut arguments = vec!["run", "-d", "--network", "none"];
         arguments.extend(flags);
         arguments.push(image);
         arguments.extend(command);
-        Container { docker: self, id: self.command(&arguments) }
+        Container { docker: self.clone(), id: self.command(&arguments) }
     }
 
     /// Starts a container that runs a shell script.
     #[must_use]
     #[track_caller]
-    pub fn run_script(&self, flags: &[&str], script: &str) -> Container<'_> {
+    pub fn run_script(&self, flags: &[&str], script: &str) -> Container {
         self.run(BUSYBOX, flags, &["sh", "-c", script])
+    }
+
+    /// Gives [`BUSYBOX`] another name, for a configuration that is to match this image alone.
+    #[must_use]
+    #[track_caller]
+    pub fn tag(&self, name: &str) -> String {
+        self.command(&["tag", BUSYBOX, name]);
+        name.to_owned()
+    }
+
+    /// Makes an image from a directory.
+    #[track_caller]
+    pub fn import(&self, root: &Path, image: &str, flags: &[&str]) {
+        let archive = root.with_extension("tar");
+        let status = Command::new("tar")
+            .arg("-C")
+            .arg(root)
+            .arg("-cf")
+            .arg(&archive)
+            .arg(".")
+            .status()
+            .expect("tar is installed");
+        assert!(status.success(), "tar could not pack {}", root.display());
+        let archive = archive.display().to_string();
+        let mut arguments = vec!["import"];
+        arguments.extend(flags);
+        arguments.extend([archive.as_str(), image]);
+        self.command(&arguments);
+    }
+}
+
+/// A Docker daemon in a network of its own.
+///
+/// A second daemon without a bridge deletes the bridge of the first; hence `unshare -n`.
+#[derive(Debug)]
+pub struct Docker {
+    client: Client,
+    recipe: Recipe,
+    process: Process,
+    directory: PathBuf,
+}
+
+impl Docker {
+    /// Starts a daemon that keeps its files in `directory`, and imports the images.
+    #[must_use]
+    pub fn start(directory: &Path) -> Self {
+        let path = |name: &str| directory.join(name).display().to_string();
+        // The daemon's id is made from this key, by default that of the machine, which all daemons would share.
+        // There is no flag for it.
+        let settings = json!({"deprecated-key-path": path("key.json")}).to_string();
+        fs::write(path("daemon.json"), settings).expect("the test's directory is writable");
+        let recipe = Recipe::new("unshare", directory, "dockerd")
+            .args(["-n", "dockerd", "--bridge=none", "--iptables=false", "--live-restore"])
+            .arg("-H")
+            .arg(format!("unix://{}", path("docker.sock")))
+            .args(["--data-root".to_owned(), path("data")])
+            .args(["--config-file".to_owned(), path("daemon.json")])
+            .args(["--exec-root".to_owned(), path("exec")])
+            .args(["--pidfile".to_owned(), path("pid")]);
+        let process = recipe.start();
+        let client = Client { host: format!("unix://{}", path("docker.sock")) };
+        let mut docker = Self { client, recipe, process, directory: directory.to_owned() };
+        docker.wait();
+        docker.import_images();
+        docker
     }
 
     /// Returns the process id of the daemon.
@@ -173,25 +212,13 @@ impl Docker {
         fs::copy(busybox, root.join("program")).expect("busybox can be copied");
         self.import(&root, BARE, &[]);
     }
+}
 
-    /// Makes an image from a directory.
-    #[track_caller]
-    pub fn import(&self, root: &Path, image: &str, flags: &[&str]) {
-        let archive = root.with_extension("tar");
-        let status = Command::new("tar")
-            .arg("-C")
-            .arg(root)
-            .arg("-cf")
-            .arg(&archive)
-            .arg(".")
-            .status()
-            .expect("tar is installed");
-        assert!(status.success(), "tar could not pack {}", root.display());
-        let archive = archive.display().to_string();
-        let mut arguments = vec!["import"];
-        arguments.extend(flags);
-        arguments.extend([archive.as_str(), image]);
-        self.command(&arguments);
+impl Deref for Docker {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
     }
 }
 
@@ -227,12 +254,12 @@ impl Drop for Docker {
 
 /// A container, removed when this value is dropped.
 #[derive(Debug)]
-pub struct Container<'a> {
-    docker: &'a Docker,
+pub struct Container {
+    docker: Client,
     id: String,
 }
 
-impl Container<'_> {
+impl Container {
     /// Returns the id, 64 hex digits.
     #[must_use]
     pub fn id(&self) -> &str {
@@ -270,7 +297,7 @@ impl Container<'_> {
     }
 }
 
-impl Drop for Container<'_> {
+impl Drop for Container {
     fn drop(&mut self) {
         let _ = self.docker.try_command(&["rm", "-f", &self.id]);
     }

@@ -3,8 +3,13 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
+use std::time::Duration;
 
 use serde_json::Value;
+
+use crate::docker::{Client, Container};
+use crate::opensearch::OpenSearch;
+use crate::wait::until;
 
 /// Shell functions that write numbered lines into a file or to the standard output.
 ///
@@ -23,6 +28,36 @@ write() {
   done
 }
 "#;
+
+/// Starts a container of `image` that runs a script with those functions, and then waits to be removed.
+#[must_use]
+#[track_caller]
+pub fn writer(docker: &Client, image: &str, script: &str) -> Container {
+    // The shell ends at once when it is told to, which `sleep` as the first process would not.
+    let script = format!("trap 'exit 0' TERM\n{FUNCTIONS}\n{script}\nwhile :; do sleep 3600 & wait $!; done");
+    docker.run(image, &[], &["sh", "-c", &script])
+}
+
+/// Waits until every line of `name` in `numbers` has arrived in `index`, and returns the tally.
+///
+/// `check` says what else must hold for the source of a document, given its number.
+#[must_use]
+#[track_caller]
+pub fn arrived(
+    opensearch: &OpenSearch,
+    index: &str,
+    name: &str,
+    numbers: Range<u64>,
+    check: impl Fn(u64, &Value) -> Result<(), String>,
+) -> Tally {
+    until(&format!("the lines of {name} in OpenSearch"), DELIVERY, || {
+        let documents = opensearch.documents(index)?;
+        Tally::of(&documents, name, numbers.clone(), &check).complete()
+    })
+}
+
+/// How long lines may take from a container to the search engine.
+const DELIVERY: Duration = Duration::from_secs(90);
 
 /// Returns the line that `line NAME NUMBER` prints, without its end.
 #[must_use]

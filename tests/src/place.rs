@@ -61,6 +61,23 @@ impl Drop for Place {
     }
 }
 
+/// Returns the files below a directory, sorted, apart from locks; none if there is no such directory.
+#[must_use]
+pub fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    let mut found = Vec::new();
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(files_below(&path));
+        } else if !path.to_string_lossy().ends_with("lock") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
 /// Returns a loopback port that is free and was not handed out before.
 ///
 /// The ports lie below the range from which the kernel takes those of outgoing connections, so that none is

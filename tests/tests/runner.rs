@@ -1,6 +1,16 @@
 //! Whole-program tests on real Mesos, Docker and OpenSearch: one binary, so that it is linked once.
 
+#![expect(clippy::print_stdout, reason = "figures belong into the test's output")]
+
+mod configurations;
+mod faults;
+mod lines;
+mod local;
 mod parts;
+mod placement;
+mod refusals;
+mod ship;
+mod uninstall;
 
 /// A file that no `mod` line names is never compiled, and its tests never run.
 #[test]

@@ -1,0 +1,161 @@
+//! Configurations over REST and from a directory; broken ones are refused with their line.
+
+use std::fs;
+
+use logstash_mesos_tests::cluster::Cluster;
+use logstash_mesos_tests::docker::BUSYBOX;
+use logstash_mesos_tests::http::request_with;
+use logstash_mesos_tests::lines::{arrived, filter, writer};
+use logstash_mesos_tests::place::Place;
+use logstash_mesos_tests::scheduler::{Scheduler, SchedulerOptions};
+use logstash_mesos_tests::wait::{PATIENCE, until};
+use serde_json::{Value, json};
+
+const GOOD: &str = "input { docker { } }\noutput { stdout { } }";
+const BROKEN: &str =
+    "input { docker { } }\nfilter {\n  grok { match => { \"message\" => \"%{NO_SUCH_PATTERN}\" } }\n}";
+
+/// A scheduler alone: its API needs no Mesos.
+fn scheduler(place: &Place) -> Scheduler {
+    Scheduler::start(
+        place.path(),
+        SchedulerOptions {
+            // A port that answers with nothing: the scheduler waits for it.
+            master: "127.0.0.1:9".into(),
+            framework: "logstash-configurations".into(),
+            state: format!("file:{}", place.join("state").display()),
+            config_dir: Some(place.directory("configs")),
+            elasticsearch: None,
+            flags: Vec::new(),
+        },
+    )
+}
+
+#[test]
+fn configurations_are_created_replaced_listed_and_removed() {
+    let place = Place::new("rest");
+    let mut scheduler = scheduler(&place);
+    let get = |scheduler: &Scheduler, path: &str| scheduler.request("GET", path, None).expect("it answers");
+    assert_eq!(get(&scheduler, "/api/configs").expect(200).json(), json!([]));
+
+    // POST and PUT create or replace.
+    let body = json!({"name": "library/nginx:1.27", "input": GOOD});
+    scheduler.request("POST", "/api/configs", Some(&body)).expect("it answers").expect(200);
+    scheduler.put("library/nginx:1.27", GOOD).expect(200);
+    scheduler.put("other", &format!("{GOOD}\n# a comment stays")).expect(200);
+    let answer = get(&scheduler, "/api/configs/library%2Fnginx%3A1.27").expect(200).json();
+    assert_eq!((&answer["name"], &answer["input"]), (&json!("library/nginx:1.27"), &json!(GOOD)));
+    let names: Vec<_> = get(&scheduler, "/api/configs")
+        .json()
+        .as_array()
+        .expect("an array")
+        .iter()
+        .map(|entry| entry["name"].clone())
+        .collect();
+    assert_eq!(names, ["library/nginx:1.27", "other"]);
+
+    // Only create.
+    let url = format!("{}/api/configs/other", scheduler.url());
+    let headers = [("Content-Type", "application/json"), ("If-None-Match", "*")];
+    let text = json!({"input": GOOD}).to_string();
+    request_with("PUT", &url, &headers, Some(&text)).expect("it answers").expect(412);
+
+    // They outlive the scheduler.
+    scheduler.kill();
+    scheduler.restart();
+    let answer = get(&scheduler, "/api/configs/other").expect(200).json();
+    assert_eq!(answer["input"], format!("{GOOD}\n# a comment stays"));
+
+    // The old form answers 200 for what is not there, the new one 404.
+    let delete = |path: &str| scheduler.request("DELETE", path, None).expect("it answers").status;
+    assert!([200, 204].contains(&delete("/api/configs/other")));
+    assert_eq!(delete("/api/configs/other"), 404);
+    assert_eq!(delete("/api/configs?name=other"), 200);
+    assert_eq!(get(&scheduler, "/api/configs/other").status, 404);
+}
+
+#[test]
+fn a_broken_configuration_is_refused_with_its_line_and_a_remedy() {
+    let place = Place::new("broken");
+    let scheduler = scheduler(&place);
+    scheduler.put("web", GOOD).expect(200);
+    let answer = scheduler.put("web", BROKEN).expect(422);
+    let diagnostic = diagnostic(&answer.json());
+    assert_eq!(diagnostic["line"], 3, "{diagnostic}");
+    assert!(diagnostic["column"].as_u64().is_some_and(|column| column > 1), "{diagnostic}");
+    for key in ["code", "message", "remedy"] {
+        assert!(diagnostic[key].as_str().is_some_and(|text| !text.is_empty()), "no {key} in {diagnostic}");
+    }
+    assert!(diagnostic.to_string().contains("NO_SUCH_PATTERN"), "{diagnostic}");
+
+    let answer = scheduler.put("web", "input { docker { }\noutput { stdout { } }").expect(422);
+    assert!(self::diagnostic(&answer.json())["line"].is_u64());
+    let answer = scheduler.put("web", "input { docker { } }\nfilter { grokk { } }").expect(422);
+    assert!(answer.body.contains("grok"), "a close name is offered: {}", answer.body);
+
+    // What was there is still there.
+    let stored = scheduler.request("GET", "/api/configs/web", None).expect("it answers").json();
+    assert_eq!(stored["input"], GOOD);
+}
+
+#[test]
+fn a_directory_of_configurations_is_followed() {
+    let cluster = Cluster::with_agents("directory", 1);
+    let directory = cluster.place.directory("configs");
+    fs::create_dir(directory.join("docker")).expect("it is new");
+    let mut options = cluster.options();
+    options.config_dir = Some(directory.clone());
+    let scheduler = Scheduler::start(&cluster.place.directory("scheduler"), options);
+    let image = BUSYBOX.replace(':', "%3A");
+    let file = directory.join(format!("docker/{image}.conf"));
+    let text = |path: &str| {
+        format!("input {{ file {{ docker-path => \"{path}\" }} }}\n{}\n{}", filter(), cluster.output())
+    };
+    let configuration = |wanted: &dyn Fn(&Value) -> bool| {
+        until("the configuration in the status", PATIENCE, || {
+            let status = scheduler.status()?;
+            let all = status["configurations"].as_array().cloned().unwrap_or_default();
+            let own = all.into_iter().find(|entry| entry["name"] == BUSYBOX && wanted(entry));
+            own.ok_or_else(|| status["configurations"].to_string())
+        })
+    };
+
+    // Created by rename, as editors do.
+    fs::write(directory.join("docker/.new"), text("/var/log/one.log")).expect("it is writable");
+    fs::rename(directory.join("docker/.new"), &file).expect("it is there");
+    let first = configuration(&|entry| entry["source"] == "directory" && entry["error"].is_null());
+    let docker = &cluster.dockers[0];
+    let _one = writer(docker, BUSYBOX, "write one 0 100 /var/log/one.log");
+    let tally = arrived(&cluster.opensearch, &cluster.index(), "one", 0..100, |_, _| Ok(()));
+    tally.assert_exact("configuration from a directory");
+
+    // It cannot be changed over REST.
+    assert_eq!(scheduler.put(BUSYBOX, GOOD).status, 409);
+
+    // A broken file is reported, and what was there goes on.
+    fs::write(&file, BROKEN).expect("it is writable");
+    let broken = configuration(&|entry| entry["error"].is_string());
+    assert!(broken["error"].as_str().is_some_and(|error| error.contains('3')), "{broken}");
+    assert_eq!(broken["version"], first["version"]);
+    let _again = writer(docker, BUSYBOX, "write again 0 100 /var/log/one.log");
+    let tally = arrived(&cluster.opensearch, &cluster.index(), "again", 0..100, |_, _| Ok(()));
+    tally.assert_exact("broken file in the directory");
+
+    // Changed, then removed.
+    fs::write(&file, text("/var/log/two.log")).expect("it is writable");
+    configuration(&|entry| entry["error"].is_null() && entry["version"] != first["version"]);
+    let _two = writer(docker, BUSYBOX, "write two 0 100 /var/log/two.log");
+    let tally = arrived(&cluster.opensearch, &cluster.index(), "two", 0..100, |_, _| Ok(()));
+    tally.assert_exact("changed file in the directory");
+    fs::remove_file(&file).expect("it is there");
+    until("the configuration to go", PATIENCE, || {
+        let all = scheduler.request("GET", "/api/configs", None)?.json();
+        if all == json!([]) { Ok(()) } else { Err(all.to_string()) }
+    });
+}
+
+/// Returns the first diagnostic of an answer.
+fn diagnostic(answer: &Value) -> Value {
+    let first = answer.pointer("/diagnostics/0").cloned();
+    first.unwrap_or_else(|| panic!("no diagnostics in {answer}"))
+}
