@@ -109,6 +109,18 @@ impl Event {
         rest.iter().try_fold(self.fields.get(&first.key)?, child)
     }
 
+    /// The value at `field`, to change in place. `@timestamp` must stay a timestamp and `tags` strings.
+    pub fn get_mut(&mut self, field: &FieldReference) -> Option<&mut Value> {
+        if let Some(name) = field.top_level() {
+            return self.fields.get_mut(name);
+        }
+        if field.is_metadata() {
+            return field.steps().iter().try_fold(self.metadata.as_mut()?, child_mut);
+        }
+        let (first, rest) = field.steps().split_first()?;
+        rest.iter().try_fold(self.fields.get_mut(&first.key)?, child_mut)
+    }
+
     /// The string at `field`, if there is one.
     #[must_use]
     pub fn get_text(&self, field: &FieldReference) -> Option<&Text> {

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use memchr::memchr2;
 
-use super::{Map, Value};
+use super::{Map, Value, write_java_decimal, write_java_double};
 
 /// Appends `value` as JSON. Allocates nothing beyond the growth of `out`.
 pub fn write_json(value: &Value, out: &mut Vec<u8>) {
@@ -16,10 +16,14 @@ pub fn write_json(value: &Value, out: &mut Vec<u8>) {
         Value::BigInt(number) => {
             let _infallible = write!(out, "{number}");
         }
-        Value::Float(number) => write_float(*number, out),
-        Value::Decimal(number) => {
-            let _infallible = write!(out, "{number}");
+        // Jackson quotes what JSON has no number for.
+        Value::Float(number) if !number.is_finite() => {
+            out.push(b'"');
+            write_java_double(*number, out);
+            out.push(b'"');
         }
+        Value::Float(number) => write_java_double(*number, out),
+        Value::Decimal(number) => write_java_decimal(number, out),
         Value::Text(text) => write_json_string(text, out),
         Value::Timestamp(instant) => {
             out.push(b'"');
@@ -85,15 +89,6 @@ fn next_escape(bytes: &[u8]) -> Option<usize> {
     let special = memchr2(b'"', b'\\', bytes);
     let limit = special.unwrap_or(bytes.len());
     bytes[..limit].iter().position(|&byte| byte < 0x20).or(special)
-}
-
-fn write_float(number: f64, out: &mut Vec<u8>) {
-    if !number.is_finite() {
-        // JSON has no word for these; Jackson refuses them and Logstash's event keeps null.
-        out.extend_from_slice(b"null");
-    } else {
-        let _infallible = write!(out, "{number:?}");
-    }
 }
 
 #[cfg(test)]

@@ -10,12 +10,14 @@ mod clock;
 #[expect(clippy::module_inception, reason = "the file is named after the one type in it")]
 mod event;
 mod field_reference;
+pub(crate) mod iso8601;
 mod json;
 mod json_read;
 mod map;
+mod number;
 mod origin;
 mod sprintf;
-mod timestamp;
+pub(crate) mod timestamp;
 mod value;
 
 pub use ack::{Ack, Outcome};
@@ -25,6 +27,7 @@ pub use field_reference::{EscapeStyle, FieldReference, InvalidReference, Step};
 pub use json::{write_json, write_json_map, write_json_string};
 pub use json_read::{Decimals, JsonError, JsonProblem, JsonReader, JsonRules, Tail, read_json};
 pub use map::Map;
+pub use number::{write_java_decimal, write_java_double};
 pub use origin::{Origin, StreamKey};
 pub use sprintf::{SprintfError, Template};
 pub use timestamp::Timestamp;
