@@ -271,6 +271,16 @@ pub fn resident_bytes(id: u32) -> Option<u64> {
     line.split_ascii_whitespace().nth(1)?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }
 
+/// Returns the processor time that a process has used.
+#[must_use]
+pub fn processor_time(id: u32) -> Option<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(") ")?;
+    let ticks: u64 = rest.split(' ').skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    // A tick of these counters is a hundredth of a second on every Linux of this architecture.
+    Some(Duration::from_millis(ticks * 10))
+}
+
 /// Returns the last lines of a long text.
 #[must_use]
 pub fn tail(text: &str) -> String {

@@ -9,7 +9,7 @@ use logstash_mesos_tests::executor::{executor, ship, ship_recipe};
 use logstash_mesos_tests::lines::{arrived, filter, writer};
 use logstash_mesos_tests::opensearch::OpenSearch;
 use logstash_mesos_tests::place::{Place, programs};
-use logstash_mesos_tests::process::resident_bytes;
+use logstash_mesos_tests::process::{processor_time, resident_bytes};
 use logstash_mesos_tests::wait::{PATIENCE, until};
 
 const LOG: &str = "/var/log/access.log";
@@ -103,4 +103,31 @@ fn the_executor_starts_where_there_is_nothing_else() {
     assert!(printed.contains("logstash-mesos-executor"), "{printed}");
     let done = executor(place.path(), "version").arg("--version").run(b"", PATIENCE);
     assert_eq!(done.stdout.trim(), printed);
+}
+
+#[test]
+fn fifty_quiet_containers_cost_little_memory() {
+    let place = Place::new("fifty");
+    let docker = Docker::start(&place.directory("d"));
+    let out = place.join("out.txt");
+    let text = format!(
+        "input {{ file {{ docker-path => \"{LOG}\" }} docker {{ }} }}\n{}\noutput {{ file {{ path => \"{}\" }} }}",
+        filter(),
+        out.display()
+    );
+    let configs = configured(&place, &text);
+    let shipper = ship(place.path(), docker.host(), &configs, &place.directory("data"));
+    let script = format!("echo started > {LOG}; echo started; exec sleep 100000");
+    let containers: Vec<_> = (0..50).map(|_| docker.run_script(&[], &script)).collect();
+    let lines = || fs::read_to_string(&out).unwrap_or_default().lines().count();
+    until("two lines of each container", PATIENCE, || {
+        if lines() == 100 { Ok(()) } else { Err(format!("{} lines", lines())) }
+    });
+    let before = processor_time(shipper.id()).expect("it runs");
+    std::thread::sleep(Duration::from_secs(10));
+    let used = processor_time(shipper.id()).expect("it runs") - before;
+    let kilobytes = resident_bytes(shipper.id()).expect("it runs") / 1024;
+    println!("figure: 50 containers at rest: {kilobytes} KiB resident, {used:?} of processor time in 10 s");
+    assert!(kilobytes < 64 * 1024, "{kilobytes} KiB");
+    drop(containers);
 }
