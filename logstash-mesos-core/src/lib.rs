@@ -1,7 +1,10 @@
 //! Ships logs through Logstash configurations: the library.
 
+pub mod discovery;
 pub mod event;
+pub mod executor;
 pub mod pipeline;
 #[cfg(feature = "grpc")]
 pub mod protocol;
 pub mod sink;
+pub mod source;

@@ -1,0 +1,115 @@
+//! A container as the shipper needs to know it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::MesosTask;
+use crate::event::Text;
+
+/// The id of a container: all 64 hexadecimal digits for Docker.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContainerId(pub Text);
+
+impl ContainerId {
+    /// The first twelve digits, as `docker ps` shows them.
+    #[must_use]
+    pub fn short(&self) -> &str {
+        self.0.get(..12).unwrap_or(&self.0)
+    }
+}
+
+impl std::fmt::Display for ContainerId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What is known of a container.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Container {
+    /// Its id.
+    pub id: ContainerId,
+    /// Its name, without the leading slash.
+    pub name: Text,
+    /// The image as the container was started with (`Config.Image`).
+    pub image: Text,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Whether it runs.
+    pub state: ContainerState,
+    /// When it was last started, as the daemon writes it: tells one life of a container from the next.
+    pub started_at: Text,
+    /// What is mounted into it from elsewhere.
+    pub mounts: Vec<Mount>,
+    /// The directories its root file system is made of, if the daemon says.
+    pub layers: Option<Layers>,
+    /// Where its standard output and error go.
+    pub log: LogDriver,
+    /// Whether it has a terminal: standard error and output are one stream then.
+    pub tty: bool,
+    /// The Mesos task it is, if it is one.
+    pub mesos: Option<MesosTask>,
+    /// The framework whose log shipper runs in it, if it is a Mesos executor.
+    pub shipper_of: Option<String>,
+}
+
+/// The life of a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContainerState {
+    /// Made, never started.
+    Created,
+    /// It runs (or is paused).
+    Running {
+        /// Process id of its first process, as the daemon's machine counts.
+        pid: i32,
+    },
+    /// It has ended and is kept.
+    Exited,
+}
+
+/// Something mounted into a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// Where the container sees it.
+    pub destination: PathBuf,
+    /// Where it lies on the machine; `None` for memory (`tmpfs`).
+    pub source: Option<PathBuf>,
+}
+
+/// The directories of an overlay file system.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Layers {
+    /// What the container wrote.
+    pub upper: PathBuf,
+    /// What it was made from, topmost first.
+    pub lower: Vec<PathBuf>,
+}
+
+/// Where the daemon puts what a container writes to its standard output and error.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogDriver {
+    /// `json-file`, `local`, `journald`, `none`, …
+    pub name: String,
+    /// The daemon's own file, for drivers that have one.
+    pub path: Option<PathBuf>,
+}
+
+impl Container {
+    /// Process id of its first process while it runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<i32> {
+        match self.state {
+            ContainerState::Running { pid } if pid > 0 => Some(pid),
+            _ => None,
+        }
+    }
+
+    /// Whether it asks not to be read, by its label `logstash.mesos/ignore`.
+    #[must_use]
+    pub fn is_ignored(&self) -> bool {
+        self.labels.get(IGNORE_LABEL).is_some_and(|value| value.is_empty() || value == "true")
+    }
+}
+
+/// A container with this label (`true` or empty) is never read.
+pub const IGNORE_LABEL: &str = "logstash.mesos/ignore";

@@ -1,0 +1,237 @@
+//! Containers of a Docker daemon: its stream of events, reconciled with a listing now and then.
+
+mod endpoint;
+mod inspect;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::Docker;
+use bollard::models::EventMessage;
+use bollard::query_parameters::{
+    EventsOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder,
+};
+use futures_util::{Stream, StreamExt};
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+pub use endpoint::DockerEndpoint;
+
+use super::{Container, ContainerDiscovery, ContainerId, DaemonState, Discovered, DiscoveryError};
+
+/// Asks a Docker daemon.
+///
+/// Events say when to look; a listing every [`LISTING_EVERY`] finds what no event told, and every fourth
+/// one looks at each container again. After an outage everything is read anew, so a restart of the
+/// daemon costs no more than the wait until it answers.
+#[derive(Debug)]
+pub struct DockerDiscovery {
+    endpoint: DockerEndpoint,
+    host_root: PathBuf,
+}
+
+/// Time between two listings.
+const LISTING_EVERY: Duration = Duration::from_secs(15);
+
+/// Longest time between two attempts to reach a daemon that is away.
+const RETRY_AT_MOST: Duration = Duration::from_secs(15);
+
+const LISTINGS_PER_FULL_LOOK: u32 = 4;
+
+impl DockerDiscovery {
+    /// Asks the daemon at `endpoint`; links of Mesos sandboxes are resolved below `host_root`.
+    #[must_use]
+    pub fn new(endpoint: DockerEndpoint, host_root: impl Into<PathBuf>) -> Self {
+        Self { endpoint, host_root: host_root.into() }
+    }
+}
+
+#[async_trait]
+impl ContainerDiscovery for DockerDiscovery {
+    async fn run(
+        &self,
+        picture: watch::Sender<Arc<Discovered>>,
+        shutdown: CancellationToken,
+    ) -> Result<(), DiscoveryError> {
+        let mut known = Known { containers: BTreeMap::new(), host_root: self.host_root.clone() };
+        let mut pause = Duration::from_millis(500);
+        let mut last_said: Option<(String, Instant)> = None;
+        loop {
+            let reason = tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                reason = self.follow(&mut known, &picture, &mut pause) => reason,
+            };
+            let reason = format!("docker daemon at {} does not answer: {reason}", self.endpoint);
+            let again = last_said
+                .as_ref()
+                .is_none_or(|(said, at)| *said != reason || at.elapsed() >= Duration::from_secs(15));
+            if again {
+                warn!(error = %reason, retry_in_ms = pause.as_millis(), "Docker daemon is away, trying again");
+                last_said = Some((reason.clone(), Instant::now()));
+            }
+            known.publish(&picture, DaemonState::Unreachable { reason });
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                () = tokio::time::sleep(pause) => {}
+            }
+            pause = (pause * 2).min(RETRY_AT_MOST);
+        }
+    }
+}
+
+impl DockerDiscovery {
+    /// Follows the daemon until it fails, and returns why.
+    async fn follow(
+        &self,
+        known: &mut Known,
+        picture: &watch::Sender<Arc<Discovered>>,
+        pause: &mut Duration,
+    ) -> String {
+        match self.try_follow(known, picture, pause).await {
+            Ok(()) => "the stream of events ended".to_owned(),
+            Err(error) => chain(&error),
+        }
+    }
+
+    async fn try_follow(
+        &self,
+        known: &mut Known,
+        picture: &watch::Sender<Arc<Discovered>>,
+        pause: &mut Duration,
+    ) -> Result<(), bollard::errors::Error> {
+        let docker = self.endpoint.connect().await?;
+        // Events first, then the listing: what happens in between is seen twice rather than not at all.
+        let mut events = std::pin::pin!(events(&docker));
+        let id = docker.info().await?.id.unwrap_or_default();
+        known.list(&docker, true).await?;
+        let connected = DaemonState::Connected { id };
+        known.publish(picture, connected.clone());
+        info!(docker = %self.endpoint, count = known.containers.len(), "Docker daemon answers");
+        *pause = Duration::from_millis(500);
+        let mut listing = tokio::time::interval(LISTING_EVERY);
+        listing.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        listing.tick().await;
+        let mut listings = 0_u32;
+        loop {
+            tokio::select! {
+                event = events.next() => {
+                    let Some(event) = event else { return Ok(()) };
+                    let Some(id) = event?.actor.and_then(|actor| actor.id) else { continue };
+                    known.look(&docker, &id).await?;
+                }
+                _ = listing.tick() => {
+                    listings = listings.wrapping_add(1);
+                    known.list(&docker, listings.is_multiple_of(LISTINGS_PER_FULL_LOOK)).await?;
+                }
+            }
+            known.publish(picture, connected.clone());
+        }
+    }
+}
+
+fn events(docker: &Docker) -> impl Stream<Item = Result<EventMessage, bollard::errors::Error>> + use<> {
+    let filters = std::collections::HashMap::from([
+        ("type", vec!["container"]),
+        // Health checks make an event each; these are the ones that change what we know.
+        ("event", vec!["create", "start", "die", "destroy", "rename", "update", "pause", "unpause"]),
+    ]);
+    docker.events(Some(EventsOptionsBuilder::default().filters(&filters).build()))
+}
+
+struct Known {
+    containers: BTreeMap<ContainerId, Arc<Container>>,
+    host_root: PathBuf,
+}
+
+impl Known {
+    /// Brings everything in line with a listing. Looks at containers that are new or in another state,
+    /// or at each of them with `every`.
+    async fn list(&mut self, docker: &Docker, every: bool) -> Result<(), bollard::errors::Error> {
+        let options = ListContainersOptionsBuilder::default().all(true).build();
+        let listed = docker.list_containers(Some(options)).await?;
+        let mut gone: Vec<ContainerId> = self.containers.keys().cloned().collect();
+        for summary in listed {
+            let Some(id) = summary.id else { continue };
+            let key = ContainerId(id.as_str().into());
+            gone.retain(|known| *known != key);
+            let runs = matches!(
+                summary.state,
+                Some(
+                    bollard::models::ContainerSummaryStateEnum::RUNNING
+                        | bollard::models::ContainerSummaryStateEnum::PAUSED
+                )
+            );
+            let as_known = self.containers.get(&key).is_some_and(|known| known.pid().is_some() == runs);
+            if every || !as_known {
+                self.look(docker, &id).await?;
+            }
+        }
+        for id in gone {
+            self.containers.remove(&id);
+        }
+        Ok(())
+    }
+
+    /// Looks at one container.
+    async fn look(&mut self, docker: &Docker, id: &str) -> Result<(), bollard::errors::Error> {
+        let key = ContainerId(id.into());
+        match docker.inspect_container(id, None::<InspectContainerOptions>).await {
+            Ok(inspected) => {
+                let before = self.containers.get(&key);
+                match inspect::container(inspected, before.map(|known| &**known), &self.host_root) {
+                    Some(container) if before.is_none_or(|known| **known != container) => {
+                        debug!(container_id = %key.short(), state = ?container.state, "Container changed");
+                        self.containers.insert(key, Arc::new(container));
+                    }
+                    Some(_) => {}
+                    None => {
+                        debug!(container_id = %key.short(), "Container without name or image, passed over")
+                    }
+                }
+                Ok(())
+            }
+            Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => {
+                self.containers.remove(&key);
+                Ok(())
+            }
+            // One container that cannot be looked at (being removed, say) must not hide the others.
+            Err(bollard::errors::Error::DockerResponseServerError { status_code, message }) => {
+                debug!(container_id = %key.short(), status_code, error = %message, "Container cannot be inspected");
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn publish(&self, picture: &watch::Sender<Arc<Discovered>>, daemon: DaemonState) {
+        picture.send_if_modified(|seen| {
+            let same = seen.daemon == daemon
+                && seen.containers.len() == self.containers.len()
+                && seen.containers.values().zip(self.containers.values()).all(|(a, b)| Arc::ptr_eq(a, b));
+            if !same {
+                *seen = Arc::new(Discovered { daemon, containers: self.containers.clone() });
+            }
+            !same
+        });
+    }
+}
+
+/// The error and its causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = error.source();
+    }
+    text
+}

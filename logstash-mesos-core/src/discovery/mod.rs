@@ -1,0 +1,99 @@
+//! Which containers are on this machine, and what is known of each.
+
+mod container;
+#[cfg(feature = "docker")]
+mod docker;
+mod fixed;
+pub mod mesos_task;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub use container::{Container, ContainerId, ContainerState, IGNORE_LABEL, Layers, LogDriver, Mount};
+#[cfg(feature = "docker")]
+pub use docker::{DockerDiscovery, DockerEndpoint};
+pub use fixed::FixedDiscovery;
+pub use mesos_task::MesosTask;
+
+/// Finds the containers of one machine and keeps the picture current.
+///
+/// # Contract
+///
+/// - The picture is a level, not a stream of changes: `run` publishes the whole [`Discovered`] whenever
+///   something differs, and a reader that was slow sees the newest one.
+/// - What is published is complete: containers that run, those that have exited and are not removed yet,
+///   and none that are gone. The first picture is published as soon as it is known.
+/// - What was learned of a container while it ran (its layers, its log path) stays in the picture after
+///   it has exited.
+/// - When the daemon does not answer, the containers stay as they were last seen and
+///   [`Discovered::daemon`] says since when and why. `run` goes on trying; it never ends because of that.
+///
+/// # Cancellation safety
+///
+/// A dropped `run` stops publishing and leaves nothing behind. It may be called again.
+///
+/// # Errors
+///
+/// [`DiscoveryError`] for what can never work, such as an address that is none. A daemon that is away is
+/// no error.
+///
+/// # Implementing
+///
+/// Run `testing::container_discovery::conformance` against your discovery from one test.
+#[async_trait]
+pub trait ContainerDiscovery: std::fmt::Debug + Send + Sync + 'static {
+    /// Publishes to `picture` until `shutdown` is cancelled.
+    async fn run(
+        &self,
+        picture: watch::Sender<Arc<Discovered>>,
+        shutdown: CancellationToken,
+    ) -> Result<(), DiscoveryError>;
+}
+
+/// The containers of a machine at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Discovered {
+    /// How it stands with the daemon that was asked.
+    pub daemon: DaemonState,
+    /// Every container by its id.
+    pub containers: BTreeMap<ContainerId, Arc<Container>>,
+}
+
+/// How it stands with the daemon.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum DaemonState {
+    /// Nothing was heard yet.
+    #[default]
+    Unknown,
+    /// It answers.
+    Connected {
+        /// What it calls itself; stays the same as long as its data does.
+        id: String,
+    },
+    /// It does not answer.
+    Unreachable {
+        /// What happened, with the address and a remedy.
+        reason: String,
+    },
+}
+
+/// Discovery can never work like this.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum DiscoveryError {
+    /// The address of the daemon cannot be right.
+    #[error(
+        "`{address}` is no address of a Docker daemon: {reason}; give unix://PATH, tcp://HOST:PORT or http://HOST:PORT"
+    )]
+    Address {
+        /// What was given.
+        address: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}

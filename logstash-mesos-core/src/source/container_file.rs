@@ -1,0 +1,308 @@
+//! Files inside containers: the ladder of ways to reach them.
+//!
+//! The first rung that works is used, and which one that is, and why, is part of the stream's status:
+//!
+//! 1. [`Rung::ProcRoot`]: the container runs and its processes are visible: its own view of its files.
+//! 2. [`Rung::HostLayers`]: it has ended, or its processes are not accessible: mounts and layers, from the
+//!    machine's side.
+//! 3. [`Rung::ExecTail`]: the machine's files are not visible: `tail` inside the container.
+
+pub(crate) mod layers;
+pub(crate) mod proc_root;
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::fs::FileType;
+use thiserror::Error;
+
+use self::layers::Layered;
+use self::proc_root::ProcRoot;
+use super::confined::{self, Node};
+use super::glob::{self, Directories};
+use crate::discovery::Container;
+
+/// A way to reach a container's files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rung {
+    /// Below `/proc/<pid>/root`.
+    ProcRoot,
+    /// Mounts and layers from the machine's side.
+    HostLayers,
+    /// `docker exec … tail`.
+    ExecTail,
+}
+
+impl Rung {
+    /// The word in the status.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ProcRoot => "proc-root",
+            Self::HostLayers => "host-layers",
+            Self::ExecTail => "exec-tail",
+        }
+    }
+}
+
+/// Why a file cannot be read in some way.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ViewError {
+    /// There is no such file (yet).
+    #[error("there is no such file")]
+    NotFound,
+    /// It is a link to the container's standard output or error.
+    #[error("it is a link to {target}: read it with `docker {{ }}` in place of `file`")]
+    StandardStream {
+        /// What the link names.
+        target: String,
+    },
+    /// It is something that is never read.
+    #[error("it is {kind}, and only regular files are read")]
+    NotAFile {
+        /// What it is.
+        kind: &'static str,
+    },
+    /// The container has ended.
+    #[error("the container has ended")]
+    Ended,
+    /// This rung of the ladder is out of reach.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// The system's error.
+    #[error(transparent)]
+    Io(io::Error),
+}
+
+/// What keeps a rung of the ladder out of reach.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Denied {
+    /// The container's process is not below `/proc`.
+    #[error(
+        "process {pid} of the container is not visible: run the executor in the host's process namespace (`--pid=host`)"
+    )]
+    ProcessNotVisible {
+        /// As the daemon says.
+        pid: i32,
+    },
+    /// The number names another process here.
+    #[error(
+        "process {pid} is not the container's here: run the executor in the host's process namespace (`--pid=host`)"
+    )]
+    OtherProcess {
+        /// As the daemon says.
+        pid: i32,
+    },
+    /// The kernel refuses.
+    #[error("reading below /proc/<pid>/root is not permitted: run the executor as root with CAP_SYS_PTRACE")]
+    NotPermitted,
+    /// The daemon named no directories.
+    #[error("the daemon does not say which directories the container's files lie in")]
+    NoLayers,
+    /// A directory that the daemon named is out of reach.
+    #[error("{} cannot be opened ({error}): run the executor as root and give the host's root directory with `--host-root`", path.display())]
+    HostDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        error: String,
+    },
+}
+
+impl From<io::Error> for ViewError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::NotFound,
+            io::ErrorKind::PermissionDenied => Self::Denied(Denied::NotPermitted),
+            _ => Self::Io(error),
+        }
+    }
+}
+
+/// A container's files, seen in one way.
+pub(crate) trait View: Send + Sync + std::fmt::Debug {
+    /// What lies at `path`, links followed within the container.
+    fn lookup(&self, path: &Path) -> Result<Node, ViewError>;
+
+    /// As [`View::lookup`], but a link as the last part is returned as such.
+    fn lookup_link(&self, path: &Path) -> Result<Node, ViewError>;
+
+    /// The names in a directory, and whether each may be a directory.
+    fn list(&self, directory: &Path) -> Result<Vec<(OsString, bool)>, ViewError>;
+}
+
+/// The files of one container, by whichever of the first two rungs works at the moment.
+///
+/// What is known of the container is replaced with [`ContainerFiles::update`]; a life that has ended and
+/// the next one are the same container with the same files.
+#[derive(Debug)]
+pub struct ContainerFiles {
+    host_root: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    container: Arc<Container>,
+    chosen: Option<Chosen>,
+}
+
+#[derive(Clone, Debug)]
+struct Chosen {
+    view: Arc<dyn View>,
+    rung: Rung,
+    reason: String,
+}
+
+impl ContainerFiles {
+    /// The files of `container`; the machine's root directory is at `host_root`.
+    #[must_use]
+    pub fn new(container: Arc<Container>, host_root: impl Into<PathBuf>) -> Self {
+        Self { host_root: host_root.into(), state: Mutex::new(State { container, chosen: None }) }
+    }
+
+    /// Takes over what is newly known of the container.
+    pub fn update(&self, container: Arc<Container>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = state.container.state == container.state
+            && state.container.started_at == container.started_at
+            && state.container.layers == container.layers
+            && state.container.mounts == container.mounts;
+        state.container = container;
+        if !same {
+            state.chosen = None;
+        }
+    }
+
+    /// What is known of the container.
+    #[must_use]
+    pub fn container(&self) -> Arc<Container> {
+        Arc::clone(&self.state.lock().unwrap_or_else(PoisonError::into_inner).container)
+    }
+
+    /// The rung that works at the moment, and why it is not a higher one.
+    ///
+    /// # Errors
+    ///
+    /// What keeps each of the two out of reach, in one text: the third rung is next.
+    pub fn rung(&self) -> Result<(Rung, String), String> {
+        self.chosen(None).map(|chosen| (chosen.rung, chosen.reason))
+    }
+
+    /// Opens the regular file at `path`.
+    ///
+    /// # Errors
+    ///
+    /// [`ViewError`]; `Denied` when no rung from the machine's side works.
+    pub fn open(&self, path: &Path) -> Result<(File, Rung), ViewError> {
+        self.with_view(|view| match view.lookup(path) {
+            Ok(Node::File(file)) => Ok(confined::open_for_reading(&file)?),
+            Ok(Node::Directory(_) | Node::MountPoint) => Err(ViewError::NotAFile { kind: "a directory" }),
+            Ok(Node::Other(kind)) => Err(standard_stream(view, path).unwrap_or(ViewError::NotAFile { kind })),
+            Ok(Node::Link(_) | Node::Whiteout) => Err(ViewError::NotFound),
+            Err(error @ (ViewError::NotFound | ViewError::Io(_))) => {
+                Err(standard_stream(view, path).unwrap_or(error))
+            }
+            Err(error) => Err(error),
+        })
+    }
+
+    /// The paths that match `pattern` now.
+    ///
+    /// # Errors
+    ///
+    /// As [`ContainerFiles::open`].
+    pub fn expand(&self, pattern: &str) -> Result<Vec<PathBuf>, ViewError> {
+        self.with_view(|view| Ok(glob::expand(pattern, &InView(view)))).map(|(paths, _)| paths)
+    }
+
+    fn with_view<T>(
+        &self,
+        mut work: impl FnMut(&dyn View) -> Result<T, ViewError>,
+    ) -> Result<(T, Rung), ViewError> {
+        let chosen = self.chosen(None).map_err(|reason| ViewError::Io(io::Error::other(reason)))?;
+        match work(&*chosen.view) {
+            // The process has just ended, or its root may not be entered after all: one rung further.
+            Err(ViewError::Ended | ViewError::Denied(_)) if chosen.rung == Rung::ProcRoot => {
+                let next = self
+                    .chosen(Some(Rung::ProcRoot))
+                    .map_err(|reason| ViewError::Io(io::Error::other(reason)))?;
+                work(&*next.view).map(|done| (done, next.rung))
+            }
+            result => result.map(|done| (done, chosen.rung)),
+        }
+    }
+
+    fn chosen(&self, below: Option<Rung>) -> Result<Chosen, String> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(chosen) = &state.chosen
+            && below.is_none_or(|rung| chosen.rung > rung)
+        {
+            return Ok(chosen.clone());
+        }
+        let first = match state.container.pid() {
+            _ if below.is_some() => "the container has ended".to_owned(),
+            None => "the container has ended".to_owned(),
+            Some(pid) => match ProcRoot::of(&self.host_root.join("proc"), pid, &state.container.id) {
+                Ok(view) => {
+                    let reason = "the container's own view of its files".to_owned();
+                    let chosen = Chosen { view: Arc::new(view), rung: Rung::ProcRoot, reason };
+                    state.chosen = Some(chosen.clone());
+                    return Ok(chosen);
+                }
+                Err(error) => error.to_string(),
+            },
+        };
+        match Layered::of(&state.container, &self.host_root) {
+            Ok(view) => {
+                let chosen = Chosen { view: Arc::new(view), rung: Rung::HostLayers, reason: first };
+                state.chosen = Some(chosen.clone());
+                Ok(chosen)
+            }
+            Err(error) => Err(format!("{first}; {error}")),
+        }
+    }
+}
+
+struct InView<'a>(&'a dyn View);
+
+impl Directories for InView<'_> {
+    fn list(&self, directory: &Path) -> Vec<(OsString, bool)> {
+        self.0.list(directory).unwrap_or_default()
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        self.0.lookup_link(path).is_ok_and(|node| !matches!(node, Node::Whiteout))
+    }
+}
+
+/// Whether `path` leads, link by link, to the standard output or error of a process.
+fn standard_stream(view: &dyn View, path: &Path) -> Option<ViewError> {
+    let mut path = path.to_owned();
+    for _ in 0..8 {
+        let Ok(Node::Link(target)) = view.lookup_link(&path) else { return None };
+        path = path.parent().unwrap_or(Path::new("/")).join(&target);
+        let text = path.to_string_lossy();
+        let descriptor = text.starts_with("/proc/") && (text.ends_with("/fd/1") || text.ends_with("/fd/2"));
+        if descriptor || matches!(&*text, "/dev/stdout" | "/dev/stderr" | "/dev/fd/1" | "/dev/fd/2") {
+            return Some(ViewError::StandardStream { target: target.display().to_string() });
+        }
+    }
+    None
+}
+
+/// The names in a directory, and whether each may be a directory.
+fn names_of(directory: &OwnedFd) -> io::Result<Vec<(OsString, bool)>> {
+    Ok(confined::names(directory)?.into_iter().map(|(name, kind)| (name, may_be_directory(kind))).collect())
+}
+
+fn may_be_directory(kind: FileType) -> bool {
+    // A link may lead to a directory, and some file systems do not say.
+    matches!(kind, FileType::Directory | FileType::Symlink | FileType::Unknown)
+}
