@@ -276,10 +276,46 @@ pub trait Codec: Send {
 pub struct Batch {
     /// The events, in the order of their source.
     pub events: Vec<Event>,
+    /// More events, which come after those and are made by the worker that takes the batch: raw lines need
+    /// less room in a queue than events, and are decoded by as many threads as there are workers.
+    pub deferred: Option<Deferred>,
     /// Told when all of them have arrived.
     pub ack: Ack,
     /// About how much memory they hold, in bytes: what the queue counts.
     pub byte_size: usize,
+}
+
+impl Batch {
+    /// Whether there is certainly no event.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.deferred.is_none()
+    }
+
+    /// All events, the deferred ones made now. The acknowledgement and the size stay.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        let mut events = std::mem::take(&mut self.events);
+        if let Some(Deferred(make)) = self.deferred.take() {
+            make(&mut events);
+        }
+        events
+    }
+}
+
+/// Makes events later: appends them to a list.
+pub struct Deferred(Box<dyn FnOnce(&mut Vec<Event>) + Send>);
+
+impl Deferred {
+    /// From a closure that appends the events.
+    pub fn new(make: impl FnOnce(&mut Vec<Event>) + Send + 'static) -> Self {
+        Self(Box::new(make))
+    }
+}
+
+impl std::fmt::Debug for Deferred {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Deferred").finish()
+    }
 }
 
 /// Where an input puts its batches; waits while the queue is full.

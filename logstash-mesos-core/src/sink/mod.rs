@@ -4,6 +4,8 @@ mod record;
 
 pub use record::{Record, RecordBatch};
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use thiserror::Error;
 
@@ -40,8 +42,9 @@ pub trait LogSink: std::fmt::Debug + Send + Sync + 'static {
         Batching::default()
     }
 
-    /// Transports a batch.
-    async fn deliver(&self, batch: &RecordBatch) -> Result<Vec<Rejection>, SinkError>;
+    /// Transports a batch. It is shared so that its bytes can be handed to a connection without a copy;
+    /// no reference to it is left when the call has returned.
+    async fn deliver(&self, batch: &Arc<RecordBatch>) -> Result<Vec<Rejection>, SinkError>;
 
     /// Makes durable what the sink still buffers. Called when the pipeline idles or ends.
     async fn flush(&self) -> Result<(), SinkError> {

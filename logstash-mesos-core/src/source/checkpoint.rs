@@ -1,0 +1,567 @@
+//! Where each stream has arrived, kept in one file.
+//!
+//! The file is JSON with a version, written anew beside itself and renamed over: a crash leaves the old one
+//! or the new one. Changes of about a second are written together, and what is left when the last handle
+//! goes. A file that cannot be read is never overwritten.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use tracing::warn;
+
+use super::{Fingerprint, Identity, Opened, Tracker};
+
+/// The positions of the streams of one reader.
+///
+/// Clones share the same positions; the last one to go saves them.
+#[derive(Clone, Debug)]
+pub struct Checkpoints {
+    shared: Arc<Shared>,
+    _saver: Option<Arc<Saver>>,
+}
+
+/// Why positions cannot be used.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// The file is there and is not what we write.
+    #[error(
+        "cannot read the positions in `{path}`: {reason}; nothing was changed: restore the file from a copy, or \
+         remove it to read every stream from its beginning"
+    )]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The directory or the file cannot be used.
+    #[error("cannot keep positions in `{path}`")]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// What is kept about one file of a stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FilePosition {
+    /// The way it was reached.
+    pub rung: String,
+    /// Device.
+    pub dev: u64,
+    /// Inode.
+    pub ino: u64,
+    /// Its first bytes.
+    pub fingerprint: Fingerprint,
+    /// Everything before has arrived.
+    pub offset: u64,
+    /// The size last seen: bytes up to here that are not there any more are lost.
+    pub size: u64,
+    /// Seconds since 1970 of the last change.
+    pub at: u64,
+}
+
+impl FilePosition {
+    /// Which file it is about.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        Identity { dev: self.dev, ino: self.ino }
+    }
+}
+
+#[derive(Debug)]
+struct Shared {
+    path: Option<PathBuf>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    next_id: u64,
+    files: BTreeMap<u64, Entry>,
+    cursors: BTreeMap<Arc<str>, String>,
+    dirty: bool,
+    closing: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    stream: Arc<str>,
+    position: FilePosition,
+    // A reader has it open.
+    live: bool,
+    // Its reader has read it to the end; with the last acknowledgement the entry is not needed any more.
+    forget_at: Option<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    version: u32,
+    #[serde(default)]
+    files: BTreeMap<Arc<str>, Vec<FilePosition>>,
+    #[serde(default)]
+    cursors: BTreeMap<Arc<str>, String>,
+}
+
+const VERSION: u32 = 1;
+const SAVE_AFTER: Duration = Duration::from_secs(1);
+
+impl Checkpoints {
+    /// Positions that are forgotten with the process.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self { shared: Arc::new(Shared::new(None, State::default())), _saver: None }
+    }
+
+    /// The positions in the file `positions.json` of `directory`, which is made if need be.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Unreadable`] for a file that holds something else: it is left as it is.
+    pub fn open(directory: &Path) -> Result<Self, CheckpointError> {
+        let failed = |source| CheckpointError::Io { path: directory.to_owned(), source };
+        fs::create_dir_all(directory).map_err(failed)?;
+        Self::open_file(directory.join("positions.json"))
+    }
+
+    /// The positions in the file `path`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Checkpoints::open`].
+    pub fn open_file(path: impl Into<PathBuf>) -> Result<Self, CheckpointError> {
+        let path = path.into();
+        let state = match fs::read(&path) {
+            Ok(bytes) => State::parse(&bytes)
+                .map_err(|reason| CheckpointError::Unreadable { path: path.clone(), reason })?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => State::default(),
+            Err(source) => return Err(CheckpointError::Io { path, source }),
+        };
+        let shared = Arc::new(Shared::new(Some(path.clone()), state));
+        let saver =
+            Saver::start(Arc::clone(&shared)).map_err(|source| CheckpointError::Io { path, source })?;
+        Ok(Self { shared, _saver: Some(Arc::new(saver)) })
+    }
+
+    /// The part that belongs to the stream `key`.
+    #[must_use]
+    pub fn stream(&self, key: &str) -> StreamPositions {
+        StreamPositions { key: Arc::from(key), checkpoints: self.clone() }
+    }
+
+    /// Whether some stream has this file open.
+    #[must_use]
+    pub fn is_live(&self, identity: Identity) -> bool {
+        self.shared.lock().files.values().any(|entry| entry.live && entry.position.identity() == identity)
+    }
+
+    /// The keys of all streams something is kept for.
+    #[must_use]
+    pub fn keys(&self) -> Vec<Arc<str>> {
+        let state = self.shared.lock();
+        let mut keys: Vec<_> =
+            state.files.values().map(|entry| &entry.stream).chain(state.cursors.keys()).cloned().collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+
+    /// Forgets the streams for which `keep` says no and that nobody reads now.
+    pub fn retain(&self, mut keep: impl FnMut(&str, &FilePosition) -> bool) {
+        self.shared.change(|state| {
+            state.files.retain(|_, entry| entry.live || keep(&entry.stream, &entry.position));
+        });
+    }
+
+    /// Forgets everything about the stream `key`, which nobody reads any more.
+    pub fn forget(&self, key: &str) {
+        self.shared.change(|state| {
+            state.files.retain(|_, entry| &*entry.stream != key);
+            state.cursors.remove(key);
+        });
+    }
+
+    /// Writes what has changed, now.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Io`] when the file cannot be written: it holds the last saved positions then.
+    pub fn save(&self) -> Result<(), CheckpointError> {
+        self.shared.save()
+    }
+}
+
+/// The positions of one stream.
+#[derive(Clone, Debug)]
+pub struct StreamPositions {
+    key: Arc<str>,
+    checkpoints: Checkpoints,
+}
+
+/// The entry of a file that is being read.
+#[derive(Debug)]
+pub(super) struct LiveFile {
+    id: u64,
+    shared: Arc<Shared>,
+    tracker: Tracker,
+}
+
+impl StreamPositions {
+    /// The key of the stream.
+    #[must_use]
+    pub fn key(&self) -> &Arc<str> {
+        &self.key
+    }
+
+    /// What was stored with [`StreamPositions::cursor_tracker`].
+    #[must_use]
+    pub fn cursor(&self) -> Option<String> {
+        self.checkpoints.shared.lock().cursors.get(&self.key).cloned()
+    }
+
+    /// For streams whose position is not a place in a file: a text that the source understands.
+    #[must_use]
+    pub fn cursor_tracker(&self) -> Tracker<String> {
+        let checkpoints = self.checkpoints.clone();
+        let key = Arc::clone(&self.key);
+        Tracker::new(move |cursor| {
+            checkpoints.shared.change(|state| {
+                state.cursors.insert(Arc::clone(&key), cursor);
+            });
+        })
+    }
+
+    /// The files of this stream that were not finished, with the numbers of their entries.
+    pub(super) fn unfinished(&self) -> Vec<(u64, FilePosition)> {
+        let state = self.checkpoints.shared.lock();
+        let mine = state.files.iter().filter(|(_, entry)| entry.stream == self.key && !entry.live);
+        mine.map(|(id, entry)| (*id, entry.position.clone())).collect()
+    }
+
+    /// A position that another stream of the same reader left for this file, taken over: the file has
+    /// another name now.
+    pub(super) fn adopt(&self, identity: Identity) -> Option<(u64, FilePosition)> {
+        let mut state = self.checkpoints.shared.lock();
+        let found =
+            state.files.iter_mut().find(|(_, entry)| !entry.live && entry.position.identity() == identity);
+        let (id, entry) = found?;
+        entry.stream = Arc::clone(&self.key);
+        Some((*id, entry.position.clone()))
+    }
+
+    /// Drops an entry that turned out to be about nothing.
+    pub(super) fn remove(&self, id: u64) {
+        self.checkpoints.shared.change(|state| {
+            state.files.remove(&id);
+        });
+    }
+
+    /// Begins to read `opened` at `offset`, in place of entry `replaces`.
+    pub(super) fn begin(
+        &self,
+        opened: &Opened,
+        fingerprint: Fingerprint,
+        offset: u64,
+        replaces: Option<u64>,
+    ) -> LiveFile {
+        let shared = Arc::clone(&self.checkpoints.shared);
+        let position = FilePosition {
+            rung: opened.rung.to_owned(),
+            dev: opened.identity.dev,
+            ino: opened.identity.ino,
+            fingerprint,
+            offset,
+            size: offset,
+            at: now_secs(),
+        };
+        let mut new_id = 0;
+        shared.change(|state| {
+            if let Some(old) = replaces {
+                state.files.remove(&old);
+            }
+            new_id = state.next_id;
+            state.next_id += 1;
+            let entry = Entry { stream: Arc::clone(&self.key), position, live: true, forget_at: None };
+            state.files.insert(new_id, entry);
+        });
+        // Holds the whole, so that positions are saved after the last acknowledgement.
+        let checkpoints = self.checkpoints.clone();
+        let tracker = Tracker::new(move |end| checkpoints.shared.advance(new_id, end));
+        LiveFile { id: new_id, shared, tracker }
+    }
+}
+
+impl LiveFile {
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(super) fn tracker(&self) -> &Tracker {
+        &self.tracker
+    }
+
+    /// What is known of the file beside the position.
+    pub(super) fn seen(&self, size: u64, fingerprint: Fingerprint) {
+        let mut state = self.shared.lock();
+        if let Some(entry) = state.files.get_mut(&self.id)
+            && (entry.position.size != size || entry.position.fingerprint != fingerprint)
+        {
+            entry.position.size = size;
+            entry.position.fingerprint = fingerprint;
+            state.dirty = true;
+            self.shared.changed.notify_one();
+        }
+    }
+
+    /// The same file is reached in another way now.
+    pub(super) fn reached_by(&self, opened: &Opened) {
+        self.shared.change(|state| {
+            if let Some(entry) = state.files.get_mut(&self.id) {
+                opened.rung.clone_into(&mut entry.position.rung);
+                entry.position.dev = opened.identity.dev;
+                entry.position.ino = opened.identity.ino;
+            }
+        });
+    }
+
+    /// The file is finished: once everything up to `end` has arrived, its entry is dropped.
+    pub(super) fn finish(self, end: u64) {
+        self.shared.change(|state| {
+            if let Some(entry) = state.files.get_mut(&self.id) {
+                if entry.position.offset >= end {
+                    state.files.remove(&self.id);
+                } else {
+                    entry.forget_at = Some(end);
+                }
+            }
+        });
+    }
+}
+
+impl Drop for LiveFile {
+    fn drop(&mut self) {
+        if let Some(entry) = self.shared.lock().files.get_mut(&self.id) {
+            entry.live = false;
+        }
+    }
+}
+
+impl Shared {
+    fn new(path: Option<PathBuf>, state: State) -> Self {
+        Self { path, state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.lock();
+        change(&mut state);
+        state.dirty = true;
+        self.changed.notify_one();
+    }
+
+    fn advance(&self, id: u64, end: u64) {
+        self.change(|state| {
+            let Some(entry) = state.files.get_mut(&id) else { return };
+            entry.position.offset = end;
+            entry.position.size = entry.position.size.max(end);
+            if entry.forget_at.is_some_and(|last| end >= last) {
+                state.files.remove(&id);
+            } else {
+                entry.position.at = now_secs();
+            }
+        });
+    }
+
+    fn save(&self) -> Result<(), CheckpointError> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let text = {
+            let mut state = self.lock();
+            if !state.dirty {
+                return Ok(());
+            }
+            state.dirty = false;
+            state.to_json()
+        };
+        replace_file(path, &text).map_err(|source| {
+            self.lock().dirty = true;
+            CheckpointError::Io { path: path.clone(), source }
+        })
+    }
+}
+
+impl State {
+    fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let stored: Stored = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        if stored.version != VERSION {
+            return Err(format!("it has version {}, this program knows version {VERSION}", stored.version));
+        }
+        let mut state = Self { cursors: stored.cursors, ..Self::default() };
+        for (stream, positions) in stored.files {
+            for position in positions {
+                let entry = Entry { stream: Arc::clone(&stream), position, live: false, forget_at: None };
+                state.files.insert(state.next_id, entry);
+                state.next_id += 1;
+            }
+        }
+        Ok(state)
+    }
+
+    fn to_json(&self) -> Vec<u8> {
+        let mut files: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for entry in self.files.values() {
+            files.entry(Arc::clone(&entry.stream)).or_default().push(entry.position.clone());
+        }
+        let stored = Stored { version: VERSION, files, cursors: self.cursors.clone() };
+        serde_json::to_vec(&stored).unwrap_or_default()
+    }
+}
+
+/// Writes the positions in the background, about a second after a change.
+#[derive(Debug)]
+struct Saver {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Saver {
+    fn start(shared: Arc<Shared>) -> io::Result<Self> {
+        let of_thread = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("positions".into()).spawn(move || run(&of_thread))?;
+        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
+    }
+}
+
+impl Drop for Saver {
+    fn drop(&mut self) {
+        self.shared.lock().closing = true;
+        self.shared.changed.notify_one();
+        if let Some(thread) = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            let _panicked_and_reported = thread.join();
+        }
+    }
+}
+
+fn run(shared: &Shared) {
+    loop {
+        let mut state = shared.lock();
+        while !state.dirty && !state.closing {
+            state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        // Every acknowledgement notifies; sleep through them, but not through the end.
+        let (state, _) = shared
+            .changed
+            .wait_timeout_while(state, SAVE_AFTER, |state| !state.closing)
+            .unwrap_or_else(PoisonError::into_inner);
+        let closing = state.closing;
+        drop(state);
+        if let Err(error) = shared.save() {
+            warn!(error = %error_chain(&error), "Positions could not be saved, trying again");
+        }
+        if closing {
+            return;
+        }
+    }
+}
+
+fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+        cause = next.source();
+    }
+    text
+}
+
+/// Puts `content` in the place of the file `path`, at once and durably.
+fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
+    let mut file = File::create(&beside)?;
+    file.write_all(content)?;
+    file.sync_data()?;
+    fs::rename(&beside, path)?;
+    match path.parent() {
+        Some(directory) if !directory.as_os_str().is_empty() => File::open(directory)?.sync_all(),
+        _ => Ok(()),
+    }
+}
+
+fn now_secs() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::{FileOpener, HostFile};
+
+    #[test]
+    fn positions_are_there_after_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("a.log");
+        fs::write(&log, "0123456789").unwrap();
+        let opened = HostFile::new(&log).open().unwrap().unwrap();
+        let fingerprint = Fingerprint::of(&opened.file).unwrap();
+
+        let checkpoints = Checkpoints::open(&dir.path().join("data")).unwrap();
+        let live = checkpoints.stream("k").begin(&opened, fingerprint, 0, None);
+        live.seen(10, fingerprint);
+        drop(live.tracker().begin(4));
+        drop(checkpoints.stream("docker").cursor_tracker().begin("cursor 7".to_owned()));
+        assert!(checkpoints.is_live(opened.identity));
+        drop((live, checkpoints));
+
+        let again = Checkpoints::open(&dir.path().join("data")).unwrap();
+        let found = again.stream("k").unfinished();
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].1.offset, found[0].1.size), (4, 10));
+        assert_eq!(found[0].1.fingerprint, fingerprint);
+        assert_eq!(again.stream("docker").cursor().as_deref(), Some("cursor 7"));
+        assert!(!again.is_live(opened.identity));
+    }
+
+    #[test]
+    fn a_finished_file_is_forgotten_with_its_last_acknowledgement() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("a.log");
+        fs::write(&log, "0123456789").unwrap();
+        let opened = HostFile::new(&log).open().unwrap().unwrap();
+        let checkpoints = Checkpoints::in_memory();
+        let live = checkpoints.stream("k").begin(&opened, Fingerprint::default(), 0, None);
+        let ack = live.tracker().begin(10);
+        live.finish(10);
+        assert_eq!(checkpoints.stream("k").unfinished().len(), 1);
+        drop(ack);
+        assert_eq!(checkpoints.stream("k").unfinished().len(), 0);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_left_alone_and_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("positions.json");
+        for content in ["{\"version\":1,", "{\"version\":99}", "nonsense"] {
+            fs::write(&file, content).unwrap();
+            let error = Checkpoints::open(dir.path()).unwrap_err().to_string();
+            assert!(error.contains("positions.json") && error.contains("remove it"), "{error}");
+            assert_eq!(fs::read_to_string(&file).unwrap(), content);
+        }
+    }
+}

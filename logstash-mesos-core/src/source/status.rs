@@ -1,0 +1,72 @@
+//! What can be said about a stream while it is read.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+/// Why bytes of a stream will never arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lost {
+    /// The file became shorter than what had been read of it while unread bytes were known to be there.
+    Truncated,
+    /// The file was replaced or cut while nobody read it.
+    ReplacedWhileStopped,
+    /// A rotated file with unread bytes could not be found again.
+    GoneWhileStopped,
+}
+
+impl Lost {
+    /// The word in status and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Truncated => "truncated",
+            Self::ReplacedWhileStopped => "replaced_while_stopped",
+            Self::GoneWhileStopped => "gone_while_stopped",
+        }
+    }
+}
+
+/// Kept by the reader of a stream, read by whoever shows it.
+#[derive(Debug, Default)]
+pub struct StreamStatus {
+    now: Mutex<StreamSnapshot>,
+}
+
+/// A stream at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct StreamSnapshot {
+    /// The way the current file is reached; `None` while there is no file.
+    pub rung: Option<&'static str>,
+    /// How far the current file has been read.
+    pub offset: u64,
+    /// Bytes known to be there and not read yet, of all files of the stream.
+    pub lag_bytes: u64,
+    /// Bytes read.
+    pub read_bytes: u64,
+    /// Events passed on.
+    pub events: u64,
+    /// Files begun: 1 plus the rotations and truncations.
+    pub files: u64,
+    /// Bytes that will never arrive, by reason.
+    pub lost: BTreeMap<Lost, u64>,
+    /// Why the stream cannot be read now.
+    pub error: Option<String>,
+}
+
+impl StreamStatus {
+    /// The stream now.
+    #[must_use]
+    pub fn snapshot(&self) -> StreamSnapshot {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Counts events that a decoder has made later than it was asked (`Batch::deferred`); the others are
+    /// counted when they are passed on.
+    pub fn count_events(&self, count: u64) {
+        self.update(|status| status.events += count);
+    }
+
+    pub(super) fn update(&self, change: impl FnOnce(&mut StreamSnapshot)) {
+        change(&mut self.now.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
