@@ -3,8 +3,12 @@
 pub mod discovery;
 pub mod event;
 pub mod executor;
+pub mod ids;
 pub mod pipeline;
 #[cfg(feature = "grpc")]
 pub mod protocol;
 pub mod sink;
 pub mod source;
+pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;

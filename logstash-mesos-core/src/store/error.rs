@@ -1,0 +1,83 @@
+//! Why a store could not do what it was asked.
+
+use super::StateKey;
+use thiserror::Error;
+
+/// What a store returns.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// Why a [`StateStore`](super::StateStore) could not do what it was asked.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The backend did not answer, or answered that it cannot serve now.
+    #[error("{backend} gave no answer for record `{key}`")]
+    Unavailable {
+        /// Which store was asked.
+        backend: String,
+        /// The record that was wanted.
+        key: String,
+        /// What the client library or the operating system said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Somebody else wrote the record first.
+    #[error("record `{key}` in {backend} was changed by somebody else")]
+    Conflict {
+        /// Which store was asked.
+        backend: String,
+        /// The record.
+        key: StateKey,
+    },
+    /// The record is there and cannot be read.
+    #[error("record `{key}` cannot be read: {place} {problem}; {remedy}")]
+    Corrupt {
+        /// The record.
+        key: String,
+        /// The file, or the place in the service.
+        place: String,
+        /// What is wrong with it.
+        problem: String,
+        /// What a person can do.
+        remedy: String,
+    },
+    /// The value is above the limit that all backends share.
+    #[error("a value of {bytes} bytes is too large for record `{key}`: at most {limit} bytes")]
+    TooLarge {
+        /// The record.
+        key: StateKey,
+        /// Size of the value.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// Another process uses the store.
+    #[error("{backend} is in use by {holder}; stop it first, or give this program another --state")]
+    Locked {
+        /// Which store was asked.
+        backend: String,
+        /// Who has it.
+        holder: super::LockHolder,
+    },
+    /// The place cannot be a store at all.
+    #[error("{backend} cannot hold the state: {problem}")]
+    Unusable {
+        /// Which store was asked.
+        backend: String,
+        /// What is wrong, and the remedy.
+        problem: String,
+        /// What the operating system said.
+        source: Option<std::io::Error>,
+    },
+}
+
+impl StoreError {
+    /// Whether the same call may succeed later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+
+    /// Whether `expect` did not hold.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Conflict { .. })
+    }
+}

@@ -1,0 +1,346 @@
+//! Records as files in one directory.
+
+use super::{Expect, MAX_VALUE_BYTES, Result, StateKey, StateStore, StoreError, Version, Versioned};
+use async_trait::async_trait;
+use rustix::fs::{FlockOperation, flock};
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Keeps each record in a file of one directory, which one process at a time may use.
+///
+/// A record is written beside its place, synced, and renamed into it; then the directory is synced. The
+/// file begins with a line that holds the format, the version and a checksum, so that a file which was
+/// cut short or edited by hand is found and named instead of believed.
+///
+/// The directory is locked (`flock` on `DIR/lock`) from [`open`](Self::open) until the store is dropped
+/// or the process ends, however it ends.
+pub struct FileStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    dir: PathBuf,
+    /// Writes compare and replace under this.
+    writing: Mutex<()>,
+    _lock: File,
+}
+
+/// Who holds the lock of a directory, as it wrote itself down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LockHolder {
+    text: String,
+}
+
+impl fmt::Display for LockHolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.text.is_empty() { "another process" } else { &self.text })
+    }
+}
+
+impl fmt::Debug for FileStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileStore").field("dir", &self.inner.dir).finish_non_exhaustive()
+    }
+}
+
+impl FileStore {
+    /// Creates `dir` if need be and locks it. `holder` is what others read who find it locked.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Locked`] when another process has it, [`StoreError::Unusable`] when it cannot be
+    /// created or written.
+    pub async fn open(dir: impl Into<PathBuf>, holder: impl Into<String>) -> Result<Self> {
+        let (dir, holder) = (dir.into(), holder.into());
+        let backend = backend_name(&dir);
+        blocking(backend, "lock", move || open(dir, &holder)).await
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.inner.dir
+    }
+}
+
+#[async_trait]
+impl StateStore for FileStore {
+    fn name(&self) -> String {
+        backend_name(&self.inner.dir)
+    }
+
+    async fn get(&self, key: &StateKey) -> Result<Option<Versioned>> {
+        let (inner, key) = (self.inner.clone(), key.clone());
+        blocking(self.name(), key.clone().as_str(), move || inner.read(&key)).await
+    }
+
+    async fn put(&self, key: &StateKey, value: Vec<u8>, expect: Expect) -> Result<Version> {
+        if value.len() > MAX_VALUE_BYTES {
+            return Err(StoreError::TooLarge { key: key.clone(), bytes: value.len(), limit: MAX_VALUE_BYTES });
+        }
+        let (inner, key) = (self.inner.clone(), key.clone());
+        blocking(self.name(), key.clone().as_str(), move || inner.write(&key, &value, &expect)).await
+    }
+
+    async fn delete(&self, key: &StateKey, expect: Expect) -> Result<()> {
+        let (inner, key) = (self.inner.clone(), key.clone());
+        blocking(self.name(), key.clone().as_str(), move || inner.remove(&key, &expect)).await
+    }
+
+    async fn list(&self, prefix: Option<&StateKey>) -> Result<Vec<StateKey>> {
+        let (inner, prefix) = (self.inner.clone(), prefix.cloned());
+        blocking(self.name(), "(all)", move || inner.keys(prefix.as_ref())).await
+    }
+}
+
+impl Inner {
+    fn path(&self, key: &StateKey) -> PathBuf {
+        self.dir.join(format!("{key}{SUFFIX}"))
+    }
+
+    fn unavailable(&self, key: impl fmt::Display, error: io::Error) -> StoreError {
+        let (backend, key) = (backend_name(&self.dir), key.to_string());
+        StoreError::Unavailable { backend, key, source: error.into() }
+    }
+
+    fn read(&self, key: &StateKey) -> Result<Option<Versioned>> {
+        let path = self.path(key);
+        let mut bytes = Vec::new();
+        match File::open(&path).and_then(|mut file| file.read_to_end(&mut bytes)) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(self.unavailable(key, error)),
+        }
+        decode(&bytes).map(Some).map_err(|problem| StoreError::Corrupt {
+            key: key.to_string(),
+            place: path.display().to_string(),
+            problem: problem.to_owned(),
+            remedy: "restore the file from a copy, or move it away to start without this record".to_owned(),
+        })
+    }
+
+    fn write(&self, key: &StateKey, value: &[u8], expect: &Expect) -> Result<Version> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.check(key, expect)?;
+        let version = Version::new(uuid::Uuid::new_v4().simple().to_string());
+        let path = self.path(key);
+        self.replace(&path, &encode(&version, value)).map_err(|e| self.unavailable(key, e))?;
+        Ok(version)
+    }
+
+    fn remove(&self, key: &StateKey, expect: &Expect) -> Result<()> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.check(key, expect)?;
+        let path = self.path(key);
+        match fs::remove_file(&path).and_then(|()| sync_parent(&path)) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(self.unavailable(key, error)),
+        }
+    }
+
+    /// Reads what is there in any case, so that a corrupt record is never overwritten.
+    fn check(&self, key: &StateKey, expect: &Expect) -> Result<()> {
+        let current = self.read(key)?.map(|record| record.version);
+        if expect.holds(current.as_ref()) {
+            return Ok(());
+        }
+        Err(StoreError::Conflict { backend: backend_name(&self.dir), key: key.clone() })
+    }
+
+    fn replace(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        let parent = path.parent().unwrap_or(&self.dir);
+        if !parent.is_dir() {
+            fs::create_dir_all(parent)?;
+            sync_parent(parent)?;
+        }
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".new");
+        let mut file = File::create(&beside)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&beside, path)?;
+        sync_parent(path)
+    }
+
+    fn keys(&self, prefix: Option<&StateKey>) -> Result<Vec<StateKey>> {
+        let mut keys = Vec::new();
+        let mut pending = vec![self.dir.clone()];
+        while let Some(dir) = pending.pop() {
+            let entries = fs::read_dir(&dir).map_err(|e| self.unavailable(dir.display(), e))?;
+            for entry in entries {
+                let entry = entry.map_err(|e| self.unavailable(dir.display(), e))?;
+                let path = entry.path();
+                if entry.file_type().is_ok_and(|t| t.is_dir()) {
+                    pending.push(path);
+                    continue;
+                }
+                let relative = path.strip_prefix(&self.dir).ok().and_then(Path::to_str);
+                let key = relative.and_then(|r| r.strip_suffix(SUFFIX)).and_then(StateKey::new);
+                keys.extend(key.filter(|k| prefix.is_none_or(|p| k.is_below(p))));
+            }
+        }
+        keys.sort();
+        Ok(keys)
+    }
+}
+
+fn open(dir: PathBuf, holder: &str) -> Result<FileStore> {
+    let unusable = |problem: &str, error: io::Error| StoreError::Unusable {
+        backend: backend_name(&dir),
+        problem: format!("{problem}; give --state a directory that this program may write to"),
+        source: Some(error),
+    };
+    fs::create_dir_all(&dir).map_err(|e| unusable("the directory cannot be created", e))?;
+    let mut lock = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(dir.join("lock"))
+        .map_err(|e| unusable("its file `lock` cannot be written", e))?;
+    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let mut text = String::new();
+            // Only the name in the message depends on this.
+            let _ = lock.read_to_string(&mut text);
+            let holder = LockHolder { text: text.trim().chars().take(200).collect() };
+            return Err(StoreError::Locked { backend: backend_name(&dir), holder });
+        }
+        Err(error) => return Err(unusable("it cannot be locked", error.into())),
+    }
+    lock.set_len(0)
+        .and_then(|()| lock.rewind())
+        .and_then(|()| lock.write_all(holder.as_bytes()))
+        .map_err(|e| unusable("its file `lock` cannot be written", e))?;
+    Ok(FileStore { inner: Arc::new(Inner { dir, writing: Mutex::new(()), _lock: lock }) })
+}
+
+fn encode(version: &Version, value: &[u8]) -> Vec<u8> {
+    let mut out = format!("{MAGIC} {} {:016x}\n", version.as_str(), fnv1a(value)).into_bytes();
+    out.extend_from_slice(value);
+    out
+}
+
+fn decode(bytes: &[u8]) -> Result<Versioned, &'static str> {
+    let end = memchr::memchr(b'\n', bytes).ok_or("has no first line")?;
+    let line = std::str::from_utf8(&bytes[..end]).map_err(|_| "has a first line that is not text")?;
+    let rest = line.strip_prefix(MAGIC).ok_or("is not a record of this program, or of a newer one")?;
+    let mut words = rest.split_ascii_whitespace();
+    let (Some(version), Some(sum), None) = (words.next(), words.next(), words.next()) else {
+        return Err("has a damaged first line");
+    };
+    let value = &bytes[end + 1..];
+    if u64::from_str_radix(sum, 16) != Ok(fnv1a(value)) {
+        return Err("does not match its checksum");
+    }
+    Ok(Versioned { value: value.to_vec(), version: Version::new(version) })
+}
+
+/// Finds accidents (a cut file, an edit), which is all it is for.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, b| (hash ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3))
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+}
+
+fn backend_name(dir: &Path) -> String {
+    format!("file:{}", dir.display())
+}
+
+async fn blocking<T: Send + 'static>(
+    backend: String,
+    key: &str,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(StoreError::Unavailable { backend, key: key.to_owned(), source: error.into() }),
+    }
+}
+
+const SUFFIX: &str = ".record";
+const MAGIC: &str = "logstash-mesos-record-1";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str) -> StateKey {
+        StateKey::new(name).expect("a plain name")
+    }
+
+    #[cfg(feature = "testing")]
+    #[tokio::test]
+    async fn conforms() {
+        let root = tempfile::tempdir().expect("a directory");
+        let count = std::cell::Cell::new(0);
+        crate::testing::state_store::conformance(async || {
+            count.set(count.get() + 1);
+            FileStore::open(root.path().join(count.get().to_string()), "a test").await.expect("opens")
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_second_opener_learns_who_has_the_directory() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let first = FileStore::open(dir.path(), "scheduler 1 on host a").await.expect("opens");
+        let error = FileStore::open(dir.path(), "scheduler 2").await.expect_err("is locked");
+        assert!(error.to_string().contains("scheduler 1 on host a"), "{error}");
+        drop(first);
+        FileStore::open(dir.path(), "scheduler 2").await.expect("opens after the first has gone");
+    }
+
+    #[tokio::test]
+    async fn records_survive_a_new_opening() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = FileStore::open(dir.path(), "one").await.expect("opens");
+        let version = store.put(&key("a/b"), b"value".to_vec(), Expect::Absent).await.expect("writes");
+        drop(store);
+        let store = FileStore::open(dir.path(), "two").await.expect("opens");
+        let read = store.get(&key("a/b")).await.expect("reads").expect("is there");
+        assert_eq!(read, Versioned { value: b"value".to_vec(), version });
+    }
+
+    #[tokio::test]
+    async fn a_damaged_record_is_named_and_never_overwritten() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = FileStore::open(dir.path(), "one").await.expect("opens");
+        store.put(&key("framework"), b"some value".to_vec(), Expect::Any).await.expect("writes");
+        let path = dir.path().join("framework.record");
+        let whole = fs::read(&path).expect("reads");
+        for damaged in [&whole[..whole.len() - 1], &whole[..10], b"", b"{}\n{}", b"\xff\xfe\n"] {
+            fs::write(&path, damaged).expect("writes");
+            let error = store.get(&key("framework")).await.expect_err("is corrupt");
+            assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+            assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+            store.put(&key("framework"), vec![], Expect::Any).await.expect_err("is not overwritten");
+            store.delete(&key("framework"), Expect::Any).await.expect_err("is not removed");
+            assert_eq!(fs::read(&path).expect("reads"), damaged);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_write_that_was_cut_short_leaves_the_old_value() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = FileStore::open(dir.path(), "one").await.expect("opens");
+        store.put(&key("k"), b"old".to_vec(), Expect::Any).await.expect("writes");
+        fs::write(dir.path().join("k.record.new"), b"half of a n").expect("writes");
+        assert_eq!(store.get(&key("k")).await.expect("reads").expect("is there").value, b"old");
+        assert_eq!(store.list(None).await.expect("lists"), [key("k")]);
+        store.put(&key("k"), b"new".to_vec(), Expect::Any).await.expect("writes over the remains");
+    }
+
+    #[tokio::test]
+    async fn a_file_where_the_directory_should_be_is_refused() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let error = FileStore::open(file.path(), "one").await.expect_err("is no directory");
+        assert!(error.to_string().contains("--state"), "{error}");
+    }
+}
