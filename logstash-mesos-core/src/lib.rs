@@ -4,9 +4,13 @@ pub mod discovery;
 pub mod event;
 pub mod executor;
 pub mod ids;
+#[cfg(feature = "scheduler")]
+pub mod offer;
 pub mod pipeline;
 #[cfg(feature = "grpc")]
 pub mod protocol;
+#[cfg(feature = "scheduler")]
+pub mod scheduler;
 pub mod sink;
 pub mod source;
 pub mod store;

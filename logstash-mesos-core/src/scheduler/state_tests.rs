@@ -1,0 +1,458 @@
+use super::*;
+use crate::offer::{Needs, OnePerAgent, Refusals};
+use mesos_v1::proto::{self, value};
+
+fn policy() -> Policy {
+    let needs = Needs { cpus_milli: 100, mem_megabytes: 64, disk_megabytes: 0 };
+    Policy {
+        strategy: Arc::new(OnePerAgent { needs, refusals: Refusals::default() }),
+        executor_id: "logstash-1".into(),
+        task_prefix: "logstash".to_owned(),
+        launch_parallelism: 100,
+        launch_timeout: Duration::from_secs(300),
+        backoff_first: Duration::from_secs(1),
+        backoff_longest: Duration::from_secs(300),
+        backoff_reset: Duration::from_secs(600),
+        stranger_grace: Duration::from_secs(30),
+        closed: None,
+    }
+}
+
+fn state() -> State {
+    let mut state = State::new(policy(), None, []);
+    let actions = run(&mut state, Event::Subscribed { framework_id: "f".into() }, 0);
+    assert_eq!(actions, [Action::StoreFramework, Action::Reconcile(vec![])]);
+    state
+}
+
+fn run(state: &mut State, event: Event, now_ms: u64) -> Vec<Action> {
+    let mut n = 0;
+    state.apply(event, now_ms, &mut || {
+        n += 1;
+        n
+    })
+}
+
+fn offer(id: &str, agent: &str) -> Offer {
+    let resource = |(name, value): (&str, f64)| Resource {
+        name: name.to_owned(),
+        scalar: Some(value::Scalar { value }),
+        ..Resource::default()
+    };
+    Offer {
+        id: proto::OfferId { value: id.to_owned() },
+        agent_id: proto::AgentId { value: agent.to_owned() },
+        hostname: format!("host-{agent}"),
+        resources: [("cpus", 2.0), ("mem", 1000.0)].map(resource).to_vec(),
+        ..Offer::default()
+    }
+}
+
+fn status(task: &TaskId, agent: &str, state: TaskState) -> TaskStatus {
+    TaskStatus {
+        task_id: task.into(),
+        agent_id: Some(proto::AgentId { value: agent.to_owned() }),
+        state: state.into(),
+        uuid: Some(format!("{:016}", i32::from(state)).into_bytes()),
+        ..TaskStatus::default()
+    }
+}
+
+fn update(task: &TaskId, agent: &str, state: TaskState) -> Event {
+    Event::Update(Box::new(status(task, agent, state)))
+}
+
+fn because(task: &TaskId, agent: &str, state: TaskState, reason: Reason) -> Event {
+    let status = TaskStatus { reason: Some(reason.into()), ..status(task, agent, state) };
+    Event::Update(Box::new(status))
+}
+
+fn launched(actions: &[Action]) -> Vec<&Launch> {
+    actions.iter().filter_map(|a| if let Action::Accept(l) = a { Some(&**l) } else { None }).collect()
+}
+
+/// Brings a task on agent `a` to running and returns its id.
+fn running(state: &mut State) -> TaskId {
+    let actions = run(state, Event::Offers(vec![offer("o", "a")]), 0);
+    let id = launched(&actions)[0].task.task_id.clone();
+    run(state, update(&id, "a", TaskState::TaskRunning), 0);
+    id
+}
+
+fn declined(state: &State, agent: &str) -> String {
+    state.agents()[&AgentId::from(agent)].declined.front().map(|d| d.reason.clone()).unwrap_or_default()
+}
+
+#[test]
+fn an_intent_is_stored_before_its_offer_is_accepted() {
+    let mut state = state();
+    let actions = run(&mut state, Event::Offers(vec![offer("o1", "a"), offer("o2", "b")]), 1_700_000_000_000);
+    assert_eq!(actions[0], Action::StoreTasks(BTreeSet::from(["a".into(), "b".into()])));
+    let launched = launched(&actions);
+    assert_eq!(launched.len(), 2);
+    assert_eq!(launched[0].task.task_id.as_str(), "logstash_host-a_20231114T221320.000Z_00000001");
+    assert_eq!(launched[0].task.phase, Phase::Intended);
+}
+
+#[test]
+fn two_offers_of_one_agent_make_one_task() {
+    let mut state = state();
+    let actions = run(&mut state, Event::Offers(vec![offer("o1", "a"), offer("o2", "a")]), 0);
+    assert_eq!(launched(&actions).len(), 1);
+    let settled = Duration::from_secs(3600);
+    assert_eq!(actions[2], Action::Decline { offer_ids: vec!["o2".into()], refuse_for: settled });
+    assert!(declined(&state, "a").contains("is about to be launched there"));
+}
+
+#[test]
+fn a_change_is_stored_before_its_update_is_acknowledged() {
+    let mut state = state();
+    let id = running(&mut state);
+    let actions = run(&mut state, update(&id, "a", TaskState::TaskFailed), 5);
+    assert_eq!(actions[0], Action::StoreTasks(BTreeSet::from(["a".into()])));
+    assert!(matches!(actions[1], Action::Acknowledge { .. }));
+    assert_eq!(state.tasks().count(), 0);
+}
+
+#[test]
+fn updates_of_the_master_are_not_acknowledged_and_repeated_ones_change_nothing() {
+    let mut state = state();
+    let id = running(&mut state);
+    let again = run(&mut state, update(&id, "a", TaskState::TaskRunning), 5);
+    assert!(matches!(again[..], [Action::Acknowledge { .. }]));
+    let status = TaskStatus { uuid: None, ..status(&id, "a", TaskState::TaskRunning) };
+    assert_eq!(run(&mut state, Event::Update(Box::new(status)), 5), []);
+    let unknown = TaskStatus { state: 99, ..self::status(&id, "a", TaskState::TaskRunning) };
+    run(&mut state, Event::Update(Box::new(unknown)), 5);
+    assert_eq!(state.tasks().next().map(|t| t.phase), Some(Phase::Running));
+}
+
+#[test]
+fn a_dead_executor_is_replaced_after_a_growing_wait() {
+    let mut state = state();
+    let mut now = 0;
+    for wait in [1_000, 2_000, 4_000] {
+        let actions = run(&mut state, Event::Offers(vec![offer("o", "a")]), now);
+        let id = launched(&actions)[0].task.task_id.clone();
+        run(&mut state, update(&id, "a", TaskState::TaskRunning), now);
+        run(&mut state, because(&id, "a", TaskState::TaskFailed, Reason::ExecutorTerminated), now);
+        let actions = run(&mut state, Event::Offers(vec![offer("o", "a")]), now + wait - 1);
+        assert_eq!(launched(&actions).len(), 0);
+        assert!(declined(&state, "a").contains("REASON_EXECUTOR_TERMINATED"), "{}", declined(&state, "a"));
+        now += wait;
+    }
+    // One that ran for long was healthy: the wait begins anew.
+    let actions = run(&mut state, Event::Offers(vec![offer("o", "a")]), now);
+    let id = launched(&actions)[0].task.task_id.clone();
+    run(&mut state, update(&id, "a", TaskState::TaskRunning), now);
+    run(&mut state, update(&id, "a", TaskState::TaskFailed), now + 600_000);
+    assert_eq!(launched(&run(&mut state, Event::Offers(vec![offer("o", "a")]), now + 601_000)).len(), 1);
+}
+
+#[test]
+fn one_bad_agent_does_not_hold_up_the_others() {
+    let mut state = state();
+    let id = running(&mut state);
+    run(&mut state, update(&id, "a", TaskState::TaskFailed), 0);
+    assert_eq!(launched(&run(&mut state, Event::Offers(vec![offer("o", "b")]), 1)).len(), 1);
+}
+
+#[test]
+fn an_offer_that_was_gone_is_nobodys_fault() {
+    let mut state = state();
+    let actions = run(&mut state, Event::Offers(vec![offer("o", "a")]), 0);
+    let id = launched(&actions)[0].task.task_id.clone();
+    run(&mut state, because(&id, "a", TaskState::TaskDropped, Reason::InvalidOffers), 1);
+    assert_eq!(launched(&run(&mut state, Event::Offers(vec![offer("o2", "a")]), 2)).len(), 1);
+}
+
+#[test]
+fn an_unreachable_agent_keeps_its_task_until_it_is_gone() {
+    let mut state = state();
+    let id = running(&mut state);
+    run(&mut state, update(&id, "a", TaskState::TaskUnreachable), 0);
+    assert_eq!(launched(&run(&mut state, Event::Offers(vec![offer("o", "a")]), 1)).len(), 0);
+    run(&mut state, update(&id, "a", TaskState::TaskRunning), 2);
+    assert_eq!(state.task_on(&"a".into()).map(|t| t.phase), Some(Phase::Running));
+    run(&mut state, update(&id, "a", TaskState::TaskUnreachable), 3);
+    run(&mut state, update(&id, "a", TaskState::TaskGoneByOperator), 4);
+    assert_eq!(state.tasks().count(), 0);
+}
+
+#[test]
+fn a_drained_agent_is_left_alone_until_it_offers_again() {
+    let mut state = state();
+    let id = running(&mut state);
+    run(&mut state, Event::Tick, 1);
+    run(&mut state, because(&id, "a", TaskState::TaskKilled, Reason::AgentDraining), 10);
+    for now in (1_000..400_000).step_by(1_000) {
+        assert!(!run(&mut state, Event::Tick, now).contains(&Action::Revive));
+    }
+    assert_eq!(launched(&run(&mut state, Event::Offers(vec![offer("o", "a")]), 400_000)).len(), 1);
+}
+
+#[test]
+fn strangers_are_killed_after_a_grace_and_never_in_answer_to_unknown() {
+    let mut state = state();
+    let id = TaskId::from("stranger");
+    let actions = run(&mut state, update(&id, "a", TaskState::TaskRunning), 0);
+    assert!(matches!(actions[..], [Action::Acknowledge { .. }]));
+    assert_eq!(run(&mut state, Event::Tick, 29_999), []);
+    let kill = Action::Kill { task_id: id.clone(), agent_id: "a".into() };
+    assert_eq!(run(&mut state, Event::Tick, 30_000), [kill.clone()]);
+    assert_eq!(run(&mut state, Event::Tick, 34_999), []);
+    assert_eq!(run(&mut state, Event::Tick, 35_000), [kill]);
+    run(&mut state, update(&id, "a", TaskState::TaskUnknown), 36_000);
+    assert_eq!(run(&mut state, Event::Tick, 200_000), []);
+    run(&mut state, update(&"other".into(), "a", TaskState::TaskGone), 36_000);
+    assert_eq!(run(&mut state, Event::Tick, 400_000), []);
+}
+
+#[test]
+fn launches_are_limited_until_they_are_confirmed() {
+    let policy = Policy { launch_parallelism: 2, ..policy() };
+    let mut state = State::new(policy, Some("f".into()), []);
+    run(&mut state, Event::Subscribed { framework_id: "f".into() }, 0);
+    let actions = run(&mut state, Event::Offers(["a", "b", "c"].map(|a| offer(a, a)).to_vec()), 0);
+    let ids: Vec<_> = launched(&actions).iter().map(|l| l.task.task_id.clone()).collect();
+    assert_eq!(ids.len(), 2);
+    assert_eq!(declined(&state, "c"), "2 launches are unconfirmed, no more at a time");
+    run(&mut state, update(&ids[0], "a", TaskState::TaskStarting), 1);
+    assert_eq!(launched(&run(&mut state, Event::Offers(vec![offer("c", "c")]), 2)).len(), 0);
+    run(&mut state, update(&ids[0], "a", TaskState::TaskRunning), 3);
+    assert_eq!(launched(&run(&mut state, Event::Offers(vec![offer("c", "c")]), 4)).len(), 1);
+}
+
+#[test]
+fn a_launch_that_nobody_confirms_is_asked_about_then_killed_then_tried_again() {
+    let mut state = state();
+    let actions = run(&mut state, Event::Offers(vec![offer("o", "a")]), 0);
+    let id = launched(&actions)[0].task.task_id.clone();
+    assert_eq!(run(&mut state, Event::Tick, 299_000), []);
+    run(&mut state, Event::Tick, 300_000);
+    let asked = run(&mut state, Event::Tick, 300_500);
+    assert_eq!(asked, [Action::Reconcile(vec![(id.clone(), "a".into())])]);
+    let at = 300_000 + SUSPICION_MS;
+    let actions = run(&mut state, Event::Tick, at);
+    assert!(actions.contains(&Action::Kill { task_id: id.clone(), agent_id: "a".into() }), "{actions:?}");
+    run(&mut state, update(&id, "a", TaskState::TaskUnknown), at);
+    assert!(state.agents()[&"a".into()].failures.reason.contains("not confirmed within 300 s"));
+    assert_eq!(launched(&run(&mut state, Event::Offers(vec![offer("o", "a")]), at + 1_000)).len(), 1);
+}
+
+#[test]
+fn a_refused_launch_waits_and_an_unsent_one_does_not() {
+    let mut state = state();
+    let first = run(&mut state, Event::Offers(vec![offer("o", "a")]), 0);
+    let task_id = launched(&first)[0].task.task_id.clone();
+    run(&mut state, Event::NotLaunched { task_id, refused: None }, 1);
+    let second = run(&mut state, Event::Offers(vec![offer("o", "a")]), 2);
+    let task_id = launched(&second)[0].task.task_id.clone();
+    run(&mut state, Event::NotLaunched { task_id, refused: Some("bad resources".to_owned()) }, 3);
+    assert_eq!(launched(&run(&mut state, Event::Offers(vec![offer("o", "a")]), 4)).len(), 0);
+    assert!(declined(&state, "a").ends_with("bad resources"));
+}
+
+#[test]
+fn offers_are_suppressed_when_every_agent_is_covered_and_revived_when_one_is_not() {
+    let mut state = state();
+    let id = running(&mut state);
+    let list = |names: &[&str]| {
+        let agent = |n: &&str| ListedAgent { agent_id: (*n).into(), hostname: (*n).to_owned(), active: true };
+        Event::AgentsListed(names.iter().map(agent).collect())
+    };
+    run(&mut state, list(&["a"]), 10);
+    assert_eq!(run(&mut state, Event::Tick, 1_000), [Action::Suppress]);
+    assert_eq!(run(&mut state, Event::Tick, 2_000), []);
+    run(&mut state, list(&["a", "b"]), 3_000);
+    assert_eq!(run(&mut state, Event::Tick, 3_000), [Action::Revive]);
+    // Offers may come at any time now; asking again is for when they do not.
+    assert_eq!(run(&mut state, Event::Tick, 4_000), []);
+    assert_eq!(run(&mut state, Event::Tick, 8_000), [Action::Revive]);
+    assert_eq!(launched(&run(&mut state, Event::Offers(vec![offer("o", "b")]), 9_000)).len(), 1);
+    assert_eq!(run(&mut state, Event::Tick, 10_000), [Action::Suppress]);
+    run(&mut state, update(&id, "a", TaskState::TaskFailed), 11_000);
+    assert_eq!(run(&mut state, Event::Tick, 11_500), [], "the wait after a failure comes first");
+    assert_eq!(run(&mut state, Event::Tick, 12_000), [Action::Revive]);
+}
+
+#[test]
+fn a_newer_executor_replaces_the_old_ones_one_at_a_time() {
+    let mut state = state();
+    let actions = run(&mut state, Event::Offers(vec![offer("o1", "a"), offer("o2", "b")]), 0);
+    let ids: Vec<_> = launched(&actions).iter().map(|l| (l.task.task_id.clone(), l.task.agent_id.clone())).collect();
+    for (id, agent) in &ids {
+        run(&mut state, update(id, agent.as_str(), TaskState::TaskRunning), 0);
+    }
+    let newer = Policy { executor_id: "logstash-2".into(), ..policy() };
+    let mut state = State::new(newer, Some("f".into()), state.tasks().cloned().collect::<Vec<_>>());
+    run(&mut state, Event::Subscribed { framework_id: "f".into() }, 0);
+    assert_eq!(run(&mut state, Event::Tick, 100), [], "not before the master has answered");
+    for (id, agent) in &ids {
+        run(&mut state, update(id, agent.as_str(), TaskState::TaskRunning), 200);
+    }
+    let mut killed = run(&mut state, Event::Tick, 3_000);
+    killed.retain(|action| *action != Action::Reconcile(vec![]));
+    let [Action::StoreTasks(_), Action::Kill { task_id, agent_id }] = &killed[..] else { panic!("{killed:?}") };
+    run(&mut state, update(task_id, agent_id.as_str(), TaskState::TaskKilled), 5_000);
+    let offers = Event::Offers(vec![offer("o3", agent_id.as_str())]);
+    let actions = run(&mut state, offers, 5_001);
+    let new = launched(&actions)[0].task.clone();
+    assert_eq!(new.executor_id, "logstash-2".into());
+    assert!(!run(&mut state, Event::Tick, 6_000).iter().any(|a| matches!(a, Action::Kill { .. })));
+    run(&mut state, update(&new.task_id, agent_id.as_str(), TaskState::TaskRunning), 7_000);
+    assert!(run(&mut state, Event::Tick, 8_000).iter().any(|a| matches!(a, Action::Kill { .. })));
+}
+
+#[test]
+fn a_removed_framework_starts_anew_without_its_tasks() {
+    let mut state = state();
+    running(&mut state);
+    let actions = run(&mut state, Event::Removed, 1);
+    assert_eq!(actions, [Action::StoreTasks(BTreeSet::from(["a".into()])), Action::StartAnew]);
+    assert_eq!((state.framework_id(), state.tasks().count()), (None, 0));
+    run(&mut state, Event::Subscribed { framework_id: "g".into() }, 2);
+    assert_eq!(launched(&run(&mut state, Event::Offers(vec![offer("o", "a")]), 3)).len(), 1);
+}
+
+/// A master and a store that do what actions say, for as long as the scheduler lives.
+#[derive(Default)]
+struct World {
+    stored: BTreeMap<TaskId, Task>,
+    framework: Option<FrameworkId>,
+    /// Tasks in Mesos, with the state they are in.
+    tasks: BTreeMap<TaskId, (AgentId, TaskState)>,
+    offers: u32,
+    /// Events that the master will bring.
+    events: std::collections::VecDeque<Event>,
+    steps: usize,
+    crash_after: usize,
+    ever: usize,
+}
+
+impl World {
+    /// Carries one action out, unless the crash comes first.
+    fn act(&mut self, action: &Action, state: &State) -> bool {
+        if self.steps == self.crash_after {
+            return false;
+        }
+        self.steps += 1;
+        match action {
+            Action::StoreFramework => self.framework = state.framework_id().cloned(),
+            Action::StoreTasks(agents) => {
+                self.stored.retain(|_, t| !agents.contains(&t.agent_id));
+                let changed = state.tasks().filter(|t| agents.contains(&t.agent_id));
+                self.stored.extend(changed.map(|t| (t.task_id.clone(), t.clone())));
+            }
+            Action::Accept(launch) => {
+                let task = &launch.task;
+                assert!(self.framework.is_some(), "launched before the framework was stored");
+                assert!(self.stored.contains_key(&task.task_id), "accepted before the intent was stored");
+                let busy = self.tasks.values().any(|(agent, _)| *agent == task.agent_id);
+                assert!(!busy, "a second task on agent {}", task.agent_id);
+                self.ever += 1;
+                self.tasks.insert(task.task_id.clone(), (task.agent_id.clone(), TaskState::TaskRunning));
+                self.tell(&task.task_id);
+            }
+            Action::Acknowledge { task_id, uuid, agent_id } => {
+                let failure = status(task_id, agent_id.as_str(), TaskState::TaskFailed).uuid;
+                if self.tasks.contains_key(task_id) && failure.as_ref() == Some(uuid) {
+                    assert!(!self.stored.contains_key(task_id), "acknowledged before it was stored");
+                    self.tasks.remove(task_id);
+                }
+            }
+            Action::Reconcile(tasks) => {
+                for (id, agent) in tasks {
+                    if self.tasks.contains_key(id) {
+                        self.tell(id);
+                    } else {
+                        self.events.push_back(update(id, agent.as_str(), TaskState::TaskGone));
+                    }
+                }
+                if tasks.is_empty() {
+                    for id in self.tasks.keys().cloned().collect::<Vec<_>>() {
+                        self.tell(&id);
+                    }
+                }
+            }
+            Action::Kill { task_id, .. } => panic!("nobody is to be killed here: {task_id}"),
+            _ => {}
+        }
+        true
+    }
+
+    fn tell(&mut self, id: &TaskId) {
+        if let Some((agent, state)) = self.tasks.get(id) {
+            let event = update(id, agent.as_str(), *state);
+            // Twice, as the agent repeats what was not acknowledged.
+            self.events.extend([event.clone(), event]);
+        }
+    }
+
+    fn offer(&mut self) {
+        for agent in ["a", "b"] {
+            if self.tasks.values().all(|(at, _)| at.as_str() != agent) {
+                self.offers += 1;
+                self.events.push_back(Event::Offers(vec![offer(&self.offers.to_string(), agent)]));
+            }
+        }
+    }
+
+    /// One life of a scheduler: until it crashes, or nothing happens any more.
+    fn live(&mut self, mut now: u64, fail_one: bool) -> (u64, bool) {
+        let stored: Vec<_> = self.stored.values().cloned().collect();
+        let mut state = State::new(policy(), self.framework.clone(), stored);
+        self.events.clear();
+        let framework_id = self.framework.clone().unwrap_or_else(|| "f".into());
+        self.events.push_back(Event::Subscribed { framework_id });
+        let (mut seed, mut failed) = (u32::try_from(now).expect("small"), !fail_one);
+        for _ in 0..200 {
+            now += 500;
+            if self.events.is_empty() {
+                self.offer();
+                self.events.push_back(Event::Tick);
+            }
+            if !failed && self.tasks.len() == 2 {
+                failed = true;
+                let id = self.tasks.keys().next().cloned().expect("two tasks");
+                self.tasks.get_mut(&id).expect("is there").1 = TaskState::TaskFailed;
+                self.tell(&id);
+            }
+            let Some(event) = self.events.pop_front() else { continue };
+            let actions = state.apply(event, now, &mut || {
+                seed += 1;
+                seed
+            });
+            for action in &actions {
+                if !self.act(action, &state) {
+                    return (now, true);
+                }
+            }
+        }
+        let known: Vec<_> = state.tasks().map(|t| &t.task_id).collect();
+        assert_eq!(known, self.tasks.keys().collect::<Vec<_>>(), "what is known is what is there");
+        (now, false)
+    }
+}
+
+#[test]
+fn a_crash_between_any_two_steps_loses_nothing_and_doubles_nothing() {
+    let mut crashes = 0;
+    for first in 0..60 {
+        for second in [1, 2, 3, 5, 8, usize::MAX] {
+            let mut world = World { crash_after: first, ..World::default() };
+            let (now, crashed) = world.live(0, true);
+            crashes += usize::from(crashed);
+            world.crash_after = world.steps.saturating_add(second);
+            let (now, _) = world.live(now, false);
+            world.crash_after = usize::MAX;
+            world.live(now, false);
+            let agents: BTreeSet<_> = world.tasks.values().map(|(agent, _)| agent.as_str()).collect();
+            assert_eq!((world.tasks.len(), agents.len()), (2, 2), "crash after {first} and {second}");
+            assert!(world.ever <= 3, "{} launches, crash after {first} and {second}", world.ever);
+            let stored: Vec<_> = world.stored.keys().collect();
+            assert_eq!(stored, world.tasks.keys().collect::<Vec<_>>());
+        }
+    }
+    assert!(crashes > 60, "the scenario is long enough to be cut: {crashes}");
+}
