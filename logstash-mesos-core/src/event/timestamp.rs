@@ -12,8 +12,8 @@ pub struct Timestamp {
 impl Timestamp {
     /// From seconds since 1970 and nanoseconds within the second (at most 999,999,999; more carries over).
     #[must_use]
-    pub fn new(secs: i64, nanos: u32) -> Self {
-        Self { secs: secs.saturating_add(i64::from(nanos / 1_000_000_000)), nanos: nanos % 1_000_000_000 }
+    pub const fn new(secs: i64, nanos: u32) -> Self {
+        Self { secs: secs.saturating_add((nanos / 1_000_000_000) as i64), nanos: nanos % 1_000_000_000 }
     }
 
     /// The wall clock of the machine.

@@ -1,8 +1,15 @@
 //! Every built-in plugin, one line each.
 
+use super::filter;
 use super::plugin::PluginSpec;
 
 /// The built-in plugins.
 ///
 /// A new plugin is one file that declares a [`PluginSpec`], its `mod` line and a line here.
-pub static PLUGINS: &[&PluginSpec] = &[];
+pub static PLUGINS: &[&PluginSpec] = &[
+    &filter::clone::CLONE,
+    &filter::dissect::DISSECT,
+    &filter::drop::DROP,
+    &filter::json::JSON,
+    &filter::split::SPLIT,
+];

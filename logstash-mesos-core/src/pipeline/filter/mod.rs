@@ -1,1 +1,12 @@
 //! The filters, one file each, named after the plugin.
+
+mod field;
+mod ruby;
+#[cfg(test)]
+mod testing;
+
+pub(crate) mod clone;
+pub(crate) mod dissect;
+pub(crate) mod drop;
+pub(crate) mod json;
+pub(crate) mod split;

@@ -1,0 +1,88 @@
+//! Fields that a configuration names, known at start or only with the event.
+
+use crate::event::{Event, FieldReference, InvalidReference, Template, Text, Value};
+
+/// Something Logstash's plugin raises an error for while it works on an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Failed;
+
+impl<T> From<T> for Failed
+where
+    T: std::error::Error,
+{
+    fn from(_: T) -> Self {
+        Self
+    }
+}
+
+/// A field reference that Logstash only looks at when it works on an event: a bad one fails there.
+#[derive(Clone, Debug)]
+pub(crate) struct Field(Result<FieldReference, InvalidReference>);
+
+impl Field {
+    /// The field named `text`.
+    pub(crate) fn new(text: &str) -> Self {
+        Self(reference(text))
+    }
+
+    /// The reference, or the failure.
+    pub(crate) fn get(&self) -> Result<&FieldReference, Failed> {
+        self.0.as_ref().map_err(|_| Failed)
+    }
+}
+
+/// A field whose name may contain `%{…}`.
+#[derive(Clone, Debug)]
+pub(crate) enum NamedField {
+    /// The same for every event.
+    Constant(Field),
+    /// Expanded for each event.
+    Template(Template),
+}
+
+impl NamedField {
+    /// The field named by the sprintf text `name`.
+    pub(crate) fn new(name: &str) -> Self {
+        let template = Template::parse(name);
+        if template.is_constant() { Self::Constant(Field::new(name)) } else { Self::Template(template) }
+    }
+
+    /// Calls `with` with the event and the reference.
+    pub(crate) fn with<T>(
+        &self,
+        event: &mut Event,
+        with: impl FnOnce(&mut Event, &FieldReference) -> Result<T, Failed>,
+    ) -> Result<T, Failed> {
+        match self {
+            Self::Constant(field) => with(event, field.get()?),
+            Self::Template(template) => {
+                let field = reference(&template.render(event)?)?;
+                with(event, &field)
+            }
+        }
+    }
+}
+
+/// Sets the field that a key of the data names, as `event.set(key, value)` does.
+pub(crate) fn set_named(event: &mut Event, key: Text, value: Value) -> Result<(), Failed> {
+    let special = memchr::memchr2(b'[', b']', key.as_bytes()).is_some()
+        || matches!(key.as_str(), "tags" | "@timestamp" | "@metadata");
+    if special {
+        event.set(&reference(&key)?, value)?;
+    } else {
+        event.fields_mut().insert(key, value);
+    }
+    Ok(())
+}
+
+/// The reference of a name given by a configuration or by data; the empty name is a field too.
+pub(crate) fn reference(name: &str) -> Result<FieldReference, InvalidReference> {
+    if name.is_empty() { Ok(FieldReference::field(Text::new())) } else { FieldReference::parse(name) }
+}
+
+/// Adds each of `tags`.
+pub(crate) fn tag_all(event: &mut Event, tags: &[Text]) {
+    for tag in tags {
+        event.tag(tag);
+    }
+}

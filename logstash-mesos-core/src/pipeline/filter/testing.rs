@@ -1,0 +1,129 @@
+//! What the unit tests of the filters share: settings and events written as JSON.
+
+use crate::event::{Clock, Event, Text, Timestamp, Value, read_json, write_json, write_json_map};
+use crate::pipeline::plugin::{
+    Build, BuildContext, BuildError, Decoration, EcsCompatibility, Filter, FilterContext, PluginSpec,
+};
+use crate::pipeline::settings::{Default, Kind, SettingValue, Settings};
+
+/// The current time in these tests: 2024-03-05T06:07:08.123Z.
+pub(crate) const NOW: Clock = Clock::Fixed(Timestamp::new(1_709_618_828, 123_000_000));
+
+/// An event with the fields of a JSON object and nothing else; `@timestamp` is read as a time.
+pub(crate) fn json_event(text: &str) -> Event {
+    let Value::Map(map) = read_json(&Text::from(text)).expect("the test writes JSON") else {
+        panic!("an event is an object")
+    };
+    let mut event = Event::empty();
+    for (key, value) in std::sync::Arc::unwrap_or_clone(map) {
+        let value = match (key.as_str(), &value) {
+            ("@timestamp", Value::Text(text)) => {
+                Value::Timestamp(Timestamp::parse_iso8601(text).expect("the test writes a time"))
+            }
+            _ => value,
+        };
+        event.fields_mut().insert(key, value);
+    }
+    event
+}
+
+/// The fields of an event as JSON.
+pub(crate) fn fields(event: &Event) -> String {
+    let mut out = Vec::new();
+    write_json_map(event.fields(), &mut out);
+    String::from_utf8(out).expect("JSON is UTF-8")
+}
+
+/// The filter with settings written as a JSON object, defaults filled in.
+pub(crate) fn build(spec: &PluginSpec, settings: &str) -> Result<Box<dyn Filter>, BuildError> {
+    build_with(spec, settings, EcsCompatibility::V8)
+}
+
+/// As [`build`], with another naming of fields.
+pub(crate) fn build_with(
+    spec: &PluginSpec,
+    settings: &str,
+    ecs: EcsCompatibility,
+) -> Result<Box<dyn Filter>, BuildError> {
+    let Build::Filter(make) = spec.build else { panic!("a filter") };
+    let Value::Map(map) = read_json(&Text::from(settings)).expect("the test writes JSON") else {
+        panic!("settings are an object")
+    };
+    let given: Vec<_> = map.keys().cloned().collect();
+    let mut values: Vec<(Text, SettingValue)> = Vec::new();
+    for (key, value) in map.iter() {
+        let setting = spec.settings.iter().find(|setting| setting.name == *key).expect("a known setting");
+        let mut value = setting_value(value);
+        if matches!(setting.kind, Kind::Array | Kind::List(_)) && !matches!(value, SettingValue::Array(_)) {
+            value = SettingValue::Array(vec![value]);
+        }
+        values.push((key.clone(), value));
+    }
+    for setting in spec.settings.iter().filter(|setting| !given.iter().any(|have| have == setting.name)) {
+        let value = match setting.default {
+            Default::None => continue,
+            Default::String(text) => SettingValue::String(Text::from_static(text)),
+            Default::Int(number) => SettingValue::Int(number),
+            Default::Float(number) => SettingValue::Float(number),
+            Default::Bool(flag) => SettingValue::Bool(flag),
+            Default::Strings(items) => SettingValue::Array(
+                items.iter().map(|item| SettingValue::String(Text::from_static(item))).collect(),
+            ),
+        };
+        values.push((Text::from_static(setting.name), value));
+    }
+    let context = BuildContext {
+        ecs,
+        clock: NOW,
+        pipeline_id: "main".to_owned(),
+        plugin_id: spec.name.to_owned(),
+        data_dir: None,
+    };
+    make(&Settings::new(values, given), &context)
+}
+
+fn setting_value(value: &Value) -> SettingValue {
+    match value {
+        Value::Text(text) => SettingValue::String(text.clone()),
+        Value::Int(number) => SettingValue::Int(*number),
+        Value::Float(number) => SettingValue::Float(*number),
+        Value::Bool(flag) => SettingValue::Bool(*flag),
+        Value::List(items) => SettingValue::Array(items.iter().map(setting_value).collect()),
+        Value::Map(map) => {
+            SettingValue::Hash(map.iter().map(|(key, value)| (key.clone(), setting_value(value))).collect())
+        }
+        other => {
+            let mut out = Vec::new();
+            write_json(other, &mut out);
+            panic!("no setting: {}", String::from_utf8_lossy(&out))
+        }
+    }
+}
+
+/// Runs the filter over one event: whether it was dropped, and what it emitted.
+pub(crate) fn run(filter: &mut dyn Filter, event: &mut Event) -> (bool, Vec<Event>) {
+    run_with(filter, event, &Decoration::default())
+}
+
+/// As [`run`], with common options.
+pub(crate) fn run_with(
+    filter: &mut dyn Filter,
+    event: &mut Event,
+    decoration: &Decoration,
+) -> (bool, Vec<Event>) {
+    let mut emitted = Vec::new();
+    filter.filter(event, &mut FilterContext { decoration, emitted: &mut emitted, clock: NOW });
+    (event.is_cancelled(), emitted)
+}
+
+/// The fields of one event after a filter with these settings.
+pub(crate) fn filtered(spec: &PluginSpec, settings: &str, mut event: Event) -> String {
+    let mut filter = build(spec, settings).expect("the settings are fine");
+    run(&mut *filter, &mut event);
+    fields(&event)
+}
+
+/// As [`filtered`], with the event written as JSON.
+pub(crate) fn filtered_json(spec: &PluginSpec, settings: &str, event: &str) -> String {
+    filtered(spec, settings, json_event(event))
+}
