@@ -1,0 +1,240 @@
+//! The syntax tree: a configuration as it was written, every node with its place.
+
+use super::token::Span;
+
+/// A whole configuration.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Config {
+    /// Its sections, in order; a kind may come several times.
+    pub sections: Vec<Section>,
+}
+
+/// `input { … }`, `filter { … }` or `output { … }`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Section {
+    /// Which of the three.
+    pub kind: SectionKind,
+    /// What stands in it.
+    pub body: Vec<Statement>,
+    /// All of it.
+    pub span: Span,
+}
+
+/// The three kinds of sections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SectionKind {
+    /// Where events come from.
+    Input,
+    /// What is done to them.
+    Filter,
+    /// Where they go.
+    Output,
+}
+
+impl SectionKind {
+    /// The word in a configuration.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::Filter => "filter",
+            Self::Output => "output",
+        }
+    }
+}
+
+/// One line of work in a section.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Statement {
+    /// A plugin.
+    Plugin(Plugin),
+    /// `if … else if … else …`.
+    Branch(Branch),
+}
+
+/// A plugin with its settings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plugin {
+    /// Its name as written, quotes included.
+    pub name: String,
+    /// Where the name is.
+    pub name_span: Span,
+    /// Its settings, in order; a name may come several times.
+    pub attributes: Vec<Attribute>,
+    /// All of it.
+    pub span: Span,
+}
+
+/// `name => value`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attribute {
+    /// The name, without quotes.
+    pub name: String,
+    /// Where the name is.
+    pub name_span: Span,
+    /// The value.
+    pub value: Value,
+}
+
+/// A value of a setting.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Value {
+    /// What it is.
+    pub kind: ValueKind,
+    /// Where it is.
+    pub span: Span,
+}
+
+/// The kinds of values.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ValueKind {
+    /// A word without quotes.
+    Bareword(String),
+    /// A string as it stands between its quotes.
+    String(String),
+    /// A number.
+    Number(Number),
+    /// `[ … ]`.
+    Array(Vec<Value>),
+    /// `{ key => value … }`.
+    Hash(Vec<(Value, Value)>),
+    /// A plugin, as codecs are.
+    Plugin(Plugin),
+}
+
+/// A number as Ruby reads it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Number {
+    /// Without a point.
+    Int(i64),
+    /// With one.
+    Float(f64),
+}
+
+/// `if … else if … else …`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Branch {
+    /// The conditions in order, each with its body.
+    pub arms: Vec<Arm>,
+    /// The body of `else`.
+    pub otherwise: Vec<Statement>,
+    /// All of it.
+    pub span: Span,
+}
+
+/// A condition and what is done where it holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Arm {
+    /// The condition.
+    pub condition: Chain,
+    /// The body.
+    pub body: Vec<Statement>,
+}
+
+/// Expressions joined by `and`, `or`, `xor`, `nand`, as written; who binds tighter is decided later.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chain {
+    /// The first expression.
+    pub first: Expression,
+    /// The others, each with the operator before it.
+    pub rest: Vec<(BooleanOperator, Expression)>,
+    /// All of it.
+    pub span: Span,
+}
+
+/// What joins expressions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BooleanOperator {
+    /// Both.
+    And,
+    /// One at least.
+    Or,
+    /// Exactly one.
+    Xor,
+    /// Not both.
+    Nand,
+}
+
+/// A part of a condition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expression {
+    /// What it is.
+    pub kind: ExpressionKind,
+    /// Where it is.
+    pub span: Span,
+}
+
+/// The kinds of parts.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ExpressionKind {
+    /// `( … )`.
+    Group(Box<Chain>),
+    /// `!( … )`.
+    Not(Box<Chain>),
+    /// `![a]`.
+    NotField(Operand),
+    /// `a in b`.
+    In(Operand, Operand),
+    /// `a not in b`.
+    NotIn(Operand, Operand),
+    /// `a == b` and its siblings.
+    Compare(Operand, CompareOperator, Operand),
+    /// `a =~ b`, or `a !~ b` when the flag is set.
+    Match {
+        /// What is searched.
+        subject: Operand,
+        /// Whether it must not match.
+        negated: bool,
+        /// The pattern, as written between its delimiters.
+        pattern: String,
+        /// Whether the pattern was written as a string.
+        quoted: bool,
+        /// Where the pattern is.
+        pattern_span: Span,
+    },
+    /// A value alone.
+    Operand(Operand),
+}
+
+/// What compares values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CompareOperator {
+    /// `==`.
+    Equal,
+    /// `!=`.
+    NotEqual,
+    /// `<=`.
+    LessOrEqual,
+    /// `>=`.
+    GreaterOrEqual,
+    /// `<`.
+    Less,
+    /// `>`.
+    Greater,
+}
+
+/// A value in a condition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Operand {
+    /// What it is.
+    pub kind: OperandKind,
+    /// Where it is.
+    pub span: Span,
+}
+
+/// The kinds of values in conditions.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OperandKind {
+    /// A string as it stands between its quotes.
+    String(String),
+    /// A number.
+    Number(Number),
+    /// A field reference.
+    Selector(String),
+    /// A list.
+    Array(Vec<Value>),
+    /// `name(…)`, which the grammar knows and Logstash never implemented.
+    Call(String, Vec<Operand>),
+    /// `/…/`.
+    Regexp(String),
+}

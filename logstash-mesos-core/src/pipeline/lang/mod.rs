@@ -1,0 +1,16 @@
+//! The configuration language: text → tokens → syntax tree, with everything that is wrong said at once.
+//!
+//! The language is Logstash's, with its accidents: a bareword has two characters at least, hash entries
+//! are separated by white space alone, `"\\"` is a string that has not ended.
+
+pub mod ast;
+mod condition;
+pub mod diagnostic;
+pub mod lexer;
+mod parser;
+pub mod similar;
+pub mod token;
+
+pub use diagnostic::{Code, Diagnostic, Diagnostics, Severity};
+pub use parser::parse;
+pub use token::Span;
