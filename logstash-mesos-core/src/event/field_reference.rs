@@ -1,5 +1,7 @@
 //! `[a][b]`: how configurations name fields.
 
+use std::sync::atomic::{AtomicU8, Ordering};
+
 use thiserror::Error;
 
 use super::Text;
@@ -35,6 +37,27 @@ pub enum EscapeStyle {
     Ampersand,
 }
 
+/// The style of this process: 0 none, 1 percent, 2 ampersand.
+static STYLE: AtomicU8 = AtomicU8::new(0);
+
+impl EscapeStyle {
+    /// Makes this the style of the whole process, which is what it is in Logstash. Call it before the
+    /// first configuration is compiled.
+    pub fn set_for_process(self) {
+        STYLE.store(self as u8, Ordering::Relaxed);
+    }
+
+    /// The style of the process.
+    #[must_use]
+    pub fn of_process() -> Self {
+        match STYLE.load(Ordering::Relaxed) {
+            1 => Self::Percent,
+            2 => Self::Ampersand,
+            _ => Self::None,
+        }
+    }
+}
+
 /// The text is no field reference.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("invalid field reference `{text}`")]
@@ -44,13 +67,13 @@ pub struct InvalidReference {
 }
 
 impl FieldReference {
-    /// Parses `text` by Logstash's strict rules.
+    /// Parses `text` by Logstash's strict rules, in the escape style of the process.
     ///
     /// # Errors
     ///
     /// [`InvalidReference`] where Logstash raises `FieldReference::IllegalSyntaxException`.
     pub fn parse(text: &str) -> Result<Self, InvalidReference> {
-        Self::parse_with(text, EscapeStyle::None)
+        Self::parse_with(text, EscapeStyle::of_process())
     }
 
     /// Parses `text` with an escape style for brackets in names.
@@ -59,34 +82,12 @@ impl FieldReference {
     ///
     /// As [`FieldReference::parse`].
     pub fn parse_with(text: &str, style: EscapeStyle) -> Result<Self, InvalidReference> {
-        let invalid = || InvalidReference { text: text.to_owned() };
-        let mut names = Vec::new();
-        if text.is_empty() {
-            return Err(invalid());
-        }
-        if text.starts_with('[') {
-            let mut rest = text;
-            while let Some(inner) = rest.strip_prefix('[') {
-                let end = inner.find(']').ok_or_else(invalid)?;
-                let name = &inner[..end];
-                if name.contains('[') {
-                    return Err(invalid());
-                }
-                names.push(name);
-                rest = &inner[end + 1..];
-            }
-            if !rest.is_empty() {
-                return Err(invalid());
-            }
-        } else if text.contains(['[', ']']) {
-            return Err(invalid());
-        } else {
-            names.push(text);
-        }
-        let metadata = names.first() == Some(&"@metadata");
-        let steps =
-            names[usize::from(metadata)..].iter().map(|name| Step::new(&unescape(name, style))).collect();
-        Ok(Self { steps, metadata })
+        let names = names(text).ok_or_else(|| InvalidReference { text: text.to_owned() })?;
+        let (metadata, names) = match names.split_first() {
+            Some((&"@metadata", rest)) => (true, rest),
+            _ => (false, names.as_slice()),
+        };
+        Ok(Self { steps: names.iter().map(|name| Step::new(&unescape(name, style))).collect(), metadata })
     }
 
     /// A reference to a top-level field whose name is taken as it is.
@@ -97,7 +98,7 @@ impl FieldReference {
         let steps = if metadata {
             Box::default()
         } else {
-            Box::new([Step { index: name.parse().ok(), key: name }]) as Box<[Step]>
+            Box::new([Step { index: index(&name), key: name }]) as Box<[Step]>
         };
         Self { steps, metadata }
     }
@@ -126,18 +127,111 @@ impl FieldReference {
 
 impl Step {
     fn new(name: &str) -> Self {
-        Self { key: Text::from(name), index: name.parse().ok() }
+        Self { key: Text::from(name), index: index(name) }
     }
+}
+
+/// The index `name` is, as Java's `Integer.parseInt` reads one: `-1`, `+1`, `01`.
+fn index(name: &str) -> Option<i64> {
+    name.parse::<i32>().ok().map(i64::from)
+}
+
+/// The names of a reference, outermost first; nothing when the text is none.
+///
+/// Brackets around a whole reference mean nothing (`[[a][b]]` is `[a][b]`), and a name without any is
+/// taken as it is, be it empty.
+fn names(text: &str) -> Option<Vec<&str>> {
+    let bytes = text.as_bytes();
+    let mut names = Vec::new();
+    let (mut depth, mut start, mut bracket) = (0_usize, 0, false);
+    for (at, byte) in bytes.iter().enumerate() {
+        let after_closing = at > 0 && bytes[at - 1] == b']';
+        match byte {
+            b'[' => {
+                if start != at {
+                    return None;
+                }
+                bracket = true;
+                depth += 1;
+                start = at + 1;
+            }
+            b']' => {
+                if depth == 0 || (start == at && !after_closing) {
+                    return None;
+                }
+                if start < at {
+                    names.push(&text[start..at]);
+                }
+                depth -= 1;
+                start = at + 1;
+            }
+            _ if after_closing => return None,
+            _ => {}
+        }
+    }
+    if !bracket {
+        return Some(vec![text]);
+    }
+    (depth == 0 && !names.is_empty()).then_some(names)
 }
 
 fn unescape(name: &str, style: EscapeStyle) -> String {
     match style {
         EscapeStyle::None => name.to_owned(),
-        EscapeStyle::Percent => {
-            name.replace("%5B", "[").replace("%5b", "[").replace("%5D", "]").replace("%5d", "]")
-        }
-        EscapeStyle::Ampersand => name.replace("&#91;", "[").replace("&#93;", "]"),
+        EscapeStyle::Percent => percent_decoded(name),
+        EscapeStyle::Ampersand => ampersand_decoded(name),
     }
+}
+
+/// `%` and two capital hexadecimal digits are a byte; anything else stands for itself.
+fn percent_decoded(name: &str) -> String {
+    let digit = |byte: Option<&u8>| match byte {
+        Some(byte @ b'0'..=b'9') => Some(byte - b'0'),
+        Some(byte @ b'A'..=b'F') => Some(byte - b'A' + 10),
+        _ => None,
+    };
+    let bytes = name.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        match (bytes[at], digit(bytes.get(at + 1)), digit(bytes.get(at + 2))) {
+            (b'%', Some(high), Some(low)) => {
+                out.push(high * 16 + low);
+                at += 3;
+            }
+            (byte, ..) => {
+                out.push(byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// `&#`, two digits at least, and `;` are the character of that number.
+fn ampersand_decoded(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    let mut rest = name;
+    while let Some(start) = rest.find("&#") {
+        let (before, encoded) = rest.split_at(start);
+        out.push_str(before);
+        let digits = encoded[2..].bytes().take_while(u8::is_ascii_digit).count();
+        let decoded = (digits >= 2 && encoded[2 + digits..].starts_with(';'))
+            .then(|| encoded[2..2 + digits].parse().ok().and_then(char::from_u32))
+            .flatten();
+        let used = match decoded {
+            Some(c) => {
+                out.push(c);
+                digits + 3
+            }
+            None => {
+                out.push_str("&#");
+                2
+            }
+        };
+        rest = &encoded[used..];
+    }
+    out + rest
 }
 
 impl std::fmt::Display for FieldReference {
@@ -152,5 +246,43 @@ impl std::fmt::Display for FieldReference {
             write!(f, "[{}]", step.key)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(text: &str) -> Option<Vec<String>> {
+        let field = FieldReference::parse_with(text, EscapeStyle::None).ok()?;
+        Some(field.steps().iter().map(|step| step.key.to_string()).collect())
+    }
+
+    #[test]
+    fn references_are_read_as_strictly_as_logstash_does() {
+        assert_eq!(keys("a b"), Some(vec!["a b".into()]));
+        assert_eq!(keys("[a][b c]"), Some(vec!["a".into(), "b c".into()]));
+        assert_eq!(keys("[[a][b]]"), keys("[a][b]"));
+        assert_eq!(keys("[[[a]]]"), keys("a"));
+        for text in ["[", "]", "[]", "a]", "[a", "a[b]", "[a]b", "[a][]", "[a]]", "[a[b]]", "[a] [b]"] {
+            assert_eq!(keys(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn metadata_is_apart() {
+        let field = FieldReference::parse("[@metadata][a][-1]").unwrap();
+        assert!(field.is_metadata());
+        assert_eq!(field.steps()[1].index, Some(-1));
+        assert_eq!(field.top_level(), None);
+        assert_eq!(field.to_string(), "[@metadata][a][-1]");
+    }
+
+    #[test]
+    fn brackets_in_names_are_written_in_the_chosen_style() {
+        let key = |text, style| FieldReference::parse_with(text, style).unwrap().steps()[0].key.to_string();
+        assert_eq!(key("[a%5Bb%5D]", EscapeStyle::Percent), "a[b]");
+        assert_eq!(key("[a&#91;b&#93;]", EscapeStyle::Ampersand), "a[b]");
+        assert_eq!(key("[a%5Bb%5D]", EscapeStyle::None), "a%5Bb%5D");
     }
 }

@@ -3,7 +3,26 @@
 //! A configuration goes `lang` (text → syntax tree) → `compile` (tree → plugins with checked settings) →
 //! `run` (queue, workers, outputs).
 
+pub mod catalog;
+mod check;
+pub mod common;
+pub mod compile;
+pub mod condition;
+pub mod decorate;
+pub mod execute;
 pub mod filter;
+pub mod graph;
+mod java_hash;
+pub mod lang;
+mod lower;
 pub mod plugin;
 pub mod registry;
 pub mod settings;
+pub mod variables;
+
+pub use catalog::{Catalog, PluginKind};
+pub use compile::{CompileOptions, Compiled, CompiledPlugin, UnknownVariable, check_syntax, compile};
+pub use condition::{Condition, EvaluationError};
+pub use execute::{FilterGraph, FilterWorker, PluginCounters};
+pub use graph::{Graph, Node};
+pub use variables::Variables;

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
+use super::catalog::{Catalog, PluginKind};
 use super::settings::{Setting, Settings};
 use crate::event::{Ack, Blob, Clock, Event, FieldReference, Template, Value};
 use crate::sink::{LogSink, RecordBatch};
@@ -69,7 +70,7 @@ impl EcsCompatibility {
 }
 
 /// What a maker may know beside the plugin's settings.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct BuildContext {
     /// The pipeline's default, or the plugin's own `ecs_compatibility`.
     pub ecs: EcsCompatibility,
@@ -81,6 +82,24 @@ pub struct BuildContext {
     pub plugin_id: String,
     /// Where plugins keep what must survive a restart (positions, dead letters); `None`: nowhere.
     pub data_dir: Option<std::path::PathBuf>,
+    /// The plugins there are, for plugins that are made of others (codecs).
+    pub catalog: Catalog,
+}
+
+impl BuildContext {
+    /// Makes the codec that the setting `name` holds.
+    ///
+    /// # Errors
+    ///
+    /// What the codec says, or that there is none.
+    pub fn codec(&self, settings: &Settings, name: &'static str) -> Result<Box<dyn Codec>, BuildError> {
+        let (codec, own) = settings.plugin(name).ok_or_else(|| BuildError::setting(name, "a codec is needed"))?;
+        let Some(Build::Codec(make)) = self.catalog.find(PluginKind::Codec, codec).map(|spec| &spec.build) else {
+            return Err(BuildError::setting(name, format!("there is no codec `{codec}`")));
+        };
+        let ecs = super::compile::ecs(&own).unwrap_or(self.ecs);
+        make(&own, &Self { ecs, ..self.clone() })
+    }
 }
 
 /// The settings pass their types but cannot work.

@@ -1,0 +1,346 @@
+//! From a configuration's text to working plugins.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::catalog::{Catalog, PluginKind};
+use super::check::Checker;
+use super::decorate;
+use super::execute::{FilterGraph, FilterSlot};
+use super::graph::{Graph, Node};
+use super::lang::ast::{Config, Plugin, SectionKind, Statement};
+use super::lang::{Code, Diagnostic, Diagnostics, Span, parse};
+use super::lower::Lower;
+use super::plugin::{Build, BuildContext, BuildError, EcsCompatibility, Input, Output, PluginSpec};
+use super::settings::Settings;
+use super::variables::Variables;
+use crate::event::Clock;
+
+/// What a configuration is compiled with.
+#[derive(Clone, Debug)]
+pub struct CompileOptions {
+    /// Name of the pipeline, for messages and for the ids of plugins.
+    pub pipeline_id: String,
+    /// Where the text came from, for messages: a file name, the name of a configuration.
+    pub origin: String,
+    /// `pipeline.ecs_compatibility`.
+    pub ecs: EcsCompatibility,
+    /// `config.support_escapes`: whether `\n` and its siblings mean something in strings.
+    pub support_escapes: bool,
+    /// Where the current time comes from.
+    pub clock: Clock,
+    /// Where plugins keep what must survive a restart.
+    pub data_dir: Option<PathBuf>,
+    /// The values of `${NAME}`.
+    pub variables: Variables,
+    /// What is done about a `${NAME}` without value and default.
+    pub unknown_variables: UnknownVariable,
+    /// Whether settings that name a file are refused when there is none.
+    pub check_paths: bool,
+    /// The plugins there are.
+    pub catalog: Catalog,
+}
+
+/// What is done about a variable that is not set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnknownVariable {
+    /// The configuration is refused: it is about to run.
+    #[default]
+    Refuse,
+    /// A warning: it will run elsewhere.
+    Warn,
+}
+
+impl Default for CompileOptions {
+    fn default() -> Self {
+        Self {
+            pipeline_id: "main".to_owned(),
+            origin: String::new(),
+            ecs: EcsCompatibility::default(),
+            support_escapes: false,
+            clock: Clock::System,
+            data_dir: None,
+            variables: Variables::default(),
+            unknown_variables: UnknownVariable::Refuse,
+            check_paths: true,
+            catalog: Catalog::default(),
+        }
+    }
+}
+
+impl CompileOptions {
+    /// The text of a string as a plugin gets it.
+    pub(crate) fn unescape(&self, text: &str) -> String {
+        if !self.support_escapes || !text.contains('\\') {
+            return text.to_owned();
+        }
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text.chars();
+        while let Some(c) = rest.next() {
+            if c != '\\' {
+                out.push(c);
+                continue;
+            }
+            match rest.next() {
+                Some(quoted @ ('"' | '\'' | '\\')) => out.push(quoted),
+                Some('n') => out.push('\n'),
+                Some('r') => out.push('\r'),
+                Some('t') => out.push('\t'),
+                Some('0') => out.push('\0'),
+                Some(other) => out.extend(['\\', other]),
+                None => out.push('\\'),
+            }
+        }
+        out
+    }
+}
+
+/// A configuration that can run.
+#[derive(Debug)]
+pub struct Compiled {
+    /// The inputs, in order.
+    pub inputs: Vec<CompiledPlugin>,
+    /// The filters, made.
+    pub filters: FilterGraph,
+    /// The outputs, to be made with [`CompiledPlugin::build_output`].
+    pub outputs: Graph<CompiledPlugin>,
+    /// What its author should know.
+    pub warnings: Diagnostics,
+}
+
+/// A plugin with checked settings, ready to be made.
+#[derive(Clone, Debug)]
+pub struct CompiledPlugin {
+    /// Its declaration.
+    pub spec: &'static PluginSpec,
+    /// Its settings.
+    pub settings: Settings,
+    /// What its maker needs beside them; `context.plugin_id` is the plugin's id.
+    pub context: BuildContext,
+    /// Where it stands in the configuration.
+    pub span: Span,
+}
+
+impl CompiledPlugin {
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.context.plugin_id
+    }
+
+    /// Makes the input.
+    ///
+    /// # Errors
+    ///
+    /// What the plugin says; also when it is no input.
+    pub fn build_input(&self) -> Result<Box<dyn Input>, BuildError> {
+        match self.spec.build {
+            Build::Input(make) => make(&self.settings, &self.context),
+            _ => Err(BuildError::plugin(format!("`{}` is not an input", self.spec.name))),
+        }
+    }
+
+    /// Makes the output.
+    ///
+    /// # Errors
+    ///
+    /// What the plugin says; also when it is no output.
+    pub fn build_output(&self) -> Result<Box<dyn Output>, BuildError> {
+        match self.spec.build {
+            Build::Output(make) => make(&self.settings, &self.context),
+            _ => Err(BuildError::plugin(format!("`{}` is not an output", self.spec.name))),
+        }
+    }
+}
+
+/// Compiles `source`.
+///
+/// # Errors
+///
+/// Everything that is wrong with it, warnings included.
+pub fn compile(source: &str, options: &CompileOptions) -> Result<Compiled, Diagnostics> {
+    let (config, complaints) = parse(source);
+    let mut compiler = Compiler {
+        checker: Checker { options, complaints },
+        ids: HashMap::new(),
+        counts: HashMap::new(),
+    };
+    // A tree with holes would only repeat what is said already; names are checked all the same.
+    let compiled = compiler.config(&config);
+    let diagnostics = Diagnostics::new(&options.origin, source, compiler.checker.complaints);
+    if diagnostics.has_errors() {
+        return Err(diagnostics);
+    }
+    let Parts { inputs, filters, outputs } = compiled;
+    Ok(Compiled {
+        inputs,
+        filters: FilterGraph { graph: filters, clock: options.clock },
+        outputs,
+        warnings: diagnostics,
+    })
+}
+
+/// Only the grammar: what is wrong with the text of `source` as such.
+///
+/// # Errors
+///
+/// Every complaint of the parser.
+pub fn check_syntax(source: &str, origin: &str) -> Result<(), Diagnostics> {
+    let (_, complaints) = parse(source);
+    if complaints.is_empty() { Ok(()) } else { Err(Diagnostics::new(origin, source, complaints)) }
+}
+
+#[derive(Default)]
+struct Parts {
+    inputs: Vec<CompiledPlugin>,
+    filters: Graph<FilterSlot>,
+    outputs: Graph<CompiledPlugin>,
+}
+
+struct Compiler<'o> {
+    checker: Checker<'o>,
+    ids: HashMap<String, Span>,
+    counts: HashMap<(PluginKind, &'static str), usize>,
+}
+
+impl Compiler<'_> {
+    fn config(&mut self, config: &Config) -> Parts {
+        let mut parts = Parts::default();
+        for section in &config.sections {
+            match section.kind {
+                SectionKind::Input => {
+                    for statement in &section.body {
+                        self.input(statement, &mut parts.inputs);
+                    }
+                }
+                SectionKind::Filter => {
+                    let graph = self.graph(&section.body, &mut Self::filter);
+                    parts.filters.nodes.extend(graph.nodes);
+                }
+                SectionKind::Output => {
+                    let graph = self.graph(&section.body, &mut Self::output);
+                    parts.outputs.nodes.extend(graph.nodes);
+                }
+            }
+        }
+        parts
+    }
+
+    fn input(&mut self, statement: &Statement, inputs: &mut Vec<CompiledPlugin>) {
+        match statement {
+            Statement::Plugin(plugin) => inputs.extend(self.plugin(PluginKind::Input, plugin)),
+            Statement::Branch(branch) => self.checker.complaints.push(
+                Diagnostic::error(
+                    Code::EXPRESSION,
+                    Span::new(branch.span.start, branch.span.start + 2),
+                    "`if` around an input has no event to ask",
+                )
+                .remedy("put the condition around filters or outputs".to_owned()),
+            ),
+        }
+    }
+
+    fn graph<P>(
+        &mut self,
+        body: &[Statement],
+        make: &mut impl FnMut(&mut Self, &Plugin) -> Option<P>,
+    ) -> Graph<P> {
+        let mut nodes = Vec::with_capacity(body.len());
+        for statement in body {
+            match statement {
+                Statement::Plugin(plugin) => nodes.extend(make(self, plugin).map(Node::Plugin)),
+                Statement::Branch(branch) => {
+                    let mut arms = Vec::with_capacity(branch.arms.len());
+                    for arm in &branch.arms {
+                        let condition = Lower { checker: &mut self.checker }.condition(&arm.condition);
+                        let body = self.graph(&arm.body, make);
+                        arms.extend(condition.map(|condition| (condition, body)));
+                    }
+                    let otherwise = self.graph(&branch.otherwise, make);
+                    nodes.push(Node::If { arms, otherwise });
+                }
+            }
+        }
+        // Logstash leaves out branches in which there is nothing to do, conditions and all.
+        nodes.retain(|node| match node {
+            Node::Plugin(_) => true,
+            Node::If { arms, otherwise } => {
+                !otherwise.is_empty() || arms.iter().any(|(_, graph)| !graph.is_empty())
+            }
+        });
+        Graph { nodes }
+    }
+
+    fn plugin(&mut self, kind: PluginKind, written: &Plugin) -> Option<CompiledPlugin> {
+        let (spec, settings) = self.checker.plugin(kind, written)?;
+        let options = self.checker.options;
+        let count = self.counts.entry((kind, spec.name)).or_default();
+        *count += 1;
+        let plugin_id = match settings.text("id") {
+            Some(id) => id.to_string(),
+            None => format!("{}_{}_{count}", kind.word(), spec.name),
+        };
+        if settings.is_given("id") && self.ids.insert(plugin_id.clone(), written.name_span).is_some() {
+            self.checker.complaints.push(
+                Diagnostic::error(
+                    Code::DUPLICATE_ID,
+                    written.name_span,
+                    format!("two plugins have the id `{plugin_id}`"),
+                )
+                .remedy("give each its own `id`, or none".to_owned()),
+            );
+        }
+        let context = BuildContext {
+            ecs: ecs(&settings).unwrap_or(options.ecs),
+            clock: options.clock,
+            pipeline_id: options.pipeline_id.clone(),
+            plugin_id,
+            data_dir: options.data_dir.clone(),
+            catalog: options.catalog.clone(),
+        };
+        Some(CompiledPlugin { spec, settings, context, span: written.span })
+    }
+
+    fn filter(&mut self, written: &Plugin) -> Option<FilterSlot> {
+        let plugin = self.plugin(PluginKind::Filter, written)?;
+        let Build::Filter(make) = plugin.spec.build else { return None };
+        match make(&plugin.settings, &plugin.context) {
+            Ok(filter) => {
+                let decoration = decorate::decoration(&plugin.settings);
+                Some(FilterSlot::new(Arc::from(plugin.id()), plugin.spec.name, filter, decoration))
+            }
+            Err(error) => {
+                self.refused(&error, written, plugin.spec);
+                None
+            }
+        }
+    }
+
+    fn output(&mut self, written: &Plugin) -> Option<CompiledPlugin> {
+        self.plugin(PluginKind::Output, written)
+    }
+
+    fn refused(&mut self, error: &BuildError, written: &Plugin, spec: &PluginSpec) {
+        let place = error
+            .setting
+            .and_then(|name| written.attributes.iter().find(|attribute| attribute.name == name))
+            .map_or(written.name_span, |attribute| attribute.value.span);
+        let message = match error.setting {
+            Some(setting) => format!("`{setting}` of `{}`: {}", spec.name, error.message),
+            None => format!("`{}`: {}", spec.name, error.message),
+        };
+        self.checker
+            .complaints
+            .push(Diagnostic::error(Code::REGISTER, place, message).remedy(error.remedy.clone()));
+    }
+}
+
+/// The plugin's own `ecs_compatibility`.
+pub(crate) fn ecs(settings: &Settings) -> Option<EcsCompatibility> {
+    match settings.text("ecs_compatibility")?.as_str() {
+        "disabled" => Some(EcsCompatibility::Disabled),
+        "v1" => Some(EcsCompatibility::V1),
+        _ => Some(EcsCompatibility::V8),
+    }
+}
