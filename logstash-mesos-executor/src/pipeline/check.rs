@@ -1,0 +1,62 @@
+//! `pipeline check`: says whether a configuration is accepted.
+
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use logstash_mesos_core::pipeline::lang::Diagnostics;
+use logstash_mesos_core::pipeline::{check_syntax, compile};
+
+use super::{Settings, Source, Unusable, complain, say};
+
+/// Flags of `pipeline check`.
+#[derive(Debug, Args)]
+pub(crate) struct Flags {
+    #[command(flatten)]
+    source: Source,
+    #[command(flatten)]
+    settings: Settings,
+    /// Only looks at the grammar, not at plugins and their settings.
+    #[arg(long)]
+    syntax_only: bool,
+    /// How complaints are written.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// For people, on standard error.
+    Text,
+    /// One object on standard output: `ok`, and `diagnostics` with code, line, column, message, remedy.
+    Json,
+}
+
+/// Checks the configuration.
+pub(super) fn run(flags: &Flags) -> Result<ExitCode, Unusable> {
+    let (text, origin) = flags.source.read()?;
+    let options = flags.settings.options(&origin)?;
+    let result = if flags.syntax_only {
+        check_syntax(&text, &origin).map(|()| Diagnostics::default())
+    } else {
+        compile(&text, &options).map(|compiled| compiled.warnings)
+    };
+    let (accepted, diagnostics) = match result {
+        Ok(warnings) => (true, warnings),
+        Err(complaints) => (false, complaints),
+    };
+    match flags.format {
+        Format::Json => {
+            let report = serde_json::json!({ "ok": accepted, "diagnostics": diagnostics.to_json() });
+            say(&report.to_string());
+        }
+        Format::Text => {
+            if !diagnostics.is_empty() {
+                complain(&diagnostics.to_string());
+            }
+            if accepted {
+                say("Configuration OK");
+            }
+        }
+    }
+    Ok(if accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

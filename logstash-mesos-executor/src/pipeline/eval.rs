@@ -1,0 +1,58 @@
+//! `pipeline eval`: events in, events out, nothing else.
+
+use std::io::{BufRead, Write};
+use std::process::ExitCode;
+
+use clap::Args;
+use logstash_mesos_core::event::Text;
+use logstash_mesos_core::pipeline::compile;
+
+use super::events::{event_from_json, write_event};
+use super::{Settings, Source, Unusable, complain};
+
+/// Flags of `pipeline eval`.
+#[derive(Debug, Args)]
+pub(crate) struct Flags {
+    #[command(flatten)]
+    source: Source,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// Runs the filter sections over the events of standard input, in one batch on one worker.
+pub(super) fn run(flags: &Flags) -> Result<ExitCode, Unusable> {
+    let (text, origin) = flags.source.read()?;
+    let options = flags.settings.options(&origin)?;
+    let compiled = match compile(&text, &options) {
+        Ok(compiled) => compiled,
+        Err(complaints) => {
+            complain(&complaints.to_string());
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    if !compiled.warnings.is_empty() {
+        complain(&compiled.warnings.to_string());
+    }
+    let mut events = Vec::new();
+    for (number, line) in std::io::stdin().lock().lines().enumerate() {
+        let line = line.map_err(|error| Unusable(format!("cannot read standard input: {error}")))?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let event = event_from_json(&Text::from(line), options.clock)
+            .map_err(|problem| Unusable(format!("standard input, line {}: {problem}", number + 1)))?;
+        events.push(event);
+    }
+    let mut worker = compiled.filters.fork();
+    let mut results = worker.run(events);
+    results.append(&mut worker.flush(true));
+    let mut out = Vec::new();
+    for event in &results {
+        write_event(event, &mut out);
+    }
+    std::io::stdout()
+        .lock()
+        .write_all(&out)
+        .map_err(|error| Unusable(format!("cannot write to standard output: {error}")))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,145 @@
+//! `pipeline check` and `pipeline eval`: configurations on the command line.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use logstash_mesos_core::event::{Clock, EscapeStyle, Timestamp};
+use logstash_mesos_core::pipeline::plugin::EcsCompatibility;
+use logstash_mesos_core::pipeline::{CompileOptions, Variables};
+
+mod check;
+mod eval;
+mod events;
+
+/// What to do with a configuration.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Says whether a configuration is accepted, and what is wrong with it.
+    Check(check::Flags),
+    /// Sends events from standard input through the filters and prints what comes of them.
+    Eval(eval::Flags),
+}
+
+/// Runs the command and gives the exit code: 0 accepted, 1 refused, 2 wrong use.
+pub(crate) fn run(command: Command) -> ExitCode {
+    let result = match command {
+        Command::Check(flags) => check::run(&flags),
+        Command::Eval(flags) => eval::run(&flags),
+    };
+    result.unwrap_or_else(|problem| {
+        complain(&problem.0);
+        ExitCode::from(2)
+    })
+}
+
+/// The command cannot be carried out; the text says why.
+#[derive(Debug)]
+struct Unusable(String);
+
+/// Where the configuration is.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Source {
+    /// A file with the configuration.
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// The configuration itself.
+    #[arg(short = 'e', long = "text", value_name = "TEXT")]
+    text: Option<String>,
+}
+
+impl Source {
+    /// The text, and what to call it.
+    fn read(&self) -> Result<(String, String), Unusable> {
+        match (&self.file, &self.text) {
+            (Some(path), _) => Ok((read_file(path)?, path.display().to_string())),
+            (None, Some(text)) => Ok((text.clone(), "-e".to_owned())),
+            (None, None) => Err(Unusable("neither -f FILE nor -e TEXT is given".to_owned())),
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<String, Unusable> {
+    let bytes = std::fs::read(path)
+        .map_err(|error| Unusable(format!("cannot read configuration file {}: {error}", path.display())))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Unusable(format!("configuration file {} is not UTF-8 text at byte {at}", path.display()))
+    })
+}
+
+/// Settings of the pipeline.
+#[derive(Debug, Args)]
+struct Settings {
+    /// A setting of the pipeline as `logstash.yml` has it; may be repeated. Known are
+    /// `config.support_escapes`, `config.field_reference.escape_style`, `pipeline.ecs_compatibility` and
+    /// `pipeline.id`.
+    #[arg(long = "setting", value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+    /// The current time, for repeatable results.
+    #[arg(long, value_name = "RFC3339", value_parser = instant)]
+    clock: Option<Timestamp>,
+}
+
+impl Settings {
+    fn options(&self, origin: &str) -> Result<CompileOptions, Unusable> {
+        let mut options = CompileOptions {
+            origin: origin.to_owned(),
+            clock: self.clock.map_or(Clock::System, Clock::Fixed),
+            variables: Variables::new(|name| std::env::var(name).ok()),
+            ..CompileOptions::default()
+        };
+        for setting in &self.settings {
+            let Some((key, value)) = setting.split_once('=') else {
+                return Err(Unusable(format!("--setting {setting} must be written KEY=VALUE")));
+            };
+            let wrong = |expected: &str| {
+                Unusable(format!("--setting {key}={value}: expected {expected} for this setting"))
+            };
+            match key {
+                "config.support_escapes" => {
+                    options.support_escapes = value.parse().map_err(|_| wrong("true or false"))?;
+                }
+                "config.field_reference.escape_style" => match value {
+                    "none" => EscapeStyle::None,
+                    "percent" => EscapeStyle::Percent,
+                    "ampersand" => EscapeStyle::Ampersand,
+                    _ => return Err(wrong("none, percent or ampersand")),
+                }
+                .set_for_process(),
+                "pipeline.ecs_compatibility" => {
+                    options.ecs = match value {
+                        "disabled" => EcsCompatibility::Disabled,
+                        "v1" => EcsCompatibility::V1,
+                        "v8" => EcsCompatibility::V8,
+                        _ => return Err(wrong("disabled, v1 or v8")),
+                    }
+                }
+                "pipeline.id" => value.clone_into(&mut options.pipeline_id),
+                _ => {
+                    return Err(Unusable(format!(
+                        "--setting {key} is not known; known are config.support_escapes, \
+                         config.field_reference.escape_style, pipeline.ecs_compatibility, pipeline.id"
+                    )));
+                }
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn instant(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse_iso8601(text)
+        .ok_or_else(|| "write the time like 2024-03-05T06:07:08.123Z".to_owned())
+}
+
+#[expect(clippy::print_stderr, reason = "the binary owns the terminal")]
+fn complain(text: &str) {
+    eprintln!("{text}");
+}
+
+#[expect(clippy::print_stdout, reason = "the binary owns the terminal")]
+fn say(text: &str) {
+    println!("{text}");
+}
