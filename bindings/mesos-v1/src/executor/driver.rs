@@ -134,7 +134,7 @@ impl Driver {
         loop {
             let next = tokio::select! {
                 biased;
-                event = stream.next::<Event>() => Next::Event(event.map_err(|error| chain(&error))),
+                event = stream.next::<Event>() => Next::Event(event.map(Box::new).map_err(|error| chain(&error))),
                 () = tokio::time::sleep_until(first_event_by), if !held => Next::Silence,
                 () = something_to_send(&self.shared), if held => Next::Update,
                 Some(data) = self.messages.recv(), if held => Next::Message(data),
@@ -146,7 +146,7 @@ impl Driver {
                 Next::Event(Err(reason)) => return Ok((held, reason)),
                 Next::Silence => return Ok((held, "the agent sent no SUBSCRIBED".to_owned())),
                 Next::Event(Ok(event)) => {
-                    if let Some(event) = self.receive(event, &mut held) {
+                    if let Some(event) = self.receive(*event, &mut held) {
                         let error = matches!(event, ExecutorEvent::Error(_));
                         self.tell(event).await?;
                         if error {
@@ -274,7 +274,7 @@ impl Driver {
 }
 
 enum Next {
-    Event(Result<Event, String>),
+    Event(Result<Box<Event>, String>),
     Silence,
     Update,
     Message(Vec<u8>),

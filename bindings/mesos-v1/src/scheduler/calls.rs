@@ -1,11 +1,14 @@
 //! The one task that sends calls, strictly in order, over a connection of its own (SCH-1).
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 use prost::Message as _;
 use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 
 use super::{
     CallError, PATH, QueuedCall, Resubscribe, SchedulerCall, Session, Shared, StreamId, Subscription,
@@ -13,6 +16,9 @@ use super::{
 use crate::transport::{self, Connection, TransportError};
 
 pub(super) const STREAM_ID: HeaderName = HeaderName::from_static("mesos-stream-id");
+
+/// How long to wait for the answer to a call after its subscription has ended.
+const LAST_ANSWER: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(
     mut calls: mpsc::Receiver<QueuedCall>,
@@ -52,9 +58,15 @@ pub(super) async fn run(
                 if connection.as_ref().is_some_and(|(stream_id, _)| *stream_id != current.stream_id) {
                     connection = None;
                 }
-                let result = tokio::select! {
-                    result = send(&mut connection, &current, &queued.call, &shared) => result,
-                    _ = session.changed() => Err(CallError::Interrupted { call: name }),
+                let result = {
+                    let mut sending = pin!(send(&mut connection, &current, &queued.call, &shared));
+                    tokio::select! {
+                        result = &mut sending => result,
+                        // The answer may be on its way: the one to TEARDOWN races with the end of the stream.
+                        _ = session.changed() => timeout(LAST_ANSWER, sending)
+                            .await
+                            .unwrap_or(Err(CallError::Interrupted { call: name })),
+                    }
                 };
                 match &result {
                     Ok(()) => shared.with_subscription(|subscription| remember(subscription, &queued.call)),
@@ -93,7 +105,7 @@ fn remember(subscription: &mut Subscription, call: &SchedulerCall) {
         SchedulerCall::Revive { roles } => subscription.suppressed_roles.retain(|role| !roles.contains(role)),
         SchedulerCall::UpdateFramework(new) => {
             let id = subscription.framework.id.take();
-            *subscription = new.clone();
+            *subscription = Subscription::clone(new);
             subscription.framework.id = id;
         }
         _ => {}

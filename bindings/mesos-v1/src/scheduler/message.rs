@@ -195,7 +195,7 @@ pub enum SchedulerCall {
     AcknowledgeOperationStatus(call::AcknowledgeOperationStatus),
     /// Changes the framework; answered synchronously. Since Mesos 1.9. What is sent is also what later
     /// subscriptions send.
-    UpdateFramework(Subscription),
+    UpdateFramework(Box<Subscription>),
 }
 
 /// What a SUBSCRIBE says about the framework.
