@@ -9,6 +9,7 @@ pub mod offer;
 pub mod pipeline;
 #[cfg(feature = "grpc")]
 pub mod protocol;
+pub mod regex;
 #[cfg(feature = "scheduler")]
 pub mod scheduler;
 pub mod sink;
