@@ -1,5 +1,6 @@
 //! Ships logs through Logstash configurations: the library.
 
+pub mod configs;
 pub mod discovery;
 pub mod event;
 pub mod executor;

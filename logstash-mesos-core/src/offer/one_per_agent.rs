@@ -86,7 +86,8 @@ impl OnePerAgent {
         if over || start_ms > now_ms.saturating_add(margin) {
             return None;
         }
-        let start = jiff::Timestamp::from_millisecond(start_ms).map_or_else(|_| "?".to_owned(), |t| t.to_string());
+        let start =
+            jiff::Timestamp::from_millisecond(start_ms).map_or_else(|_| "?".to_owned(), |t| t.to_string());
         Some(format!("maintenance of the machine is planned from {start}"))
     }
 }
@@ -130,7 +131,10 @@ mod tests {
         let decision = strategy().decide(&offer(0.1, 64.0, 1000.0), &Situation::Free { now_ms: 0 });
         let Decision::Launch { task, executor } = decision else { panic!("{decision:?}") };
         assert_eq!(sum(&task, "cpus"), 0.01);
-        assert_eq!((sum(&executor, "cpus"), sum(&executor, "mem"), sum(&executor, "disk")), (0.09, 64.0, 256.0));
+        assert_eq!(
+            (sum(&executor, "cpus"), sum(&executor, "mem"), sum(&executor, "disk")),
+            (0.09, 64.0, 256.0)
+        );
     }
 
     #[test]

@@ -49,9 +49,7 @@ pub fn take(offered: &mut [Resource], needs: Needs) -> Result<Vec<Resource>, Sho
     let mut taken = Vec::new();
     for (name, mut wanted) in needs.amounts() {
         for reserved in [true, false] {
-            for resource in
-                offered.iter_mut().filter(|r| usable(r, name) && is_reserved(r) == reserved)
-            {
+            for resource in offered.iter_mut().filter(|r| usable(r, name) && is_reserved(r) == reserved) {
                 let part = milli(resource).min(wanted);
                 if part > 0 {
                     taken.push(with_amount(resource, part));
@@ -129,7 +127,8 @@ mod tests {
         let mut offered = vec![revocable, volume, resource("mem", 63.5)];
         let shortage =
             take(&mut offered, Needs { disk_megabytes: 1, ..NEEDS }).expect_err("does not fit").lacking;
-        let expected = ["0.1 cpus wanted, 0 offered", "64 mem wanted, 63.5 offered", "1 disk wanted, 0 offered"];
+        let expected =
+            ["0.1 cpus wanted, 0 offered", "64 mem wanted, 63.5 offered", "1 disk wanted, 0 offered"];
         assert_eq!(shortage, expected);
     }
 

@@ -186,7 +186,11 @@ pub struct Counters {
 
 impl State {
     /// Begins with what was stored.
-    pub fn new(policy: Policy, framework_id: Option<FrameworkId>, tasks: impl IntoIterator<Item = Task>) -> Self {
+    pub fn new(
+        policy: Policy,
+        framework_id: Option<FrameworkId>,
+        tasks: impl IntoIterator<Item = Task>,
+    ) -> Self {
         let tasks: BTreeMap<_, _> = tasks.into_iter().map(|t| (t.task_id.clone(), t)).collect();
         let mut agents = BTreeMap::<_, Agent>::new();
         for task in tasks.values() {
@@ -574,7 +578,8 @@ impl State {
         let lacking =
             || self.agents.iter().filter(|(id, agent)| open && !agent.draining && !covered.contains(id));
         if !self.suppressed {
-            let all_covered = self.listed && self.agents.values().any(|a| a.listed) && lacking().next().is_none();
+            let all_covered =
+                self.listed && self.agents.values().any(|a| a.listed) && lacking().next().is_none();
             if !open || all_covered {
                 self.suppressed = true;
                 self.revive = Retry::default();
@@ -631,9 +636,9 @@ fn blame(task: &Task, status: &TaskStatus) -> Blame {
         None => {}
     }
     match TaskState::try_from(status.state) {
-        Ok(TaskState::TaskError | TaskState::TaskFailed | TaskState::TaskFinished | TaskState::TaskKilled) => {
-            Blame::Agent
-        }
+        Ok(
+            TaskState::TaskError | TaskState::TaskFailed | TaskState::TaskFinished | TaskState::TaskKilled,
+        ) => Blame::Agent,
         Ok(TaskState::TaskGone | TaskState::TaskLost | TaskState::TaskDropped) => match reason {
             Some(
                 Reason::ExecutorTerminated
@@ -676,8 +681,11 @@ fn task_id(prefix: &str, hostname: &str, now_ms: u64, random: u32) -> TaskId {
         .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
         .map_or_else(|| now_ms.to_string(), |t| t.strftime("%Y%m%dT%H%M%S%.3fZ").to_string());
     // Mesos takes neither slashes nor control characters, and 255 characters at most.
-    let host: String =
-        hostname.chars().map(|c| if c.is_ascii_alphanumeric() || ".-_".contains(c) { c } else { '-' }).take(150).collect();
+    let host: String = hostname
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || ".-_".contains(c) { c } else { '-' })
+        .take(150)
+        .collect();
     TaskId::new(format!("{prefix}_{host}_{time}_{random:08x}"))
 }
 

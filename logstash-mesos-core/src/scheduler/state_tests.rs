@@ -280,7 +280,8 @@ fn offers_are_suppressed_when_every_agent_is_covered_and_revived_when_one_is_not
 fn a_newer_executor_replaces_the_old_ones_one_at_a_time() {
     let mut state = state();
     let actions = run(&mut state, Event::Offers(vec![offer("o1", "a"), offer("o2", "b")]), 0);
-    let ids: Vec<_> = launched(&actions).iter().map(|l| (l.task.task_id.clone(), l.task.agent_id.clone())).collect();
+    let ids: Vec<_> =
+        launched(&actions).iter().map(|l| (l.task.task_id.clone(), l.task.agent_id.clone())).collect();
     for (id, agent) in &ids {
         run(&mut state, update(id, agent.as_str(), TaskState::TaskRunning), 0);
     }
@@ -293,7 +294,9 @@ fn a_newer_executor_replaces_the_old_ones_one_at_a_time() {
     }
     let mut killed = run(&mut state, Event::Tick, 3_000);
     killed.retain(|action| *action != Action::Reconcile(vec![]));
-    let [Action::StoreTasks(_), Action::Kill { task_id, agent_id }] = &killed[..] else { panic!("{killed:?}") };
+    let [Action::StoreTasks(_), Action::Kill { task_id, agent_id }] = &killed[..] else {
+        panic!("{killed:?}")
+    };
     run(&mut state, update(task_id, agent_id.as_str(), TaskState::TaskKilled), 5_000);
     let offers = Event::Offers(vec![offer("o3", agent_id.as_str())]);
     let actions = run(&mut state, offers, 5_001);

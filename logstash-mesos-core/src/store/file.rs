@@ -6,6 +6,7 @@ use rustix::fs::{FlockOperation, flock};
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -78,7 +79,11 @@ impl StateStore for FileStore {
 
     async fn put(&self, key: &StateKey, value: Vec<u8>, expect: Expect) -> Result<Version> {
         if value.len() > MAX_VALUE_BYTES {
-            return Err(StoreError::TooLarge { key: key.clone(), bytes: value.len(), limit: MAX_VALUE_BYTES });
+            return Err(StoreError::TooLarge {
+                key: key.clone(),
+                bytes: value.len(),
+                limit: MAX_VALUE_BYTES,
+            });
         }
         let (inner, key) = (self.inner.clone(), key.clone());
         blocking(self.name(), key.clone().as_str(), move || inner.write(&key, &value, &expect)).await
@@ -158,7 +163,9 @@ impl Inner {
         }
         let mut beside = path.as_os_str().to_owned();
         beside.push(".new");
-        let mut file = File::create(&beside)?;
+        // Configurations hold passwords of outputs.
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
         file.write_all(content)?;
         file.sync_all()?;
         fs::rename(&beside, path)?;

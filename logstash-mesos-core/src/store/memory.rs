@@ -54,7 +54,11 @@ impl StateStore for MemoryStore {
 
     async fn put(&self, key: &StateKey, value: Vec<u8>, expect: Expect) -> Result<Version> {
         if value.len() > MAX_VALUE_BYTES {
-            return Err(StoreError::TooLarge { key: key.clone(), bytes: value.len(), limit: MAX_VALUE_BYTES });
+            return Err(StoreError::TooLarge {
+                key: key.clone(),
+                bytes: value.len(),
+                limit: MAX_VALUE_BYTES,
+            });
         }
         let mut records = self.lock();
         if !expect.holds(records.by_key.get(key).map(|r| &r.version)) {

@@ -2,11 +2,13 @@
 
 mod error;
 mod file;
+mod json;
 mod memory;
 mod url;
 
 pub use error::{Result, StoreError};
 pub use file::{FileStore, LockHolder};
+pub use json::JsonStore;
 pub use memory::MemoryStore;
 pub use url::{StateUrl, StateUrlError};
 

@@ -52,7 +52,11 @@ impl FromStr for StateUrl {
         if let Some(path) = text.strip_prefix("file:") {
             // `file:///a/b` is the same place as `file:/a/b`.
             let path = if path.starts_with("///") { &path[2..] } else { path };
-            return if path.is_empty() { Err(StateUrlError::NoDirectory) } else { Ok(Self::File(path.into())) };
+            return if path.is_empty() {
+                Err(StateUrlError::NoDirectory)
+            } else {
+                Ok(Self::File(path.into()))
+            };
         }
         for (scheme, service) in [("zk://", "ZooKeeper"), ("etcd://", "etcd")] {
             if let Some(rest) = text.strip_prefix(scheme) {

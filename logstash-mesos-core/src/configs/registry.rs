@@ -1,0 +1,491 @@
+//! The configurations in force, kept in the state store.
+
+use super::directory::Found;
+use super::{Configuration, Kind, Source, hex, match_problem, name_problem};
+use crate::store::{Expect, JsonStore, StateKey, StateStore, StoreError, Version};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use thiserror::Error;
+use tokio::sync::{Mutex, watch};
+
+/// Says whether a configuration compiles, with everything there is to say about it.
+pub type Checker = Arc<dyn Fn(&Configuration) -> Checked + Send + Sync>;
+
+/// What a compiler says about a configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// It cannot be used because of these.
+    pub errors: Vec<Complaint>,
+    /// It can be used in spite of these.
+    pub warnings: Vec<Complaint>,
+}
+
+/// One thing about a configuration, at its place.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Complaint {
+    /// Stable.
+    pub code: String,
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub remedy: String,
+    /// The line with a mark.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub excerpt: String,
+}
+
+impl fmt::Display for Complaint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}, column {}: {} [{}]", self.line, self.column, self.message, self.code)?;
+        if self.remedy.is_empty() { Ok(()) } else { write!(f, "; {}", self.remedy) }
+    }
+}
+
+/// Names a configuration.
+pub type Id = (Kind, String);
+
+/// All configurations at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Those in force.
+    pub entries: BTreeMap<Id, Entry>,
+    /// Files that are not in force, or not in their newest form.
+    pub problems: BTreeMap<Id, Problem>,
+}
+
+/// A configuration in force.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// As it was written.
+    pub configuration: Configuration,
+    /// Of the content.
+    pub version: String,
+    stored: Version,
+}
+
+/// Why a file is not in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub text: String,
+}
+
+impl Snapshot {
+    /// Equal for equal content.
+    pub fn version(&self) -> String {
+        let mut hash = Sha256::new();
+        for ((kind, name), entry) in &self.entries {
+            for part in [kind.name(), name, &entry.version] {
+                hash.update(part.len().to_be_bytes());
+                hash.update(part.as_bytes());
+            }
+        }
+        hex(&hash.finalize())[..16].to_owned()
+    }
+}
+
+/// What must hold for a configuration to be stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Precondition {
+    /// There is none of that name.
+    pub only_create: bool,
+    /// The present one has this version.
+    pub version: Option<String>,
+}
+
+/// A configuration was stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Its version.
+    pub version: String,
+    /// There was none of that name.
+    pub created: bool,
+    /// What the compiler found that does not hinder.
+    pub warnings: Vec<Complaint>,
+}
+
+/// Why a configuration was not stored.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum PutError {
+    /// It does not compile.
+    #[error("the configuration does not compile: {}", .0.first().map(ToString::to_string).unwrap_or_default())]
+    Refused(Vec<Complaint>),
+    /// Its name or its conditions cannot be.
+    #[error("{0}")]
+    Invalid(String),
+    /// A directory manages it.
+    #[error("`{name}` is managed by the file `{name}.conf` of the configuration directory; change it there")]
+    Managed {
+        /// Which one.
+        name: String,
+    },
+    /// The precondition does not hold.
+    #[error("{0}")]
+    Precondition(String),
+    /// It does not fit into the state.
+    #[error(
+        "the configuration has {bytes} bytes, and at most {limit} can be stored; put pattern files and \
+         dictionaries into files of their own (assets) and refer to them"
+    )]
+    TooLarge {
+        /// Of the record.
+        bytes: usize,
+        /// Of a record.
+        limit: usize,
+    },
+    /// The state could not be written.
+    #[error("the configuration could not be stored")]
+    Store(#[source] StoreError),
+}
+
+/// Why a configuration was not removed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RemoveError {
+    /// A directory manages it.
+    #[error("`{name}` is managed by the file `{name}.conf` of the configuration directory; remove it there")]
+    Managed {
+        /// Which one.
+        name: String,
+    },
+    /// The state could not be written.
+    #[error("the configuration could not be removed")]
+    Store(#[source] StoreError),
+}
+
+/// The configurations in force. Each is a record of its own in the state store.
+pub struct Registry {
+    store: Arc<dyn StateStore>,
+    checker: Checker,
+    current: watch::Sender<Arc<Snapshot>>,
+    /// One change at a time: each reads what is there, decides, stores and then shows.
+    changing: Mutex<()>,
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+impl Registry {
+    /// Reads what is stored.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store; a record that cannot be read is one.
+    pub async fn load(store: Arc<dyn StateStore>, checker: Checker) -> Result<Self, StoreError> {
+        let mut snapshot = Snapshot::default();
+        for key in store.list(StateKey::new(PREFIX).as_ref()).await? {
+            if let Some((configuration, stored)) = store.get_json::<Configuration>(&key).await? {
+                let version = configuration.version();
+                let id = (configuration.kind, configuration.name.clone());
+                snapshot.entries.insert(id, Entry { configuration, version, stored });
+            }
+        }
+        let current = watch::Sender::new(Arc::new(snapshot));
+        Ok(Self { store, checker, current, changing: Mutex::default() })
+    }
+
+    /// What is in force now.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.current.borrow().clone()
+    }
+
+    /// Tells of every change.
+    pub fn subscribe(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.current.subscribe()
+    }
+
+    /// Says whether a configuration compiles.
+    pub fn check(&self, configuration: &Configuration) -> Checked {
+        (self.checker)(configuration)
+    }
+
+    /// Creates or replaces a configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`PutError`]; nothing is changed then.
+    pub async fn put(&self, configuration: Configuration, expect: Precondition) -> Result<Stored, PutError> {
+        if let Some(problem) = name_problem(&configuration.name) {
+            return Err(PutError::Invalid(problem.to_owned()));
+        }
+        if let Some(problem) = match_problem(&configuration.matches) {
+            return Err(PutError::Invalid(problem));
+        }
+        let _changing = self.changing.lock().await;
+        let id = (configuration.kind, configuration.name.clone());
+        let snapshot = self.snapshot();
+        let present = snapshot.entries.get(&id);
+        let in_directory = present.is_some_and(|e| e.configuration.source == Source::Directory);
+        if in_directory || snapshot.problems.contains_key(&id) {
+            return Err(PutError::Managed { name: id.1 });
+        }
+        if expect.only_create && present.is_some() {
+            return Err(PutError::Precondition(format!("there is a configuration `{}` already", id.1)));
+        }
+        if let Some(version) = expect.version
+            && present.is_none_or(|e| e.version != version)
+        {
+            let now = present.map_or("absent", |e| &e.version);
+            return Err(PutError::Precondition(format!("`{}` is {now}, not {version}", id.1)));
+        }
+        let checked = self.check(&configuration);
+        if !checked.errors.is_empty() {
+            return Err(PutError::Refused(checked.errors));
+        }
+        let created = present.is_none();
+        let version = self.store(&snapshot, configuration).await.map_err(|error| match error {
+            StoreError::TooLarge { bytes, limit, .. } => PutError::TooLarge { bytes, limit },
+            other => PutError::Store(other),
+        })?;
+        Ok(Stored { version, created, warnings: checked.warnings })
+    }
+
+    /// Removes a configuration; `false` when there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`RemoveError`]; nothing is changed then.
+    pub async fn remove(&self, kind: Kind, name: &str) -> Result<bool, RemoveError> {
+        let _changing = self.changing.lock().await;
+        let id = (kind, name.to_owned());
+        let snapshot = self.snapshot();
+        let Some(entry) = snapshot.entries.get(&id) else { return Ok(false) };
+        if entry.configuration.source == Source::Directory {
+            return Err(RemoveError::Managed { name: id.1 });
+        }
+        self.unstore(&snapshot, &id).await.map_err(RemoveError::Store)?;
+        Ok(true)
+    }
+
+    /// Makes the directory's configurations those that were found. A file that cannot be used leaves its
+    /// previous version in force, and is told in [`Snapshot::problems`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the store; what was done before stays done, and the next call does the rest.
+    pub async fn sync_directory(&self, found: Vec<Found>) -> Result<(), StoreError> {
+        let _changing = self.changing.lock().await;
+        let mut problems = BTreeMap::new();
+        let mut present = BTreeSet::new();
+        for Found { kind, name, path, content } in found {
+            let id = (kind, name);
+            present.insert(id.clone());
+            let snapshot = self.snapshot();
+            let text = match content {
+                Err(text) => text,
+                Ok(new) if snapshot.entries.get(&id).is_some_and(|e| e.configuration == new) => continue,
+                Ok(new) => {
+                    let checked = self.check(&new);
+                    match checked.errors.first() {
+                        Some(first) => {
+                            let more = checked.errors.len() - 1;
+                            let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
+                            format!("{first}{more}")
+                        }
+                        None => match self.store(&snapshot, new).await {
+                            Ok(version) => {
+                                tracing::info!(path = %path.display(), name = %id.1, version, "Configuration taken from its file");
+                                continue;
+                            }
+                            Err(error @ StoreError::TooLarge { .. }) => error.to_string(),
+                            Err(error) => return Err(error),
+                        },
+                    }
+                }
+            };
+            let problem = Problem { path, text };
+            if snapshot.problems.get(&id) != Some(&problem) {
+                let path = problem.path.display();
+                let kept = snapshot.entries.contains_key(&id);
+                tracing::warn!(%path, problem = problem.text, previous_in_force = kept, "Configuration file is not used");
+            }
+            problems.insert(id, problem);
+        }
+        let snapshot = self.snapshot();
+        let gone = |(id, entry): &(&Id, &Entry)| {
+            entry.configuration.source == Source::Directory && !present.contains(*id)
+        };
+        let gone: Vec<_> = snapshot.entries.iter().filter(gone).map(|(id, _)| id.clone()).collect();
+        for id in gone {
+            tracing::info!(kind = id.0.name(), name = %id.1, "Configuration removed with its file");
+            self.unstore(&self.snapshot(), &id).await?;
+        }
+        self.current.send_if_modified(|current| {
+            let changed = current.problems != problems;
+            if changed {
+                *current = Arc::new(Snapshot { problems, ..(**current).clone() });
+            }
+            changed
+        });
+        Ok(())
+    }
+
+    async fn store(&self, snapshot: &Snapshot, configuration: Configuration) -> Result<String, StoreError> {
+        let id = (configuration.kind, configuration.name.clone());
+        let expect = snapshot.entries.get(&id).map_or(Expect::Absent, |e| Expect::Version(e.stored.clone()));
+        let stored = self.store.put_json(&key(&id), &configuration, expect).await?;
+        let version = configuration.version();
+        let entry = Entry { configuration, version: version.clone(), stored };
+        self.current.send_modify(|current| {
+            Arc::make_mut(current).entries.insert(id, entry);
+        });
+        Ok(version)
+    }
+
+    async fn unstore(&self, snapshot: &Snapshot, id: &Id) -> Result<(), StoreError> {
+        let expect = snapshot.entries.get(id).map_or(Expect::Any, |e| Expect::Version(e.stored.clone()));
+        self.store.delete(&key(id), expect).await?;
+        self.current.send_modify(|current| {
+            Arc::make_mut(current).entries.remove(id);
+        });
+        Ok(())
+    }
+}
+
+/// Names are longer and stranger than keys may be.
+fn key((kind, name): &Id) -> StateKey {
+    let hash = hex(&Sha256::digest(name));
+    StateKey::new(format!("{PREFIX}/{}/{hash}", kind.name())).expect("made of plain names and hex digits")
+}
+
+const PREFIX: &str = "configs";
+
+#[cfg(test)]
+mod tests {
+    use super::super::directory::scan;
+    use super::*;
+    use crate::store::MemoryStore;
+
+    /// Refuses what has `bad` in it.
+    fn checker() -> Checker {
+        Arc::new(|configuration| {
+            let complaint = |line: usize| Complaint {
+                code: "E101".to_owned(),
+                line,
+                column: 1,
+                message: "bad".to_owned(),
+                remedy: "write good".to_owned(),
+                excerpt: String::new(),
+            };
+            let lines = configuration.input.lines().enumerate();
+            let errors = lines.filter(|(_, l)| l.contains("bad")).map(|(n, _)| complaint(n + 1)).collect();
+            Checked { errors, warnings: vec![] }
+        })
+    }
+
+    async fn registry(store: &Arc<dyn StateStore>) -> Registry {
+        Registry::load(store.clone(), checker()).await.expect("loads")
+    }
+
+    fn docker(name: &str, input: &str) -> Configuration {
+        let (name, input) = (name.to_owned(), input.to_owned());
+        Configuration { name, kind: Kind::Docker, input, matches: BTreeMap::new(), source: Source::Rest }
+    }
+
+    #[tokio::test]
+    async fn configurations_are_stored_versioned_and_read_back() {
+        let store: Arc<dyn StateStore> = Arc::new(MemoryStore::default());
+        let registry = registry(&store).await;
+        let mut changes = registry.subscribe();
+        let long = "registry.example:5000/".to_owned() + &"x/".repeat(200);
+        let first = registry.put(docker(&long, "filter { }"), Precondition::default()).await.expect("stores");
+        assert!(first.created && changes.has_changed().expect("is open"));
+        let again = registry.put(docker(&long, "filter { }"), Precondition::default()).await.expect("stores");
+        assert_eq!((again.version, again.created), (first.version.clone(), false));
+        let other = registry.put(docker(&long, "output { }"), Precondition::default()).await.expect("stores");
+        assert_ne!(other.version, first.version);
+        changes.mark_unchanged();
+        let read = super::tests::registry(&store).await.snapshot();
+        let (_, entry) = read.entries.first_key_value().expect("is there");
+        assert_eq!((entry.configuration.input.as_str(), &entry.version), ("output { }", &other.version));
+        assert_eq!(read.version(), registry.snapshot().version());
+        assert!(registry.remove(Kind::Docker, &long).await.expect("removes"));
+        assert!(!registry.remove(Kind::Docker, &long).await.expect("is gone"));
+        assert_eq!(store.list(None).await.expect("lists"), []);
+    }
+
+    #[tokio::test]
+    async fn preconditions_and_the_compiler_guard_changes() {
+        let store: Arc<dyn StateStore> = Arc::new(MemoryStore::default());
+        let registry = registry(&store).await;
+        let put = async |input: &str, only_create, version: Option<&str>| {
+            let expect = Precondition { only_create, version: version.map(str::to_owned) };
+            registry.put(docker("a", input), expect).await
+        };
+        let error = put("x\nbad", false, None).await.expect_err("does not compile");
+        assert!(matches!(&error, PutError::Refused(c) if c[0].line == 2), "{error}");
+        assert!(matches!(put("x", false, Some("v")).await, Err(PutError::Precondition(_))));
+        let version = put("x", true, None).await.expect("creates").version;
+        assert!(matches!(put("y", true, None).await, Err(PutError::Precondition(_))));
+        put("y", false, Some(&version)).await.expect("replaces");
+        assert!(matches!(put("z", false, Some(&version)).await, Err(PutError::Precondition(_))));
+        let large = "#".repeat(crate::store::MAX_VALUE_BYTES);
+        assert!(matches!(put(&large, false, None).await, Err(PutError::TooLarge { .. })));
+        let strange =
+            Configuration { matches: BTreeMap::from([("x".into(), "y".into())]), ..docker("b", "") };
+        assert!(matches!(registry.put(strange, Precondition::default()).await, Err(PutError::Invalid(_))));
+        assert_eq!(registry.snapshot().entries.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_directory_creates_changes_and_removes_and_a_bad_file_leaves_the_last_good_version() {
+        let store: Arc<dyn StateStore> = Arc::new(MemoryStore::default());
+        let registry = registry(&store).await;
+        let dir = tempfile::tempdir().expect("a directory");
+        std::fs::create_dir(dir.path().join("docker")).expect("creates");
+        let file = dir.path().join("docker/a.conf");
+        let sync = async || registry.sync_directory(scan(dir.path()).expect("reads")).await.expect("syncs");
+        let input = || {
+            let id = (Kind::Docker, "a".to_owned());
+            registry.snapshot().entries.get(&id).map(|e| e.configuration.input.clone())
+        };
+        let problem = || registry.snapshot().problems.values().next().map(|p| p.text.clone());
+
+        std::fs::write(&file, "bad").expect("writes");
+        sync().await;
+        assert_eq!((input(), problem().is_some()), (None, true));
+        let managed = registry.put(docker("a", "x"), Precondition::default()).await;
+        assert!(matches!(managed, Err(PutError::Managed { .. })));
+        std::fs::write(&file, "one").expect("writes");
+        sync().await;
+        assert_eq!((input().as_deref(), problem()), (Some("one"), None));
+        std::fs::write(&file, "two\nbad").expect("writes");
+        sync().await;
+        assert_eq!(input().as_deref(), Some("one"));
+        assert!(problem().is_some_and(|p| p.contains("line 2") && p.contains("write good")));
+        let mut quiet = registry.subscribe();
+        sync().await;
+        assert!(!quiet.has_changed().expect("is open"), "nothing new, nothing told");
+        assert!(matches!(registry.remove(Kind::Docker, "a").await, Err(RemoveError::Managed { .. })));
+        quiet.mark_unchanged();
+        std::fs::write(dir.path().join("docker/.new"), "three").expect("writes");
+        std::fs::rename(dir.path().join("docker/.new"), &file).expect("renames");
+        sync().await;
+        assert_eq!((input().as_deref(), problem()), (Some("three"), None));
+        std::fs::remove_file(&file).expect("removes");
+        sync().await;
+        assert_eq!(input(), None);
+    }
+
+    #[tokio::test]
+    async fn what_rest_wrote_is_not_removed_with_a_directory() {
+        let store: Arc<dyn StateStore> = Arc::new(MemoryStore::default());
+        let registry = registry(&store).await;
+        registry.put(docker("a", "x"), Precondition::default()).await.expect("stores");
+        registry.sync_directory(vec![]).await.expect("syncs");
+        assert_eq!(registry.snapshot().entries.len(), 1);
+    }
+}
