@@ -143,7 +143,9 @@ impl Checker<'_> {
         }
         // The plugin's own declaration comes first: it may give a common setting another default.
         for setting in spec.settings.iter().chain(common::settings(kind)) {
-            if values.iter().any(|(have, _)| have == setting.name) || given.iter().any(|have| have == setting.name) {
+            if values.iter().any(|(have, _)| have == setting.name)
+                || given.iter().any(|have| have == setting.name)
+            {
                 continue;
             }
             if setting.required && !attributes.iter().any(|attribute| attribute.name == setting.name) {
@@ -541,7 +543,8 @@ fn ruby_number(text: &str) -> Option<SettingValue> {
         return (number.to_string() == text).then_some(SettingValue::Int(number));
     }
     let number: f64 = text.parse().ok()?;
-    (text.contains('.') && SettingValue::Float(number).to_text()? == text).then_some(SettingValue::Float(number))
+    (text.contains('.') && SettingValue::Float(number).to_text()? == text)
+        .then_some(SettingValue::Float(number))
 }
 
 /// A size with a unit: `10`, `10kb` (thousands), `10 KiB` (1024s).

@@ -14,18 +14,23 @@ pub fn settings(kind: PluginKind) -> &'static [Setting] {
     }
 }
 
-const ID: Setting = Setting::new("id", Kind::String, "names the plugin in metrics and logs; unique in its pipeline");
-const ENABLE_METRIC: Setting = Setting::new("enable_metric", Kind::Boolean, "accepted; the counters cost next to nothing")
-    .default(Default::Bool(true))
-    .status(Status::Ignored("counters are always kept"));
+const ID: Setting =
+    Setting::new("id", Kind::String, "names the plugin in metrics and logs; unique in its pipeline");
+const ENABLE_METRIC: Setting =
+    Setting::new("enable_metric", Kind::Boolean, "accepted; the counters cost next to nothing")
+        .default(Default::Bool(true))
+        .status(Status::Ignored("counters are always kept"));
 const ECS: Setting = Setting::new(
     "ecs_compatibility",
     Kind::OneOf(&["disabled", "v1", "v8"]),
     "which field names to use; the pipeline's own setting where absent",
 );
-const ADD_FIELD: Setting = Setting::new("add_field", Kind::Hash, "adds these fields; names and values may hold `%{field}`");
-const CODEC_IN: Setting = Setting::new("codec", Kind::Codec, "how bytes become events").default(Default::String("plain"));
-const CODEC_OUT: Setting = Setting::new("codec", Kind::Codec, "how events become bytes").default(Default::String("plain"));
+const ADD_FIELD: Setting =
+    Setting::new("add_field", Kind::Hash, "adds these fields; names and values may hold `%{field}`");
+const CODEC_IN: Setting =
+    Setting::new("codec", Kind::Codec, "how bytes become events").default(Default::String("plain"));
+const CODEC_OUT: Setting =
+    Setting::new("codec", Kind::Codec, "how events become bytes").default(Default::String("plain"));
 
 const OBSOLETE_TYPE: Setting = Setting::new("type", Kind::String, "removed")
     .status(Status::Obsolete("write `if [type] == \"…\" { … }` around the plugin"));

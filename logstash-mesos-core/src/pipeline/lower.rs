@@ -58,9 +58,7 @@ impl Lower<'_, '_> {
         let first = self.expression(&chain.first)?;
         if chain.rest.is_empty() {
             return Ok(match (first, &chain.first.kind) {
-                (Part::Field(field), ExpressionKind::Operand(_)) => {
-                    Part::Condition(Condition::Truthy(field))
-                }
+                (Part::Field(field), ExpressionKind::Operand(_)) => Part::Condition(Condition::Truthy(field)),
                 (other, _) => other,
             });
         }
@@ -183,7 +181,8 @@ impl Lower<'_, '_> {
                     Code::EXPRESSION,
                     span,
                     "this is not a condition",
-                    "a regular expression needs a field: `[message] =~ /…/`; functions do not exist".to_owned(),
+                    "a regular expression needs a field: `[message] =~ /…/`; functions do not exist"
+                        .to_owned(),
                 ),
             },
         }
@@ -403,9 +402,10 @@ impl Lower<'_, '_> {
             (Some(Part::Constant(Constant::Text(text))), Some(Part::Field(field))) => {
                 Condition::TextWithin(Text::from(text), field)
             }
-            (Some(Part::Constant(constant @ (Constant::Int(_) | Constant::Float(_)))), Some(Part::Field(field))) => {
-                Condition::ItemOf(constant.value(), field)
-            }
+            (
+                Some(Part::Constant(constant @ (Constant::Int(_) | Constant::Float(_)))),
+                Some(Part::Field(field)),
+            ) => Condition::ItemOf(constant.value(), field),
             (Some(Part::Field(left)), Some(Part::Field(right))) => Condition::FieldWithin(left, right),
             (Some(Part::Constant(left)), Some(Part::Constant(right))) => {
                 self.warn(
@@ -420,7 +420,8 @@ impl Lower<'_, '_> {
                     Code::EXPRESSION,
                     span,
                     "Logstash has no `in` for these two",
-                    "write `[field] in [\"a\", \"b\"]`, `\"a\" in [field]` or `[field] in [field]`".to_owned(),
+                    "write `[field] in [\"a\", \"b\"]`, `\"a\" in [field]` or `[field] in [field]`"
+                        .to_owned(),
                 );
             }
         };
@@ -446,7 +447,13 @@ impl Lower<'_, '_> {
             .push(Diagnostic::warning(Code::SURPRISE, span, message).remedy(remedy.to_owned()));
     }
 
-    fn refuse<T>(&mut self, code: Code, span: Span, message: impl Into<String>, remedy: String) -> Lowered<T> {
+    fn refuse<T>(
+        &mut self,
+        code: Code,
+        span: Span,
+        message: impl Into<String>,
+        remedy: String,
+    ) -> Lowered<T> {
         self.checker.complaints.push(Diagnostic::error(code, span, message).remedy(remedy));
         Err(Refused)
     }

@@ -93,8 +93,10 @@ impl BuildContext {
     ///
     /// What the codec says, or that there is none.
     pub fn codec(&self, settings: &Settings, name: &'static str) -> Result<Box<dyn Codec>, BuildError> {
-        let (codec, own) = settings.plugin(name).ok_or_else(|| BuildError::setting(name, "a codec is needed"))?;
-        let Some(Build::Codec(make)) = self.catalog.find(PluginKind::Codec, codec).map(|spec| &spec.build) else {
+        let (codec, own) =
+            settings.plugin(name).ok_or_else(|| BuildError::setting(name, "a codec is needed"))?;
+        let Some(Build::Codec(make)) = self.catalog.find(PluginKind::Codec, codec).map(|spec| &spec.build)
+        else {
             return Err(BuildError::setting(name, format!("there is no codec `{codec}`")));
         };
         let ecs = super::compile::ecs(&own).unwrap_or(self.ecs);

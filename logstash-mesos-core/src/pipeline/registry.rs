@@ -11,5 +11,7 @@ pub static PLUGINS: &[&PluginSpec] = &[
     &filter::dissect::DISSECT,
     &filter::drop::DROP,
     &filter::json::JSON,
+    &filter::kv::KV,
+    &filter::mutate::MUTATE,
     &filter::split::SPLIT,
 ];

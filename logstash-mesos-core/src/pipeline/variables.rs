@@ -56,8 +56,10 @@ pub(crate) fn placeholders(text: &str) -> impl Iterator<Item = Placeholder<'_>> 
         loop {
             let start = at + text[at..].find("${")?;
             at = start + 2;
-            let name_len =
-                text[at..].bytes().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.')).count();
+            let name_len = text[at..]
+                .bytes()
+                .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.'))
+                .count();
             let name = &text[at..at + name_len];
             if name.is_empty() || name.starts_with(|first: char| first.is_ascii_digit()) {
                 continue;

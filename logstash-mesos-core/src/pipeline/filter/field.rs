@@ -1,5 +1,7 @@
 //! Fields that a configuration names, known at start or only with the event.
 
+use std::borrow::Cow;
+
 use crate::event::{Event, FieldReference, InvalidReference, Template, Text, Value};
 
 /// Something Logstash's plugin raises an error for while it works on an event.
@@ -47,18 +49,11 @@ impl NamedField {
         if template.is_constant() { Self::Constant(Field::new(name)) } else { Self::Template(template) }
     }
 
-    /// Calls `with` with the event and the reference.
-    pub(crate) fn with<T>(
-        &self,
-        event: &mut Event,
-        with: impl FnOnce(&mut Event, &FieldReference) -> Result<T, Failed>,
-    ) -> Result<T, Failed> {
+    /// The field for this event.
+    pub(crate) fn resolve(&self, event: &Event) -> Result<Cow<'_, Field>, Failed> {
         match self {
-            Self::Constant(field) => with(event, field.get()?),
-            Self::Template(template) => {
-                let field = reference(&template.render(event)?)?;
-                with(event, &field)
-            }
+            Self::Constant(field) => Ok(Cow::Borrowed(field)),
+            Self::Template(template) => Ok(Cow::Owned(Field::new(&template.render(event)?))),
         }
     }
 }

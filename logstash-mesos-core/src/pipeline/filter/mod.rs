@@ -9,4 +9,6 @@ pub(crate) mod clone;
 pub(crate) mod dissect;
 pub(crate) mod drop;
 pub(crate) mod json;
+pub(crate) mod kv;
+pub(crate) mod mutate;
 pub(crate) mod split;

@@ -78,6 +78,7 @@ pub(crate) fn build_with(
         pipeline_id: "main".to_owned(),
         plugin_id: spec.name.to_owned(),
         data_dir: None,
+        catalog: crate::pipeline::Catalog::default(),
     };
     make(&Settings::new(values, given), &context)
 }

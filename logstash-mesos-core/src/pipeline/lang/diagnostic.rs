@@ -155,10 +155,7 @@ impl Diagnostics {
         }
         let before = &self.source[..at];
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        Position {
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
-        }
+        Position { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
     }
 
     /// The text of the line, without its end.
@@ -192,8 +189,10 @@ impl Diagnostics {
         let gutter = line.to_string();
         let pad = " ".repeat(gutter.len());
         let mut out = format!("{word}[{}]: {}\n", diagnostic.code, diagnostic.message);
-        let _infallible =
-            write!(out, "{pad}--> {origin}:{line}:{column}\n{pad} |\n{gutter} | {shown}\n{pad} | {lead}{mark}");
+        let _infallible = write!(
+            out,
+            "{pad}--> {origin}:{line}:{column}\n{pad} |\n{gutter} | {shown}\n{pad} | {lead}{mark}"
+        );
         if let Some(remedy) = &diagnostic.remedy {
             let _infallible = write!(out, "\n{pad} = help: {remedy}");
         }
@@ -249,9 +248,10 @@ mod tests {
     #[test]
     fn shows_the_line_with_a_mark() {
         let source = "filter {\n\tgork { }\n}";
-        let list =
-            vec![Diagnostic::error(Code::UNKNOWN_PLUGIN, Span::new(10, 14), "there is no filter `gork`")
-                .remedy("did you mean `grok`?".to_owned())];
+        let list = vec![
+            Diagnostic::error(Code::UNKNOWN_PLUGIN, Span::new(10, 14), "there is no filter `gork`")
+                .remedy("did you mean `grok`?".to_owned()),
+        ];
         let text = Diagnostics::new("a.conf", source, list).to_string();
         assert_eq!(
             text,

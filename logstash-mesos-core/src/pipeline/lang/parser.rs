@@ -51,19 +51,22 @@ impl<'s> Parser<'s> {
     }
 
     fn section(&mut self) -> Parsed<Section> {
-        const WORDS: [(&str, SectionKind); 3] = [
-            ("input", SectionKind::Input),
-            ("filter", SectionKind::Filter),
-            ("output", SectionKind::Output),
-        ];
+        const WORDS: [(&str, SectionKind); 3] =
+            [("input", SectionKind::Input), ("filter", SectionKind::Filter), ("output", SectionKind::Output)];
         let start = self.lexer.at();
         let Some(&(_, kind)) = WORDS.iter().find(|(word, _)| self.lexer.take(word)) else {
             let name = self.lexer.name();
             let span = name.as_ref().map_or_else(|| self.here(), |name| name.span);
-            let remedy = name
-                .and_then(|name| suggestion(name.text, WORDS.map(|(word, _)| word)))
-                .unwrap_or_else(|| "a configuration is made of `input { }`, `filter { }` and `output { }`".into());
-            return self.fail(Code::SYNTAX, span, "expected a section: `input`, `filter` or `output`", remedy);
+            let remedy =
+                name.and_then(|name| suggestion(name.text, WORDS.map(|(word, _)| word))).unwrap_or_else(
+                    || "a configuration is made of `input { }`, `filter { }` and `output { }`".into(),
+                );
+            return self.fail(
+                Code::SYNTAX,
+                span,
+                "expected a section: `input`, `filter` or `output`",
+                remedy,
+            );
         };
         self.lexer.space();
         self.expect("{", kind.word())?;
@@ -301,7 +304,12 @@ impl<'s> Parser<'s> {
                 "a value is a string, a number, a word, a list `[ ]`, a hash `{ }` or a codec"
             };
             self.lexer.go_to(start);
-            return self.fail(Code::SYNTAX, span, format!("expected a value, found {found}"), remedy.to_owned());
+            return self.fail(
+                Code::SYNTAX,
+                span,
+                format!("expected a value, found {found}"),
+                remedy.to_owned(),
+            );
         };
         Ok(Value { kind, span: Span::new(start, self.lexer.at()) })
     }
@@ -354,7 +362,8 @@ impl<'s> Parser<'s> {
                 ValueKind::String(text.text.to_owned())
             } else {
                 let (span, found) = (self.here(), self.found());
-                let remedy = "a hash is written `{ \"key\" => \"value\" \"key\" => \"value\" }`, without commas";
+                let remedy =
+                    "a hash is written `{ \"key\" => \"value\" \"key\" => \"value\" }`, without commas";
                 return self.fail(
                     Code::SYNTAX,
                     span,

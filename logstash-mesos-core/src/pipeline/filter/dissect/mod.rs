@@ -3,6 +3,8 @@
 mod convert;
 mod pattern;
 
+pub(super) use convert::whole;
+
 use convert::Conversion;
 use pattern::{Kind as FieldKind, Pattern};
 
