@@ -4,6 +4,7 @@ pub mod configs;
 pub mod discovery;
 pub mod event;
 pub mod executor;
+pub mod grok;
 pub mod ids;
 #[cfg(feature = "scheduler")]
 pub mod offer;

@@ -10,6 +10,7 @@ pub static PLUGINS: &[&PluginSpec] = &[
     &filter::clone::CLONE,
     &filter::dissect::DISSECT,
     &filter::drop::DROP,
+    &filter::grok::GROK,
     &filter::json::JSON,
     &filter::kv::KV,
     &filter::mutate::MUTATE,

@@ -8,6 +8,7 @@ mod testing;
 pub(crate) mod clone;
 pub(crate) mod dissect;
 pub(crate) mod drop;
+pub(crate) mod grok;
 pub(crate) mod json;
 pub(crate) mod kv;
 pub(crate) mod mutate;
