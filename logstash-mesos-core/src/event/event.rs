@@ -172,7 +172,10 @@ impl Event {
         };
         let mut place = start;
         for step in way {
-            place = child_or_insert(place, step, field)?;
+            match child_or_insert(place, step, field)? {
+                Some(child) => place = child,
+                None => return Ok(()),
+            }
         }
         put(place, last, value, field)
     }
@@ -279,21 +282,24 @@ fn child_mut<'v>(value: &'v mut Value, step: &Step) -> Option<&'v mut Value> {
     }
 }
 
+/// The way on, made where it is missing. Nothing for a name in a list: Logstash then sets a field of a
+/// hash that nobody sees.
 fn child_or_insert<'v>(
     value: &'v mut Value,
     step: &Step,
     field: &FieldReference,
-) -> Result<&'v mut Value, SetError> {
+) -> Result<Option<&'v mut Value>, SetError> {
     match value {
         Value::Map(map) => {
-            Ok(Arc::make_mut(map).get_or_insert_with(&step.key, || Value::Map(Arc::default())))
+            Ok(Some(Arc::make_mut(map).get_or_insert_with(&step.key, || Value::Map(Arc::default()))))
         }
+        Value::List(_) if step.index.is_none() => Ok(None),
         Value::List(items) => {
             let at = grow_to(items, step).ok_or_else(|| not_a_container(field, "array"))?;
             if matches!(items[at], Value::Null) {
                 items[at] = Value::Map(Arc::default());
             }
-            Ok(&mut items[at])
+            Ok(Some(&mut items[at]))
         }
         other => Err(not_a_container(field, other.type_name())),
     }
@@ -305,6 +311,8 @@ fn put(place: &mut Value, step: &Step, value: Value, field: &FieldReference) -> 
             Arc::make_mut(map).insert(step.key.clone(), value);
             Ok(())
         }
+        // A name means nothing in a list, and Logstash does not say so.
+        Value::List(_) if step.index.is_none() => Ok(()),
         Value::List(items) => {
             let at = grow_to(items, step).ok_or_else(|| not_a_container(field, "array"))?;
             items[at] = value;

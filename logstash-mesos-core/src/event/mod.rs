@@ -6,11 +6,16 @@
 //! metadata of a container is stored once for all of its events.
 
 mod ack;
+pub(crate) mod calendar;
 mod clock;
 #[expect(clippy::module_inception, reason = "the file is named after the one type in it")]
 mod event;
 mod field_reference;
 pub(crate) mod iso8601;
+pub(crate) mod java_hash;
+mod java_text;
+mod java_time;
+mod joda;
 mod json;
 mod json_read;
 mod map;
@@ -24,6 +29,8 @@ pub use ack::{Ack, Outcome};
 pub use clock::Clock;
 pub use event::{Event, SetError};
 pub use field_reference::{EscapeStyle, FieldReference, InvalidReference, Step};
+pub use java_text::java_text;
+pub use joda::{InvalidPattern, JodaToken, joda_tokens};
 pub use json::{write_json, write_json_map, write_json_string};
 pub use json_read::{Decimals, JsonError, JsonProblem, JsonReader, JsonRules, Tail, read_json};
 pub use map::Map;

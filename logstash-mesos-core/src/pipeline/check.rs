@@ -5,14 +5,13 @@ use std::path::Path;
 use super::catalog::PluginKind;
 use super::common;
 use super::compile::{CompileOptions, UnknownVariable};
-use super::java_hash;
 use super::lang::ast::{Attribute, Number, Plugin, Value, ValueKind};
 use super::lang::similar::suggestion;
 use super::lang::{Code, Diagnostic, Span};
 use super::plugin::PluginSpec;
 use super::settings::{Default, Kind, Setting, SettingValue, Settings, Status};
 use super::variables::{Substituted, substitute};
-use crate::event::{FieldReference, Text};
+use crate::event::{FieldReference, Text, java_hash};
 
 /// Checks plugins one after the other and gathers what is wrong.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::catalog::{Catalog, PluginKind};
 use super::check::Checker;
-use super::decorate;
+use super::decorate::Decoration;
 use super::execute::{FilterGraph, FilterSlot};
 use super::graph::{Graph, Node};
 use super::lang::ast::{Config, Plugin, SectionKind, Statement};
@@ -304,7 +304,7 @@ impl Compiler<'_> {
         let Build::Filter(make) = plugin.spec.build else { return None };
         match make(&plugin.settings, &plugin.context) {
             Ok(filter) => {
-                let decoration = decorate::decoration(&plugin.settings);
+                let decoration = Decoration::new(&plugin.settings);
                 Some(FilterSlot::new(Arc::from(plugin.id()), plugin.spec.name, filter, decoration))
             }
             Err(error) => {

@@ -1,12 +1,13 @@
 //! Conditions, compiled, with Logstash's own ideas of equality, order and truth.
 
+use std::cell::RefCell;
 use std::cmp::Ordering;
 
 use bigdecimal::{BigDecimal, FromPrimitive};
-use regex::Regex;
 use thiserror::Error;
 
-use crate::event::{Event, FieldReference, Map, Text, Value};
+use crate::event::{Event, FieldReference, Text, Value, java_text};
+use crate::regex::{Regex, Scratch};
 
 /// A condition that can be asked about an event.
 #[derive(Clone, Debug)]
@@ -114,7 +115,7 @@ impl Condition {
             Self::OrderOfFields(left, order, right) => {
                 order.admits(compare(event.get(left), event.get(right))?)
             }
-            Self::Matches(field, pattern) => event.get_text(field).is_some_and(|text| pattern.is_match(text)),
+            Self::Matches(field, pattern) => event.get_text(field).is_some_and(|text| found(pattern, text)),
             Self::WithinText(field, text) => {
                 event.get_text(field).is_some_and(|have| contains_text(text, have))
             }
@@ -140,6 +141,16 @@ impl Condition {
             },
         })
     }
+}
+
+thread_local! {
+    /// What matching needs for its work, once for all conditions of a worker.
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// Whether `pattern` occurs in `text`. A search that exceeds its limit has found nothing.
+pub(crate) fn found(pattern: &Regex, text: &str) -> bool {
+    SCRATCH.with_borrow_mut(|scratch| pattern.is_match(text, scratch).unwrap_or(false))
 }
 
 /// `[@metadata]` itself is always there, if only as an empty hash.
@@ -201,47 +212,4 @@ fn decimal(value: &Value) -> Option<BigDecimal> {
         Value::Decimal(number) => Some((**number).clone()),
         _ => None,
     }
-}
-
-/// What Java's `toString` makes of a value: how `in` compares with a constant list.
-fn java_text(value: &Value) -> Text {
-    let mut out = String::new();
-    match value {
-        Value::Text(text) => return text.clone(),
-        other => write_java(other, &mut out),
-    }
-    Text::from(out)
-}
-
-fn write_java(value: &Value, out: &mut String) {
-    match value {
-        Value::Null => {}
-        Value::Text(text) => out.push_str(text),
-        Value::List(items) => {
-            out.push('[');
-            for (at, item) in items.iter().enumerate() {
-                out.push_str(if at > 0 { ", " } else { "" });
-                write_java(item, out);
-            }
-            out.push(']');
-        }
-        Value::Map(map) => write_java_map(map, out),
-        Value::Timestamp(instant) => out.push_str(&instant.to_string()),
-        scalar => {
-            let mut bytes = Vec::new();
-            crate::event::write_json(scalar, &mut bytes);
-            out.push_str(&String::from_utf8_lossy(&bytes));
-        }
-    }
-}
-
-fn write_java_map(map: &Map, out: &mut String) {
-    out.push('{');
-    for (at, (key, value)) in map.iter().enumerate() {
-        out.push_str(if at > 0 { ", " } else { "" });
-        out.push_str(key);
-        out.push('=');
-        write_java(value, out);
-    }
-    out.push('}');
 }

@@ -1,42 +1,179 @@
-//! The common options of filters and inputs, from their settings.
+//! The common options of filters and inputs: `add_field`, `remove_field`, `add_tag`, `remove_tag`.
 
-use super::plugin::{AddedValue, Decoration};
 use super::settings::{SettingValue, Settings};
-use crate::event::{Template, Text};
+use crate::event::{Event, FieldReference, InvalidReference, Template, Text, Value};
 
-/// `add_field`, `remove_field`, `add_tag` and `remove_tag` of a plugin.
-#[must_use]
-pub fn decoration(settings: &Settings) -> Decoration {
-    let templates = |name: &str| {
-        settings.get(name).map_or_else(Vec::new, |value| {
-            value.items().iter().map(|item| Template::parse(&ruby_text(item))).collect()
-        })
+/// The common options of one plugin, compiled.
+#[derive(Clone, Debug, Default)]
+pub struct Decoration {
+    add_field: Vec<(Name, Vec<Template>)>,
+    remove_field: Vec<Name>,
+    add_tag: Vec<Template>,
+    remove_tag: Vec<Template>,
+}
+
+/// The name of a field. Most are the same for every event, and parsed once.
+#[derive(Clone, Debug)]
+enum Name {
+    Constant(Result<FieldReference, InvalidReference>),
+    Template(Template),
+}
+
+impl Name {
+    fn new(text: &str) -> Self {
+        let template = Template::parse(text);
+        if template.is_constant() {
+            Self::Constant(FieldReference::parse(text))
+        } else {
+            Self::Template(template)
+        }
+    }
+
+    /// Calls `act` with the reference. Nothing when there is none.
+    fn with<T>(&self, event: &mut Event, act: impl FnOnce(&mut Event, &FieldReference) -> T) -> Option<T> {
+        match self {
+            Self::Constant(field) => Some(act(event, field.as_ref().ok()?)),
+            Self::Template(template) => {
+                let field = FieldReference::parse(&template.render(event).ok()?).ok()?;
+                Some(act(event, &field))
+            }
+        }
+    }
+}
+
+impl Decoration {
+    /// From the settings of a plugin.
+    #[must_use]
+    pub fn new(settings: &Settings) -> Self {
+        let texts = |name: &str| {
+            settings.get(name).map_or_else(Vec::new, |value| value.items().iter().map(ruby_text).collect())
+        };
+        let templates = |name: &str| texts(name).iter().map(|text| Template::parse(text)).collect();
+        Self {
+            add_field: settings
+                .hash("add_field")
+                .iter()
+                .map(|(name, value)| (Name::new(name), added(value)))
+                .collect(),
+            remove_field: texts("remove_field").iter().map(|name| Name::new(name)).collect(),
+            add_tag: templates("add_tag"),
+            remove_tag: templates("remove_tag"),
+        }
+    }
+
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.add_field.is_empty()
+            && self.remove_field.is_empty()
+            && self.add_tag.is_empty()
+            && self.remove_tag.is_empty()
+    }
+
+    /// Applies the options to `event`, in Logstash's order. Stops with `false` at the first that cannot
+    /// be applied, where Logstash raises an error.
+    pub fn apply(&self, event: &mut Event) -> bool {
+        self.try_apply(event).is_some()
+    }
+
+    fn try_apply(&self, event: &mut Event) -> Option<()> {
+        if self.is_empty() {
+            return Some(());
+        }
+        for (name, values) in &self.add_field {
+            for value in values {
+                let value = value.render(event).ok()?;
+                name.with(event, |event, field| add(event, field, value))??;
+            }
+        }
+        for name in &self.remove_field {
+            name.with(event, Event::remove)?;
+        }
+        self.add_tags(event)?;
+        self.remove_tags(event)
+    }
+
+    /// Tags that are there already are added again, unlike those that plugins set on failure.
+    fn add_tags(&self, event: &mut Event) -> Option<()> {
+        if self.add_tag.is_empty() {
+            return Some(());
+        }
+        let mut new = Vec::with_capacity(self.add_tag.len());
+        for tag in &self.add_tag {
+            new.push(Value::Text(tag.render(event).ok()?));
+        }
+        match event.fields_mut().get_mut("tags") {
+            Some(Value::List(tags)) => tags.append(&mut new),
+            Some(Value::Null) | None => {
+                event.fields_mut().insert("tags", new);
+            }
+            Some(single) => {
+                new.insert(0, single.clone());
+                *single = Value::List(new);
+            }
+        }
+        Some(())
+    }
+
+    fn remove_tags(&self, event: &mut Event) -> Option<()> {
+        if self.remove_tag.is_empty() || !event.fields().contains_key("tags") {
+            return Some(());
+        }
+        let mut old = Vec::with_capacity(self.remove_tag.len());
+        for tag in &self.remove_tag {
+            old.push(tag.render(event).ok()?);
+        }
+        match event.fields_mut().get_mut("tags") {
+            Some(Value::List(tags)) => tags.retain(|tag| !tag.as_text().is_some_and(|tag| old.contains(tag))),
+            Some(Value::Text(tag)) => {
+                let rest = if old.contains(tag) { Vec::new() } else { vec![Value::Text(tag.clone())] };
+                event.fields_mut().insert("tags", rest);
+            }
+            _ => {}
+        }
+        Some(())
+    }
+}
+
+/// Sets a field, or makes what is there a list with one item more.
+fn add(event: &mut Event, field: &FieldReference, value: Text) -> Option<()> {
+    let value = Value::Text(value);
+    let value = match event.get(field) {
+        None => value,
+        Some(have) => {
+            let mut list = ruby_array(have);
+            list.push(value);
+            Value::List(list)
+        }
     };
-    Decoration {
-        add_field: settings
-            .hash("add_field")
+    event.set(field, value).ok()
+}
+
+/// Ruby's `Array(value)`: nothing for `nil`, pairs for a hash.
+fn ruby_array(value: &Value) -> Vec<Value> {
+    match value {
+        Value::Null => Vec::new(),
+        Value::List(items) => items.clone(),
+        Value::Map(map) => map
             .iter()
-            .map(|(name, value)| (Template::parse(name), added(value)))
+            .map(|(key, value)| Value::List(vec![Value::Text(key.clone()), value.clone()]))
             .collect(),
-        remove_field: templates("remove_field"),
-        add_tag: templates("add_tag"),
-        remove_tag: templates("remove_tag"),
+        scalar => vec![scalar.clone()],
     }
 }
 
 /// Every value goes through sprintf, and so becomes a text; a hash is a list of pairs before.
-fn added(value: &SettingValue) -> Vec<AddedValue> {
-    let template = |text: Text| AddedValue::Template(Template::parse(&text));
+fn added(value: &SettingValue) -> Vec<Template> {
+    let template = |value: &SettingValue| Template::parse(&ruby_text(value));
     match value {
-        SettingValue::Array(items) => items.iter().map(|item| template(ruby_text(item))).collect(),
+        SettingValue::Array(items) => items.iter().map(template).collect(),
         SettingValue::Hash(entries) => entries
             .iter()
             .map(|(key, value)| {
-                let pair = SettingValue::Array(vec![SettingValue::String(key.clone()), value.clone()]);
-                template(ruby_text(&pair))
+                template(&SettingValue::Array(vec![SettingValue::String(key.clone()), value.clone()]))
             })
             .collect(),
-        single => vec![template(ruby_text(single))],
+        single => vec![template(single)],
     }
 }
 

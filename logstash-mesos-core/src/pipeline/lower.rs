@@ -3,10 +3,8 @@
 //! Follows Logstash's compiler step by step, because what it accepts, and how it groups `and` and `or`,
 //! is full of accidents that configurations in use depend on.
 
-use regex::Regex;
-
 use super::check::Checker;
-use super::condition::{Condition, Order};
+use super::condition::{Condition, Order, found};
 use super::lang::ast::{
     BooleanOperator, Chain, CompareOperator, Expression, ExpressionKind, Number, Operand, OperandKind, Value,
     ValueKind,
@@ -14,6 +12,7 @@ use super::lang::ast::{
 use super::lang::{Code, Diagnostic, Span};
 use super::variables::placeholders;
 use crate::event::{self, FieldReference, Text};
+use crate::regex::Regex;
 
 /// Compiles conditions and complains through the checker.
 pub(crate) struct Lower<'c, 'o> {
@@ -383,7 +382,7 @@ impl Lower<'_, '_> {
         };
         match subject {
             Part::Field(field) => Ok(Condition::Matches(field, pattern)),
-            Part::Constant(Constant::Text(text)) => Ok(Condition::Constant(pattern.is_match(&text))),
+            Part::Constant(Constant::Text(text)) => Ok(Condition::Constant(found(&pattern, &text))),
             _ => Ok(Condition::Constant(false)),
         }
     }

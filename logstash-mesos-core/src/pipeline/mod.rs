@@ -12,7 +12,6 @@ pub mod decorate;
 pub mod execute;
 pub mod filter;
 pub mod graph;
-mod java_hash;
 pub mod lang;
 mod lower;
 pub mod plugin;

@@ -7,8 +7,9 @@ use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
 use super::catalog::{Catalog, PluginKind};
+pub use super::decorate::Decoration;
 use super::settings::{Setting, Settings};
-use crate::event::{Ack, Blob, Clock, Event, FieldReference, Template, Value};
+use crate::event::{Ack, Blob, Clock, Event};
 use crate::sink::{LogSink, RecordBatch};
 
 /// A plugin as the compiler knows it.
@@ -185,88 +186,6 @@ impl FilterContext<'_> {
     /// Passes on an event the filter made.
     pub fn emit(&mut self, event: Event) {
         self.emitted.push(event);
-    }
-}
-
-/// The options every filter and input shares, compiled.
-#[derive(Clone, Debug, Default)]
-pub struct Decoration {
-    /// `add_field`, in order.
-    pub add_field: Vec<(Template, Vec<AddedValue>)>,
-    /// `remove_field`.
-    pub remove_field: Vec<Template>,
-    /// `add_tag`.
-    pub add_tag: Vec<Template>,
-    /// `remove_tag`.
-    pub remove_tag: Vec<Template>,
-}
-
-/// A value of `add_field`.
-#[derive(Clone, Debug)]
-pub enum AddedValue {
-    /// A text, expanded per event.
-    Template(Template),
-    /// Anything else, as it was written.
-    Plain(Value),
-}
-
-impl Decoration {
-    /// Whether there is nothing to do.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.add_field.is_empty()
-            && self.remove_field.is_empty()
-            && self.add_tag.is_empty()
-            && self.remove_tag.is_empty()
-    }
-
-    /// Applies the options to `event`, in Logstash's order. Stops with `false` at the first that cannot
-    /// be applied.
-    pub fn apply(&self, event: &mut Event) -> bool {
-        if self.is_empty() {
-            return true;
-        }
-        for (name, values) in &self.add_field {
-            let Ok(name) = name.render(event) else { return false };
-            let Ok(field) = FieldReference::parse(&name) else { return false };
-            for value in values {
-                let value = match value {
-                    AddedValue::Template(template) => match template.render(event) {
-                        Ok(text) => Value::Text(text),
-                        Err(_) => return false,
-                    },
-                    AddedValue::Plain(value) => value.clone(),
-                };
-                let value = match event.get(&field) {
-                    None => value,
-                    Some(Value::List(have)) => {
-                        let mut list = have.clone();
-                        list.push(value);
-                        Value::List(list)
-                    }
-                    Some(have) => Value::List(vec![have.clone(), value]),
-                };
-                if event.set(&field, value).is_err() {
-                    return false;
-                }
-            }
-        }
-        for name in &self.remove_field {
-            let Ok(name) = name.render(event) else { return false };
-            let Ok(field) = FieldReference::parse(&name) else { return false };
-            event.remove(&field);
-        }
-        for tag in &self.add_tag {
-            let Ok(tag) = tag.render(event) else { return false };
-            event.tag(&tag);
-        }
-        if !self.remove_tag.is_empty() {
-            let tags: Vec<_> = self.remove_tag.iter().filter_map(|tag| tag.render(event).ok()).collect();
-            if let Some(Value::List(have)) = event.fields_mut().get_mut("tags") {
-                have.retain(|tag| !tag.as_text().is_some_and(|tag| tags.contains(tag)));
-            }
-        }
-        true
     }
 }
 

@@ -130,8 +130,7 @@ impl Settings {
 }
 
 fn instant(text: &str) -> Result<Timestamp, String> {
-    Timestamp::parse_iso8601(text)
-        .ok_or_else(|| "write the time like 2024-03-05T06:07:08.123Z".to_owned())
+    Timestamp::parse_iso8601(text).ok_or_else(|| "write the time like 2024-03-05T06:07:08.123Z".to_owned())
 }
 
 #[expect(clippy::print_stderr, reason = "the binary owns the terminal")]

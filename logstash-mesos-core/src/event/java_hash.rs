@@ -31,13 +31,18 @@ impl Key<'_> {
     }
 }
 
-/// Sorts `entries`, whose keys are all different, into the order of a `HashMap` that they were put into
-/// one after the other.
+/// Sorts `entries`, whose keys are all different, into the order of a `new HashMap()` that they were put
+/// into one after the other.
 pub(crate) fn sort<T>(entries: &mut [T], key: impl Fn(&T) -> Key<'_>) {
-    let mut buckets = 16_usize;
+    sort_sized(entries, 16, key);
+}
+
+/// As [`sort`], for a `new HashMap(capacity)`.
+pub(crate) fn sort_sized<T>(entries: &mut [T], capacity: usize, key: impl Fn(&T) -> Key<'_>) {
+    let mut buckets = capacity.max(1).next_power_of_two();
     // The table doubles when it is more than three quarters full. Splitting a bucket keeps its order, so
     // the last size alone decides, with the order of insertion inside a bucket.
-    while entries.len() * 4 > buckets * 3 {
+    while entries.len() > buckets * 3 / 4 {
         buckets *= 2;
     }
     entries.sort_by_key(|entry| {
@@ -65,5 +70,8 @@ mod tests {
         let mut keys = vec!["b", "BB", "a", "Aa", "c"];
         sort(&mut keys, |key| Key::Text(key));
         assert_eq!(keys, ["BB", "Aa", "a", "b", "c"]);
+        let mut keys = vec!["k", "n"];
+        sort_sized(&mut keys, 2, |key| Key::Text(key));
+        assert_eq!(keys, ["n", "k"]);
     }
 }
