@@ -175,7 +175,8 @@ pub(crate) fn string_to_f(text: &str) -> f64 {
         |from: usize| bytes[from..].iter().take_while(|byte| matches!(byte, b'0'..=b'9' | b'_')).count();
     let mut end = usize::from(matches!(bytes.first(), Some(b'+' | b'-')));
     let whole = digits(end);
-    if whole == 0 {
+    let fraction = bytes.get(end) == Some(&b'.') && bytes.get(end + 1).is_some_and(u8::is_ascii_digit);
+    if whole == 0 && !fraction {
         return 0.0;
     }
     end += whole;
