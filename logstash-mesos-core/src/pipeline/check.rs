@@ -17,6 +17,8 @@ use crate::event::{FieldReference, Text, java_hash};
 #[derive(Debug)]
 pub(crate) struct Checker<'o> {
     pub(crate) options: &'o CompileOptions,
+    /// The text of the configuration.
+    pub(crate) source: &'o str,
     pub(crate) complaints: Vec<Diagnostic>,
 }
 
@@ -214,11 +216,30 @@ impl Checker<'_> {
                     .remedy("write it once".to_owned()),
                 ),
                 (Raw::List(have), Raw::List(mut new)) => have.append(&mut new),
+                (Raw::List(have), Raw::Hash(new)) => have.extend(
+                    new.into_iter()
+                        .map(|(key, value)| Raw::List(vec![Raw::Text(key.text().to_string()), value])),
+                ),
                 (Raw::List(have), new) => have.push(new),
                 (single, new) if *single == new => {}
                 (single, new) => *single = Raw::List(vec![single.clone(), new]),
             }
         }
+        for (name, span, _, raw) in &all {
+            if name == "codec" && matches!(raw, Raw::List(items) if items.len() > 1) {
+                self.complaints.push(
+                    Diagnostic::error(
+                        Code::INVALID_VALUE,
+                        *span,
+                        "a plugin has one codec, and several are given",
+                    )
+                    .remedy("keep one of them".to_owned()),
+                );
+            }
+        }
+        all.retain(|(name, _, _, raw)| {
+            name != "codec" || !matches!(raw, Raw::List(items) if items.len() > 1)
+        });
         // Merging hashes puts entries in the order of insertion; Java's map has the last word.
         for (.., raw) in &mut all {
             java_order(raw);
@@ -249,7 +270,8 @@ impl Checker<'_> {
         let mut valid = true;
         for (at, (key, value)) in entries.iter().enumerate() {
             // As written, quotes included: `"a"` and `'a'` are two keys here, and the later wins.
-            if entries[..at].iter().any(|(before, _)| before.kind == key.kind && same_quotes(before, key)) {
+            let written = |key: &Value| self.source.get(std::ops::Range::from(key.span));
+            if entries[..at].iter().any(|(before, _)| written(before) == written(key)) {
                 let message = "this key stands twice in the hash";
                 self.complaints.push(
                     Diagnostic::error(Code::DUPLICATE_KEY, key.span, message)
@@ -560,17 +582,6 @@ fn bytes(text: &str) -> Option<i64> {
     let size = number * base.powi(i32::try_from(power).ok()?);
     #[expect(clippy::cast_possible_truncation, reason = "Ruby's to_i cuts as well")]
     (size < 9e18).then_some(size as i64)
-}
-
-fn same_quotes(left: &Value, right: &Value) -> bool {
-    // Two strings of the same text are as long as each other; only their quotes may differ, and those
-    // are not kept. Treat them as the same key: either way one of the two is a mistake.
-    matches!(
-        (&left.kind, &right.kind),
-        (ValueKind::String(_), ValueKind::String(_))
-            | (ValueKind::Bareword(_), ValueKind::Bareword(_))
-            | (ValueKind::Number(_), ValueKind::Number(_))
-    )
 }
 
 /// Merges `new` into `have`, key by key: values of the same key become a list.

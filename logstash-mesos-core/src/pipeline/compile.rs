@@ -161,8 +161,11 @@ impl CompiledPlugin {
 /// Everything that is wrong with it, warnings included.
 pub fn compile(source: &str, options: &CompileOptions) -> Result<Compiled, Diagnostics> {
     let (config, complaints) = parse(source);
-    let mut compiler =
-        Compiler { checker: Checker { options, complaints }, ids: HashMap::new(), counts: HashMap::new() };
+    let mut compiler = Compiler {
+        checker: Checker { options, source, complaints },
+        ids: HashMap::new(),
+        counts: HashMap::new(),
+    };
     // A tree with holes would only repeat what is said already; names are checked all the same.
     let compiled = compiler.config(&config);
     let diagnostics = Diagnostics::new(&options.origin, source, compiler.checker.complaints);

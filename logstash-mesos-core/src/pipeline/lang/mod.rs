@@ -1,7 +1,7 @@
 //! The configuration language: text → tokens → syntax tree, with everything that is wrong said at once.
 //!
-//! The language is Logstash's, with its accidents: a bareword has two characters at least, hash entries
-//! are separated by white space alone, `"\\"` is a string that has not ended.
+//! The language is Logstash's, with its accidents: a bareword has two characters at least, `[a]` is a field
+//! in a condition and a list in a setting, `"\\"` is a string that has not ended.
 
 pub mod ast;
 mod condition;

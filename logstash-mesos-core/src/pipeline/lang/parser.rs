@@ -347,12 +347,6 @@ impl<'s> Parser<'s> {
         let mut entries: Vec<(Value, Value)> = Vec::new();
         self.lexer.space();
         while !self.lexer.take("}") {
-            if !entries.is_empty() {
-                self.hash_separator()?;
-                if self.lexer.take("}") {
-                    break;
-                }
-            }
             let start = self.lexer.at();
             let kind = if let Some(number) = self.lexer.number() {
                 ValueKind::Number(self.number_of(&number)?)
@@ -377,40 +371,10 @@ impl<'s> Parser<'s> {
             self.arrow(&name)?;
             let value = self.value()?;
             entries.push((key, value));
+            self.lexer.space();
         }
         self.depth -= 1;
         Ok(entries)
-    }
-
-    /// Between two entries of a hash stands white space, and no comment: Logstash's grammar has it so.
-    fn hash_separator(&mut self) -> Parsed<()> {
-        let separated = self.lexer.whitespace();
-        let at = self.lexer.at();
-        self.lexer.space();
-        if self.lexer.peek() == Some(b'}') {
-            return Ok(());
-        }
-        let commented = self.lexer.at() > at;
-        let (span, found) = (self.here(), self.found());
-        if commented {
-            return self.fail(
-                Code::SYNTAX,
-                Span::new(at, at + 1),
-                "a comment between two entries of a hash",
-                "Logstash's grammar has no comments here: put it before the first entry, behind the last one, or \
-                 above the plugin"
-                    .to_owned(),
-            );
-        }
-        if separated {
-            return Ok(());
-        }
-        self.fail(
-            Code::SYNTAX,
-            span,
-            format!("expected white space or `}}` after the entry of the hash, found {found}"),
-            "entries of a hash are separated by white space, without a comma".to_owned(),
-        )
     }
 
     pub(super) fn number_of(&mut self, token: &Token<'_>) -> Parsed<Number> {
