@@ -8,6 +8,7 @@ use super::plugin::PluginSpec;
 /// A new plugin is one file that declares a [`PluginSpec`], its `mod` line and a line here.
 pub static PLUGINS: &[&PluginSpec] = &[
     &filter::clone::CLONE,
+    &filter::date::DATE,
     &filter::dissect::DISSECT,
     &filter::drop::DROP,
     &filter::grok::GROK,

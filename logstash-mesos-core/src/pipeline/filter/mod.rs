@@ -6,6 +6,7 @@ mod ruby;
 mod testing;
 
 pub(crate) mod clone;
+pub(crate) mod date;
 pub(crate) mod dissect;
 pub(crate) mod drop;
 pub(crate) mod grok;

@@ -1,0 +1,150 @@
+//! The time zone of a `date` filter.
+
+use jiff::tz::{AmbiguousOffset, TimeZone};
+
+use super::super::field::Failed;
+use crate::event::timestamp::civil_from_days;
+use crate::event::{Event, Template, Text};
+
+/// A time zone, with a short way for those without rules.
+#[derive(Clone, Debug)]
+pub(super) enum Zone {
+    /// Always so many seconds east of Greenwich.
+    Fixed(i64),
+    /// With rules.
+    Rules(TimeZone),
+}
+
+impl Zone {
+    /// By the names that Joda-Time takes: of the tz database, in its spelling, or an offset.
+    pub(super) fn new(name: &str) -> Option<Self> {
+        let offset = ["UTC", "GMT", "UT"]
+            .iter()
+            .find_map(|prefix| name.strip_prefix(prefix).filter(|rest| rest.starts_with(['+', '-'])));
+        let offset = offset.unwrap_or(name);
+        if offset.starts_with(['+', '-']) {
+            return fixed(offset).map(Self::Fixed);
+        }
+        if matches!(name, "UTC" | "GMT" | "UT" | "Z" | "Zulu") {
+            return Some(Self::Fixed(0));
+        }
+        let zone = jiff::tz::db().get(name).ok()?;
+        // The database ignores case, Joda-Time does not.
+        (zone.iana_name() == Some(name)).then_some(Self::Rules(zone))
+    }
+
+    /// The zone of the machine.
+    pub(super) fn system() -> Self {
+        let zone = TimeZone::system();
+        match zone.to_fixed_offset() {
+            Ok(offset) => Self::Fixed(i64::from(offset.seconds())),
+            Err(_) => Self::Rules(zone),
+        }
+    }
+
+    /// The instant of a local time (seconds as if it were UTC); the earlier one where clocks are put back.
+    /// `None` for a time that clocks skip, as in Joda-Time.
+    pub(super) fn strict(&self, local: i64) -> Option<i64> {
+        self.instant(local, None)
+    }
+
+    /// The same; a skipped time moves on by what is skipped, as in java.time.
+    pub(super) fn lenient(&self, local: i64) -> Option<i64> {
+        self.instant(local, Some(()))
+    }
+
+    fn instant(&self, local: i64, skipped: Option<()>) -> Option<i64> {
+        match self {
+            Self::Fixed(offset) => local.checked_sub(*offset),
+            Self::Rules(zone) => {
+                let offset = match zone.to_ambiguous_timestamp(civil(local)?).offset() {
+                    AmbiguousOffset::Unambiguous { offset } => offset,
+                    AmbiguousOffset::Gap { before, .. } => skipped.map(|()| before)?,
+                    AmbiguousOffset::Fold { before, .. } => before,
+                };
+                local.checked_sub(i64::from(offset.seconds()))
+            }
+        }
+    }
+
+    /// The local time of an instant.
+    pub(super) fn local(&self, instant: i64) -> Option<i64> {
+        match self {
+            Self::Fixed(offset) => instant.checked_add(*offset),
+            Self::Rules(zone) => {
+                let timestamp = jiff::Timestamp::from_second(instant).ok()?;
+                instant.checked_add(i64::from(zone.to_offset(timestamp).seconds()))
+            }
+        }
+    }
+}
+
+fn civil(local: i64) -> Option<jiff::civil::DateTime> {
+    let (year, month, day) = civil_from_days(local.div_euclid(86_400));
+    let second = local.rem_euclid(86_400);
+    jiff::civil::DateTime::new(
+        i16::try_from(year).ok()?,
+        i8::try_from(month).ok()?,
+        i8::try_from(day).ok()?,
+        i8::try_from(second / 3600).ok()?,
+        i8::try_from(second / 60 % 60).ok()?,
+        i8::try_from(second % 60).ok()?,
+        0,
+    )
+    .ok()
+}
+
+/// `+01`, `+0130`, `+01:30`, with seconds too.
+fn fixed(text: &str) -> Option<i64> {
+    let sign = if text.starts_with('-') { -1 } else { 1 };
+    let digits: Vec<i64> = text[1..]
+        .chars()
+        .filter(|char| *char != ':')
+        .map(|char| char.to_digit(10).map(i64::from))
+        .collect::<Option<_>>()?;
+    let part = |at: usize| Some(digits.get(at)? * 10 + digits.get(at + 1)?);
+    if digits.len() % 2 == 1 || digits.len() > 6 {
+        return None;
+    }
+    let (hours, minutes, seconds) = (part(0)?, part(2).unwrap_or(0), part(4).unwrap_or(0));
+    (hours < 24 && minutes < 60 && seconds < 60).then_some(sign * (hours * 3600 + minutes * 60 + seconds))
+}
+
+/// The setting: a zone, or a text with `%{…}`.
+#[derive(Clone, Debug)]
+pub(super) enum ZoneSetting {
+    Same(Zone),
+    /// The last zone is kept, as most events have the same.
+    PerEvent(Template, Option<(Text, Zone)>),
+}
+
+impl ZoneSetting {
+    /// The error names the zone.
+    pub(super) fn new(name: Option<Text>) -> Result<Self, String> {
+        match name {
+            None => Ok(Self::Same(Zone::system())),
+            Some(name) if name.contains("%{") => Ok(Self::PerEvent(Template::parse(&name), None)),
+            Some(name) => {
+                Zone::new(&name).map(Self::Same).ok_or_else(|| format!("there is no time zone `{name}`"))
+            }
+        }
+    }
+
+    /// The zone for an event.
+    pub(super) fn of(&mut self, event: &Event) -> Result<Zone, Failed> {
+        match self {
+            Self::Same(zone) => Ok(zone.clone()),
+            Self::PerEvent(template, last) => {
+                let name = template.render(event)?;
+                if let Some((have, zone)) = last
+                    && *have == name
+                {
+                    return Ok(zone.clone());
+                }
+                let zone = Zone::new(&name).ok_or(Failed)?;
+                *last = Some((name, zone.clone()));
+                Ok(zone)
+            }
+        }
+    }
+}
