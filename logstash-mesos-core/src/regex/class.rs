@@ -142,6 +142,11 @@ pub(super) fn line_break() -> CharSet {
     table(r"[\x0a-\x0d\x{85}\x{2028}\x{2029}]")
 }
 
+/// Control characters, which stand alone for `\X`.
+pub(super) fn control() -> CharSet {
+    table(r"[\p{Cc}]")
+}
+
 /// What continues a character that a reader sees as one (`\X`).
 pub(super) fn grapheme_extend() -> CharSet {
     table(r"[\p{M}\x{200d}\x{1f3fb}-\x{1f3ff}]")

@@ -27,7 +27,9 @@ type Result<T = ()> = std::result::Result<T, RegexError>;
 pub(super) fn compile(node: &Node, groups: u32, captures: &[bool]) -> Result<Program> {
     let mut wanted = captures.to_vec();
     wanted.resize(groups as usize + 1, false);
+    let mut calls = false;
     node.any(&mut |inner| {
+        calls |= matches!(inner, Node::Call(_));
         if let Node::Backref { groups, .. } | Node::Conditional { groups, .. } = inner {
             for group in groups {
                 if let Some(flag) = wanted.get_mut(*group as usize) {
@@ -49,6 +51,7 @@ pub(super) fn compile(node: &Node, groups: u32, captures: &[bool]) -> Result<Pro
         backrefs: Vec::new(),
         registers: 0,
         wanted,
+        calls,
         routines: HashMap::new(),
         pending: Vec::new(),
     };
@@ -72,6 +75,8 @@ struct Compiler {
     backrefs: Vec<BackrefInfo>,
     registers: u32,
     wanted: Vec<bool>,
+    /// The pattern has `\g`, so that a group can begin again before it ended.
+    calls: bool,
     /// Groups that are called, with the label of their code.
     routines: HashMap<u32, Target>,
     pending: Vec<u32>,
@@ -263,6 +268,13 @@ impl Compiler {
     fn group(&mut self, group: u32, node: &Node, follow: Follow) -> Result {
         if !self.wanted[group as usize] {
             return self.emit(node, follow);
+        }
+        if self.calls {
+            let register = self.register();
+            self.push(Inst::RoundStart(register))?;
+            self.push(Inst::Save(group * 2))?;
+            self.emit(node, follow)?;
+            return self.push(Inst::SaveBoth(group * 2, register));
         }
         self.push(Inst::Save(group * 2))?;
         self.emit(node, follow)?;

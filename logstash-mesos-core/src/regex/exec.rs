@@ -201,8 +201,14 @@ impl<'a> Matcher<'a> {
                     continue 'run;
                 }
                 Inst::Save(slot) => {
-                    let old = std::mem::replace(&mut scratch.slots[slot as usize], pos as u32);
-                    scratch.stack.push(Frame::Slot { slot, old });
+                    save(scratch, slot, pos as u32)?;
+                    pc += 1;
+                    continue 'run;
+                }
+                Inst::SaveBoth(slot, register) => {
+                    let start = scratch.registers[register as usize];
+                    save(scratch, slot, start)?;
+                    save(scratch, slot + 1, pos as u32)?;
                     pc += 1;
                     continue 'run;
                 }
@@ -304,7 +310,7 @@ impl<'a> Matcher<'a> {
                     }
                 }
                 Inst::RoundStart(register) => {
-                    set_register(scratch, register, pos as u32);
+                    set_register(scratch, register, pos as u32)?;
                     pc += 1;
                     continue 'run;
                 }
@@ -314,13 +320,13 @@ impl<'a> Matcher<'a> {
                     continue 'run;
                 }
                 Inst::CounterStart(register) => {
-                    set_register(scratch, register, 0);
+                    set_register(scratch, register, 0)?;
                     pc += 1;
                     continue 'run;
                 }
                 Inst::CounterNext(register) => {
                     let count = scratch.registers[register as usize];
-                    set_register(scratch, register, count.saturating_add(1));
+                    set_register(scratch, register, count.saturating_add(1))?;
                     pc += 1;
                     continue 'run;
                 }
@@ -379,7 +385,7 @@ impl<'a> Matcher<'a> {
                     let registers = node.registers.clone();
                     let (back, outer) = (node.back, node.outer);
                     for (register, value) in registers.iter().enumerate() {
-                        set_register(scratch, register as u32, *value);
+                        set_register(scratch, register as u32, *value)?;
                     }
                     scratch.stack.push(Frame::Calls { old: call });
                     call = outer;
@@ -522,11 +528,51 @@ fn same_but_case(text: &[u8], start: usize, end: usize, pos: usize) -> Option<us
     Some(other)
 }
 
-fn set_register(scratch: &mut Scratch, register: u32, value: u32) {
-    let old = std::mem::replace(&mut scratch.registers[register as usize], value);
-    if old != value {
-        scratch.stack.push(Frame::Register { register, old });
+/// Above this height, what is to be undone is only noted once between two alternatives.
+const MERGE_ABOVE: usize = 1 << 12;
+
+/// Stores one end of a group.
+#[inline]
+fn save(scratch: &mut Scratch, slot: u32, value: u32) -> Result<(), MatchError> {
+    let old = std::mem::replace(&mut scratch.slots[slot as usize], value);
+    if scratch.stack.len() < MERGE_ABOVE {
+        scratch.stack.push(Frame::Slot { slot, old });
+        return Ok(());
     }
+    note(&mut scratch.stack, Frame::Slot { slot, old })
+}
+
+#[inline]
+fn set_register(scratch: &mut Scratch, register: u32, value: u32) -> Result<(), MatchError> {
+    let old = std::mem::replace(&mut scratch.registers[register as usize], value);
+    if scratch.stack.len() < MERGE_ABOVE {
+        scratch.stack.push(Frame::Register { register, old });
+        return Ok(());
+    }
+    note(&mut scratch.stack, Frame::Register { register, old })
+}
+
+/// Adds what is to be undone, unless that is noted already since the last alternative. Loops that leave no alternatives
+/// behind keep the stack low by it, however long the text is.
+#[cold]
+fn note(stack: &mut Vec<Frame>, frame: Frame) -> Result<(), MatchError> {
+    for have in stack.iter().rev().take(32) {
+        match (have, frame) {
+            (Frame::Slot { slot: have, .. }, Frame::Slot { slot, .. }) if *have == slot => return Ok(()),
+            (Frame::Register { register: have, .. }, Frame::Register { register, .. })
+                if *have == register =>
+            {
+                return Ok(());
+            }
+            (Frame::Slot { .. } | Frame::Register { .. }, _) => {}
+            _ => break,
+        }
+    }
+    if stack.len() >= MAX_STACK {
+        return Err(MatchError::Budget);
+    }
+    stack.push(frame);
+    Ok(())
 }
 
 /// Takes the top entry of the stack back.

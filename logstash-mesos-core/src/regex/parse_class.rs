@@ -30,6 +30,8 @@ impl Parser<'_> {
         let mut set = ClassUnicode::empty();
         let mut state = State::Start;
         let mut first = true;
+        // Letters are given their other case as they come: `[^\W]` must not lose those of which `\W` has another case.
+        let fold = self.flags.ignore_case;
         loop {
             let offset = self.pos;
             let Some(c) = self.next() else { return self.fail(Kind::PrematureEndOfClass) };
@@ -37,18 +39,18 @@ impl Parser<'_> {
                 ']' if !first => break,
                 '-' => state = self.minus(state, &mut set)?,
                 '&' if self.eat("&") => {
-                    finish(state, &mut set);
+                    finish(state, &mut set, fold);
                     state = State::Start;
                     let part = std::mem::replace(&mut set, ClassUnicode::empty());
                     whole = Some(intersection(whole, part));
                 }
                 '[' => match self.posix_bracket()? {
-                    Some(named) => state = add_class(state, &mut set, &named, offset)?,
+                    Some(named) => state = add_class(state, &mut set, &named, offset, fold)?,
                     None if self.peek() == Some(':') && self.colon_closes() => {
-                        state = add_char(state, &mut set, '[', offset)?;
+                        state = add_char(state, &mut set, '[', offset, fold)?;
                     }
                     None => {
-                        finish(state, &mut set);
+                        finish(state, &mut set, fold);
                         if matches!(state, State::RangeFrom(_)) {
                             set.union(&class::single('-'));
                         }
@@ -62,40 +64,37 @@ impl Parser<'_> {
                     Some(letter @ ('w' | 'W' | 'd' | 'D' | 's' | 'S' | 'h' | 'H')) => {
                         self.pos += 1;
                         let named = self.letter_class(letter);
-                        state = add_class(state, &mut set, &named, offset)?;
+                        state = add_class(state, &mut set, &named, offset, fold)?;
                     }
                     Some(letter @ ('p' | 'P')) if self.rest()[1..].starts_with('{') => {
                         self.pos += 1;
                         let named = self.property(letter == 'P')?;
-                        state = add_class(state, &mut set, &named, offset)?;
+                        state = add_class(state, &mut set, &named, offset, fold)?;
                     }
                     Some('u') => {
                         self.pos += 1;
                         for c in self.unicode_escape()? {
-                            state = add_char(state, &mut set, c, offset)?;
+                            state = add_char(state, &mut set, c, offset, fold)?;
                         }
                     }
                     Some('b') => {
                         self.pos += 1;
-                        state = add_char(state, &mut set, '\x08', offset)?;
+                        state = add_char(state, &mut set, '\x08', offset, fold)?;
                     }
                     Some(_) => {
                         let c = self.escaped_char()?;
-                        state = add_char(state, &mut set, c, offset)?;
+                        state = add_char(state, &mut set, c, offset, fold)?;
                     }
                 },
-                c => state = add_char(state, &mut set, c, offset)?,
+                c => state = add_char(state, &mut set, c, offset, fold)?,
             }
             first = false;
         }
-        finish(state, &mut set);
+        finish(state, &mut set, fold);
         let mut set = match whole {
             Some(whole) => intersection(Some(whole), set),
             None => set,
         };
-        if self.flags.ignore_case {
-            class::fold_case(&mut set);
-        }
         if negate {
             set.negate();
         }
@@ -109,7 +108,7 @@ impl Parser<'_> {
         match state {
             State::Char(c) if !ends => Ok(State::RangeFrom(c)),
             State::Class if !ends => self.fail(Kind::UnmatchedRange),
-            _ => add_char(state, set, '-', self.pos),
+            _ => add_char(state, set, '-', self.pos, self.flags.ignore_case),
         }
     }
 
@@ -150,7 +149,14 @@ impl Parser<'_> {
             return if name.chars().count() <= 20 { self.fail(Kind::InvalidPosixBracket) } else { Ok(None) };
         };
         self.pos += 1 + usize::from(negate) + name.len() + 2;
-        let mut set = named.set(self.flags.range == Range::Ascii);
+        let ascii = self.flags.range == Range::Ascii;
+        let mut set = named.set(ascii);
+        if self.flags.ignore_case && !matches!(named, Named::Word | Named::Ascii) {
+            class::fold_case(&mut set);
+            if ascii {
+                class::ascii_only(&mut set);
+            }
+        }
         if negate {
             set.negate();
         }
@@ -174,7 +180,7 @@ impl Parser<'_> {
             return Err(RegexError::new(Kind::InvalidProperty(name.to_owned()), start));
         };
         self.pos += end + 2;
-        if self.flags.ignore_case {
+        if self.flags.ignore_case && !name.eq_ignore_ascii_case("ascii") {
             class::fold_case(&mut set);
         }
         if negate != caret {
@@ -308,32 +314,39 @@ impl Parser<'_> {
     }
 }
 
-fn add_char(state: State, set: &mut CharSet, c: char, offset: usize) -> Result<State> {
+fn add_char(state: State, set: &mut CharSet, c: char, offset: usize, fold: bool) -> Result<State> {
     if let State::RangeFrom(low) = state {
         if low > c {
             return Err(RegexError::new(Kind::EmptyRange, offset));
         }
-        set.union(&class::range(low, c));
+        add(set, class::range(low, c), fold);
         return Ok(State::Complete);
     }
-    finish(state, set);
+    finish(state, set, fold);
     Ok(State::Char(c))
 }
 
-fn add_class(state: State, set: &mut CharSet, class: &CharSet, offset: usize) -> Result<State> {
+fn add_class(state: State, set: &mut CharSet, class: &CharSet, offset: usize, fold: bool) -> Result<State> {
     if matches!(state, State::RangeFrom(_)) {
         return Err(RegexError::new(Kind::ClassAtEndOfRange, offset));
     }
-    finish(state, set);
+    finish(state, set, fold);
     set.union(class);
     Ok(State::Class)
 }
 
 /// Puts a character that still waits for its range into the set.
-fn finish(state: State, set: &mut CharSet) {
+fn finish(state: State, set: &mut CharSet, fold: bool) {
     if let State::Char(c) | State::RangeFrom(c) = state {
-        set.union(&class::single(c));
+        add(set, class::single(c), fold);
     }
+}
+
+fn add(set: &mut CharSet, mut part: CharSet, fold: bool) {
+    if fold {
+        class::fold_case(&mut part);
+    }
+    set.union(&part);
 }
 
 fn intersection(whole: Option<CharSet>, mut part: CharSet) -> CharSet {

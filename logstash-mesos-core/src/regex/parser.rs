@@ -717,6 +717,7 @@ fn grapheme() -> Node {
     };
     Node::Atomic(Box::new(Node::Alternate(vec![
         Node::Concat(vec![Node::Char('\r'), Node::Char('\n')]),
+        Node::set(class::control()),
         Node::Concat(vec![Node::set(class::any()), extend]),
     ])))
 }

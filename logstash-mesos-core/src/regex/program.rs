@@ -24,6 +24,8 @@ pub(super) enum Inst {
     /// Chooses by the next byte.
     Dispatch(u32),
     Save(u32),
+    /// Closes a group that can be called: its start is in a register, so that it is that of this call.
+    SaveBoth(u32, u32),
     Assert(Assertion),
     /// The character before is in the set; with `true`, there is none that is.
     Behind(u32, bool),

@@ -236,6 +236,9 @@ fn options_reach_to_the_end_of_the_group() {
     misses("(?i)[^a]", "A");
     finds("a(?#comment)b", "ab", "ab");
     finds(r"a(?#com\)ment)+", "aa", "aa");
+    finds(r"(?i)[^\W_]+", "_ks_", "ks");
+    finds(r"(?i)[\w]+", "\u{212a}K", "K");
+    finds("(?i)[[:lower:]]+", "abC", "abC");
     finds("(?i)ERR", "some error", "err");
 }
 
@@ -265,6 +268,7 @@ fn calls_recurse() {
     finds(r"\A(?<a>|.|(?:(?<b>.)\g<a>\k<b>))\z", "", "");
     finds(r"(a(?:\g<1>)?b)", "xaabbb", "aabb");
     finds(r"(?<x>a|b\g<x>c){2}", "bacbbacc", "bacbbacc");
+    captures(r"(?<p>a|\(\g<p>\))", "((a))", &[Some("((a))"), Some("((a))")]);
     refuses(r"(?<a>\g<a>x)", "never ending recursion");
     refuses(r"\g<nope>", "undefined name <nope> reference");
     refuses(r"(?<a>x)(?<a>y)\g<a>", "multiplex definition name <a> call");
@@ -275,6 +279,8 @@ fn line_breaks_and_graphemes() {
     finds(r"a\Rb", "a\r\nb", "a\r\nb");
     finds(r"\R", "a\u{2028}", "\u{2028}");
     misses(r"\r\Rb", "\r\nb".get(..1).expect("one byte"));
+    finds(r"\A\X", "\n\u{308}", "\n");
+    captures(r"\((a|\g<0>)*\)", "((a)a)", &[Some("((a)a)"), Some("a")]);
     finds(r"a\X", "ae\u{301}x", "ae\u{301}");
 }
 
@@ -361,6 +367,15 @@ fn budget_falls_back_to_linear_time() {
     let other = Regex::with_options("(?:a|a|aa)+(?!b)(?=c)c", &options).expect("valid");
     assert!(!other.has_linear_form());
     assert_eq!(other.is_match(&text_with_c, &mut Scratch::new()), Err(MatchError::Budget));
+}
+
+#[test]
+fn long_texts_need_little_memory() {
+    let text = "key=value ".repeat(200_000);
+    let regex = Regex::new(r"\A(?:(?<k>\w+)=(?<v>\w+) )+\z").expect("valid");
+    let (mut scratch, mut captures) = (Scratch::new(), Captures::new());
+    assert_eq!(regex.captures(&text, 0, &mut scratch, &mut captures), Ok(true));
+    assert_eq!(captures.get(1), Some(text.len() - 10..text.len() - 7));
 }
 
 #[test]
