@@ -165,6 +165,7 @@ pub fn compile(source: &str, options: &CompileOptions) -> Result<Compiled, Diagn
         checker: Checker { options, source, complaints },
         ids: HashMap::new(),
         counts: HashMap::new(),
+        guards: Vec::new(),
     };
     // A tree with holes would only repeat what is said already; names are checked all the same.
     let compiled = compiler.config(&config);
@@ -202,6 +203,8 @@ struct Compiler<'o> {
     checker: Checker<'o>,
     ids: HashMap<String, Span>,
     counts: HashMap<(PluginKind, &'static str), usize>,
+    /// Fields that the conditions around the present place have found to be there.
+    guards: Vec<String>,
 }
 
 impl Compiler<'_> {
@@ -253,8 +256,11 @@ impl Compiler<'_> {
                 Statement::Branch(branch) => {
                     let mut arms = Vec::with_capacity(branch.arms.len());
                     for arm in &branch.arms {
-                        let condition = Lower { checker: &mut self.checker }.condition(&arm.condition);
+                        let outer = self.guards.len();
+                        let mut lower = Lower { checker: &mut self.checker, guards: &mut self.guards };
+                        let condition = lower.condition(&arm.condition);
                         let body = self.graph(&arm.body, make);
+                        self.guards.truncate(outer);
                         arms.extend(condition.map(|condition| (condition, body)));
                     }
                     let otherwise = self.graph(&branch.otherwise, make);

@@ -17,6 +17,8 @@ use crate::regex::Regex;
 /// Compiles conditions and complains through the checker.
 pub(crate) struct Lower<'c, 'o> {
     pub(crate) checker: &'c mut Checker<'o>,
+    /// Fields that conditions around this one have found to be there.
+    pub(crate) guards: &'c mut Vec<String>,
 }
 
 /// A part of a condition while it is put together.
@@ -44,6 +46,8 @@ type Lowered<T> = Result<T, Refused>;
 
 impl Lower<'_, '_> {
     /// The condition, or `None` after a complaint.
+    ///
+    /// Fields it asks for are added to the guards, for the conditions in its body.
     pub(crate) fn condition(&mut self, chain: &Chain) -> Option<Condition> {
         let part = self.chain(chain).ok()?;
         Some(match part {
@@ -54,6 +58,7 @@ impl Lower<'_, '_> {
     }
 
     fn chain(&mut self, chain: &Chain) -> Lowered<Part> {
+        self.guard(chain);
         let first = self.expression(&chain.first)?;
         if chain.rest.is_empty() {
             return Ok(match (first, &chain.first.kind) {
@@ -143,6 +148,22 @@ impl Lower<'_, '_> {
                 "`and`, `or`, `xor` and `nand` join conditions and fields, not constants",
                 "compare the constant with something, or leave it out".to_owned(),
             ),
+        }
+    }
+
+    fn guard(&mut self, chain: &Chain) {
+        let all_and = chain.rest.iter().all(|(operator, _)| *operator == BooleanOperator::And);
+        if !all_and {
+            return;
+        }
+        for expression in std::iter::once(&chain.first).chain(chain.rest.iter().map(|(_, next)| next)) {
+            match &expression.kind {
+                ExpressionKind::Operand(Operand { kind: OperandKind::Selector(text), .. }) => {
+                    self.guards.extend(FieldReference::parse(text).map(|field| field.to_string()));
+                }
+                ExpressionKind::Group(chain) => self.guard(chain),
+                _ => {}
+            }
         }
     }
 
@@ -286,7 +307,11 @@ impl Lower<'_, '_> {
             CompareOperator::Greater => Order::Greater,
             CompareOperator::GreaterOrEqual => Order::GreaterOrEqual,
         };
-        if !matches!((&left, &right), (Part::Constant(_), Part::Constant(_))) {
+        let guarded = [&left, &right].iter().all(|side| match side {
+            Part::Field(field) => self.guards.contains(&field.to_string()),
+            _ => true,
+        });
+        if !guarded {
             self.warn(
                 span,
                 "an event whose field is missing, or is not of the type of the other side, is dropped here",

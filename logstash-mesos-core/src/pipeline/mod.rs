@@ -3,6 +3,7 @@
 //! A configuration goes `lang` (text → syntax tree) → `compile` (tree → plugins with checked settings) →
 //! `run` (queue, workers, outputs).
 
+pub mod absent;
 pub mod catalog;
 mod check;
 pub mod common;
