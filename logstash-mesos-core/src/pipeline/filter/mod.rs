@@ -5,12 +5,19 @@ mod ruby;
 #[cfg(test)]
 mod testing;
 
+pub(crate) mod bytes;
 pub(crate) mod clone;
 pub(crate) mod date;
+pub(crate) mod de_dot;
 pub(crate) mod dissect;
 pub(crate) mod drop;
 pub(crate) mod grok;
 pub(crate) mod json;
 pub(crate) mod kv;
 pub(crate) mod mutate;
+pub(crate) mod sleep;
 pub(crate) mod split;
+pub(crate) mod syslog_pri;
+pub(crate) mod truncate;
+pub(crate) mod urldecode;
+pub(crate) mod uuid;

@@ -1,0 +1,172 @@
+//! `syslog_pri`: facility and severity out of a syslog priority.
+
+use bigdecimal::ToPrimitive;
+
+use super::field::{Failed, Field};
+use super::ruby;
+use crate::event::{Event, Text, Value};
+use crate::pipeline::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
+use crate::pipeline::settings::{Default, Kind, Setting, Settings};
+
+/// The declaration.
+pub(crate) static SYSLOG_PRI: PluginSpec = PluginSpec {
+    name: "syslog_pri",
+    doc: "Splits a syslog priority into facility and severity.",
+    settings: &[
+        Setting::new("use_labels", Kind::Boolean, "Adds the names too.").default(Default::Bool(true)),
+        Setting::new("syslog_pri_field_name", Kind::String, "The field with the priority."),
+        Setting::new("facility_labels", Kind::Array, "The names of facilities.").default(Default::Strings(
+            &[
+                "kernel",
+                "user-level",
+                "mail",
+                "daemon",
+                "security/authorization",
+                "syslogd",
+                "line printer",
+                "network news",
+                "uucp",
+                "clock",
+                "security/authorization",
+                "ftp",
+                "ntp",
+                "log audit",
+                "log alert",
+                "clock",
+                "local0",
+                "local1",
+                "local2",
+                "local3",
+                "local4",
+                "local5",
+                "local6",
+                "local7",
+            ],
+        )),
+        Setting::new("severity_labels", Kind::Array, "The names of severities.").default(Default::Strings(
+            &["emergency", "alert", "critical", "error", "warning", "notice", "informational", "debug"],
+        )),
+    ],
+    build: Build::Filter(build),
+};
+
+fn build(settings: &Settings, context: &BuildContext) -> Result<Box<dyn Filter>, BuildError> {
+    let field = |old, ecs| Field::new(context.ecs.select(old, ecs));
+    Ok(Box::new(SyslogPri {
+        source: match settings.text("syslog_pri_field_name") {
+            Some(name) => Field::new(&name),
+            None => field("syslog_pri", "[log][syslog][priority]"),
+        },
+        facility_code: field("syslog_facility_code", "[log][syslog][facility][code]"),
+        severity_code: field("syslog_severity_code", "[log][syslog][severity][code]"),
+        facility_name: field("syslog_facility", "[log][syslog][facility][name]"),
+        severity_name: field("syslog_severity", "[log][syslog][severity][name]"),
+        labels: settings.bool("use_labels"),
+        facilities: settings.strings("facility_labels"),
+        severities: settings.strings("severity_labels"),
+    }))
+}
+
+#[derive(Clone, Debug)]
+struct SyslogPri {
+    source: Field,
+    facility_code: Field,
+    severity_code: Field,
+    facility_name: Field,
+    severity_name: Field,
+    labels: bool,
+    facilities: Vec<Text>,
+    severities: Vec<Text>,
+}
+
+impl Filter for SyslogPri {
+    fn filter(&mut self, event: &mut Event, cx: &mut FilterContext<'_>) {
+        if self.apply(event).is_ok() {
+            cx.matched(event);
+        }
+    }
+
+    fn fork(&self) -> Box<dyn Filter> {
+        Box::new(self.clone())
+    }
+}
+
+impl SyslogPri {
+    fn apply(&self, event: &mut Event) -> Result<(), Failed> {
+        let priority = match event.get(self.source.get()?) {
+            None | Some(Value::Null | Value::Bool(false)) => 13,
+            Some(Value::List(items)) => items.first().map_or(0, to_i),
+            Some(value) => to_i(value),
+        };
+        let (severity, facility) = (priority & 7, priority >> 3);
+        event.set(self.severity_code.get()?, severity)?;
+        event.set(self.facility_code.get()?, facility)?;
+        if !self.labels {
+            return Ok(());
+        }
+        let count = i64::try_from(self.facilities.len()).unwrap_or(i64::MAX);
+        if facility > count - 1 {
+            event.tag("_syslogpriparsefailure");
+            return Ok(());
+        }
+        // Ruby counts a negative index from the end.
+        let index = if facility < 0 { facility + count } else { facility };
+        if let Some(name) = usize::try_from(index).ok().and_then(|index| self.facilities.get(index)) {
+            event.set(self.facility_name.get()?, name.clone())?;
+        }
+        if let Some(name) = usize::try_from(severity).ok().and_then(|index| self.severities.get(index)) {
+            event.set(self.severity_name.get()?, name.clone())?;
+        }
+        Ok(())
+    }
+}
+
+/// `to_i`, within 64 bits.
+fn to_i(value: &Value) -> i64 {
+    match value {
+        Value::Int(number) => *number,
+        #[expect(clippy::cast_possible_truncation, reason = "Ruby cuts as well")]
+        Value::Float(number) => *number as i64,
+        Value::Decimal(number) => number.to_i64().unwrap_or(0),
+        Value::Text(text) => ruby::string_to_i64(text),
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{build_with, fields, json_event, run};
+    use super::*;
+    use crate::pipeline::plugin::EcsCompatibility;
+
+    fn priority(value: &str) -> String {
+        let mut filter = build_with(&SYSLOG_PRI, "{}", EcsCompatibility::Disabled).unwrap();
+        let mut event = json_event(&format!(r#"{{"syslog_pri":{value}}}"#));
+        run(&mut *filter, &mut event);
+        fields(&event).replace("syslog_", "").replacen(&format!("\"pri\":{value},"), "", 1)
+    }
+
+    #[test]
+    fn priorities_are_split() {
+        assert_eq!(
+            priority("165"),
+            r#"{"severity_code":5,"facility_code":20,"facility":"local4","severity":"notice"}"#
+        );
+        assert_eq!(
+            priority("\"34\""),
+            r#"{"severity_code":2,"facility_code":4,"facility":"security/authorization","severity":"critical"}"#
+        );
+        assert_eq!(
+            priority("null"),
+            r#"{"severity_code":5,"facility_code":1,"facility":"user-level","severity":"notice"}"#
+        );
+        assert_eq!(
+            priority("-1"),
+            r#"{"severity_code":7,"facility_code":-1,"facility":"local7","severity":"debug"}"#
+        );
+        assert_eq!(
+            priority("192"),
+            r#"{"severity_code":0,"facility_code":24,"tags":["_syslogpriparsefailure"]}"#
+        );
+    }
+}
