@@ -16,6 +16,7 @@ pub mod graph;
 pub mod lang;
 mod lower;
 pub mod plugin;
+pub mod reference;
 pub mod registry;
 pub mod settings;
 pub mod variables;

@@ -1,0 +1,20 @@
+//! `docs/compatibility.md` says what the tables of the engine say.
+
+use std::path::Path;
+
+use logstash_mesos_core::pipeline::Catalog;
+use logstash_mesos_core::pipeline::reference::compatibility;
+
+#[test]
+fn the_page_is_current() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/compatibility.md");
+    let page = compatibility(&Catalog::default());
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, &page).expect("the page can be written");
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        written == page,
+        "docs/compatibility.md is not current; run `UPDATE=1 cargo test -p logstash-mesos-core --test compatibility`"
+    );
+}
