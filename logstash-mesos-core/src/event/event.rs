@@ -95,6 +95,12 @@ impl Event {
         self.metadata.as_ref().and_then(Value::as_map).filter(|map| !map.is_empty())
     }
 
+    /// Puts `metadata`, which must be a hash, in the place of `@metadata`.
+    pub fn set_metadata(&mut self, metadata: Value) {
+        debug_assert!(metadata.as_map().is_some(), "metadata is a hash");
+        self.metadata = Some(metadata);
+    }
+
     /// The value at `field`.
     #[must_use]
     pub fn get(&self, field: &FieldReference) -> Option<&Value> {

@@ -11,6 +11,7 @@ mod clock;
 #[expect(clippy::module_inception, reason = "the file is named after the one type in it")]
 mod event;
 mod field_reference;
+mod from_map;
 pub(crate) mod iso8601;
 pub(crate) mod java_hash;
 mod java_text;

@@ -61,6 +61,13 @@ impl Decoration {
         }
     }
 
+    /// From the settings of an input: `add_field` and `tags`.
+    #[must_use]
+    pub fn of_input(settings: &Settings) -> Self {
+        let add_tag = settings.strings("tags").iter().map(|tag| Template::parse(tag)).collect();
+        Self { add_field: Self::new(settings).add_field, add_tag, ..Self::default() }
+    }
+
     /// Whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {

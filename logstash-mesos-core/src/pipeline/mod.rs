@@ -6,18 +6,25 @@
 pub mod absent;
 pub mod catalog;
 mod check;
+mod codec;
 pub mod common;
 pub mod compile;
 pub mod condition;
+pub mod dead_letter;
 pub mod decorate;
+pub mod deliver;
 pub mod execute;
 pub mod filter;
 pub mod graph;
+mod input;
 pub mod lang;
 mod lower;
+mod output;
 pub mod plugin;
+pub mod queue;
 pub mod reference;
 pub mod registry;
+pub mod run;
 pub mod settings;
 pub mod variables;
 
@@ -26,4 +33,5 @@ pub use compile::{CompileOptions, Compiled, CompiledPlugin, UnknownVariable, che
 pub use condition::{Condition, EvaluationError};
 pub use execute::{FilterGraph, FilterWorker, PluginCounters};
 pub use graph::{Graph, Node};
+pub use run::{PipelineCounters, RunSettings, RunningPipeline, Shutdown, StartError};
 pub use variables::Variables;

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::catalog::{Catalog, PluginKind};
 pub use super::decorate::Decoration;
 use super::settings::{Setting, Settings};
-use crate::event::{Ack, Blob, Clock, Event};
+use crate::event::{Ack, Blob, Clock, Event, Text};
 use crate::sink::{LogSink, RecordBatch};
 
 /// A plugin as the compiler knows it.
@@ -94,8 +94,24 @@ impl BuildContext {
     ///
     /// What the codec says, or that there is none.
     pub fn codec(&self, settings: &Settings, name: &'static str) -> Result<Box<dyn Codec>, BuildError> {
-        let (codec, own) =
+        let (codec, _) =
             settings.plugin(name).ok_or_else(|| BuildError::setting(name, "a codec is needed"))?;
+        self.codec_as(settings, name, codec)
+    }
+
+    /// Makes the codec `codec` from the settings that the setting `name` holds for another one: inputs that
+    /// are streams put the codec for lines in the place of the one for whole documents.
+    ///
+    /// # Errors
+    ///
+    /// As [`BuildContext::codec`].
+    pub fn codec_as(
+        &self,
+        settings: &Settings,
+        name: &'static str,
+        codec: &str,
+    ) -> Result<Box<dyn Codec>, BuildError> {
+        let (_, own) = settings.plugin(name).ok_or_else(|| BuildError::setting(name, "a codec is needed"))?;
         let Some(Build::Codec(make)) = self.catalog.find(PluginKind::Codec, codec).map(|spec| &spec.build)
         else {
             return Err(BuildError::setting(name, format!("there is no codec `{codec}`")));
@@ -194,6 +210,26 @@ pub trait Codec: Send {
     /// Decodes one unit of input: a line or a datagram for most, any piece of a stream for `line` and
     /// `json_lines`, which keep an unfinished rest until the next call or [`Codec::flush`].
     fn decode(&mut self, data: Blob, clock: Clock, emit: &mut dyn FnMut(Event));
+
+    /// The same for what is known to be UTF-8.
+    fn decode_text(&mut self, text: Text, clock: Clock, emit: &mut dyn FnMut(Event)) {
+        self.decode(text.into_bytes(), clock, emit);
+    }
+
+    /// Whether something of what came in is in no event yet.
+    fn keeps(&self) -> bool {
+        false
+    }
+
+    /// After how long without input [`Codec::flush`] is wanted.
+    fn auto_flush(&self) -> Option<std::time::Duration> {
+        None
+    }
+
+    /// Whether units of input have nothing to do with each other: then they may be decoded by any instance.
+    fn is_stateless(&self) -> bool {
+        false
+    }
 
     /// The stream ended: emits what was kept.
     fn flush(&mut self, clock: Clock, emit: &mut dyn FnMut(Event)) {

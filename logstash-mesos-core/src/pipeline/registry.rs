@@ -1,7 +1,7 @@
 //! Every built-in plugin, one line each.
 
-use super::filter;
 use super::plugin::PluginSpec;
+use super::{codec, filter, input, output};
 
 /// The built-in plugins.
 ///
@@ -23,4 +23,17 @@ pub static PLUGINS: &[&PluginSpec] = &[
     &filter::truncate::TRUNCATE,
     &filter::urldecode::URLDECODE,
     &filter::uuid::UUID,
+    &codec::dots::DOTS,
+    &codec::json::JSON,
+    &codec::json_lines::JSON_LINES,
+    &codec::line::LINE,
+    &codec::plain::PLAIN,
+    &codec::rubydebug::RUBYDEBUG,
+    &input::file::FILE,
+    &input::generator::GENERATOR,
+    &input::heartbeat::HEARTBEAT,
+    &input::stdin::STDIN,
+    &output::file::FILE,
+    &output::null::NULL,
+    &output::stdout::STDOUT,
 ];

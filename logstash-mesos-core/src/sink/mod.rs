@@ -1,8 +1,14 @@
 //! Sinks transport batches of records and say what became of each.
 
+mod file;
+mod null;
 mod record;
+mod stdout;
 
+pub use file::{FileSink, FileSinkSettings, WriteBehavior};
+pub use null::NullSink;
 pub use record::{Record, RecordBatch};
+pub use stdout::StdoutSink;
 
 use std::sync::Arc;
 
@@ -13,7 +19,7 @@ use thiserror::Error;
 ///
 /// # Contract
 ///
-/// - `deliver` returns `Ok` only when the destination has every record that is not listed as rejected:
+/// - `deliver` returns `Ok` only when the destination has every record that is not listed in the answer:
 ///   accepted by a server, or written and handed to the operating system for a file.
 /// - Records keep their order within a batch where the destination has an order.
 /// - A batch may be delivered again after an error: at least once, never lost.
@@ -26,7 +32,8 @@ use thiserror::Error;
 /// # Errors
 ///
 /// [`SinkError`] when the batch as a whole may not have arrived. [`SinkError::is_transient`] says whether
-/// trying again can help. A record that the destination refuses for good is no error but a [`Rejection`].
+/// trying again can help. A record that the destination refuses for good is no error but a [`Rejection`],
+/// and one that it does not take now is named in [`Delivered::again`].
 ///
 /// # Implementing
 ///
@@ -42,9 +49,8 @@ pub trait LogSink: std::fmt::Debug + Send + Sync + 'static {
         Batching::default()
     }
 
-    /// Transports a batch. It is shared so that its bytes can be handed to a connection without a copy;
-    /// no reference to it is left when the call has returned.
-    async fn deliver(&self, batch: &Arc<RecordBatch>) -> Result<Vec<Rejection>, SinkError>;
+    /// Transports a batch. It is shared so that its bytes can be handed to a connection without a copy.
+    async fn deliver(&self, batch: &Arc<RecordBatch>) -> Result<Delivered, SinkError>;
 
     /// Makes durable what the sink still buffers. Called when the pipeline idles or ends.
     async fn flush(&self) -> Result<(), SinkError> {
@@ -67,6 +73,15 @@ impl Default for Batching {
     fn default() -> Self {
         Self { max_bytes: 4 << 20, max_records: 16_384, in_flight: 1 }
     }
+}
+
+/// What became of a batch that was delivered. Records that are not named have arrived.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Delivered {
+    /// Refused for good.
+    pub rejected: Vec<Rejection>,
+    /// Not taken now: indices of the records to deliver again later.
+    pub again: Vec<usize>,
 }
 
 /// A record that the destination refuses for good.

@@ -42,6 +42,33 @@ impl RecordBatch {
         &self.body[start..self.records[at].end]
     }
 
+    /// Takes over the records of `other`, which is empty then and keeps its buffers.
+    pub fn append(&mut self, other: &mut RecordBatch) {
+        let shift = self.body.len();
+        self.body.append(&mut other.body);
+        self.records.extend(
+            other.records.drain(..).map(|record| Record { end: record.end + shift, route: record.route }),
+        );
+        self.ack.merge(std::mem::take(&mut other.ack));
+    }
+
+    /// A batch of the records `wanted` (indices in ascending order) with the same acknowledgement.
+    #[must_use]
+    pub fn only(&self, wanted: &[usize]) -> RecordBatch {
+        let mut part = RecordBatch { ack: self.ack.clone(), ..RecordBatch::default() };
+        for &at in wanted {
+            part.body.extend_from_slice(self.bytes(at));
+            part.finish_record(self.records[at].route.clone());
+        }
+        part
+    }
+
+    /// Drops the records and keeps the buffers. The acknowledgement must have been taken out.
+    pub fn clear(&mut self) {
+        self.body.clear();
+        self.records.clear();
+    }
+
     /// Number of records.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -225,6 +225,13 @@ impl StreamPositions {
         &self.key
     }
 
+    /// Returns once everything that was read has arrived.
+    pub async fn all_arrived(&self) {
+        while self.unfinished().iter().any(|(_, position)| position.offset < position.size) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// What was stored with [`StreamPositions::cursor_tracker`].
     #[must_use]
     pub fn cursor(&self) -> Option<String> {
@@ -266,6 +273,21 @@ impl StreamPositions {
         self.checkpoints.shared.change(|state| {
             state.files.remove(&id);
         });
+    }
+
+    /// Begins to read `opened` as a whole: the tracker and its size, or `None` if it has been read before.
+    pub(crate) fn begin_whole(&self, opened: &Opened) -> Option<(Tracker, u64)> {
+        let size = opened.file.metadata().ok()?.len();
+        let fingerprint = Fingerprint::of(&opened.file).ok()?;
+        let known = self.unfinished().into_iter().find(|(_, position)| {
+            position.identity() == opened.identity && position.fingerprint == fingerprint
+        });
+        if known.as_ref().is_some_and(|(_, position)| position.offset >= size) {
+            return None;
+        }
+        let live = self.begin(opened, fingerprint, 0, known.map(|(id, _)| id));
+        live.seen(size, fingerprint);
+        Some((live.tracker().clone(), size))
     }
 
     /// Begins to read `opened` at `offset`, in place of entry `replaces`.

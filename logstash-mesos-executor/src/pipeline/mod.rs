@@ -1,4 +1,4 @@
-//! `pipeline check` and `pipeline eval`: configurations on the command line.
+//! `pipeline run`, `pipeline check` and `pipeline eval`: configurations on the command line.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,6 +11,7 @@ use logstash_mesos_core::pipeline::{CompileOptions, Variables};
 mod check;
 mod eval;
 mod events;
+mod run;
 
 /// What to do with a configuration.
 #[derive(Debug, Subcommand)]
@@ -19,6 +20,8 @@ pub(crate) enum Command {
     Check(check::Flags),
     /// Sends events from standard input through the filters and prints what comes of them.
     Eval(eval::Flags),
+    /// Runs a configuration: inputs, filters, outputs.
+    Run(run::Flags),
 }
 
 /// Runs the command and gives the exit code: 0 accepted, 1 refused, 2 wrong use.
@@ -26,6 +29,7 @@ pub(crate) fn run(command: Command) -> ExitCode {
     let result = match command {
         Command::Check(flags) => check::run(&flags),
         Command::Eval(flags) => eval::run(&flags),
+        Command::Run(flags) => run::run(&flags),
     };
     result.unwrap_or_else(|problem| {
         complain(&problem.0);
@@ -41,11 +45,11 @@ struct Unusable(String);
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct Source {
-    /// A file with the configuration.
-    #[arg(short = 'f', long = "file", value_name = "FILE")]
+    /// A file with the configuration, or a directory: its files are put together in the order of their names.
+    #[arg(short = 'f', long = "file", visible_alias = "path.config", value_name = "FILE")]
     file: Option<PathBuf>,
     /// The configuration itself.
-    #[arg(short = 'e', long = "text", value_name = "TEXT")]
+    #[arg(short = 'e', long = "text", visible_alias = "config.string", value_name = "TEXT")]
     text: Option<String>,
 }
 
@@ -53,11 +57,34 @@ impl Source {
     /// The text, and what to call it.
     fn read(&self) -> Result<(String, String), Unusable> {
         match (&self.file, &self.text) {
+            (Some(path), _) if path.is_dir() => Ok((read_directory(path)?, path.display().to_string())),
             (Some(path), _) => Ok((read_file(path)?, path.display().to_string())),
             (None, Some(text)) => Ok((text.clone(), "-e".to_owned())),
             (None, None) => Err(Unusable("neither -f FILE nor -e TEXT is given".to_owned())),
         }
     }
+}
+
+/// The configuration files of a directory, one after the other, as Logstash reads them.
+fn read_directory(directory: &Path) -> Result<String, Unusable> {
+    let failed = |error: std::io::Error| {
+        Unusable(format!("cannot read configuration directory {}: {error}", directory.display()))
+    };
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        let temporary = path.to_string_lossy().ends_with('~');
+        if path.is_file() && !hidden && !temporary {
+            paths.push(path);
+        }
+    }
+    if paths.is_empty() {
+        return Err(Unusable(format!("there is no file in configuration directory {}", directory.display())));
+    }
+    paths.sort();
+    let texts: Result<Vec<_>, _> = paths.iter().map(|path| read_file(path)).collect();
+    Ok(texts?.join("\n"))
 }
 
 fn read_file(path: &Path) -> Result<String, Unusable> {
@@ -131,6 +158,17 @@ impl Settings {
 
 fn instant(text: &str) -> Result<Timestamp, String> {
     Timestamp::parse_iso8601(text).ok_or_else(|| "write the time like 2024-03-05T06:07:08.123Z".to_owned())
+}
+
+/// Messages go to standard error; `RUST_LOG` says which.
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let _one_was_set_before = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_writer(std::io::stderr)
+        .try_init();
 }
 
 #[expect(clippy::print_stderr, reason = "the binary owns the terminal")]

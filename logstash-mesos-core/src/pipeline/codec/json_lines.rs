@@ -1,0 +1,65 @@
+//! `json_lines`: a stream of JSON documents, one a line.
+
+use super::charset::Charset;
+use super::json::TARGET;
+use super::json_text::JsonText;
+use super::plain::CHARSET;
+use super::tokenizer::Tokenizer;
+use crate::event::{Blob, Clock, Event, Text, write_json_map};
+use crate::pipeline::plugin::{Build, BuildContext, BuildError, Codec, PluginSpec};
+use crate::pipeline::settings::{Default, Kind, Setting, Settings, Status};
+
+/// The declaration.
+pub(crate) static JSON_LINES: PluginSpec = PluginSpec {
+    name: "json_lines",
+    doc: "JSON documents, one a line.",
+    settings: &[
+        CHARSET,
+        TARGET,
+        Setting::new("delimiter", Kind::String, "What ends a line.").default(Default::String("\n")),
+        Setting::new("decode_size_limit_bytes", Kind::Number, "The longest line in bytes.")
+            .status(Status::Ignored("inputs bound what they read")),
+    ],
+    build: Build::Codec(build),
+};
+
+fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Codec>, BuildError> {
+    let delimiter = settings.text("delimiter").unwrap_or(Text::from_static("\n"));
+    Ok(Box::new(JsonLines {
+        charset: Charset::from_settings(settings)?,
+        text: JsonText::new(settings, cx)?,
+        lines: Tokenizer::new(&delimiter),
+        delimiter,
+    }))
+}
+
+#[derive(Clone, Debug)]
+struct JsonLines {
+    charset: Charset,
+    text: JsonText,
+    lines: Tokenizer,
+    delimiter: Text,
+}
+
+impl Codec for JsonLines {
+    fn decode(&mut self, data: Blob, clock: Clock, emit: &mut dyn FnMut(Event)) {
+        let Self { charset, text, lines, .. } = self;
+        lines.extract(data, |line| text.read(&charset.decode(line), clock, emit));
+    }
+
+    fn flush(&mut self, clock: Clock, emit: &mut dyn FnMut(Event)) {
+        if let Some(rest) = self.lines.flush() {
+            self.text.read(&self.charset.decode(rest), clock, emit);
+        }
+    }
+
+    fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), String> {
+        write_json_map(event.fields(), out);
+        out.extend_from_slice(self.delimiter.as_bytes());
+        Ok(())
+    }
+
+    fn fork(&self) -> Box<dyn Codec> {
+        Box::new(Self { lines: Tokenizer::new(&self.delimiter), ..self.clone() })
+    }
+}

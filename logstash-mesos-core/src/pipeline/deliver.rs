@@ -1,0 +1,293 @@
+//! From the workers to a sink: gathers records, keeps several batches on their way, repeats what did not
+//! arrive, and lets go of the acknowledgement of what did.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::dead_letter::DeadLetters;
+use super::execute::PluginCounters;
+use crate::sink::{Batching, LogSink, RecordBatch, SinkError};
+
+/// The way to one output, shared by all workers.
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) id: Arc<str>,
+    pub(super) sink: Arc<dyn LogSink>,
+    pub(super) batching: Batching,
+    pub(super) counters: Arc<PluginCounters>,
+    pub(super) delivery: DeliveryCounters,
+    letters: Arc<DeadLetters>,
+    state: Mutex<State>,
+    // For workers: there is room again.
+    room: Condvar,
+    // For the driver: there is something to do.
+    filled: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<RecordBatch>,
+    bytes: usize,
+    // Emptied buffers, to be used again.
+    spare: Vec<RecordBatch>,
+    closed: bool,
+    abandoned: bool,
+}
+
+/// What became of the records of an output.
+#[derive(Debug, Default)]
+pub struct DeliveryCounters {
+    delivered: AtomicU64,
+    delivered_bytes: AtomicU64,
+    rejected: AtomicU64,
+    retries: AtomicU64,
+}
+
+impl DeliveryCounters {
+    /// Records that arrived.
+    #[must_use]
+    pub fn delivered(&self) -> u64 {
+        self.delivered.load(Ordering::Relaxed)
+    }
+
+    /// Their bytes.
+    #[must_use]
+    pub fn delivered_bytes(&self) -> u64 {
+        self.delivered_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Records that were refused and became dead letters.
+    #[must_use]
+    pub fn rejected(&self) -> u64 {
+        self.rejected.load(Ordering::Relaxed)
+    }
+
+    /// Deliveries that had to be tried again.
+    #[must_use]
+    pub fn retries(&self) -> u64 {
+        self.retries.load(Ordering::Relaxed)
+    }
+}
+
+impl Lane {
+    pub(super) fn new(id: Arc<str>, sink: Arc<dyn LogSink>, letters: Arc<DeadLetters>) -> Self {
+        Self {
+            id,
+            batching: sink.batching(),
+            sink,
+            counters: Arc::default(),
+            delivery: DeliveryCounters::default(),
+            letters,
+            state: Mutex::default(),
+            room: Condvar::new(),
+            filled: Notify::new(),
+        }
+    }
+
+    /// Hands over a batch and leaves an empty one in its place; waits while too much is on its way.
+    pub(super) fn push(&self, batch: &mut RecordBatch) {
+        let mut state = self.lock();
+        while state.bytes >= self.batching.max_bytes && !state.abandoned {
+            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        let full = std::mem::replace(batch, state.spare.pop().unwrap_or_default());
+        if state.abandoned {
+            full.ack.abandon();
+            return;
+        }
+        state.bytes += full.body.len();
+        state.waiting.push_back(full);
+        drop(state);
+        self.filled.notify_one();
+    }
+
+    /// Keeps a record that could not even be written in the form of this output.
+    pub(super) fn refuse(&self, reason: &str, record: &[u8]) {
+        self.delivery.rejected.fetch_add(1, Ordering::Relaxed);
+        let _reported = self.letters.keep(&self.sink.name(), reason, record);
+    }
+
+    /// Nothing more will be pushed.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.filled.notify_one();
+    }
+
+    /// Drives the lane until it is closed and empty, or until `give_up`.
+    pub(super) async fn drive(self: Arc<Self>, give_up: CancellationToken) {
+        let mut on_the_way = JoinSet::new();
+        loop {
+            let next = self.next();
+            match next {
+                Next::Batch(batch) => {
+                    while on_the_way.len() >= self.batching.in_flight.max(1) {
+                        on_the_way.join_next().await;
+                    }
+                    let lane = Arc::clone(&self);
+                    let give_up = give_up.clone();
+                    on_the_way.spawn(async move { lane.deliver(batch, &give_up).await });
+                }
+                Next::Wait => tokio::select! {
+                    () = self.filled.notified() => {}
+                    Some(_) = on_the_way.join_next() => {}
+                },
+                Next::Closed => break,
+            }
+            if give_up.is_cancelled() {
+                break;
+            }
+        }
+        while on_the_way.join_next().await.is_some() {}
+        self.abandon_rest();
+        if let Err(error) = self.sink.flush().await {
+            warn!(%error, plugin_id = %self.id, "Output could not be flushed");
+        }
+    }
+
+    fn next(&self) -> Next {
+        let mut state = self.lock();
+        let Some(mut batch) = state.waiting.pop_front() else {
+            return if state.closed { Next::Closed } else { Next::Wait };
+        };
+        state.bytes -= batch.body.len();
+        // What came meanwhile goes along.
+        while let Some(more) = state.waiting.front()
+            && batch.body.len() + more.body.len() <= self.batching.max_bytes
+            && batch.len() + more.len() <= self.batching.max_records
+            && let Some(mut more) = state.waiting.pop_front()
+        {
+            state.bytes -= more.body.len();
+            batch.append(&mut more);
+            state.spare.push(more);
+        }
+        drop(state);
+        self.room.notify_all();
+        Next::Batch(batch)
+    }
+
+    /// Tries until everything has arrived or was refused for good.
+    async fn deliver(&self, batch: RecordBatch, give_up: &CancellationToken) {
+        let mut batch = Arc::new(batch);
+        let mut pause = Backoff::default();
+        loop {
+            let start = Instant::now();
+            let result = tokio::select! {
+                result = self.sink.deliver(&batch) => result,
+                () = give_up.cancelled() => return batch.ack.abandon(),
+            };
+            match result {
+                Ok(delivered) => {
+                    self.count(&batch, delivered.again.len(), start);
+                    for rejection in &delivered.rejected {
+                        self.delivery.delivered.fetch_sub(1, Ordering::Relaxed);
+                        self.refuse(&rejection.reason, batch.bytes(rejection.record));
+                    }
+                    if pause.said_trouble {
+                        info!(plugin_id = %self.id, output = self.sink.name(), "Output takes events again");
+                        pause = Backoff::default();
+                    }
+                    if delivered.again.is_empty() {
+                        break;
+                    }
+                    batch = Arc::new(batch.only(&delivered.again));
+                }
+                Err(error) => pause.say(self, &error),
+            }
+            self.delivery.retries.fetch_add(1, Ordering::Relaxed);
+            tokio::select! {
+                () = tokio::time::sleep(pause.next()) => {}
+                () = give_up.cancelled() => return batch.ack.abandon(),
+            }
+        }
+        self.give_back(batch);
+    }
+
+    fn count(&self, batch: &RecordBatch, again: usize, start: Instant) {
+        let records = (batch.len() - again) as u64;
+        let nanos = u64::try_from(start.elapsed().as_nanos()).unwrap_or(0);
+        self.counters.add(0, records, nanos);
+        self.delivery.delivered.fetch_add(records, Ordering::Relaxed);
+        self.delivery.delivered_bytes.fetch_add(batch.body.len() as u64, Ordering::Relaxed);
+    }
+
+    /// Acknowledges, and keeps the buffers for the next batch.
+    fn give_back(&self, batch: Arc<RecordBatch>) {
+        // A connection that is not quite done with the bytes keeps them; then there is nothing to reuse.
+        let Ok(mut batch) = Arc::try_unwrap(batch) else { return };
+        drop(std::mem::take(&mut batch.ack));
+        batch.clear();
+        let mut state = self.lock();
+        if state.spare.len() <= self.batching.in_flight
+            && batch.body.capacity() <= 2 * self.batching.max_bytes
+        {
+            state.spare.push(batch);
+        }
+    }
+
+    fn abandon_rest(&self) {
+        let mut state = self.lock();
+        state.abandoned = true;
+        for batch in state.waiting.drain(..) {
+            batch.ack.abandon();
+        }
+        drop(state);
+        self.room.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+enum Next {
+    Batch(RecordBatch),
+    Wait,
+    Closed,
+}
+
+/// Pauses between tries: doubled up to a limit, and never the same for two batches.
+#[derive(Debug)]
+struct Backoff {
+    wait: Duration,
+    said_at: Option<Instant>,
+    said_trouble: bool,
+    random: u64,
+}
+
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+const SAY_EVERY: Duration = Duration::from_secs(15);
+
+impl Default for Backoff {
+    fn default() -> Self {
+        use std::hash::{BuildHasher, RandomState};
+        Self { wait: FIRST_WAIT, said_at: None, said_trouble: false, random: RandomState::new().hash_one(0) }
+    }
+}
+
+impl Backoff {
+    fn next(&mut self) -> Duration {
+        let wait = self.wait;
+        self.wait = (wait * 2).min(LONGEST_WAIT);
+        self.random =
+            self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let percent = u32::try_from(self.random >> 33).unwrap_or(0) % 50;
+        wait - wait * percent / 100
+    }
+
+    fn say(&mut self, lane: &Lane, error: &SinkError) {
+        if self.said_at.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
+            self.said_at = Some(Instant::now());
+            self.said_trouble = true;
+            let attempt = lane.delivery.retries();
+            warn!(%error, plugin_id = %lane.id, attempt, "Output does not take events, trying until it does");
+        }
+    }
+}

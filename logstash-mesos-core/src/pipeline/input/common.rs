@@ -1,0 +1,84 @@
+//! What every input does to its events.
+
+use crate::event::{Ack, Event, FieldReference, Map, Text, Value};
+use crate::pipeline::plugin::{Batch, BuildContext, Decoration};
+use crate::pipeline::settings::Settings;
+
+/// `type`, `tags` and `add_field`.
+#[derive(Clone, Debug)]
+pub(super) struct InputOptions {
+    kind: Option<Text>,
+    decoration: Decoration,
+}
+
+impl InputOptions {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let decoration = Decoration::of_input(settings);
+        Self { kind: settings.text("type"), decoration }
+    }
+
+    pub(super) fn apply(&self, event: &mut Event) {
+        if let Some(kind) = &self.kind
+            && !event.fields().contains_key("type")
+        {
+            event.fields_mut().insert(Text::from_static("type"), kind.clone());
+        }
+        if !self.decoration.is_empty() {
+            self.decoration.apply(event);
+        }
+    }
+}
+
+/// A field that events get unless they have it: `[a][b]` whose parts are made once and shared by all.
+#[derive(Clone, Debug)]
+pub(super) struct SharedField {
+    field: FieldReference,
+    top: Text,
+    // The whole value of the top-level field, for events that have nothing there.
+    whole: Value,
+    value: Value,
+}
+
+impl SharedField {
+    /// `path` are the levels of the field, outermost first.
+    pub(super) fn new(path: &[&'static str], value: impl Into<Value>) -> Self {
+        let value = value.into();
+        let whole = path.iter().skip(1).rev().fold(value.clone(), |inner, name| {
+            let mut map = Map::with_capacity(1);
+            map.insert(Text::from_static(name), inner);
+            Value::from(map)
+        });
+        let reference: String = path.iter().map(|name| format!("[{name}]")).collect();
+        let top = Text::from_static(path.first().copied().unwrap_or_default());
+        let field = FieldReference::parse(&reference).unwrap_or_else(|_| FieldReference::field(top.clone()));
+        Self { field, top, whole, value }
+    }
+
+    pub(super) fn apply(&self, event: &mut Event) {
+        if !event.fields().contains_key(&self.top) {
+            event.fields_mut().insert(self.top.clone(), self.whole.clone());
+        } else if !event.contains(&self.field) {
+            // Where something that is no hash stands in the way, the event keeps what it has.
+            let _kept = event.set(&self.field, self.value.clone());
+        }
+    }
+}
+
+/// `[host][name]`, or `host` by the old names.
+pub(super) fn host_field(cx: &BuildContext) -> SharedField {
+    SharedField::new(cx.ecs.select(&["host"], &["host", "name"]), Value::Text(host_name()))
+}
+
+/// The name of this machine.
+pub(super) fn host_name() -> Text {
+    let name = rustix::system::uname();
+    Text::from(name.nodename().to_string_lossy().into_owned())
+}
+
+/// A batch of `events` whose source cannot be read again.
+pub(super) fn unacknowledged(events: Vec<Event>, bytes: usize) -> Batch {
+    Batch { byte_size: bytes + events.len() * EVENT_BYTES, events, ack: Ack::none(), ..Batch::default() }
+}
+
+/// About what an event costs in memory beside the text of its message.
+pub(super) const EVENT_BYTES: usize = 700;

@@ -1,0 +1,625 @@
+//! `file`: follows files, or reads them once.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use tokio::task::JoinSet;
+use tracing::{debug, info, warn};
+
+use super::common::{InputOptions, SharedField, host_field, host_name};
+use crate::event::{Clock, Event, Map, Origin, StreamKey, Text, Value};
+use crate::pipeline::plugin::{
+    Batch, Build, BuildContext, BuildError, Codec, Deferred, Input, InputContext, PluginSpec,
+};
+use crate::pipeline::settings::{Default as Preset, Kind, Setting, Settings, Status};
+use crate::source::{
+    Checkpoints, Content, Decoder, Ended, Flush, Follow, Framing, HostFile, Identity, Lines, Readers,
+    StartPosition, Stop, StreamStatus, TailSettings, glob,
+};
+
+/// The declaration.
+pub(crate) static FILE: PluginSpec = PluginSpec {
+    name: "file",
+    doc: "Follows files, through rotation and truncation, or reads them once to their end.",
+    settings: &[
+        Setting::new(
+            "path",
+            Kind::Array,
+            "Files to read: absolute paths, which may hold `*`, `?`, `[…]`, `{…}`, `**`.",
+        )
+        .required(),
+        Setting::new("exclude", Kind::Array, "Patterns of file names (not paths) to leave out."),
+        Setting::new(
+            "start_position",
+            Kind::OneOf(&["beginning", "end"]),
+            "Where a file is begun that is seen for the first time.",
+        )
+        .default(Preset::String("end")),
+        Setting::new(
+            "mode",
+            Kind::OneOf(&["tail", "read"]),
+            "Whether files go on, or are complete and read once.",
+        )
+        .default(Preset::String("tail")),
+        Setting::new("sincedb_path", Kind::String, "The file that keeps positions; `/dev/null` for none."),
+        Setting::new("sincedb_write_interval", Kind::Any, "How often positions are written.")
+            .default(Preset::Int(15))
+            .status(Status::Ignored("positions are written a second after they change")),
+        Setting::new(
+            "sincedb_clean_after",
+            Kind::Any,
+            "After how many days without a change a position is forgotten.",
+        )
+        .default(Preset::Int(14)),
+        Setting::new("stat_interval", Kind::Any, "How often files are looked at.")
+            .default(Preset::Int(1))
+            .status(Status::Ignored("changes are seen when they happen")),
+        Setting::new(
+            "discover_interval",
+            Kind::Number,
+            "After how many `stat_interval`s new files are looked for.",
+        )
+        .default(Preset::Int(15)),
+        Setting::new(
+            "close_older",
+            Kind::Any,
+            "Closes a file nothing came from for so long (seconds, or `1 hour`).",
+        ),
+        Setting::new(
+            "ignore_older",
+            Kind::Any,
+            "Leaves out files that have not changed for so long (seconds, or `1 day`).",
+        ),
+        Setting::new("delimiter", Kind::String, "What ends a line.").default(Preset::String("\n")),
+        Setting::new("max_open_files", Kind::Number, "How many files are open at a time.")
+            .default(Preset::Int(4095)),
+        Setting::new("file_chunk_size", Kind::Number, "How many bytes are read at a time.")
+            .default(Preset::Int(262_144)),
+        Setting::new(
+            "file_chunk_count",
+            Kind::Number,
+            "How many chunks are read from a file before another has its turn.",
+        )
+        .status(Status::Ignored("files take turns after every chunk")),
+        Setting::new(
+            "file_sort_by",
+            Kind::OneOf(&["last_modified", "path"]),
+            "In which order files are begun.",
+        )
+        .default(Preset::String("last_modified")),
+        Setting::new("file_sort_direction", Kind::OneOf(&["asc", "desc"]), "And in which direction.")
+            .default(Preset::String("asc")),
+        Setting::new(
+            "file_completed_action",
+            Kind::OneOf(&["delete", "log", "log_and_delete"]),
+            "What is done with a file that has been read, in mode `read`.",
+        )
+        .default(Preset::String("delete")),
+        Setting::new("file_completed_log_path", Kind::String, "Where the names of such files are written."),
+        Setting::new("check_archive_validity", Kind::Boolean, "Whether compressed files are checked first.")
+            .default(Preset::Bool(false))
+            .status(Status::Ignored("what can be read of a broken one is read")),
+        Setting::new("exit_after_read", Kind::Boolean, "Ends when the files have been read, in mode `read`.")
+            .default(Preset::Bool(false)),
+    ],
+    build: Build::Input(build),
+};
+
+fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, BuildError> {
+    let paths = settings.strings("path");
+    if let Some(relative) = paths.iter().find(|path| !path.starts_with('/')) {
+        return Err(BuildError::setting("path", format!("`{relative}` is not an absolute path"))
+            .remedy("start it with `/`"));
+    }
+    let reads = settings.text("mode").as_deref() == Some("read");
+    let completed = Completed {
+        log: settings.text("file_completed_log_path").map(|path| PathBuf::from(path.as_str())),
+        delete: settings.text("file_completed_action").is_none_or(|action| action.contains("delete")),
+        writes_log: settings.text("file_completed_action").is_some_and(|action| action.contains("log")),
+    };
+    if reads && completed.writes_log && completed.log.is_none() {
+        return Err(BuildError::setting(
+            "file_completed_log_path",
+            "is needed for this `file_completed_action`",
+        ));
+    }
+    if settings.bool("exit_after_read") && !reads {
+        return Err(BuildError::setting("exit_after_read", "only works with `mode => \"read\"`"));
+    }
+    let positive = |name| settings.int(name).and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
+    let mut framing = Framing::default();
+    if let Some(delimiter) = settings.text("delimiter").filter(|delimiter| !delimiter.is_empty()) {
+        framing.delimiter = Arc::from(delimiter.as_bytes());
+    }
+    if let Some(bytes) = positive("file_chunk_size") {
+        framing.block_bytes = bytes.max(4096);
+    }
+    // A line comes without its delimiter: codecs for lines of a stream would wait for it for ever.
+    let codec = match settings.plugin("codec") {
+        Some((name, _)) if name == "line" => cx.codec_as(settings, "codec", "plain")?,
+        Some((name, _)) if name == "json_lines" => cx.codec_as(settings, "codec", "json")?,
+        _ => cx.codec(settings, "codec")?,
+    };
+    Ok(Box::new(File {
+        exclude: settings.strings("exclude"),
+        begins_at_end: !reads && settings.text("start_position").as_deref() != Some("beginning"),
+        reads,
+        positions: positions_place(settings, cx, &paths)?,
+        forget_after: duration(settings, "sincedb_clean_after", Duration::from_secs(86_400))?,
+        discover: Duration::from_secs(
+            settings.int("discover_interval").map_or(15, |n| n.max(1).unsigned_abs()),
+        ),
+        close_older: duration(settings, "close_older", Duration::from_secs(1))?,
+        ignore_older: duration(settings, "ignore_older", Duration::from_secs(1))?,
+        framing,
+        most_open: positive("max_open_files").unwrap_or(4095),
+        sorts_by_path: settings.text("file_sort_by").as_deref() == Some("path"),
+        descending: settings.text("file_sort_direction").as_deref() == Some("desc"),
+        completed,
+        exits: settings.bool("exit_after_read"),
+        codec: Mutex::new(codec),
+        options: InputOptions::new(settings),
+        host: host_field(cx),
+        path_field: cx.ecs.select(&["path"], &["log", "file", "path"]),
+        paths,
+    }))
+}
+
+/// Where positions are kept: `None` means nowhere.
+fn positions_place(
+    settings: &Settings,
+    cx: &BuildContext,
+    paths: &[Text],
+) -> Result<Option<PathBuf>, BuildError> {
+    if let Some(path) = settings.text("sincedb_path") {
+        let path = PathBuf::from(path.as_str());
+        if path.is_dir() {
+            return Err(BuildError::setting("sincedb_path", format!("`{}` is a directory", path.display()))
+                .remedy("name a file"));
+        }
+        return Ok((path != Path::new("/dev/null")).then_some(path));
+    }
+    let Some(data_dir) = &cx.data_dir else { return Ok(None) };
+    // By the paths, as Logstash does it: the same input finds its positions wherever it stands.
+    let joined = paths.iter().map(Text::as_str).collect::<Vec<_>>().join(",");
+    let hash = joined.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    Ok(Some(data_dir.join(format!("plugins/inputs/file/{hash:016x}.json"))))
+}
+
+/// A number in `unit`, or a text such as `2 hours`.
+fn duration(settings: &Settings, name: &'static str, unit: Duration) -> Result<Option<Duration>, BuildError> {
+    let Some(text) = settings.text(name) else { return Ok(None) };
+    let text = text.trim();
+    let number_end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let wrong =
+        || BuildError::setting(name, format!("`{text}` is no duration")).remedy("write `3600` or `1 hour`");
+    let number: f64 = text[..number_end].parse().map_err(|_| wrong())?;
+    let unit = match text[number_end..].trim() {
+        "" => unit.as_secs_f64(),
+        "us" | "usec" | "usecs" => 1e-6,
+        "ms" | "msec" | "msecs" => 1e-3,
+        "s" | "sec" | "secs" | "second" | "seconds" => 1.0,
+        "m" | "min" | "mins" | "minute" | "minutes" => 60.0,
+        "h" | "hour" | "hours" => 3600.0,
+        "d" | "day" | "days" => 86_400.0,
+        "w" | "week" | "weeks" => 604_800.0,
+        _ => return Err(wrong()),
+    };
+    Duration::try_from_secs_f64(number * unit).map(Some).map_err(|_| wrong())
+}
+
+struct File {
+    paths: Vec<Text>,
+    exclude: Vec<Text>,
+    begins_at_end: bool,
+    reads: bool,
+    positions: Option<PathBuf>,
+    forget_after: Option<Duration>,
+    discover: Duration,
+    close_older: Option<Duration>,
+    ignore_older: Option<Duration>,
+    framing: Framing,
+    most_open: usize,
+    sorts_by_path: bool,
+    descending: bool,
+    completed: Completed,
+    exits: bool,
+    // Only forked; behind a lock so that several tasks may look at it.
+    codec: Mutex<Box<dyn Codec>>,
+    options: InputOptions,
+    host: SharedField,
+    path_field: &'static [&'static str],
+}
+
+#[derive(Clone, Debug)]
+struct Completed {
+    log: Option<PathBuf>,
+    writes_log: bool,
+    delete: bool,
+}
+
+#[async_trait]
+impl Input for File {
+    async fn run(self: Box<Self>, cx: InputContext) -> Result<(), String> {
+        let checkpoints = match &self.positions {
+            None => Checkpoints::in_memory(),
+            Some(path) => {
+                if let Some(directory) = path.parent() {
+                    std::fs::create_dir_all(directory)
+                        .map_err(|error| format!("cannot make `{}`: {error}", directory.display()))?;
+                }
+                Checkpoints::open_file(path).map_err(|error| error.to_string())?
+            }
+        };
+        if let Some(after) = self.forget_after {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs());
+            checkpoints.retain(|_, position| position.at + after.as_secs() >= now);
+        }
+        let readers = Readers::new(1).map_err(|error| format!("no thread to read files: {error}"))?;
+        let mut watched = Watched {
+            input: &self,
+            cx: &cx,
+            checkpoints,
+            readers,
+            running: JoinSet::new(),
+            files: HashMap::new(),
+            said_full: false,
+        };
+        watched.run().await;
+        Ok(())
+    }
+}
+
+/// The files of a running input.
+struct Watched<'i> {
+    input: &'i File,
+    cx: &'i InputContext,
+    checkpoints: Checkpoints,
+    readers: Readers,
+    running: JoinSet<(PathBuf, Result<Ended, tokio::task::JoinError>)>,
+    files: HashMap<PathBuf, State>,
+    said_full: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    Open,
+    /// Closed, or left out as too old: opened again when size or time of change differ.
+    Resting(Option<(u64, SystemTime)>),
+    /// Read to its end, for good.
+    Done,
+}
+
+impl Watched<'_> {
+    async fn run(&mut self) {
+        let mut first = true;
+        let mut discover = tokio::time::interval(self.input.discover);
+        loop {
+            tokio::select! {
+                () = self.cx.shutdown.cancelled() => break,
+                _ = discover.tick() => {
+                    self.look(first);
+                    first = false;
+                }
+                Some(done) = self.running.join_next() => self.ended(done),
+            }
+            if self.input.exits && !first && self.running.is_empty() {
+                return;
+            }
+        }
+        while let Some(done) = self.running.join_next().await {
+            self.ended(done);
+        }
+    }
+
+    fn ended(
+        &mut self,
+        done: Result<(PathBuf, Result<Ended, tokio::task::JoinError>), tokio::task::JoinError>,
+    ) {
+        match done {
+            Ok((path, Ok(Ended::Finished))) if self.input.reads => {
+                self.files.insert(path, State::Done);
+            }
+            Ok((path, Ok(Ended::Quiet))) => {
+                debug!(path = %path.display(), "Quiet file closed");
+                let stamp = stamp(&path);
+                self.files.insert(path, State::Resting(stamp));
+            }
+            Ok((path, Ok(_))) => {
+                self.files.remove(&path);
+            }
+            Ok((path, Err(error))) => {
+                warn!(%error, path = %path.display(), "Reader of a file ended early, opening it again");
+                self.files.remove(&path);
+            }
+            Err(error) => warn!(%error, "Reader ended early"),
+        }
+    }
+
+    /// Looks for files to open.
+    fn look(&mut self, first: bool) {
+        let mut found: Vec<(PathBuf, std::fs::Metadata)> = Vec::new();
+        for pattern in &self.input.paths {
+            for path in glob::expand(pattern, &HostDirectories) {
+                let excluded = path.file_name().is_some_and(|name| {
+                    self.input
+                        .exclude
+                        .iter()
+                        .any(|pattern| glob::matches(pattern.as_bytes(), name.as_bytes()))
+                });
+                if excluded || found.iter().any(|(have, _)| *have == path) {
+                    continue;
+                }
+                match std::fs::metadata(&path) {
+                    Ok(metadata) if metadata.is_file() => found.push((path, metadata)),
+                    // A file that a plain path names is waited for.
+                    Err(_) if first && !glob::is_pattern(pattern) => self.wait_for(path),
+                    _ => {}
+                }
+            }
+        }
+        if self.input.sorts_by_path {
+            found.sort_by(|a, b| a.0.cmp(&b.0));
+        } else {
+            found.sort_by_key(|(_, metadata)| metadata.modified().ok());
+        }
+        if self.input.descending {
+            found.reverse();
+        }
+        for (path, metadata) in found {
+            self.consider(path, &metadata, first);
+        }
+    }
+
+    fn wait_for(&mut self, path: PathBuf) {
+        if !self.input.reads && self.room(&path) {
+            self.open(path, StartPosition::Beginning);
+        }
+    }
+
+    fn room(&mut self, path: &Path) -> bool {
+        let room = self.running.len() < self.input.most_open;
+        if !room && !self.said_full {
+            self.said_full = true;
+            warn!(
+                path = %path.display(),
+                "As many files are open as `max_open_files` allows, others wait; `close_older` closes quiet ones"
+            );
+        }
+        room
+    }
+
+    fn consider(&mut self, path: PathBuf, metadata: &std::fs::Metadata, first: bool) {
+        let stamp = metadata.modified().ok().map(|at| (metadata.len(), at));
+        match self.files.get(&path) {
+            Some(State::Open | State::Done) => return,
+            Some(State::Resting(before)) if *before == stamp => return,
+            Some(State::Resting(_)) => {}
+            None => {
+                let age = metadata.modified().ok().and_then(|at| at.elapsed().ok());
+                if let (Some(limit), Some(age)) = (self.input.ignore_older, age)
+                    && age > limit
+                {
+                    debug!(path = %path.display(), "Old file left out");
+                    self.files.insert(path, State::Resting(stamp));
+                    return;
+                }
+            }
+        }
+        // A rotated file under its next name is still being read under the last one.
+        if self.checkpoints.is_live(Identity::of(metadata)) {
+            return;
+        }
+        if self.room(&path) {
+            let at_end = first && self.input.begins_at_end;
+            self.open(path, if at_end { StartPosition::End } else { StartPosition::Beginning });
+        }
+    }
+
+    fn open(&mut self, path: PathBuf, start: StartPosition) {
+        info!(path = %path.display(), "Reading file");
+        self.files.insert(path.clone(), State::Open);
+        let input = self.input;
+        let stop = Stop { now: self.cx.shutdown.clone(), ..Stop::default() };
+        if input.reads {
+            stop.at_end.cancel();
+        }
+        let status = Arc::<StreamStatus>::default();
+        let key = path.display().to_string();
+        let positions = self.checkpoints.stream(&key);
+        let follow = Follow {
+            opener: Arc::new(HostFile::new(&path)),
+            settings: TailSettings {
+                framing: input.framing.clone(),
+                start,
+                adopt: true,
+                keep_finished: true,
+                ..TailSettings::default()
+            },
+            positions: positions.clone(),
+            decoder: Box::new(input.decoder(&path, &key, self.cx.clock, Arc::clone(&status))),
+            sender: Arc::clone(&self.cx.events),
+            status,
+            stop,
+            close_after: input.close_older.filter(|_| !input.reads),
+        };
+        let reading = if input.reads && is_compressed(&path) {
+            tokio::spawn(super::archive::read(follow, path.clone(), self.cx.shutdown.clone()))
+        } else {
+            self.readers.follow(follow)
+        };
+        let completed = input.reads.then(|| input.completed.clone());
+        let shutdown = self.cx.shutdown.clone();
+        self.running.spawn(async move {
+            let ended = reading.await;
+            if let (Some(completed), Ok(Ended::Finished)) = (completed, &ended) {
+                tokio::select! {
+                    () = positions.all_arrived() => completed.act(&path),
+                    () = shutdown.cancelled() => {}
+                }
+            }
+            (path, ended)
+        });
+    }
+}
+
+impl Completed {
+    fn act(&self, path: &Path) {
+        if let Some(log) = self.log.as_ref().filter(|_| self.writes_log) {
+            let written = std::fs::OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(log)
+                .and_then(|mut file| writeln!(file, "{}", path.display()));
+            if let Err(error) = written {
+                warn!(%error, path = %log.display(), "Name of a completed file could not be written");
+                return;
+            }
+        }
+        if self.delete
+            && let Err(error) = std::fs::remove_file(path)
+        {
+            warn!(%error, path = %path.display(), "Completed file could not be removed");
+        }
+    }
+}
+
+fn is_compressed(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "gz" || extension == "gzip")
+}
+
+fn stamp(path: &Path) -> Option<(u64, SystemTime)> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.len(), metadata.modified().ok()?))
+}
+
+struct HostDirectories;
+
+impl glob::Directories for HostDirectories {
+    fn list(&self, directory: &Path) -> Vec<(OsString, bool)> {
+        let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+        entries
+            .filter_map(Result::ok)
+            .map(|entry| {
+                let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir() || kind.is_symlink());
+                (entry.file_name(), is_directory)
+            })
+            .collect()
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        path.exists()
+    }
+}
+
+impl File {
+    fn decoder(&self, path: &Path, key: &str, clock: Clock, status: Arc<StreamStatus>) -> FileDecoder {
+        let path = Value::Text(Text::from(path.to_string_lossy().into_owned()));
+        let mut metadata = Map::with_capacity(2);
+        metadata.insert("path", path.clone());
+        metadata.insert("host", Value::Text(host_name()));
+        FileDecoder {
+            codec: self.codec.lock().unwrap_or_else(PoisonError::into_inner).fork(),
+            fields: Arc::new(FileFields {
+                options: self.options.clone(),
+                host: self.host.clone(),
+                path: SharedField::new(self.path_field, path),
+                metadata: Value::from(metadata),
+                stream: StreamKey(Arc::from(key)),
+                clock,
+                status,
+            }),
+        }
+    }
+}
+
+/// Makes the events of one file.
+struct FileDecoder {
+    codec: Box<dyn Codec>,
+    fields: Arc<FileFields>,
+}
+
+/// What the events of one file have in common.
+struct FileFields {
+    options: InputOptions,
+    host: SharedField,
+    path: SharedField,
+    metadata: Value,
+    stream: StreamKey,
+    clock: Clock,
+    status: Arc<StreamStatus>,
+}
+
+impl FileFields {
+    /// The time is asked once for all lines of a block: they were read at the same moment.
+    fn now(&self) -> Clock {
+        Clock::Fixed(self.clock.now())
+    }
+
+    fn finish(&self, mut event: Event, offset: u64) -> Event {
+        event.set_metadata(self.metadata.clone());
+        self.path.apply(&mut event);
+        self.host.apply(&mut event);
+        self.options.apply(&mut event);
+        event.origin = Some(Origin { stream: self.stream.clone(), offset, ordinal: 0 });
+        event
+    }
+
+    fn decode(&self, codec: &mut dyn Codec, lines: Lines, events: &mut Vec<Event>) -> Option<u64> {
+        let now = self.now();
+        let mut kept_from = None;
+        for line in lines {
+            let before = events.len();
+            let kept_nothing = !codec.keeps();
+            let mut emit = |event| events.push(self.finish(event, line.offset));
+            match line.content {
+                Content::Text(text) => codec.decode_text(text, now, &mut emit),
+                Content::Bytes(bytes) => codec.decode(bytes, now, &mut emit),
+            }
+            // What is kept began with this line, unless the line only went on with it.
+            if codec.keeps() && (kept_nothing || events.len() > before) {
+                kept_from = Some(line.offset);
+            }
+        }
+        if codec.keeps() { kept_from } else { None }
+    }
+}
+
+impl Decoder for FileDecoder {
+    fn decode(&mut self, lines: Lines, batch: &mut Batch) -> Option<u64> {
+        if !self.codec.is_stateless() {
+            let start = lines.offset();
+            let kept_before = self.codec.keeps();
+            let kept_from = self.fields.decode(&mut *self.codec, lines, &mut batch.events);
+            return kept_from.or((self.codec.keeps() && kept_before).then_some(start));
+        }
+        let mut codec = self.codec.fork();
+        let fields = Arc::clone(&self.fields);
+        batch.deferred = Some(Deferred::new(move |events| {
+            // A guess that makes growing rare.
+            events.reserve(lines.byte_len() / 128 + 1);
+            let before = events.len();
+            fields.decode(&mut *codec, lines, events);
+            fields.status.count_events((events.len() - before) as u64);
+        }));
+        None
+    }
+
+    fn flush(&mut self, _: Flush, batch: &mut Batch) -> bool {
+        let fields = &self.fields;
+        self.codec.flush(fields.now(), &mut |event| batch.events.push(fields.finish(event, 0)));
+        false
+    }
+
+    fn idle_flush(&self) -> Option<Duration> {
+        self.codec.auto_flush()
+    }
+}

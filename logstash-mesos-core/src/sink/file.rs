@@ -1,0 +1,334 @@
+//! Files, one or many, by the route of each record.
+
+use std::collections::HashMap;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::{Delivered, LogSink, RecordBatch, SinkError};
+use crate::event::Text;
+
+/// How a file is opened that is there already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WriteBehavior {
+    /// Written to its end.
+    #[default]
+    Append,
+    /// Emptied first.
+    Overwrite,
+}
+
+/// How files are written.
+#[derive(Clone, Debug)]
+pub struct FileSinkSettings {
+    /// Where records without a route go.
+    pub path: PathBuf,
+    /// Whether a file that was removed is made again; otherwise its records go to `failure_path`.
+    pub create_if_deleted: bool,
+    /// For records that have no file to go to.
+    pub failure_path: PathBuf,
+    /// Whether the content is compressed.
+    pub gzip: bool,
+    /// What is done with a file that is there.
+    pub write_behavior: WriteBehavior,
+    /// Permissions of new files; `None`: as the system does it.
+    pub file_mode: Option<u32>,
+    /// Permissions of new directories.
+    pub dir_mode: Option<u32>,
+}
+
+/// Appends records to files.
+///
+/// A batch is handed to the operating system before `deliver` returns. After an error the file is cut to
+/// what it was before the batch, so that the next try leaves no half record behind.
+#[derive(Debug)]
+pub struct FileSink {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    settings: FileSinkSettings,
+    files: Mutex<HashMap<PathBuf, OpenFile>>,
+}
+
+#[derive(Debug)]
+struct OpenFile {
+    writer: Writer,
+    identity: (u64, u64),
+    used: Instant,
+}
+
+#[derive(Debug)]
+enum Writer {
+    Plain(File),
+    Gzip(Box<GzEncoder<File>>),
+}
+
+/// A file nobody wrote to for so long is closed.
+const STALE: Duration = Duration::from_secs(10);
+
+impl FileSink {
+    /// Opens files when the first record for them comes.
+    #[must_use]
+    pub fn new(settings: FileSinkSettings) -> Self {
+        Self { shared: Arc::new(Shared { settings, files: Mutex::default() }) }
+    }
+}
+
+#[async_trait]
+impl LogSink for FileSink {
+    fn name(&self) -> String {
+        format!("file {}", self.shared.settings.path.display())
+    }
+
+    async fn deliver(&self, batch: &Arc<RecordBatch>) -> Result<Delivered, SinkError> {
+        let shared = Arc::clone(&self.shared);
+        let batch = Arc::clone(batch);
+        let unavailable = |reason: String| SinkError::Unavailable { sink: self.name(), reason };
+        match tokio::task::spawn_blocking(move || shared.write(&batch)).await {
+            Ok(Ok(delivered)) => Ok(delivered),
+            Ok(Err(error)) => Err(unavailable(error.to_string())),
+            Err(error) => Err(unavailable(error.to_string())),
+        }
+    }
+
+    async fn flush(&self) -> Result<(), SinkError> {
+        let shared = Arc::clone(&self.shared);
+        let failed = |reason: String| SinkError::Unavailable { sink: self.name(), reason };
+        tokio::task::spawn_blocking(move || shared.close_stale(Duration::ZERO))
+            .await
+            .map_err(|error| failed(error.to_string()))?
+            .map_err(|error| failed(error.to_string()))
+    }
+}
+
+impl Shared {
+    /// Writes the batch file by file; the ones written first stay written when a later one fails, so their
+    /// records are not asked for again.
+    fn write(&self, batch: &RecordBatch) -> io::Result<Delivered> {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut delivered = Delivered::default();
+        let mut first_error = None;
+        for (path, ranges) in by_route(batch, &self.settings.path) {
+            if let Err(error) = self.write_file(&mut files, &path, batch, &ranges) {
+                delivered.again.extend(ranges.into_iter().flatten());
+                first_error
+                    .get_or_insert(io::Error::new(error.kind(), format!("{}: {error}", path.display())));
+            }
+        }
+        drop(files);
+        self.close_stale(STALE)?;
+        match first_error {
+            Some(error) if delivered.again.len() == batch.len() => Err(error),
+            Some(error) => {
+                tracing::warn!(%error, "File could not be written, trying again");
+                delivered.again.sort_unstable();
+                Ok(delivered)
+            }
+            None => Ok(delivered),
+        }
+    }
+
+    fn write_file(
+        &self,
+        files: &mut HashMap<PathBuf, OpenFile>,
+        path: &Path,
+        batch: &RecordBatch,
+        ranges: &[std::ops::Range<usize>],
+    ) -> io::Result<()> {
+        let path = match files.get(path).map(|file| file.identity) {
+            // Removed or renamed under our hands.
+            Some(identity) if identity_of(path) != Some(identity) => {
+                files.remove(path);
+                if self.settings.create_if_deleted { path } else { &self.settings.failure_path }
+            }
+            _ => path,
+        };
+        if !files.contains_key(path) {
+            files.insert(path.to_owned(), self.open(path)?);
+        }
+        let Some(file) = files.get_mut(path) else { return Ok(()) };
+        file.used = Instant::now();
+        let before = file.writer.len();
+        let written = ranges.iter().try_for_each(|records| {
+            let start = if records.start == 0 { 0 } else { batch.records[records.start - 1].end };
+            file.writer.write_all(&batch.body[start..batch.records[records.end - 1].end])
+        });
+        let written = written.and_then(|()| file.writer.flush());
+        if written.is_err() {
+            if let (Writer::Plain(file), Some(before)) = (&file.writer, before) {
+                let _already_failing = file.set_len(before);
+            }
+            files.remove(path);
+        }
+        written
+    }
+
+    fn open(&self, path: &Path) -> io::Result<OpenFile> {
+        if let Some(directory) = path.parent() {
+            let mut builder = DirBuilder::new();
+            builder.recursive(true);
+            if let Some(mode) = self.settings.dir_mode {
+                builder.mode(mode);
+            }
+            builder.create(directory)?;
+        }
+        let is_pipe = fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo());
+        let mut options = OpenOptions::new();
+        options.create(true);
+        if self.settings.write_behavior == WriteBehavior::Overwrite && !is_pipe {
+            options.write(true).truncate(true);
+        } else {
+            options.append(true);
+        }
+        if let Some(mode) = self.settings.file_mode {
+            options.mode(mode);
+        }
+        let file = options.open(path)?;
+        let metadata = file.metadata()?;
+        let writer = if self.settings.gzip {
+            Writer::Gzip(Box::new(GzEncoder::new(file, Compression::default())))
+        } else {
+            Writer::Plain(file)
+        };
+        Ok(OpenFile { writer, identity: (metadata.dev(), metadata.ino()), used: Instant::now() })
+    }
+
+    fn close_stale(&self, after: Duration) -> io::Result<()> {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let overwrites = self.settings.write_behavior == WriteBehavior::Overwrite;
+        let mut result = Ok(());
+        files.retain(|_, file| {
+            // One that is emptied when it is opened would lose what it has.
+            if overwrites || file.used.elapsed() < after {
+                return true;
+            }
+            if let Writer::Gzip(encoder) = &mut file.writer {
+                result = encoder.try_finish();
+            }
+            false
+        });
+        result
+    }
+}
+
+impl Writer {
+    fn len(&self) -> Option<u64> {
+        match self {
+            Self::Plain(file) => file.metadata().ok().filter(fs::Metadata::is_file).map(|m| m.len()),
+            Self::Gzip(_) => None,
+        }
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Plain(file) => file.write_all(bytes),
+            Self::Gzip(encoder) => encoder.write_all(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(_) => Ok(()),
+            Self::Gzip(encoder) => encoder.flush(),
+        }
+    }
+}
+
+fn identity_of(path: &Path) -> Option<(u64, u64)> {
+    fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+/// The records of each file, in order, as runs of neighbours.
+fn by_route(batch: &RecordBatch, default: &Path) -> Vec<(PathBuf, Vec<std::ops::Range<usize>>)> {
+    let mut routes: Vec<(Option<&Text>, Vec<std::ops::Range<usize>>)> = Vec::new();
+    let mut index: HashMap<Option<&Text>, usize> = HashMap::new();
+    for (at, record) in batch.records.iter().enumerate() {
+        let slot = *index.entry(record.route.as_ref()).or_insert_with(|| {
+            routes.push((record.route.as_ref(), Vec::new()));
+            routes.len() - 1
+        });
+        match routes[slot].1.last_mut() {
+            Some(last) if last.end == at => last.end = at + 1,
+            _ => routes[slot].1.push(at..at + 1),
+        }
+    }
+    let path =
+        |route: Option<&Text>| route.map_or_else(|| default.to_owned(), |text| PathBuf::from(text.as_str()));
+    routes.into_iter().map(|(route, ranges)| (path(route), ranges)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    fn settings(dir: &Path) -> FileSinkSettings {
+        FileSinkSettings {
+            path: dir.join("default.log"),
+            create_if_deleted: true,
+            failure_path: dir.join("_filepath_failures"),
+            gzip: false,
+            write_behavior: WriteBehavior::Append,
+            file_mode: None,
+            dir_mode: None,
+        }
+    }
+
+    fn batch(records: &[(&str, Option<String>)]) -> Arc<RecordBatch> {
+        let mut batch = RecordBatch::default();
+        for (text, route) in records {
+            batch.body.extend_from_slice(text.as_bytes());
+            batch.finish_record(route.clone().map(Text::from));
+        }
+        Arc::new(batch)
+    }
+
+    #[tokio::test]
+    async fn records_go_to_their_files_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let other = dir.path().join("sub/other.log");
+        let route = Some(other.display().to_string());
+        let sink = FileSink::new(settings(dir.path()));
+        let records = batch(&[("a\n", None), ("b\n", route.clone()), ("c\n", None), ("d\n", route)]);
+        assert_eq!(sink.deliver(&records).await.unwrap(), Delivered::default());
+        assert_eq!(fs::read_to_string(dir.path().join("default.log")).unwrap(), "a\nc\n");
+        assert_eq!(fs::read_to_string(&other).unwrap(), "b\nd\n");
+        fs::remove_file(&other).unwrap();
+        sink.deliver(&records).await.unwrap();
+        assert_eq!(fs::read_to_string(&other).unwrap(), "b\nd\n");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_written_does_not_hold_up_the_others() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("file"), "").unwrap();
+        let bad = Some(dir.path().join("file/below-a-file").display().to_string());
+        let sink = FileSink::new(settings(dir.path()));
+        let delivered = sink.deliver(&batch(&[("a\n", None), ("b\n", bad.clone())])).await.unwrap();
+        assert_eq!(delivered.again, [1]);
+        assert!(sink.deliver(&batch(&[("b\n", bad)])).await.unwrap_err().is_transient());
+    }
+
+    #[tokio::test]
+    async fn compressed_files_can_be_read_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let sink = FileSink::new(FileSinkSettings { gzip: true, ..settings(dir.path()) });
+        sink.deliver(&batch(&[("hello\n", None)])).await.unwrap();
+        sink.deliver(&batch(&[("world\n", None)])).await.unwrap();
+        sink.flush().await.unwrap();
+        let mut text = String::new();
+        let file = File::open(dir.path().join("default.log")).unwrap();
+        flate2::read::MultiGzDecoder::new(file).read_to_string(&mut text).unwrap();
+        assert_eq!(text, "hello\nworld\n");
+    }
+}

@@ -1,0 +1,124 @@
+//! `pipeline run`: inputs, filters, outputs, like `logstash` itself.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use logstash_mesos_core::pipeline::{RunSettings, RunningPipeline, Shutdown, compile};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{info, warn};
+
+use super::{Settings, Source, Unusable, complain};
+
+/// Flags of `pipeline run`.
+#[derive(Debug, Args)]
+pub(crate) struct Flags {
+    #[command(flatten)]
+    source: Source,
+    #[command(flatten)]
+    settings: Settings,
+    /// Threads that filter and encode (`pipeline.workers`); by default as many as there are processors.
+    #[arg(short = 'w', long = "pipeline.workers", visible_alias = "pipeline-workers", value_name = "N",
+          value_parser = clap::value_parser!(u16).range(1..))]
+    workers: Option<u16>,
+    /// Most events that go through the filters at a time (`pipeline.batch.size`); by default as many as an
+    /// input hands over together.
+    #[arg(short = 'b', long = "pipeline.batch.size", visible_alias = "pipeline-batch-size", value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    batch_size: Option<u32>,
+    /// Most bytes that wait between inputs and filters.
+    #[arg(long, value_name = "BYTES", default_value_t = 8 << 20, value_parser = clap::value_parser!(u64).range(1..))]
+    queue_max_bytes: u64,
+    /// Where positions and dead letters are kept (`path.data`); nowhere by default: then files are read as if
+    /// they were seen for the first time.
+    #[arg(long, visible_alias = "path.data", value_name = "DIR", env = "LOGSTASH_MESOS_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+    /// How long to deliver what has been read, once the program is asked to end.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    shutdown_grace_secs: u64,
+}
+
+/// Runs the configuration until its inputs end or a signal comes.
+pub(super) fn run(flags: &Flags) -> Result<ExitCode, Unusable> {
+    super::log_to_stderr();
+    let (text, origin) = flags.source.read()?;
+    let mut options = flags.settings.options(&origin)?;
+    options.data_dir.clone_from(&flags.data_dir);
+    let _lock = flags.data_dir.as_deref().map(lock).transpose()?;
+    let compiled = match compile(&text, &options) {
+        Ok(compiled) => compiled,
+        Err(complaints) => {
+            complain(&complaints.to_string());
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    if !compiled.warnings.is_empty() {
+        complain(&compiled.warnings.to_string());
+    }
+    let mut settings = RunSettings {
+        pipeline_id: options.pipeline_id.clone(),
+        batch_size: flags.batch_size.map(|size| size as usize),
+        queue_bytes: usize::try_from(flags.queue_max_bytes).unwrap_or(usize::MAX),
+        data_dir: flags.data_dir.clone(),
+        clock: options.clock,
+        ..RunSettings::default()
+    };
+    if let Some(workers) = flags.workers {
+        settings.workers = usize::from(workers);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(|error| Unusable(format!("no thread to run on: {error}")))?;
+    let grace = Duration::from_secs(flags.shutdown_grace_secs);
+    runtime.block_on(async {
+        let mut terminate =
+            signal(SignalKind::terminate()).map_err(|error| Unusable(format!("no signals: {error}")))?;
+        let mut interrupt =
+            signal(SignalKind::interrupt()).map_err(|error| Unusable(format!("no signals: {error}")))?;
+        let pipeline = RunningPipeline::start(&compiled, settings).map_err(|e| Unusable(e.to_string()))?;
+        pipeline.start_inputs(&compiled).map_err(|e| Unusable(e.to_string()))?;
+        info!(workers = flags.workers, "Pipeline started");
+        let asked = tokio::select! {
+            () = pipeline.inputs_ended() => "all inputs ended",
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        info!(reason = asked, "Pipeline ends");
+        let ended_by_itself = asked == "all inputs ended";
+        // Nobody waits for a program whose inputs have ended: it may take the time it needs.
+        let grace = if ended_by_itself { Duration::MAX } else { grace };
+        let shutdown = pipeline.shutdown(grace);
+        let result = if ended_by_itself {
+            tokio::select! {
+                result = shutdown => result,
+                _ = terminate.recv() => Shutdown::GivenUp,
+                _ = interrupt.recv() => Shutdown::GivenUp,
+            }
+        } else {
+            shutdown.await
+        };
+        if result == Shutdown::GivenUp {
+            warn!("Not everything was delivered");
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Two programs must not keep positions in the same place.
+fn lock(directory: &std::path::Path) -> Result<std::fs::File, Unusable> {
+    let failed = |error: std::io::Error| {
+        Unusable(format!("data directory {} cannot be used: {error}", directory.display()))
+    };
+    std::fs::create_dir_all(directory).map_err(failed)?;
+    let file = std::fs::File::create(directory.join(".lock")).map_err(failed)?;
+    file.try_lock().map_err(|_| {
+        Unusable(format!(
+            "data directory {} is in use by another process; give each its own --data-dir",
+            directory.display()
+        ))
+    })?;
+    Ok(file)
+}
