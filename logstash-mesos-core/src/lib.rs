@@ -6,6 +6,8 @@ pub mod event;
 pub mod executor;
 pub mod grok;
 pub mod ids;
+#[cfg(feature = "local")]
+pub mod local;
 #[cfg(feature = "scheduler")]
 pub mod offer;
 pub mod pipeline;

@@ -1,3 +1,8 @@
 //! Conformance suites for the traits of this crate, for backends here and elsewhere.
 
+#[cfg(feature = "local")]
+pub mod fake_master;
 pub mod state_store;
+
+#[cfg(feature = "local")]
+pub use fake_master::FakeMaster;
