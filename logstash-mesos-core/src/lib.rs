@@ -1,5 +1,7 @@
 //! Ships logs through Logstash configurations: the library.
 
+#[cfg(feature = "scheduler")]
+pub mod config;
 pub mod configs;
 pub mod discovery;
 pub mod event;

@@ -1,2 +1,68 @@
-//! Placeholder.
-fn main() {}
+//! The program that places log shippers: flags to settings, settings to [`logstash_mesos_core::scheduler`].
+
+mod flags;
+
+use flags::{Command, Flags};
+use logstash_mesos_core::scheduler;
+use std::error::Error;
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let flags = Flags::from_args();
+    start_logging(flags.verbose);
+    match try_main(&flags) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let mut text = error.to_string();
+            let mut cause = error.source();
+            while let Some(error) = cause {
+                text.push_str(": ");
+                text.push_str(&error.to_string());
+                cause = error.source();
+            }
+            tracing::error!("{text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn try_main(flags: &Flags) -> Result<(), Box<dyn Error>> {
+    let settings = flags.settings()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let shutdown = shutdown_signal()?;
+        match flags.command {
+            Command::Run => scheduler::run(settings, shutdown).await?,
+        }
+        Ok(())
+    })
+}
+
+/// Cancelled by SIGTERM and SIGINT.
+fn shutdown_signal() -> std::io::Result<CancellationToken> {
+    let shutdown = CancellationToken::new();
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let (mut signals, shutdown) = (signal(kind)?, shutdown.clone());
+        tokio::spawn(async move {
+            signals.recv().await;
+            shutdown.cancel();
+        });
+    }
+    Ok(shutdown)
+}
+
+fn start_logging(verbose: bool) {
+    let default = if verbose { "info,logstash_mesos_core=debug,mesos_v1=debug" } else { "info" };
+    let filter = std::env::var("LOGSTASH_MESOS_LOG")
+        .ok()
+        .and_then(|text| EnvFilter::try_new(text).ok())
+        .unwrap_or_else(|| EnvFilter::new(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
+}

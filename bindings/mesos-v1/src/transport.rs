@@ -95,7 +95,8 @@ impl Authorization {
         Self(Some(Arc::new(header)))
     }
 
-    pub(crate) fn header(&self) -> Option<HeaderValue> {
+    /// The header to send now; marked as sensitive.
+    pub fn header(&self) -> Option<HeaderValue> {
         let mut value = HeaderValue::from_str(&self.0.as_ref()?()?).ok()?;
         value.set_sensitive(true);
         Some(value)

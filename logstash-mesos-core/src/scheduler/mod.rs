@@ -1,8 +1,44 @@
 //! Places one log shipper on every agent of a cluster, and tells each what to ship.
+//!
+//! [`state`] decides, a driver carries out what it decides, [`Settings`] say how, and [`run`] puts it all
+//! together.
 
+mod agents;
+mod binary;
+mod check;
+mod definition;
+mod driver;
+mod grpc;
+mod http;
 mod reconcile;
+mod records;
+mod run;
+mod sessions;
+mod settings;
+mod shared;
 pub mod state;
+mod status;
 mod task;
 
+pub use binary::{BinaryError, ServedBinary};
+pub use definition::{Containerizer, Definition, Program};
+pub use http::{Access, AccessError};
 pub use reconcile::Reconciliation;
+pub use run::{RunError, directory_of, run};
+pub use settings::{ExecutorProgram, Master, SETTINGS, Settings, predecessor};
 pub use task::{Agent, Declined, Ending, Failures, Phase, Task};
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let part = error.to_string();
+        if !text.contains(&part) {
+            text.push_str(": ");
+            text.push_str(&part);
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,47 @@
+//! Configurations are compiled when they are saved, not when they first run.
+
+use crate::configs::{Checked, Checker, Complaint};
+use crate::pipeline::lang::{Diagnostics, Severity};
+use crate::pipeline::{CompileOptions, UnknownVariable, Variables, compile};
+use std::sync::Arc;
+
+/// Compiles as an executor will, as far as can be told from here.
+pub(super) fn checker() -> Checker {
+    Arc::new(|configuration| match compile(&configuration.input, &options(&configuration.name)) {
+        Ok(compiled) => complaints(&compiled.warnings),
+        Err(diagnostics) => complaints(&diagnostics),
+    })
+}
+
+/// Variables and files are those of the agents, and not known here.
+pub(super) fn options(name: &str) -> CompileOptions {
+    CompileOptions {
+        pipeline_id: name.to_owned(),
+        origin: name.to_owned(),
+        variables: Variables::from_list([]),
+        unknown_variables: UnknownVariable::Warn,
+        check_paths: false,
+        ..CompileOptions::default()
+    }
+}
+
+/// What the compiler said, with lines and columns.
+pub(super) fn complaints(diagnostics: &Diagnostics) -> Checked {
+    let mut checked = Checked::default();
+    for diagnostic in &diagnostics.list {
+        let position = diagnostics.position(diagnostic.span.start);
+        let complaint = Complaint {
+            code: diagnostic.code.to_string(),
+            line: position.line,
+            column: position.column,
+            message: diagnostic.message.clone(),
+            remedy: diagnostic.remedy.clone().unwrap_or_default(),
+            excerpt: diagnostics.render(diagnostic),
+        };
+        match diagnostic.severity {
+            Severity::Error => checked.errors.push(complaint),
+            Severity::Warning => checked.warnings.push(complaint),
+        }
+    }
+    checked
+}

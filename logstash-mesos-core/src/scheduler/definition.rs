@@ -1,0 +1,221 @@
+//! What an agent has to run: executor, resources, task.
+
+use super::binary::ServedBinary;
+use super::state::Launch;
+use crate::configs::hex;
+use crate::ids::{ExecutorId, FrameworkId};
+use crate::offer::Needs;
+use crate::protocol::Bootstrap;
+use mesos_v1::proto::{
+    CommandInfo, ContainerInfo, Environment, ExecutorInfo, Image, Label, Labels, Parameter, TaskInfo, Volume,
+    command_info, container_info, environment, executor_info, image, volume,
+};
+use prost::Message;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Where the executor's program comes from.
+#[derive(Clone, Debug)]
+pub enum Program {
+    /// From this scheduler, over HTTP.
+    Served(Arc<ServedBinary>),
+    /// It is on the agents, at this path.
+    Command(String),
+    /// It is in an image, as its entry point.
+    Image {
+        /// Name of the image.
+        image: String,
+        /// Who runs it.
+        containerizer: Containerizer,
+    },
+}
+
+/// Who runs an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Containerizer {
+    /// The agent itself.
+    Mesos,
+    /// The Docker daemon.
+    Docker,
+}
+
+/// Everything about the executor that must be equal for two to be the same.
+#[derive(Clone, Debug)]
+pub struct Definition {
+    /// Name of the framework.
+    pub framework_name: String,
+    /// Where the program comes from.
+    pub program: Program,
+    /// For executor and task together.
+    pub needs: Needs,
+    /// User on the agents; the framework's if none.
+    pub user: Option<String>,
+    /// Put into its environment.
+    pub environment: BTreeMap<String, String>,
+}
+
+impl Definition {
+    /// Changes with the definition. No URL goes into it: those change between two starts, and Mesos
+    /// refuses another definition under a known id (facts 1.5).
+    pub fn executor_id(&self) -> ExecutorId {
+        let mut hash = Sha256::new();
+        let mut add = |part: &str| {
+            hash.update(part.len().to_be_bytes());
+            hash.update(part.as_bytes());
+        };
+        add("definition 1");
+        match &self.program {
+            Program::Served(binary) => ["served", binary.sha256()].map(&mut add),
+            Program::Command(path) => ["command", path].map(&mut add),
+            Program::Image { image, containerizer: Containerizer::Mesos } => {
+                ["mesos image", image].map(&mut add)
+            }
+            Program::Image { image, containerizer: Containerizer::Docker } => {
+                ["docker image", image].map(&mut add)
+            }
+        };
+        let Needs { cpus_milli, mem_megabytes, disk_megabytes } = self.needs;
+        add(&format!("{cpus_milli} {mem_megabytes} {disk_megabytes}"));
+        add(self.user.as_deref().unwrap_or_default());
+        self.environment.iter().for_each(|(name, value)| {
+            add(name);
+            add(value);
+        });
+        ExecutorId::new(format!(
+            "{}-executor-{}",
+            id_part(&self.framework_name),
+            &hex(&hash.finalize())[..16]
+        ))
+    }
+
+    /// What LAUNCH carries. `url` is where this scheduler is reached.
+    pub fn task_info(
+        &self,
+        launch: &Launch,
+        framework_id: &FrameworkId,
+        url: &str,
+        bootstrap: &Bootstrap,
+    ) -> TaskInfo {
+        let task = &launch.task;
+        let labels = || {
+            let label =
+                |(key, value): (&str, &str)| Label { key: key.to_owned(), value: Some(value.to_owned()) };
+            Some(Labels {
+                labels: [("logstash.mesos/version", env!("CARGO_PKG_VERSION"))].map(label).to_vec(),
+            })
+        };
+        TaskInfo {
+            name: TASK_NAME.to_owned(),
+            task_id: (&task.task_id).into(),
+            agent_id: (&task.agent_id).into(),
+            resources: launch.task_resources.clone(),
+            executor: Some(ExecutorInfo {
+                executor_id: (&task.executor_id).into(),
+                framework_id: Some(framework_id.into()),
+                name: Some(format!("{} executor", self.framework_name)),
+                r#type: Some(executor_info::Type::Custom.into()),
+                resources: launch.executor_resources.clone(),
+                command: Some(self.command(url)),
+                container: self.container(),
+                labels: labels(),
+                ..ExecutorInfo::default()
+            }),
+            data: Some(bootstrap.encode_to_vec()),
+            labels: labels(),
+            ..TaskInfo::default()
+        }
+    }
+
+    /// `arguments` mean different things to different containerizers (facts 7.1, CON-2).
+    fn command(&self, url: &str) -> CommandInfo {
+        let variable = |(name, value): (&String, &String)| environment::Variable {
+            name: name.clone(),
+            value: Some(value.clone()),
+            ..environment::Variable::default()
+        };
+        let base = CommandInfo {
+            environment: Some(Environment { variables: self.environment.iter().map(variable).collect() }),
+            user: self.user.clone(),
+            shell: Some(false),
+            ..CommandInfo::default()
+        };
+        match &self.program {
+            Program::Served(binary) => CommandInfo {
+                uris: vec![command_info::Uri {
+                    value: format!("{url}{}", binary.path()),
+                    executable: Some(true),
+                    extract: Some(false),
+                    // The path changes with the content, so what is cached is never stale (CON-3).
+                    cache: Some(true),
+                    output_file: Some(PROGRAM.to_owned()),
+                }],
+                value: Some(format!("./{PROGRAM}")),
+                // Without an image this is argv[0].
+                arguments: vec![PROGRAM.to_owned()],
+                ..base
+            },
+            Program::Command(path) => {
+                CommandInfo { value: Some(path.clone()), arguments: vec![path.clone()], ..base }
+            }
+            // The entry point with its own arguments: the same with both containerizers.
+            Program::Image { .. } => base,
+        }
+    }
+
+    fn container(&self) -> Option<ContainerInfo> {
+        let Program::Image { image, containerizer } = &self.program else { return None };
+        let volumes = VOLUMES.map(|(path, host_path, mode)| Volume {
+            container_path: path.to_owned(),
+            host_path: Some(host_path.to_owned()),
+            mode: mode.into(),
+            ..Volume::default()
+        });
+        let base = ContainerInfo { volumes: volumes.to_vec(), ..ContainerInfo::default() };
+        Some(match containerizer {
+            Containerizer::Mesos => ContainerInfo {
+                r#type: mesos_v1::proto::container_info::Type::Mesos.into(),
+                mesos: Some(container_info::MesosInfo {
+                    image: Some(Image {
+                        r#type: image::Type::Docker.into(),
+                        docker: Some(image::Docker { name: image.clone(), ..image::Docker::default() }),
+                        ..Image::default()
+                    }),
+                }),
+                ..base
+            },
+            Containerizer::Docker => ContainerInfo {
+                r#type: mesos_v1::proto::container_info::Type::Docker.into(),
+                docker: Some(container_info::DockerInfo {
+                    image: image.clone(),
+                    network: Some(container_info::docker_info::Network::Host.into()),
+                    // To see the processes of other containers, and their files through them.
+                    parameters: [("pid", "host"), ("cap-add", "SYS_PTRACE"), ("cap-add", "DAC_READ_SEARCH")]
+                        .map(|(key, value)| Parameter { key: key.to_owned(), value: value.to_owned() })
+                        .to_vec(),
+                    ..container_info::DockerInfo::default()
+                }),
+                ..base
+            },
+        })
+    }
+}
+
+/// What Mesos takes in an id.
+fn id_part(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' })
+        .take(100)
+        .collect()
+}
+
+/// As the predecessor called it; other tools look for it.
+const TASK_NAME: &str = "logstash.task";
+const PROGRAM: &str = "logstash-mesos-executor";
+/// The host's files and the Docker socket, to read; positions, to keep.
+const VOLUMES: [(&str, &str, volume::Mode); 4] = [
+    ("/host", "/", volume::Mode::Ro),
+    ("/var/run", "/var/run", volume::Mode::Rw),
+    ("/var/lib/docker", "/var/lib/docker", volume::Mode::Ro),
+    ("/var/lib/logstash-mesos", "/var/lib/logstash-mesos", volume::Mode::Rw),
+];

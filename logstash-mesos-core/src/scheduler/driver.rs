@@ -1,0 +1,447 @@
+//! Brings events to the state machine, and does what it decides.
+
+use super::chain;
+use super::definition::Definition;
+use super::records::Records;
+use super::shared::{Shared, now_ms};
+use super::state::{Action, Event, ListedAgent, State};
+use crate::ids::{AgentId, FrameworkId, TaskId};
+use crate::protocol::Bootstrap;
+use crate::store::StoreError;
+use mesos_v1::proto::scheduler::call;
+use mesos_v1::proto::{self, FrameworkInfo, framework_info, offer};
+use mesos_v1::scheduler::{
+    CallError, ErrorKind, SchedulerCall, SchedulerClient, SchedulerConfig, SchedulerEvent, SchedulerEvents,
+    SchedulerHandle, StreamId, Subscription,
+};
+use prost::Message;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+/// Why the driver ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// Somebody wanted it.
+    Shutdown,
+    /// Another scheduler has the framework now.
+    FailedOver,
+    /// The framework is gone, as was wanted.
+    TornDown,
+    /// The state can no longer be stored.
+    Store(StoreError),
+}
+
+/// Everything that is needed to keep a framework going.
+pub(super) struct Driver {
+    pub(super) shared: Arc<Shared>,
+    pub(super) records: Records,
+    pub(super) definition: Definition,
+    pub(super) client: SchedulerConfig,
+    pub(super) failover_timeout: Duration,
+    /// The framework's end is wanted and no reason to begin anew.
+    pub(super) ending: CancellationToken,
+    /// Agents, as somebody else asks the master about them.
+    pub(super) listed: mpsc::Receiver<Vec<ListedAgent>>,
+}
+
+/// A call on its way, and which task it launches.
+struct Outgoing {
+    call: SchedulerCall,
+    stream: StreamId,
+    launches: Option<(TaskId, AgentId)>,
+    raises: bool,
+}
+
+/// What became of a call that matters.
+enum Outcome {
+    NotLaunched { task_id: TaskId, refused: Option<String> },
+    Unknown { agent_id: AgentId },
+    NotRaised,
+}
+
+/// What to store.
+enum Write {
+    Framework(Option<FrameworkId>),
+    Tasks(Box<State>, BTreeSet<AgentId>),
+}
+
+/// One client, and the task that calls through it.
+struct Link {
+    events: SchedulerEvents,
+    calls: mpsc::UnboundedSender<Outgoing>,
+    outcomes: mpsc::UnboundedReceiver<Outcome>,
+    stream: Option<StreamId>,
+}
+
+impl Driver {
+    pub(super) async fn run(mut self, shutdown: CancellationToken) -> End {
+        let mut link = self.connect();
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut told = Instant::now() - TELL_EVERY;
+        loop {
+            let sessions = self.shared.sessions.clone();
+            let event = tokio::select! {
+                () = shutdown.cancelled() => return End::Shutdown,
+                () = self.ending.cancelled(), if link.stream.is_some() && !self.is_closing() => {
+                    self.enqueue(&link, SchedulerCall::Teardown, None);
+                    self.shared.link().error = CLOSING.to_owned();
+                    continue;
+                }
+                event = link.events.next() => match self.received(event, &mut link).await {
+                    Ok(Some(event)) => event,
+                    Ok(None) => continue,
+                    Err(end) => return end,
+                },
+                Some(outcome) = link.outcomes.recv() => match outcome {
+                    Outcome::NotLaunched { task_id, refused } => Event::NotLaunched { task_id, refused },
+                    Outcome::Unknown { agent_id } => Event::Failure { agent_id },
+                    Outcome::NotRaised => {
+                        // The next subscription says it.
+                        link = self.connect();
+                        Event::Disconnected
+                    }
+                },
+                Some(agents) = self.listed.recv() => Event::AgentsListed(agents),
+                _ = ticks.tick() => {
+                    if link.stream.is_none() && told.elapsed() >= TELL_EVERY {
+                        told = Instant::now();
+                        let (master, error) = { let l = self.shared.link(); (l.master.clone(), l.error.clone()) };
+                        tracing::warn!(master, error, "Waiting for a subscription with the Mesos master");
+                    }
+                    Event::Tick
+                }
+                () = sessions.wake.notified() => Event::Tick,
+            };
+            let actions = self.shared.state().apply(event, now_ms(), &mut random);
+            for action in actions {
+                match self.act(action, &mut link, &shutdown).await {
+                    Ok(()) => {}
+                    Err(end) => return end,
+                }
+            }
+            self.wake_executors(&link);
+        }
+    }
+
+    fn is_closing(&self) -> bool {
+        self.shared.link().error == CLOSING
+    }
+
+    fn connect(&self) -> Link {
+        let mut config = self.client.clone();
+        let framework_id = self.shared.framework_id();
+        let framework = &mut config.subscription.framework;
+        framework.id = framework_id.as_ref().map(Into::into);
+        framework.webui_url = Some(self.shared.url()).filter(|url| !url.is_empty());
+        framework.failover_timeout = Some(match framework_id {
+            Some(_) => self.failover_timeout.as_secs_f64(),
+            // Should the answer get lost, what it made goes away soon.
+            None => FIRST_FAILOVER_TIMEOUT_SECS,
+        });
+        let (handle, events) = SchedulerClient::connect(config).expect("the back-off is the default one");
+        let (calls, queue) = mpsc::unbounded_channel();
+        let (report, outcomes) = mpsc::unbounded_channel();
+        tokio::spawn(send_calls(handle, queue, report, self.shared.clone()));
+        Link { events, calls, outcomes, stream: None }
+    }
+
+    /// Turns what the client says into an event of the state machine, if it is one.
+    async fn received(
+        &mut self,
+        event: Option<SchedulerEvent>,
+        link: &mut Link,
+    ) -> Result<Option<Event>, End> {
+        let Some(event) = event else {
+            // Only after a final error, which was dealt with.
+            *link = self.connect();
+            return Ok(Some(Event::Disconnected));
+        };
+        Ok(Some(match event {
+            SchedulerEvent::Subscribed { framework_id, stream_id, master, endpoint, .. } => {
+                tracing::info!(framework_id = %framework_id.value, master = endpoint, "Subscribed");
+                link.stream = Some(stream_id);
+                {
+                    let mut shown = self.shared.link();
+                    shown.connected = true;
+                    shown.master = endpoint;
+                    shown.master_version = master.and_then(|m| m.version.clone());
+                    shown.error.clear();
+                    shown.since_ms = now_ms();
+                }
+                Event::Subscribed { framework_id: framework_id.into() }
+            }
+            SchedulerEvent::Disconnected { reason, .. } => {
+                link.stream = None;
+                let error = reason.to_string();
+                let mut shown = self.shared.link();
+                if shown.connected {
+                    tracing::warn!(error, "Subscription ended");
+                    shown.since_ms = now_ms();
+                }
+                shown.connected = false;
+                if shown.error != CLOSING {
+                    shown.error = error;
+                }
+                Event::Disconnected
+            }
+            SchedulerEvent::Error { kind: ErrorKind::FailedOver, message } => {
+                tracing::error!(message, "Another scheduler subscribed with this framework's id");
+                return Err(End::FailedOver);
+            }
+            SchedulerEvent::Error { kind: ErrorKind::Removed, message } => {
+                if self.ending.is_cancelled() {
+                    return Err(End::TornDown);
+                }
+                tracing::error!(message, "The framework was removed, and begins anew without its tasks");
+                link.stream = None;
+                self.shared.link().connected = false;
+                Event::Removed
+            }
+            SchedulerEvent::Error { message, .. } => {
+                tracing::error!(message, "The master refused the subscription");
+                return Ok(None);
+            }
+            SchedulerEvent::Offers(offers) => Event::Offers(offers),
+            SchedulerEvent::Update(status) => {
+                tracing::info!(
+                    task_id = %status.task_id.value,
+                    agent_id = status.agent_id.as_ref().map(|id| id.value.as_str()).unwrap_or_default(),
+                    update = super::state::describe(&status),
+                    "Task update"
+                );
+                Event::Update(status)
+            }
+            SchedulerEvent::Failure { agent_id: Some(agent_id), .. } => {
+                Event::Failure { agent_id: agent_id.into() }
+            }
+            SchedulerEvent::InverseOffers(offers) => {
+                Event::InverseOffers(offers.iter().map(|o| (&o.id).into()).collect())
+            }
+            _ => return Ok(None),
+        }))
+    }
+
+    async fn act(
+        &mut self,
+        action: Action,
+        link: &mut Link,
+        shutdown: &CancellationToken,
+    ) -> Result<(), End> {
+        match action {
+            Action::StoreFramework => {
+                let framework_id = self.shared.framework_id();
+                self.store(Write::Framework(framework_id), shutdown).await?;
+                let mut subscription = self.client.subscription.clone();
+                subscription.framework.failover_timeout = Some(self.failover_timeout.as_secs_f64());
+                subscription.framework.webui_url = Some(self.shared.url()).filter(|url| !url.is_empty());
+                self.enqueue_raise(link, subscription);
+            }
+            Action::StoreTasks(agents) => {
+                let shared = self.shared.clone();
+                // A copy, so that nobody waits for the store to look at the state.
+                let state = shared.state().clone();
+                shared.sessions.expect(&state);
+                self.store(Write::Tasks(Box::new(state), agents), shutdown).await?;
+            }
+            Action::Accept(launch) => {
+                let framework_id = self.shared.framework_id().expect("there are no offers without one");
+                let url = self.shared.url();
+                let set_version = self.shared.sessions.set.borrow().set_version.clone();
+                let bootstrap = Bootstrap { urls: vec![url.clone()], set_version };
+                let task_info = self.definition.task_info(&launch, &framework_id, &url, &bootstrap);
+                let task = &launch.task;
+                let (task_id, agent_id, hostname) = (&task.task_id, &task.agent_id, &task.hostname);
+                tracing::info!(%task_id, %agent_id, hostname, executor_id = %task.executor_id, "Launching");
+                let operation = offer::Operation {
+                    r#type: Some(offer::operation::Type::Launch.into()),
+                    launch: Some(offer::operation::Launch { task_infos: vec![task_info] }),
+                    ..offer::Operation::default()
+                };
+                let accept = call::Accept {
+                    offer_ids: vec![(&launch.offer_id).into()],
+                    operations: vec![operation],
+                    filters: Some(filters(launch.refuse_for)),
+                };
+                let launches = Some((task.task_id.clone(), task.agent_id.clone()));
+                self.enqueue(link, SchedulerCall::Accept(accept), launches);
+            }
+            Action::Decline { offer_ids, refuse_for } => {
+                let offer_ids = offer_ids.iter().map(Into::into).collect();
+                let decline = call::Decline { offer_ids, filters: Some(filters(refuse_for)) };
+                self.enqueue(link, SchedulerCall::Decline(decline), None);
+            }
+            Action::Acknowledge { agent_id, task_id, uuid } => {
+                let acknowledge =
+                    call::Acknowledge { agent_id: (&agent_id).into(), task_id: (&task_id).into(), uuid };
+                self.enqueue(link, SchedulerCall::Acknowledge(acknowledge), None);
+            }
+            Action::Kill { task_id, agent_id } => {
+                tracing::info!(%task_id, %agent_id, "Killing");
+                let kill = call::Kill {
+                    task_id: (&task_id).into(),
+                    agent_id: Some((&agent_id).into()),
+                    ..call::Kill::default()
+                };
+                self.enqueue(link, SchedulerCall::Kill(kill), None);
+            }
+            Action::Reconcile(tasks) => {
+                let tasks = tasks.iter().map(|(task_id, agent_id)| call::reconcile::Task {
+                    task_id: task_id.into(),
+                    agent_id: Some(agent_id.into()),
+                });
+                self.enqueue(link, SchedulerCall::Reconcile(tasks.collect()), None);
+            }
+            Action::Revive => self.enqueue(link, SchedulerCall::Revive { roles: vec![] }, None),
+            Action::Suppress => self.enqueue(link, SchedulerCall::Suppress { roles: vec![] }, None),
+            Action::AcceptInverseOffers(ids) => {
+                let inverse_offer_ids = ids.iter().map(Into::into).collect();
+                let accept = call::AcceptInverseOffers { inverse_offer_ids, filters: None };
+                self.enqueue(link, SchedulerCall::AcceptInverseOffers(accept), None);
+            }
+            Action::StartAnew => {
+                self.store(Write::Framework(None), shutdown).await?;
+                *link = self.connect();
+            }
+        }
+        Ok(())
+    }
+
+    fn enqueue(&self, link: &Link, call: SchedulerCall, launches: Option<(TaskId, AgentId)>) {
+        self.send(link, call, launches, false);
+    }
+
+    fn enqueue_raise(&self, link: &Link, subscription: Subscription) {
+        self.send(link, SchedulerCall::UpdateFramework(Box::new(subscription)), None, true);
+    }
+
+    fn send(&self, link: &Link, call: SchedulerCall, launches: Option<(TaskId, AgentId)>, raises: bool) {
+        // Without a subscription there is nobody to call; the next one begins with a reconciliation.
+        let Some(stream) = link.stream.clone() else { return };
+        self.shared.calls.fetch_add(1, Ordering::Relaxed);
+        // The other side ends only together with this link.
+        let _ = link.calls.send(Outgoing { call, stream, launches, raises });
+    }
+
+    /// Writes until it is written. What no answer came to may have been written: the versions are read
+    /// again before the next attempt.
+    async fn store(&mut self, write: Write, shutdown: &CancellationToken) -> Result<(), End> {
+        let mut told = Instant::now() - TELL_EVERY;
+        let mut result = self.write(&write).await;
+        loop {
+            let error = match result {
+                Ok(()) => {
+                    self.shared.link().store_error.clear();
+                    return Ok(());
+                }
+                Err(error) if error.is_transient() => error,
+                Err(error) => return Err(End::Store(error)),
+            };
+            self.shared.link().store_error = chain(&error);
+            if told.elapsed() >= TELL_EVERY {
+                told = Instant::now();
+                tracing::warn!(error = chain(&error), "State store did not take a write, trying again");
+            }
+            tokio::select! {
+                () = tokio::time::sleep(STORE_RETRY) => {}
+                () = shutdown.cancelled() => return Err(End::Shutdown),
+            }
+            result = match self.records.refresh().await {
+                Ok(()) => self.write(&write).await,
+                Err(error) => Err(error),
+            };
+        }
+    }
+
+    async fn write(&mut self, write: &Write) -> Result<(), StoreError> {
+        match write {
+            Write::Framework(framework_id) => self.records.store_framework(framework_id.as_ref()).await,
+            Write::Tasks(state, agents) => self.records.store_tasks(state, agents).await,
+        }
+    }
+
+    fn wake_executors(&self, link: &Link) {
+        if link.stream.is_none() {
+            return;
+        }
+        let due = self.shared.sessions.wakes_due(&self.shared.state(), &self.shared.url(), now_ms());
+        for ((agent_id, executor_id), wake) in due {
+            tracing::debug!(%agent_id, %executor_id, "Waking executor");
+            let message = SchedulerCall::Message {
+                agent_id: (&agent_id).into(),
+                executor_id: (&executor_id).into(),
+                data: wake.encode_to_vec(),
+            };
+            self.enqueue(link, message, None);
+        }
+    }
+}
+
+/// Makes the calls in their order, and reports what became of launches.
+async fn send_calls(
+    handle: SchedulerHandle,
+    mut queue: mpsc::UnboundedReceiver<Outgoing>,
+    report: mpsc::UnboundedSender<Outcome>,
+    shared: Arc<Shared>,
+) {
+    while let Some(Outgoing { call, stream, launches, raises }) = queue.recv().await {
+        let name = call.name();
+        let Err(error) = handle.call_on(&stream, call).await else { continue };
+        shared.call_errors.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(call = name, error = chain(&error), "Call failed");
+        let outcome = match launches {
+            Some((_, agent_id)) if error.outcome_unknown() => Outcome::Unknown { agent_id },
+            Some((task_id, _)) => {
+                let refused = matches!(error, CallError::Refused { .. }).then(|| chain(&error));
+                Outcome::NotLaunched { task_id, refused }
+            }
+            None if raises => Outcome::NotRaised,
+            None => continue,
+        };
+        // Whoever asked has another client by now.
+        let _ = report.send(outcome);
+    }
+}
+
+fn filters(refuse_for: Duration) -> proto::Filters {
+    proto::Filters { refuse_seconds: Some(refuse_for.as_secs_f64()) }
+}
+
+fn random() -> u32 {
+    let (high, _) = uuid::Uuid::new_v4().as_u64_pair();
+    u32::try_from(high >> 32).expect("32 bits")
+}
+
+/// What the framework says about itself.
+pub(super) fn framework_info(name: &str, user: &str, role: &str, principal: Option<&str>) -> FrameworkInfo {
+    use framework_info::capability::Type;
+    let capabilities = [
+        Type::MultiRole,
+        Type::PartitionAware,
+        Type::ReservationRefinement,
+        Type::TaskKillingState,
+        Type::RegionAware,
+    ]
+    .map(|kind| framework_info::Capability { r#type: Some(kind.into()) });
+    FrameworkInfo {
+        name: name.to_owned(),
+        user: user.to_owned(),
+        roles: vec![role.to_owned()],
+        checkpoint: Some(true),
+        capabilities: capabilities.to_vec(),
+        principal: principal.map(str::to_owned),
+        hostname: Some(rustix::system::uname().nodename().to_string_lossy().into_owned()),
+        ..FrameworkInfo::default()
+    }
+}
+
+const TICK: Duration = Duration::from_millis(500);
+const TELL_EVERY: Duration = Duration::from_secs(15);
+const STORE_RETRY: Duration = Duration::from_secs(1);
+const FIRST_FAILOVER_TIMEOUT_SECS: f64 = 60.0;
+const CLOSING: &str = "the framework is being torn down";

@@ -1,0 +1,167 @@
+//! The control service.
+
+use super::sessions::kind_to_wire;
+use super::shared::{Shared, now_ms};
+use super::status;
+use crate::configs::{Complaint, Configuration, Kind, Precondition, PutError, RemoveError, Source};
+use crate::protocol::control_server::Control;
+use crate::protocol::{
+    AssetChunk, AssetRequest, ClusterStatus, ConfigKind, DeleteConfigRequest, DeleteConfigResponse,
+    Diagnostic, Diagnostics, ExecutorMessage, GetStatusRequest, ListConfigsRequest, ListConfigsResponse,
+    PutConfigRequest, PutConfigResponse, SchedulerMessage, WatchStatusRequest,
+};
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use prost::Message;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Request, Response, Status, Streaming};
+
+/// Implements the service over a scheduler.
+#[derive(Clone, Debug)]
+pub(super) struct ControlService {
+    pub(super) shared: Arc<Shared>,
+}
+
+#[async_trait]
+impl Control for ControlService {
+    type SessionStream = BoxStream<'static, Result<SchedulerMessage, Status>>;
+    type GetAssetStream = BoxStream<'static, Result<AssetChunk, Status>>;
+    type WatchStatusStream = BoxStream<'static, Result<ClusterStatus, Status>>;
+
+    async fn session(
+        &self,
+        request: Request<Streaming<ExecutorMessage>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        let (sender, receiver) = mpsc::channel(16);
+        let (shared, sessions) = (self.shared.clone(), self.shared.sessions.clone());
+        let framework_id = move || shared.framework_id();
+        tokio::spawn(sessions.serve(request.into_inner(), framework_id, sender, now_ms));
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+
+    async fn get_asset(
+        &self,
+        request: Request<AssetRequest>,
+    ) -> Result<Response<Self::GetAssetStream>, Status> {
+        let hash = request.into_inner().sha256;
+        Err(Status::not_found(format!("there is no asset {hash}")))
+    }
+
+    async fn list_configs(
+        &self,
+        _request: Request<ListConfigsRequest>,
+    ) -> Result<Response<ListConfigsResponse>, Status> {
+        let executors = self.shared.sessions.lock();
+        let configurations = status::configurations(&self.shared, &executors);
+        Ok(Response::new(ListConfigsResponse { configurations }))
+    }
+
+    async fn put_config(
+        &self,
+        request: Request<PutConfigRequest>,
+    ) -> Result<Response<PutConfigResponse>, Status> {
+        let PutConfigRequest { configuration, only_create, expect_version } = request.into_inner();
+        let wire = configuration.ok_or_else(|| Status::invalid_argument("configuration is missing"))?;
+        let kind = kind(wire.kind())?;
+        let configuration = Configuration {
+            name: wire.name,
+            kind,
+            input: wire.input,
+            matches: wire.r#match.into_iter().collect(),
+            source: Source::Rest,
+        };
+        let version = (!expect_version.is_empty()).then_some(expect_version);
+        let stored = self
+            .shared
+            .registry
+            .put(configuration, Precondition { only_create, version })
+            .await
+            .map_err(put_status)?;
+        let warnings = stored.warnings.iter().map(to_diagnostic).collect();
+        Ok(Response::new(PutConfigResponse { version: stored.version, warnings }))
+    }
+
+    async fn delete_config(
+        &self,
+        request: Request<DeleteConfigRequest>,
+    ) -> Result<Response<DeleteConfigResponse>, Status> {
+        let request = request.into_inner();
+        match self.shared.registry.remove(kind(request.kind())?, &request.name).await {
+            Ok(true) => Ok(Response::new(DeleteConfigResponse {})),
+            Ok(false) => Err(Status::not_found(format!("there is no configuration `{}`", request.name))),
+            Err(error @ RemoveError::Managed { .. }) => Err(Status::failed_precondition(error.to_string())),
+            Err(error) => Err(Status::unavailable(super::chain(&error))),
+        }
+    }
+
+    async fn get_status(&self, _: Request<GetStatusRequest>) -> Result<Response<ClusterStatus>, Status> {
+        self.shared.sessions.watch();
+        Ok(Response::new(status::cluster(&self.shared)))
+    }
+
+    async fn watch_status(
+        &self,
+        request: Request<WatchStatusRequest>,
+    ) -> Result<Response<Self::WatchStatusStream>, Status> {
+        let (shared, details) = (self.shared.clone(), request.into_inner().details);
+        let ticks =
+            tokio_stream::wrappers::IntervalStream::new(tokio::time::interval(Duration::from_secs(1)));
+        let (mut n, mut last) = (0_u32, None);
+        let stream = ticks.filter_map(move |_| {
+            // The wish lapses after a minute, so it is repeated well before.
+            if details && n % 20 == 0 {
+                shared.sessions.watch();
+            }
+            n = n.wrapping_add(1);
+            let mut status = status::cluster(&shared);
+            if !details {
+                let executors = status.agents.iter_mut().filter_map(|a| a.executor.as_mut());
+                executors.filter_map(|e| e.status.as_mut()).for_each(|s| s.streams.clear());
+            }
+            if last.as_ref() == Some(&status) {
+                return None;
+            }
+            last = Some(status.clone());
+            Some(Ok(status))
+        });
+        Ok(Response::new(Box::pin(stream)))
+    }
+}
+
+fn kind(kind: ConfigKind) -> Result<Kind, Status> {
+    [Kind::Docker, Kind::Host]
+        .into_iter()
+        .find(|k| kind_to_wire(*k) == kind)
+        .ok_or_else(|| Status::invalid_argument("kind is neither docker nor host"))
+}
+
+fn to_diagnostic(complaint: &Complaint) -> Diagnostic {
+    let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    Diagnostic {
+        code: complaint.code.clone(),
+        line: number(complaint.line),
+        column: number(complaint.column),
+        message: complaint.message.clone(),
+        remedy: complaint.remedy.clone(),
+    }
+}
+
+fn put_status(error: PutError) -> Status {
+    let text = super::chain(&error);
+    match error {
+        PutError::Refused(complaints) => {
+            let diagnostics = complaints.iter().map(to_diagnostic).collect();
+            let details = Diagnostics { diagnostics }.encode_to_vec();
+            Status::with_details(Code::InvalidArgument, text, details.into())
+        }
+        PutError::Invalid(_) => Status::invalid_argument(text),
+        PutError::Managed { .. } => Status::failed_precondition(text),
+        PutError::Precondition(_) => Status::already_exists(text),
+        PutError::TooLarge { .. } => Status::resource_exhausted(text),
+        PutError::Store(_) => Status::unavailable(text),
+    }
+}

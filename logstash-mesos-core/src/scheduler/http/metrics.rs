@@ -1,0 +1,107 @@
+//! Numbers for Prometheus.
+
+use super::super::shared::{Shared, now_ms};
+use super::super::task::Phase;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+pub(super) async fn get(State(shared): State<Arc<Shared>>) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text(&shared)).into_response()
+}
+
+fn text(shared: &Shared) -> String {
+    let link = shared.link().clone();
+    let state = shared.state();
+    let sessions = shared.sessions.lock();
+    let counters = state.counters();
+    let now = now_ms();
+    let mut out = String::new();
+    let mut one = |name: &str, kind: &str, help: &str, values: &[(&str, f64)]| {
+        // A String takes everything.
+        let _ = writeln!(out, "# HELP logstash_mesos_{name} {help}\n# TYPE logstash_mesos_{name} {kind}");
+        for (labels, value) in values {
+            let _ = writeln!(out, "logstash_mesos_{name}{labels} {value}");
+        }
+    };
+    let counter = |n: u64| n as f64;
+    one("leader", "gauge", "1 when this scheduler leads.", &[("", 1.0)]);
+    one("connected", "gauge", "1 when a subscription holds.", &[("", f64::from(u8::from(link.connected)))]);
+    let age = counter(now.saturating_sub(link.since_ms)) / 1000.0;
+    one("stream_age_seconds", "gauge", "Since the last change of the subscription.", &[("", age)]);
+    let since = state.reconciliation().finished_ms().map(|at| counter(now.saturating_sub(at)) / 1000.0);
+    if let Some(since) = since {
+        one("reconciliation_age_seconds", "gauge", "Since the last complete reconciliation.", &[("", since)]);
+    }
+    let unanswered = state.reconciliation().pending() as f64;
+    one("reconciliation_unanswered", "gauge", "Tasks the master has not answered for.", &[("", unanswered)]);
+    one("offers_total", "counter", "Offers received.", &[("", counter(counters.offers))]);
+    one("offers_declined_total", "counter", "Offers declined.", &[("", counter(counters.declined))]);
+    one("launches_total", "counter", "Tasks launched.", &[("", counter(counters.launches))]);
+    one("task_failures_total", "counter", "Tasks that failed.", &[("", counter(counters.failures))]);
+    one("task_updates_total", "counter", "Updates of tasks received.", &[("", counter(counters.updates))]);
+    one(
+        "unknown_tasks_total",
+        "counter",
+        "Tasks that were not on record.",
+        &[("", counter(counters.strangers))],
+    );
+    let calls = shared.calls.load(Ordering::Relaxed);
+    one("calls_total", "counter", "Calls made to the master.", &[("", counter(calls))]);
+    let errors = shared.call_errors.load(Ordering::Relaxed);
+    one("call_errors_total", "counter", "Calls that failed.", &[("", counter(errors))]);
+    let phases = [
+        Phase::Intended,
+        Phase::Staging,
+        Phase::Starting,
+        Phase::Running,
+        Phase::Killing,
+        Phase::Unreachable,
+    ];
+    let tasks: Vec<_> = phases
+        .iter()
+        .map(|phase| {
+            let count = state.tasks().filter(|t| t.phase == *phase).count();
+            (format!("{{state=\"{}\"}}", phase.name()), count as f64)
+        })
+        .collect();
+    let tasks: Vec<_> = tasks.iter().map(|(labels, n)| (labels.as_str(), *n)).collect();
+    one("tasks", "gauge", "Tasks by state.", &tasks);
+    let waiting = state.agents().values().filter(|a| a.failures.retry_at_ms > now).count();
+    one("agents_backing_off", "gauge", "Agents where the next launch waits.", &[("", waiting as f64)]);
+    let uncovered = state.agents().keys().filter(|id| state.task_on(id).is_none()).count();
+    one("agents_without_executor", "gauge", "Agents that have no task.", &[("", uncovered as f64)]);
+    let connected = sessions.values().filter(|e| e.is_connected()).count();
+    one("executors_connected", "gauge", "Executors with a session.", &[("", connected as f64)]);
+    let mut lost = BTreeMap::<String, f64>::new();
+    let (mut events_in, mut events_out, mut failed, mut lag) = (0_u64, 0_u64, 0_u64, 0_u64);
+    for executor in sessions.values() {
+        if let Some(status) = &executor.status {
+            events_in += status.events_in;
+            events_out += status.events_out;
+            failed += status.events_failed;
+        }
+        for stream in executor.streams.values() {
+            lag += stream.lag_bytes;
+            for (reason, count) in &stream.lost {
+                let reason: String = reason.chars().filter(|c| !matches!(c, '"' | '\\' | '\n')).collect();
+                *lost.entry(format!("{{reason=\"{reason}\"}}")).or_default() += counter(*count);
+            }
+        }
+    }
+    let events = [("{at=\"in\"}", events_in), ("{at=\"out\"}", events_out), ("{at=\"failed\"}", failed)];
+    one(
+        "executor_events",
+        "gauge",
+        "Events of the executors connected now.",
+        &events.map(|(l, n)| (l, counter(n))),
+    );
+    one("executor_lag_bytes", "gauge", "Bytes not delivered yet.", &[("", counter(lag))]);
+    let lost: Vec<_> = lost.iter().map(|(labels, n)| (labels.as_str(), *n)).collect();
+    one("executor_lost", "gauge", "Known losses by reason.", &lost);
+    out
+}

@@ -1,0 +1,140 @@
+//! REST, the page, metrics, the executor's program, and gRPC: everything on one port.
+
+mod access;
+mod configs;
+mod metrics;
+mod server;
+mod try_out;
+
+pub use access::{Access, AccessError};
+pub(super) use server::{Listener, serve};
+
+use super::grpc::ControlService;
+use super::shared::Shared;
+use super::status;
+use crate::protocol::control_server::ControlServer;
+use axum::Json;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::{Method, StatusCode, header};
+use axum::middleware;
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{get, post};
+use serde_json::json;
+use std::sync::Arc;
+
+/// Everything that is served.
+pub(super) fn router(shared: Arc<Shared>) -> Router {
+    let control = ControlServer::new(ControlService { shared: shared.clone() })
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    let grpc = tonic::service::Routes::new(control).into_axum_router();
+    let mut router = Router::new()
+        .route("/api/status", get(get_status))
+        .route("/api/try", post(try_out::post))
+        .route("/health", get(|| async { "alive\n" }))
+        .route("/ready", get(ready))
+        .route("/metrics", get(metrics::get))
+        .route("/executor/{sha256}/logstash-mesos-executor", get(executor));
+    // The predecessor's documents have the paths without `/api`.
+    for prefix in ["/api", ""] {
+        router = router
+            .route(
+                &format!("{prefix}/configs"),
+                get(configs::list)
+                    .post(configs::post)
+                    .put(configs::put_by_query)
+                    .delete(configs::delete_by_query),
+            )
+            .route(
+                &format!("{prefix}/configs/{{*name}}"),
+                get(configs::get).put(configs::put).post(configs::put).delete(configs::delete),
+            )
+            .route(
+                &format!("{prefix}/host-config"),
+                get(configs::get_host).put(configs::put_host).post(configs::put_host),
+            );
+    }
+    if shared.ui {
+        for path in ["/", "/dashboard", "/config", "/nodes"] {
+            router = router.route(path, get(page));
+        }
+    }
+    router
+        .fallback(not_found)
+        .with_state(shared.clone())
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .merge(grpc)
+        .layer(middleware::from_fn_with_state(shared, access::guard))
+}
+
+async fn get_status(State(shared): State<Arc<Shared>>) -> Response {
+    shared.sessions.watch();
+    Json(status::json(&shared)).into_response()
+}
+
+async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+    let link = shared.link().clone();
+    let problem = if !link.store_error.is_empty() {
+        link.store_error
+    } else if link.connected {
+        return "ready\n".into_response();
+    } else if link.error.is_empty() {
+        "no subscription with the master yet".to_owned()
+    } else {
+        link.error
+    };
+    error(StatusCode::SERVICE_UNAVAILABLE, &problem)
+}
+
+async fn executor(State(shared): State<Arc<Shared>>, method: Method, Path(sha256): Path<String>) -> Response {
+    let Some(binary) = shared.binary.clone().filter(|b| b.sha256() == sha256) else {
+        return error(StatusCode::NOT_FOUND, "this scheduler serves another executor, or none");
+    };
+    let headers = [
+        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+        // The cache of the agents' fetcher insists on it.
+        (header::CONTENT_LENGTH, binary.bytes().to_string()),
+        (header::ETAG, format!("\"{sha256}\"")),
+    ];
+    if method == Method::HEAD {
+        return (headers, ()).into_response();
+    }
+    let chunks = futures_util::stream::try_unfold(0, move |offset| {
+        let binary = binary.clone();
+        async move {
+            let chunk = binary.chunk(offset).await?;
+            let next = offset + chunk.len() as u64;
+            Ok::<_, std::io::Error>((!chunk.is_empty()).then_some((chunk, next)))
+        }
+    });
+    (headers, Body::from_stream(chunks)).into_response()
+}
+
+async fn page(State(shared): State<Arc<Shared>>) -> Response {
+    let headers = [
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \
+             form-action 'none'; base-uri 'none'",
+        ),
+    ];
+    let _ = shared;
+    (headers, Html(include_str!("page.html"))).into_response()
+}
+
+async fn not_found() -> Response {
+    error(StatusCode::NOT_FOUND, "there is nothing at this path; see GET /api/status and /api/configs")
+}
+
+/// An answer that says what went wrong.
+fn error(status: StatusCode, text: &str) -> Response {
+    (status, Json(json!({ "error": text }))).into_response()
+}
+
+/// More than any configuration may have, so that those too large get a helpful answer.
+const MAX_BODY_BYTES: usize = 4 << 20;
+const MAX_MESSAGE_BYTES: usize = 64 << 20;

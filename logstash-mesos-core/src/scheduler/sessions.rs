@@ -1,0 +1,318 @@
+//! Executors that are connected, and what they said.
+//!
+//! An executor is admitted by a token that reaches it as a Mesos message, and only so: whoever can open
+//! a connection to this port, but is not an executor of ours, gets no configuration. Such messages may
+//! get lost, so one is repeated until its token was used.
+
+use super::state::State;
+use super::task::{Phase, Retry};
+use crate::configs::Snapshot;
+use crate::ids::{AgentId, ExecutorId, FrameworkId, TaskId};
+use crate::protocol::{
+    Applied, ClearData, Cleared, ConfigKind, ConfigSet, Configuration, ExecutorMessage, Hello, Rejected,
+    SchedulerMessage, Status, StreamStatus, Wake, Watch, Welcome, executor_message, scheduler_message,
+};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{Notify, mpsc, watch};
+
+/// All sessions of this scheduler, and those it expects.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    scheduler_id: String,
+    epoch: u64,
+    /// What every executor gets.
+    pub(super) set: watch::Sender<Arc<ConfigSet>>,
+    /// Rung when there is something to send to an executor over Mesos.
+    pub(super) wake: Notify,
+    executors: Mutex<BTreeMap<Key, Executor>>,
+}
+
+pub(super) type Key = (AgentId, ExecutorId);
+
+/// What is known of an executor besides what Mesos says.
+#[derive(Debug, Default)]
+pub(super) struct Executor {
+    task_id: Option<TaskId>,
+    token: String,
+    token_used: bool,
+    waking: Retry,
+    /// Of the session that holds.
+    connection: Option<(u64, mpsc::Sender<SchedulerMessage>)>,
+    pub(super) hello: Option<Hello>,
+    pub(super) applied: Option<Applied>,
+    pub(super) status: Option<Status>,
+    pub(super) streams: BTreeMap<String, StreamStatus>,
+    pub(super) last_seen_ms: Option<u64>,
+    pub(super) cleared: Option<Result<(), String>>,
+}
+
+impl Executor {
+    /// A session holds.
+    pub(super) fn is_connected(&self) -> bool {
+        self.connection.is_some()
+    }
+}
+
+impl Sessions {
+    pub(super) fn new(set: ConfigSet) -> Self {
+        Self {
+            scheduler_id: uuid::Uuid::new_v4().to_string(),
+            epoch: 1,
+            set: watch::Sender::new(Arc::new(set)),
+            wake: Notify::new(),
+            executors: Mutex::default(),
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Executor>> {
+        // What is done under the lock is single assignments.
+        self.executors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Expects the executors of these tasks and no others.
+    pub(super) fn expect(&self, state: &State) {
+        let mut executors = self.lock();
+        let wanted: BTreeMap<Key, &TaskId> =
+            state.tasks().map(|t| ((t.agent_id.clone(), t.executor_id.clone()), &t.task_id)).collect();
+        executors.retain(|key, _| wanted.contains_key(key));
+        for (key, task_id) in wanted {
+            let executor = executors.entry(key).or_default();
+            if executor.task_id.as_ref() != Some(task_id) {
+                // Another process, which must not be taken for the one before.
+                let token = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
+                *executor = Executor { task_id: Some(task_id.clone()), token, ..Executor::default() };
+            }
+        }
+    }
+
+    /// Messages to send over Mesos now.
+    pub(super) fn wakes_due(&self, state: &State, url: &str, now_ms: u64) -> Vec<(Key, Wake)> {
+        let set_version = self.set.borrow().set_version.clone();
+        let mut executors = self.lock();
+        let mut due = Vec::new();
+        for task in state.tasks().filter(|t| matches!(t.phase, Phase::Starting | Phase::Running)) {
+            let key = (task.agent_id.clone(), task.executor_id.clone());
+            let Some(executor) = executors.get_mut(&key) else { continue };
+            if executor.token_used || executor.waking.next_ms > now_ms {
+                continue;
+            }
+            executor.waking.attempted(now_ms, WAKE_FIRST_MS, WAKE_LONGEST_MS);
+            let token = executor.token.clone();
+            due.push((key, Wake { urls: vec![url.to_owned()], token, set_version: set_version.clone() }));
+        }
+        due
+    }
+
+    /// Admits an executor, or says why not.
+    fn admit(
+        &self,
+        hello: &Hello,
+        framework_id: Option<&FrameworkId>,
+        connection: (u64, mpsc::Sender<SchedulerMessage>),
+        now_ms: u64,
+    ) -> Result<Key, Rejected> {
+        let rejected =
+            |reason: &str, token_invalid| Err(Rejected { reason: reason.to_owned(), token_invalid });
+        if framework_id.is_none_or(|id| id.as_str() != hello.framework_id) {
+            return rejected("this scheduler has another framework", false);
+        }
+        let key = (AgentId::from(hello.agent_id.as_str()), ExecutorId::from(hello.executor_id.as_str()));
+        let mut executors = self.lock();
+        let Some(executor) = executors.get_mut(&key) else {
+            return rejected("no task of this scheduler runs under this executor", true);
+        };
+        if executor.token.is_empty() || !same(&executor.token, &hello.token) {
+            executor.token_used = false;
+            // The first rejection is answered at once, further ones at the usual pace.
+            if executor.waking.attempts <= 1 {
+                executor.waking.next_ms = 0;
+            }
+            self.wake.notify_one();
+            return rejected("the token is not (or no longer) valid; wait for a Wake", true);
+        }
+        executor.token_used = true;
+        executor.waking = Retry::default();
+        executor.connection = Some(connection);
+        executor.hello = Some(hello.clone());
+        executor.streams.clear();
+        executor.last_seen_ms = Some(now_ms);
+        Ok(key)
+    }
+
+    fn heard(&self, key: &Key, connection: u64, message: ExecutorMessage, now_ms: u64) {
+        let mut executors = self.lock();
+        let Some(executor) = executors.get_mut(key) else { return };
+        if executor.connection.as_ref().is_none_or(|(id, _)| *id != connection) {
+            return;
+        }
+        executor.last_seen_ms = Some(now_ms);
+        match message.message {
+            Some(executor_message::Message::Applied(applied)) => executor.applied = Some(applied),
+            Some(executor_message::Message::Status(mut status)) => {
+                if !status.partial {
+                    executor.streams.clear();
+                }
+                for id in &status.ended_streams {
+                    executor.streams.remove(id);
+                }
+                for stream in status.streams.drain(..) {
+                    executor.streams.insert(stream.id.clone(), stream);
+                }
+                executor.status = Some(status);
+            }
+            Some(executor_message::Message::Cleared(Cleared { error })) => {
+                executor.cleared = Some(if error.is_empty() { Ok(()) } else { Err(error) });
+            }
+            Some(executor_message::Message::Hello(_)) | None => {}
+        }
+    }
+
+    fn left(&self, key: &Key, connection: u64) {
+        if let Some(executor) = self.lock().get_mut(key)
+            && executor.connection.as_ref().is_some_and(|(id, _)| *id == connection)
+        {
+            executor.connection = None;
+        }
+    }
+
+    /// Says something to every connected executor; one that is slow to take it does not get it.
+    pub(super) fn broadcast(&self, message: &scheduler_message::Message) {
+        for (_, sender) in self.lock().values().filter_map(|e| e.connection.as_ref()) {
+            // Whoever does not keep up will ask again, or is told again.
+            let _ = sender.try_send(SchedulerMessage { message: Some(message.clone()) });
+        }
+    }
+
+    /// Asks for details for a while, as somebody looks.
+    pub(super) fn watch(&self) {
+        self.broadcast(&scheduler_message::Message::Watch(Watch { details: true }));
+    }
+
+    /// Asks all to forget what is on the agents' disks.
+    pub(super) fn clear_data(&self, keep_positions: bool) {
+        self.broadcast(&scheduler_message::Message::ClearData(ClearData { keep_positions }));
+    }
+
+    /// Serves one session, until either side ends it.
+    pub(super) async fn serve(
+        self: Arc<Self>,
+        mut incoming: tonic::Streaming<ExecutorMessage>,
+        framework_id: impl Fn() -> Option<FrameworkId> + Send,
+        outgoing: mpsc::Sender<Result<SchedulerMessage, tonic::Status>>,
+        now_ms: fn() -> u64,
+    ) {
+        let send = async |message| {
+            let message = SchedulerMessage { message: Some(message) };
+            outgoing.send(Ok(message)).await.is_ok()
+        };
+        let first = tokio::time::timeout(HELLO_TIMEOUT, incoming.message()).await;
+        let Ok(Ok(Some(ExecutorMessage { message: Some(executor_message::Message::Hello(hello)) }))) = first
+        else {
+            let reason = "a session begins with Hello".to_owned();
+            let rejected = Rejected { reason, token_invalid: false };
+            send(scheduler_message::Message::Rejected(rejected)).await;
+            return;
+        };
+        let connection: u64 = rand64();
+        let (sender, mut commands) = mpsc::channel(16);
+        let admitted = self.admit(&hello, framework_id().as_ref(), (connection, sender), now_ms());
+        let key = match admitted {
+            Ok(key) => key,
+            Err(rejected) => {
+                let (agent_id, reason) = (&hello.agent_id, &rejected.reason);
+                tracing::debug!(agent_id, reason, "Executor is not admitted");
+                send(scheduler_message::Message::Rejected(rejected)).await;
+                return;
+            }
+        };
+        let (agent_id, executor_id, build) = (&key.0, &key.1, &hello.build);
+        tracing::info!(%agent_id, %executor_id, build, "Executor connected");
+        let mut set = self.set.subscribe();
+        set.mark_changed();
+        let welcome = Welcome { scheduler_id: self.scheduler_id.clone(), leader_epoch: self.epoch };
+        let mut open = send(scheduler_message::Message::Welcome(welcome)).await;
+        while open {
+            tokio::select! {
+                changed = set.changed() => {
+                    let current = set.borrow_and_update().clone();
+                    open = changed.is_ok()
+                        && send(scheduler_message::Message::ConfigSet((*current).clone())).await;
+                }
+                command = commands.recv() => match command {
+                    Some(SchedulerMessage { message: Some(message) }) => open = send(message).await,
+                    Some(_) => {}
+                    // Another session of the same executor took its place.
+                    None => open = false,
+                },
+                message = incoming.message() => match message {
+                    Ok(Some(message)) => self.heard(&key, connection, message, now_ms()),
+                    Ok(None) | Err(_) => open = false,
+                },
+                () = outgoing.closed() => open = false,
+            }
+        }
+        self.left(&key, connection);
+        tracing::info!(agent_id = %key.0, executor_id = %key.1, "Executor disconnected");
+    }
+}
+
+/// What executors get for these configurations.
+pub(super) fn config_set(
+    snapshot: &Snapshot,
+    default_output: &str,
+    settings: &BTreeMap<String, String>,
+) -> ConfigSet {
+    let configurations = snapshot.entries.values().map(|entry| to_wire(&entry.configuration, &entry.version));
+    let mut hash = Sha256::new();
+    hash.update(snapshot.version());
+    for part in
+        [default_output].into_iter().chain(settings.iter().flat_map(|(k, v)| [k.as_str(), v.as_str()]))
+    {
+        hash.update(part.len().to_be_bytes());
+        hash.update(part);
+    }
+    ConfigSet {
+        set_version: crate::configs::hex(&hash.finalize())[..16].to_owned(),
+        configurations: configurations.collect(),
+        default_output: default_output.to_owned(),
+        settings: settings.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+        assets: vec![],
+    }
+}
+
+/// A configuration as the protocol has it.
+pub(super) fn to_wire(configuration: &crate::configs::Configuration, version: &str) -> Configuration {
+    let crate::configs::Configuration { name, kind, input, matches, source } = configuration;
+    Configuration {
+        name: name.clone(),
+        kind: kind_to_wire(*kind).into(),
+        version: version.to_owned(),
+        input: input.clone(),
+        r#match: matches.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+        source: source.name().to_owned(),
+    }
+}
+
+/// What a configuration applies to, as the protocol has it.
+pub(super) fn kind_to_wire(kind: crate::configs::Kind) -> ConfigKind {
+    match kind {
+        crate::configs::Kind::Docker => ConfigKind::Docker,
+        crate::configs::Kind::Host => ConfigKind::Host,
+    }
+}
+
+/// Takes the same time wherever the difference is.
+pub(super) fn same(a: &str, b: &str) -> bool {
+    let [a, b] = [a, b].map(|text| Sha256::digest(text.as_bytes()));
+    a.iter().zip(b.iter()).fold(0, |all, (x, y)| all | (x ^ y)) == 0
+}
+
+fn rand64() -> u64 {
+    uuid::Uuid::new_v4().as_u64_pair().0
+}
+
+const HELLO_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+const WAKE_FIRST_MS: u64 = 2_000;
+const WAKE_LONGEST_MS: u64 = 60_000;

@@ -1,0 +1,504 @@
+//! What a scheduler is asked to do.
+
+use super::definition::Containerizer;
+use crate::config::{Arity, Loaded, SettingError, SettingSpec};
+use crate::offer::Needs;
+use crate::store::StateUrl;
+use mesos_v1::endpoint::{DEFAULT_MASTER_PORT, Endpoint};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Every setting of the scheduler. Flags, variables and the keys of a file follow from it.
+pub static SETTINGS: &[SettingSpec] = &[
+    one("mesos.master", "MASTER", "", "Master(s): local, HOST:PORT[,HOST:PORT…], or http://HOST:PORT."),
+    one("framework.name", "NAME", "logstash", "Name of the framework in Mesos."),
+    one("mesos.role", "ROLE", "*", "Role whose offers are used."),
+    one("mesos.user", "USER", "root", "User under which executors run on the agents."),
+    one("mesos.principal", "PRINCIPAL", "", "Principal of the framework, where masters authenticate."),
+    one(
+        "mesos.secret_file",
+        "FILE",
+        "",
+        "File with the secret of the principal; read again when it changes.",
+    ),
+    one("failover_timeout_secs", "N", "1209600", "How long executors outlive an absent scheduler (2 weeks)."),
+    one(
+        "state",
+        "URL",
+        "",
+        "Where the state is kept: memory or file:DIR (file:./logstash-mesos-state if not given).",
+    ),
+    one("config_dir", "DIR", "", "Directory with docker/*.conf and host/*.conf, watched for changes."),
+    one(
+        "http.bind",
+        "ADDR:PORT",
+        "0.0.0.0:9092",
+        "Where REST, page, gRPC and the executor's program are served.",
+    ),
+    one(
+        "http.advertise_url",
+        "URL",
+        "",
+        "How agents reach this scheduler, if not at the address that leads to the master.",
+    ),
+    switch("no_ui", "Serve no page."),
+    one("auth_file", "FILE", "", "Credentials for the HTTP API: lines `user:password` or `bearer TOKEN`."),
+    switch("no_auth", "Let anybody who reaches the HTTP port change configurations."),
+    one(
+        "executor.binary",
+        "FILE",
+        "",
+        "The executor's program to serve to agents; by default the one beside this program.",
+    ),
+    one("executor.command", "PATH", "", "The executor's program is on the agents, at this path."),
+    one("executor.image", "IMAGE", "", "The executor is this image's entry point."),
+    one("executor.containerizer", "mesos|docker", "mesos", "Who runs the image."),
+    one("executor.cpus", "N", "0.1", "Processors for each executor."),
+    one("executor.mem_megabytes", "N", "64", "Memory for each executor."),
+    one("executor.disk_megabytes", "N", "256", "Sandbox space for each executor."),
+    SettingSpec {
+        key: "executor.env",
+        value: "NAME=VALUE",
+        default: "",
+        arity: Arity::Many,
+        help: "Put into the environment of executors.",
+    },
+    one("elasticsearch.endpoint", "URL", "", "Where configurations without an output send their events."),
+    one("default_output", "FILE", "", "File with the output section for configurations that have none."),
+    SettingSpec {
+        key: "executor.setting",
+        value: "KEY=VALUE",
+        default: "",
+        arity: Arity::Many,
+        help: "A setting of executors, such as drain_timeout_secs=300.",
+    },
+    one("launch_parallelism", "N", "50", "Launches that may be unconfirmed at a time."),
+    one("launch_timeout_secs", "N", "300", "After which an unconfirmed launch is given up."),
+];
+
+const fn one(
+    key: &'static str,
+    value: &'static str,
+    default: &'static str,
+    help: &'static str,
+) -> SettingSpec {
+    SettingSpec { key, value, default, arity: Arity::One, help }
+}
+
+const fn switch(key: &'static str, help: &'static str) -> SettingSpec {
+    SettingSpec { key, value: "", default: "", arity: Arity::Switch, help }
+}
+
+/// Checked settings: they exist only if they can be right.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the masters are.
+    pub master: Master,
+    /// Name of the framework in Mesos.
+    pub framework_name: String,
+    /// Role whose offers are used.
+    pub role: String,
+    /// User under which executors run.
+    pub user: String,
+    /// Principal, and the file with its secret.
+    pub principal: Option<(String, Option<PathBuf>)>,
+    /// How long executors outlive an absent scheduler.
+    pub failover_timeout: Duration,
+    /// Where the state is kept.
+    pub state: StateUrl,
+    /// Nobody said where.
+    pub state_by_default: bool,
+    /// Directory of configurations.
+    pub config_dir: Option<PathBuf>,
+    /// Where to listen.
+    pub http_bind: SocketAddr,
+    /// How agents reach us.
+    pub advertise_url: Option<String>,
+    /// Serve the page.
+    pub ui: bool,
+    /// Credentials of the HTTP API.
+    pub auth_file: Option<PathBuf>,
+    /// Let anybody write.
+    pub no_auth: bool,
+    /// Where the executor's program comes from.
+    pub executor: ExecutorProgram,
+    /// For each executor.
+    pub needs: Needs,
+    /// Put into the environment of executors.
+    pub executor_environment: BTreeMap<String, String>,
+    /// Settings that executors get with the configurations.
+    pub executor_settings: BTreeMap<String, String>,
+    /// For configurations that have no output.
+    pub default_output: String,
+    /// Launches that may be unconfirmed at a time.
+    pub launch_parallelism: usize,
+    /// After which an unconfirmed launch is given up.
+    pub launch_timeout: Duration,
+}
+
+/// Where the masters are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Master {
+    /// In this process, with one agent.
+    Local,
+    /// At these addresses.
+    Endpoints(Vec<Endpoint>),
+}
+
+/// Where the executor's program comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExecutorProgram {
+    /// Served from this file.
+    Served(PathBuf),
+    /// On the agents.
+    Command(String),
+    /// In an image.
+    Image(String, Containerizer),
+}
+
+impl Settings {
+    /// Checks what was written. `beside` is the directory of the running program.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingError`] for the first value that cannot be right, with who gave it.
+    pub fn check(raw: &Loaded, beside: &std::path::Path) -> Result<Self, SettingError> {
+        let text = |key: &str| raw.text(key).map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned);
+        let path = |key: &str| text(key).map(PathBuf::from);
+        let master = master(raw)?;
+        let state_by_default = raw.text("state").is_none();
+        let state = match raw.text("state") {
+            Some(state) => state.parse().map_err(|e| raw.invalid("state", e))?,
+            None => StateUrl::File("logstash-mesos-state".into()),
+        };
+        let framework_name = text("framework.name").unwrap_or_default();
+        if framework_name.is_empty() || framework_name.chars().any(char::is_control) {
+            return Err(raw.invalid("framework.name", "is empty or has control characters"));
+        }
+        let role = text("mesos.role").unwrap_or_default();
+        if let Some(problem) = role_problem(&role) {
+            return Err(raw.invalid("mesos.role", problem));
+        }
+        let principal = text("mesos.principal").map(|name| (name, path("mesos.secret_file")));
+        if let Some(file) = path("mesos.secret_file") {
+            if principal.is_none() {
+                return Err(raw.invalid("mesos.secret_file", "is of no use without --mesos-principal"));
+            }
+            std::fs::read_to_string(file)
+                .map_err(|e| raw.invalid("mesos.secret_file", format!("cannot be read: {e}")))?;
+        }
+        let config_dir = path("config_dir");
+        if let Some(dir) = &config_dir {
+            std::fs::read_dir(dir).map_err(|e| raw.invalid("config_dir", format!("cannot be read: {e}")))?;
+        }
+        let mut http_bind: SocketAddr =
+            raw.text("http.bind").and_then(|t| t.trim().parse().ok()).ok_or_else(|| {
+                raw.invalid("http.bind", "is not ADDRESS:PORT, such as 0.0.0.0:9092 or [::1]:9092")
+            })?;
+        if master == Master::Local
+            && raw.origin("http.bind") == "--http-bind"
+            && http_bind.ip().is_unspecified()
+        {
+            // Trying the thing opens nothing to others.
+            http_bind.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+        }
+        let advertise_url = text("http.advertise_url").map(|url| url.trim_end_matches('/').to_owned());
+        if let Some(url) = &advertise_url {
+            let uri = url.parse::<axum::http::Uri>().ok();
+            let fine = uri.is_some_and(|u| u.scheme_str() == Some("http") && u.authority().is_some());
+            if !fine {
+                return Err(
+                    raw.invalid("http.advertise_url", "is not a URL such as http://scheduler.example:9092")
+                );
+            }
+        }
+        let executor = executor(raw, &text, beside)?;
+        let needs = Needs {
+            cpus_milli: cpus(raw)?,
+            mem_megabytes: raw.number("executor.mem_megabytes", 32, 1 << 20)?,
+            disk_megabytes: raw.number("executor.disk_megabytes", 0, 1 << 30)?,
+        };
+        let executor_environment = pairs(raw, "executor.env")?;
+        if let Some(name) = executor_environment.keys().find(|n| n.starts_with("MESOS_")) {
+            let problem = format!("sets {name}, and MESOS_* variables are the agent's own");
+            return Err(raw.invalid("executor.env", problem));
+        }
+        Ok(Self {
+            master,
+            framework_name,
+            role,
+            user: text("mesos.user").unwrap_or_else(|| "root".to_owned()),
+            principal,
+            failover_timeout: Duration::from_secs(raw.number("failover_timeout_secs", 0, 10 * 31_536_000)?),
+            state,
+            state_by_default,
+            config_dir,
+            http_bind,
+            advertise_url,
+            ui: !raw.switch("no_ui")?,
+            auth_file: path("auth_file"),
+            no_auth: raw.switch("no_auth")?,
+            executor,
+            needs,
+            executor_environment,
+            executor_settings: pairs(raw, "executor.setting")?,
+            default_output: default_output(raw, path("default_output"))?,
+            launch_parallelism: usize::try_from(raw.number("launch_parallelism", 1, 100_000)?).unwrap_or(1),
+            launch_timeout: Duration::from_secs(raw.number("launch_timeout_secs", 1, 86_400)?),
+        })
+    }
+}
+
+fn master(raw: &Loaded) -> Result<Master, SettingError> {
+    let Some(text) = raw.text("mesos.master").map(str::trim).filter(|t| !t.is_empty()) else {
+        let help = "the Mesos master, as HOST:PORT, or local to try without a cluster";
+        return Err(SettingError::Missing { flag: "--mesos-master".to_owned(), help });
+    };
+    if text == "local" {
+        return Ok(Master::Local);
+    }
+    if text.starts_with("zk://") {
+        let shown = text.rsplit_once('@').map_or(text, |(_, after)| after).to_owned();
+        return Err(SettingError::Invalid {
+            origin: raw.origin("mesos.master"),
+            value: shown,
+            problem: "asks for detection through ZooKeeper, which this version does not have yet; list the masters \
+                      as HOST:PORT,HOST:PORT,… (each leads to the leading one)"
+                .to_owned(),
+        });
+    }
+    let endpoints: Result<Vec<_>, _> = text
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(|part| Endpoint::parse(part, DEFAULT_MASTER_PORT))
+        .collect();
+    match endpoints {
+        Ok(endpoints) if !endpoints.is_empty() => Ok(Master::Endpoints(endpoints)),
+        Ok(_) => Err(raw.invalid("mesos.master", "names no master")),
+        Err(error) => Err(raw.invalid("mesos.master", error)),
+    }
+}
+
+fn executor(
+    raw: &Loaded,
+    text: &dyn Fn(&str) -> Option<String>,
+    beside: &std::path::Path,
+) -> Result<ExecutorProgram, SettingError> {
+    let containerizer = match raw.text("executor.containerizer") {
+        None | Some("mesos") => Containerizer::Mesos,
+        Some("docker") => Containerizer::Docker,
+        Some(_) => return Err(raw.invalid("executor.containerizer", "is neither mesos nor docker")),
+    };
+    let given = ["executor.binary", "executor.command", "executor.image"].map(text);
+    if given.iter().flatten().count() > 1 {
+        let last = ["executor.image", "executor.command"].into_iter().find(|k| text(k).is_some());
+        let key = last.unwrap_or("executor.binary");
+        return Err(
+            raw.invalid(key, "is one of --executor-binary, --executor-command and --executor-image too many")
+        );
+    }
+    Ok(match given {
+        [None, Some(command), _] if !command.starts_with('/') => {
+            return Err(raw.invalid("executor.command", "is not an absolute path on the agents"));
+        }
+        [None, Some(command), _] => ExecutorProgram::Command(command),
+        [None, None, Some(image)] => ExecutorProgram::Image(image, containerizer),
+        [Some(file), ..] => ExecutorProgram::Served(file.into()),
+        [None, None, None] => ExecutorProgram::Served(beside.join("logstash-mesos-executor")),
+    })
+}
+
+fn cpus(raw: &Loaded) -> Result<u64, SettingError> {
+    let number = raw.text("executor.cpus").and_then(|t| t.trim().parse::<f64>().ok());
+    number
+        .filter(|n| (0.02..=1024.0).contains(n))
+        .map(|n| (n * 1000.0).round() as u64)
+        .ok_or_else(|| raw.invalid("executor.cpus", "is not a number from 0.02 to 1024"))
+}
+
+fn pairs(raw: &Loaded, key: &str) -> Result<BTreeMap<String, String>, SettingError> {
+    let pair = |text: &String| {
+        let (name, value) = text.split_once('=').filter(|(name, _)| !name.trim().is_empty())?;
+        Some((name.trim().to_owned(), value.to_owned()))
+    };
+    let all: Option<_> = raw.list(key).iter().map(pair).collect();
+    all.ok_or_else(|| raw.invalid(key, "is not NAME=VALUE"))
+}
+
+fn default_output(raw: &Loaded, file: Option<PathBuf>) -> Result<String, SettingError> {
+    if let Some(path) = file {
+        return std::fs::read_to_string(path)
+            .map_err(|e| raw.invalid("default_output", format!("cannot be read: {e}")));
+    }
+    let Some(endpoint) = raw.text("elasticsearch.endpoint").map(str::trim).filter(|t| !t.is_empty()) else {
+        return Ok("output { stdout { codec => json_lines } }\n".to_owned());
+    };
+    // The predecessor took host and port.
+    let url = if endpoint.contains("://") { endpoint.to_owned() } else { format!("http://{endpoint}") };
+    let uri = url.parse::<axum::http::Uri>().ok();
+    let fine = uri.is_some_and(|u| matches!(u.scheme_str(), Some("http" | "https")) && u.host().is_some());
+    if !fine || url.contains(['"', '\\', '\n']) {
+        return Err(raw.invalid("elasticsearch.endpoint", "is not a URL such as http://elasticsearch:9200"));
+    }
+    Ok(format!("output {{ elasticsearch {{ hosts => [\"{url}\"] }} }}\n"))
+}
+
+/// The rules of Mesos for names of roles.
+fn role_problem(role: &str) -> Option<&'static str> {
+    if role.is_empty() {
+        return Some("is empty");
+    }
+    if role.starts_with('/')
+        || role.ends_with('/')
+        || role.split('/').any(|part| matches!(part, "" | "." | ".."))
+    {
+        return Some("has an empty part, or one that is . or ..");
+    }
+    if role.starts_with('-') || role.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Some("begins with a dash, or has white space");
+    }
+    None
+}
+
+/// What an existing installation of the predecessor says: a key here, its value, and how it was written.
+///
+/// Java options are taken from `JAVA_OPTS`. `FRAMEWORK_NAME`, `ROLE` and `USER` are names that anything
+/// could have set, and count only beside `ZK_URL`, which the predecessor required.
+pub fn predecessor(variable: &dyn Fn(&str) -> Option<String>) -> Vec<(&'static str, String, String)> {
+    let mut found = Vec::new();
+    let mut add = |key, value: String, origin: &str| found.push((key, value, origin.to_owned()));
+    let certain = variable("ZK_URL").is_some();
+    for (name, key) in PREDECESSOR_VARIABLES {
+        if let Some(value) = variable(name) {
+            add(key, value, name);
+        }
+    }
+    if certain {
+        for (name, key) in AMBIGUOUS_VARIABLES {
+            if let Some(value) = variable(name) {
+                add(key, value, name);
+            }
+        }
+        if let Some(port) = variable("WEBSERVER_PORT") {
+            add("http.bind", format!("0.0.0.0:{port}"), "WEBSERVER_PORT");
+        }
+    }
+    for option in variable("JAVA_OPTS").unwrap_or_default().split_whitespace() {
+        let Some((name, value)) = option.strip_prefix("-D").and_then(|o| o.split_once('=')) else { continue };
+        let (name, value) = (name.to_owned(), value.trim_matches(['"', '\'']).to_owned());
+        let origin = format!("-D{name} in JAVA_OPTS");
+        if name == "mesos.logstash.web.port" {
+            add("http.bind", format!("0.0.0.0:{value}"), &origin);
+        } else if name == "mesos.logstash.web.enabled" {
+            add("no_ui", (value == "false").to_string(), &origin);
+        } else if let Some((_, key)) = JAVA_PROPERTIES.iter().find(|(known, _)| *known == name) {
+            add(key, value, &origin);
+        }
+    }
+    found
+}
+
+const PREDECESSOR_VARIABLES: [(&str, &str); 7] = [
+    ("ZK_URL", "mesos.master"),
+    ("MESOS_ZOOKEEPER_SERVER", "mesos.master"),
+    ("MESOS_MASTER", "mesos.master"),
+    ("LOGSTASH_ELASTICSEARCH_URL", "elasticsearch.endpoint"),
+    ("LOGSTASH_ELASTICSEARCH_HOST", "elasticsearch.endpoint"),
+    ("EXECUTOR_CPUS", "executor.cpus"),
+    ("EXECUTOR_HEAP_SIZE", "executor.mem_megabytes"),
+];
+
+const AMBIGUOUS_VARIABLES: [(&str, &str); 4] = [
+    ("FRAMEWORK_NAME", "framework.name"),
+    ("FAILOVER_TIMEOUT", "failover_timeout_secs"),
+    ("ROLE", "mesos.role"),
+    ("USER", "mesos.user"),
+];
+
+const JAVA_PROPERTIES: [(&str, &str); 8] = [
+    ("mesos.zk", "mesos.master"),
+    ("mesos.logstash.framework.name", "framework.name"),
+    ("mesos.logstash.executor.cpus", "executor.cpus"),
+    ("mesos.logstash.executor.heap.size", "executor.mem_megabytes"),
+    ("mesos.logstash.user", "mesos.user"),
+    ("mesos.logstash.role", "mesos.role"),
+    ("mesos.failover.timeout.sec", "failover_timeout_secs"),
+    ("mesos.logstash.elasticsearchDomainAndPort", "elasticsearch.endpoint"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Sources;
+
+    fn check(flags: &[(&str, &str)]) -> Result<Settings, SettingError> {
+        let mut all: BTreeMap<_, _> =
+            flags.iter().map(|(k, v)| ((*k).to_owned(), vec![(*v).to_owned()])).collect();
+        all.entry("mesos.master".to_owned()).or_insert_with(|| vec!["127.0.0.1:5050".to_owned()]);
+        let sources = Sources { flags: &all, variable: &|_| None, file: None, aliases: &[] };
+        Settings::check(&Loaded::load(SETTINGS, sources)?, "/opt/bin".as_ref())
+    }
+
+    #[test]
+    fn defaults_are_as_documented() {
+        let settings = check(&[]).expect("is fine");
+        assert_eq!(settings.needs, Needs { cpus_milli: 100, mem_megabytes: 64, disk_megabytes: 256 });
+        assert_eq!(settings.http_bind.to_string(), "0.0.0.0:9092");
+        assert_eq!(settings.executor, ExecutorProgram::Served("/opt/bin/logstash-mesos-executor".into()));
+        assert_eq!(settings.failover_timeout, Duration::from_secs(14 * 86_400));
+        let local = check(&[("mesos.master", "local")]).expect("is fine");
+        assert!(local.http_bind.ip().is_loopback());
+    }
+
+    #[test]
+    fn what_cannot_be_right_is_refused_by_name() {
+        for (key, value, flag) in [
+            ("mesos.master", "zk://u:secret@h:2181/mesos", "--mesos-master"),
+            ("mesos.master", "ftp://h", "--mesos-master"),
+            ("mesos.master", ",", "--mesos-master"),
+            ("state", "zk://h/x", "--state"),
+            ("state", "file:", "--state"),
+            ("mesos.role", "a b", "--mesos-role"),
+            ("mesos.role", "a//b", "--mesos-role"),
+            ("http.bind", "9092", "--http-bind"),
+            ("http.advertise_url", "scheduler:9092", "--http-advertise-url"),
+            ("executor.cpus", "NaN", "--executor-cpus"),
+            ("executor.mem_megabytes", "31", "--executor-mem-megabytes"),
+            ("executor.command", "relative", "--executor-command"),
+            ("executor.containerizer", "podman", "--executor-containerizer"),
+            ("executor.env", "MESOS_X=1", "--executor-env"),
+            ("executor.env", "=1", "--executor-env"),
+            ("elasticsearch.endpoint", "http://", "--elasticsearch-endpoint"),
+            ("config_dir", "/not/there", "--config-dir"),
+            ("launch_parallelism", "0", "--launch-parallelism"),
+        ] {
+            let error = check(&[(key, value)]).expect_err(value).to_string();
+            assert!(error.contains(flag), "{key} {value}: {error}");
+            assert!(!error.contains("secret"), "{error}");
+        }
+        assert!(check(&[("executor.command", "/a"), ("executor.image", "b")]).is_err());
+    }
+
+    #[test]
+    fn the_predecessors_names_still_work() {
+        let env = |name: &str| match name {
+            "JAVA_OPTS" => {
+                Some("-Xmx1g -Dmesos.zk=zk://h:2181/mesos -Dmesos.logstash.web.port=9000".to_owned())
+            }
+            "LOGSTASH_ELASTICSEARCH_HOST" => Some("es:9200".to_owned()),
+            "ZK_URL" => Some("zk://h:2181/mesos".to_owned()),
+            "USER" => Some("ann".to_owned()),
+            _ => None,
+        };
+        let found = predecessor(&env);
+        let keys: BTreeMap<_, _> = found.iter().map(|(k, v, _)| (*k, v.as_str())).collect();
+        assert_eq!(keys["mesos.master"], "zk://h:2181/mesos");
+        assert_eq!(keys["http.bind"], "0.0.0.0:9000");
+        assert_eq!(keys["elasticsearch.endpoint"], "es:9200");
+        assert_eq!(keys["mesos.user"], "ann");
+        assert!(predecessor(&|name| (name == "USER").then(|| "ann".to_owned())).is_empty());
+    }
+}

@@ -1,0 +1,70 @@
+//! What the driver, the web server and the sessions share.
+
+use super::binary::ServedBinary;
+use super::http::Access;
+use super::sessions::Sessions;
+use super::state::State;
+use crate::configs::Registry;
+use crate::ids::FrameworkId;
+use crate::store::StateStore;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// One scheduler, seen from its parts.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) framework_name: String,
+    pub(super) state: Mutex<State>,
+    pub(super) link: Mutex<Link>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) sessions: Arc<Sessions>,
+    pub(super) store: Arc<dyn StateStore>,
+    pub(super) binary: Option<Arc<ServedBinary>>,
+    pub(super) access: Access,
+    pub(super) ui: bool,
+    /// Where agents and people reach this scheduler. Empty until it is known.
+    pub(super) url: Mutex<String>,
+    pub(super) started_ms: u64,
+    pub(super) calls: AtomicU64,
+    pub(super) call_errors: AtomicU64,
+}
+
+/// The connection to the master.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Link {
+    pub(super) connected: bool,
+    pub(super) master: String,
+    pub(super) master_version: Option<String>,
+    pub(super) error: String,
+    pub(super) since_ms: u64,
+    /// A store that did not take a write, or nothing.
+    pub(super) store_error: String,
+}
+
+impl Shared {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        // A panic while deciding ends the program; nothing half done is acted upon.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn link(&self) -> MutexGuard<'_, Link> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn framework_id(&self) -> Option<FrameworkId> {
+        self.state().framework_id().cloned()
+    }
+
+    pub(super) fn url(&self) -> String {
+        self.url.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_url(&self, url: String) {
+        *self.url.lock().unwrap_or_else(PoisonError::into_inner) = url;
+    }
+}
+
+/// Milliseconds since 1970.
+pub(super) fn now_ms() -> u64 {
+    u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or_default()
+}

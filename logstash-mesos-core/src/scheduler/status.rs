@@ -1,0 +1,289 @@
+//! What there is to say about the cluster.
+
+use super::sessions::{Executor, to_wire};
+use super::shared::Shared;
+use super::task::{Agent, Task};
+use crate::configs::{Id, Kind};
+use crate::ids::AgentId;
+use crate::protocol::{
+    AgentStatus, ClusterStatus, ConfigKind, Configuration, ConfigurationStatus, Decline, DockerState,
+    ExecutorStatus, FrameworkStatus, SourceKind, Status, StreamStatus,
+};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// The status as gRPC has it.
+pub(super) fn cluster(shared: &Shared) -> ClusterStatus {
+    let link = shared.link().clone();
+    let state = shared.state();
+    let executors = shared.sessions.lock();
+    let agents = state.agents().iter().map(|(agent_id, agent)| {
+        let task = state.task_on(agent_id);
+        let executor = task.and_then(|t| executors.get(&(agent_id.clone(), t.executor_id.clone())));
+        agent_status(agent_id, agent, task, executor)
+    });
+    ClusterStatus {
+        leader: true,
+        leader_url: shared.url(),
+        framework: Some(FrameworkStatus {
+            id: state.framework_id().map(ToString::to_string).unwrap_or_default(),
+            name: shared.framework_name.clone(),
+            connected: link.connected,
+            master: link.master,
+            error: if link.store_error.is_empty() { link.error } else { link.store_error },
+        }),
+        configurations: configurations(shared, &executors),
+        agents: agents.collect(),
+    }
+}
+
+fn agent_status(
+    id: &AgentId,
+    agent: &Agent,
+    task: Option<&Task>,
+    executor: Option<&Executor>,
+) -> AgentStatus {
+    let mut declined: Vec<_> = agent
+        .declined
+        .iter()
+        // While there is a task, why a second one was not launched is of no interest.
+        .filter(|_| task.is_none())
+        .map(|d| Decline { reason: d.reason.clone(), at_ms: d.at_ms })
+        .collect();
+    let failures = &agent.failures;
+    if task.is_none() && failures.count > 0 && !declined.iter().any(|d| d.reason.contains(&failures.reason)) {
+        let reason = format!("failed {} times: {}", failures.count, failures.reason);
+        declined.insert(0, Decline { reason, at_ms: failures.at_ms });
+    }
+    if task.is_none() && declined.is_empty() {
+        let reason = if agent.draining {
+            "an operator drains the agent"
+        } else if !agent.listed {
+            "the master does not list it as active"
+        } else {
+            "it has made no offer yet: its resources are in use, or go to other roles"
+        };
+        let at_ms = agent.last_offer_ms.unwrap_or_else(super::shared::now_ms);
+        declined.push(Decline { reason: reason.to_owned(), at_ms });
+    }
+    AgentStatus {
+        agent_id: id.to_string(),
+        hostname: agent.hostname.clone(),
+        executor: task.map(|task| executor_status(task, executor)),
+        declined,
+    }
+}
+
+fn executor_status(task: &Task, executor: Option<&Executor>) -> ExecutorStatus {
+    let status = executor.and_then(|e| e.status.clone()).map(|status| Status {
+        streams: executor.into_iter().flat_map(|e| e.streams.values().cloned()).collect(),
+        ..status
+    });
+    let state = match (task.ending, executor.is_some_and(Executor::is_connected)) {
+        (Some(_), _) => "killing",
+        (None, _) => task.phase.name(),
+    };
+    ExecutorStatus {
+        executor_id: task.executor_id.to_string(),
+        state: state.to_owned(),
+        version: executor.and_then(|e| e.hello.as_ref()).map(|h| h.build.clone()).unwrap_or_default(),
+        last_seen_ms: executor.and_then(|e| e.last_seen_ms).unwrap_or_default(),
+        status,
+    }
+}
+
+/// The configurations, with what files and executors said against them.
+pub(super) fn configurations(
+    shared: &Shared,
+    executors: &BTreeMap<super::sessions::Key, Executor>,
+) -> Vec<ConfigurationStatus> {
+    let snapshot = shared.registry.snapshot();
+    let mut all: BTreeMap<Id, ConfigurationStatus> = snapshot
+        .entries
+        .iter()
+        .map(|(id, entry)| {
+            let configuration = to_wire(&entry.configuration, &entry.version);
+            let error = applied_error(id, &entry.version, executors);
+            (id.clone(), ConfigurationStatus { configuration: Some(configuration), error })
+        })
+        .collect();
+    for ((kind, name), problem) in &snapshot.problems {
+        let status = all.entry((*kind, name.clone())).or_insert_with(|| ConfigurationStatus {
+            configuration: Some(Configuration {
+                name: name.clone(),
+                kind: super::sessions::kind_to_wire(*kind).into(),
+                source: "directory".to_owned(),
+                ..Configuration::default()
+            }),
+            error: String::new(),
+        });
+        status.error = format!("{}: {}", problem.path.display(), problem.text);
+    }
+    all.into_values().collect()
+}
+
+fn applied_error(
+    (kind, name): &Id,
+    version: &str,
+    executors: &BTreeMap<super::sessions::Key, Executor>,
+) -> String {
+    let wanted = super::sessions::kind_to_wire(*kind);
+    let said = executors.iter().find_map(|((agent_id, _), executor)| {
+        let results = &executor.applied.as_ref()?.results;
+        let result = results
+            .iter()
+            .find(|r| r.kind() == wanted && r.name == *name && r.version == version && !r.error.is_empty())?;
+        let host = executor.hello.as_ref().map(|h| h.hostname.as_str()).unwrap_or_default();
+        Some(format!("on agent {agent_id} ({host}): {}", result.error))
+    });
+    said.unwrap_or_default()
+}
+
+/// The status as REST has it.
+pub(super) fn json(shared: &Shared) -> Value {
+    let status = cluster(shared);
+    let framework = status.framework.unwrap_or_default();
+    let configurations: Vec<_> = status
+        .configurations
+        .iter()
+        .map(|status| {
+            let configuration = status.configuration.clone().unwrap_or_default();
+            let kind = if configuration.kind() == ConfigKind::Host { Kind::Host } else { Kind::Docker };
+            json!({
+                "name": configuration.name,
+                "kind": kind.name(),
+                "version": configuration.version,
+                "source": configuration.source,
+                "error": text_or_null(&status.error),
+            })
+        })
+        .collect();
+    let (state, executors) = (shared.state(), shared.sessions.lock());
+    let mut streams = Vec::new();
+    let mut agents = Vec::new();
+    for agent in &status.agents {
+        let id = AgentId::from(agent.agent_id.as_str());
+        let task = state.task_on(&id);
+        let executor = task.and_then(|t| executors.get(&(id.clone(), t.executor_id.clone())));
+        if let Some(status) = agent.executor.as_ref().and_then(|e| e.status.as_ref()) {
+            streams.extend(status.streams.iter().map(|s| stream_json(&agent.agent_id, s)));
+        }
+        let declined: Vec<_> =
+            agent.declined.iter().map(|d| json!({"reason": d.reason, "at": time(d.at_ms)})).collect();
+        agents.push(json!({
+            "agent_id": agent.agent_id,
+            "hostname": agent.hostname,
+            "executor": agent.executor.as_ref().map(|e| executor_json(e, task, executor)),
+            "declined": declined,
+        }));
+    }
+    let reconciliation = state.reconciliation();
+    json!({
+        "leader": status.leader,
+        "url": status.leader_url,
+        "framework": {
+            "id": text_or_null(&framework.id),
+            "name": framework.name,
+            "connected": framework.connected,
+            "master": text_or_null(&framework.master),
+            "error": text_or_null(&framework.error),
+        },
+        "configurations": configurations,
+        "agents": agents,
+        "streams": streams,
+        "reconciliation": {
+            "complete": reconciliation.is_complete(),
+            "unanswered": reconciliation.pending(),
+            "finished": reconciliation.finished_ms().map(time),
+        },
+        "offers_wanted": !state.is_suppressed(),
+    })
+}
+
+fn executor_json(executor: &ExecutorStatus, task: Option<&Task>, session: Option<&Executor>) -> Value {
+    let mut object = Map::from_iter([
+        ("executor_id".to_owned(), json!(executor.executor_id)),
+        ("task_id".to_owned(), json!(task.map(|t| t.task_id.as_str()))),
+        ("state".to_owned(), json!(executor.state)),
+        ("since".to_owned(), json!(task.map(|t| time(t.since_ms)))),
+        ("version".to_owned(), text_or_null(&executor.version)),
+        ("connected".to_owned(), json!(session.is_some_and(Executor::is_connected))),
+        ("last_seen".to_owned(), json!((executor.last_seen_ms > 0).then(|| time(executor.last_seen_ms)))),
+    ]);
+    if let Some(hello) = session.and_then(|s| s.hello.as_ref()) {
+        object.insert("data_dir".to_owned(), json!(hello.data_dir));
+        object.insert("docker_daemon_id".to_owned(), text_or_null(&hello.docker_daemon_id));
+        object.insert("pid".to_owned(), json!(hello.pid));
+    }
+    if let Some(applied) = session.and_then(|s| s.applied.as_ref()) {
+        let version = |r: &crate::protocol::ConfigResult| json!({"name": r.name, "version": r.version, "error": text_or_null(&r.error)});
+        let results: Vec<_> = applied.results.iter().map(version).collect();
+        object.insert(
+            "applied".to_owned(),
+            json!({"set_version": applied.set_version, "configurations": results}),
+        );
+    }
+    if let Some(status) = &executor.status {
+        let docker = match status.docker() {
+            DockerState::Connected => "connected",
+            DockerState::Unreachable => "unreachable",
+            DockerState::Unused | DockerState::Unspecified => "unused",
+        };
+        let outputs: Vec<_> = status
+            .outputs
+            .iter()
+            .map(|o| {
+                let state = o.state().as_str_name().trim_start_matches("OUTPUT_STATE_").to_ascii_lowercase();
+                json!({"configuration": o.configuration, "type": o.r#type, "state": state,
+                       "error": text_or_null(&o.error), "pending": o.pending})
+            })
+            .collect();
+        object.extend([
+            ("waiting".to_owned(), text_or_null(&status.waiting)),
+            ("docker".to_owned(), json!({"state": docker, "error": text_or_null(&status.docker_error)})),
+            ("events_in".to_owned(), json!(status.events_in)),
+            ("events_out".to_owned(), json!(status.events_out)),
+            ("events_failed".to_owned(), json!(status.events_failed)),
+            ("memory_bytes".to_owned(), json!(status.memory_bytes)),
+            ("outputs".to_owned(), json!(outputs)),
+        ]);
+    }
+    Value::Object(object)
+}
+
+fn stream_json(agent_id: &str, stream: &StreamStatus) -> Value {
+    let mut object = Map::from_iter([
+        ("agent_id".to_owned(), json!(agent_id)),
+        ("container_id".to_owned(), text_or_null(&stream.container_id)),
+        ("name".to_owned(), json!(stream.name)),
+        ("image".to_owned(), text_or_null(&stream.image)),
+    ]);
+    match stream.source() {
+        SourceKind::Stdout => object.insert("stream".to_owned(), json!("stdout")),
+        SourceKind::Stderr => object.insert("stream".to_owned(), json!("stderr")),
+        _ => object.insert("path".to_owned(), json!(stream.path)),
+    };
+    let lost: BTreeMap<_, _> = stream.lost.iter().collect();
+    object.extend([
+        ("method".to_owned(), json!(stream.method)),
+        ("reason".to_owned(), text_or_null(&stream.reason)),
+        ("offset".to_owned(), json!(stream.offset)),
+        ("lag_bytes".to_owned(), json!(stream.lag_bytes)),
+        ("events".to_owned(), json!(stream.events)),
+        ("lost".to_owned(), json!(lost)),
+        ("configurations".to_owned(), json!(stream.configurations)),
+    ]);
+    Value::Object(object)
+}
+
+fn text_or_null(text: &str) -> Value {
+    if text.is_empty() { Value::Null } else { Value::from(text) }
+}
+
+/// RFC 3339 with milliseconds.
+pub(super) fn time(ms: u64) -> String {
+    i64::try_from(ms)
+        .ok()
+        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
+        .map_or_else(|| ms.to_string(), |t| t.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
+}

@@ -1,0 +1,138 @@
+//! The command line, made from the table of settings.
+
+use clap::{Arg, ArgAction, ArgMatches};
+use logstash_mesos_core::config::{Arity, Loaded, Sources};
+use logstash_mesos_core::scheduler::{SETTINGS, Settings, directory_of, predecessor};
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::path::PathBuf;
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// Place executors, until told to stop.
+    Run,
+}
+
+/// The command line.
+#[derive(Clone, Debug)]
+pub(crate) struct Flags {
+    pub(crate) command: Command,
+    pub(crate) verbose: bool,
+    values: BTreeMap<String, Vec<String>>,
+    file: Option<PathBuf>,
+}
+
+impl Flags {
+    /// Reads the command line; ends the program with 2 on wrong use.
+    pub(crate) fn from_args() -> Self {
+        Self::from_matches(&command().get_matches())
+    }
+
+    fn from_matches(matches: &ArgMatches) -> Self {
+        let (command, matches) = match matches.subcommand() {
+            Some((_, below)) => (Command::Run, below),
+            None => (Command::Run, matches),
+        };
+        let mut values = BTreeMap::new();
+        for spec in SETTINGS {
+            let given = match spec.arity {
+                Arity::Switch => matches.get_flag(spec.key).then(|| vec!["true".to_owned()]),
+                Arity::One | Arity::Many => {
+                    matches.get_many::<String>(spec.key).map(|values| values.cloned().collect())
+                }
+            };
+            values.extend(given.map(|given| (spec.key.to_owned(), given)));
+        }
+        Self {
+            command,
+            verbose: matches.get_flag("verbose"),
+            values,
+            file: matches.get_one::<String>("settings_file").map(PathBuf::from),
+        }
+    }
+
+    /// Flags, then environment, then the predecessor's names, then the file, then defaults.
+    pub(crate) fn settings(&self) -> Result<Settings, Box<dyn Error>> {
+        let variable = |name: &str| std::env::var(name).ok();
+        let aliases = predecessor(&variable);
+        for (key, _, origin) in &aliases {
+            if !self.values.contains_key(*key) {
+                let flag = format!("--{}", key.replace(['.', '_'], "-"));
+                tracing::info!("{origin} is taken as {flag}");
+            }
+        }
+        let file = self.file.clone().or_else(|| variable("LOGSTASH_MESOS_SETTINGS_FILE").map(PathBuf::from));
+        let sources =
+            Sources { flags: &self.values, variable: &variable, file: file.as_deref(), aliases: &aliases };
+        let loaded = Loaded::load(SETTINGS, sources)?;
+        let mut settings = Settings::check(&loaded, &directory_of(&std::env::current_exe()?))?;
+        if !aliases.is_empty() && settings.auth_file.is_none() {
+            // The predecessor had no credentials, and its users' scripts send none.
+            settings.no_auth = true;
+        }
+        Ok(settings)
+    }
+}
+
+fn command() -> clap::Command {
+    let run = clap::Command::new("run").about("Places executors until told to stop (the default)");
+    let program = clap::Command::new("logstash-mesos-scheduler")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Places one log shipper on every agent of a Mesos cluster")
+        .after_help(
+            "Every flag is also an environment variable (--mesos-master is LOGSTASH_MESOS_MESOS_MASTER) and a key \
+             of the settings file (mesos.master).",
+        )
+        .args_conflicts_with_subcommands(true);
+    with_settings(program).subcommand(with_settings(run))
+}
+
+fn with_settings(command: clap::Command) -> clap::Command {
+    let settings = SETTINGS.iter().map(|spec| {
+        let default =
+            if spec.default.is_empty() { String::new() } else { format!(" [default: {}]", spec.default) };
+        let arg = Arg::new(spec.key).long(spec.flag()).help(format!("{}{default}", spec.help));
+        match spec.arity {
+            Arity::Switch => arg.action(ArgAction::SetTrue),
+            Arity::Many => arg.action(ArgAction::Append).value_name(spec.value),
+            Arity::One => arg.value_name(spec.value),
+        }
+    });
+    command
+        .args(settings)
+        .arg(
+            Arg::new("settings_file")
+                .long("settings-file")
+                .value_name("FILE")
+                .help("TOML file with settings; flags and environment win over it"),
+        )
+        .arg(
+            Arg::new("verbose")
+                .long("verbose")
+                .short('v')
+                .action(ArgAction::SetTrue)
+                .help("Log decisions, too"),
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn run_may_be_left_out() {
+        for line in
+            [&["x", "--mesos-master", "h", "--no-ui"][..], &["x", "run", "--mesos-master=h", "--no-ui"]]
+        {
+            let flags = Flags::from_matches(&command().get_matches_from(line));
+            assert_eq!(flags.values["mesos.master"], ["h"], "{line:?}");
+            assert_eq!(flags.values["no_ui"], ["true"], "{line:?}");
+        }
+    }
+}
