@@ -83,7 +83,7 @@ impl Driver {
         let mut link = self.connect();
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut told = Instant::now() - TELL_EVERY;
+        let mut told = Instant::now();
         loop {
             let sessions = self.shared.sessions.clone();
             let event = tokio::select! {
@@ -109,7 +109,9 @@ impl Driver {
                 },
                 Some(agents) = self.listed.recv() => Event::AgentsListed(agents),
                 _ = ticks.tick() => {
-                    if link.stream.is_none() && told.elapsed() >= TELL_EVERY {
+                    if link.stream.is_some() {
+                        told = Instant::now();
+                    } else if told.elapsed() >= TELL_EVERY {
                         told = Instant::now();
                         let (master, error) = { let l = self.shared.link(); (l.master.clone(), l.error.clone()) };
                         tracing::warn!(master, error, "Waiting for a subscription with the Mesos master");

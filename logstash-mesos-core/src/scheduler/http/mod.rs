@@ -29,8 +29,8 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
     let control = ControlServer::new(ControlService { shared: shared.clone() })
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
-    let grpc = tonic::service::Routes::new(control).into_axum_router();
     let mut router = Router::new()
+        .route_service("/logstash_mesos.control.v1.Control/{method}", control)
         .route("/api/status", get(get_status))
         .route("/api/try", post(try_out::post))
         .route("/health", get(|| async { "alive\n" }))
@@ -65,7 +65,6 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .fallback(not_found)
         .with_state(shared.clone())
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .merge(grpc)
         .layer(middleware::from_fn_with_state(shared, access::guard))
 }
 
