@@ -7,12 +7,15 @@ use super::{codec, filter, input, output};
 ///
 /// A new plugin is one file that declares a [`PluginSpec`], its `mod` line and a line here.
 pub static PLUGINS: &[&PluginSpec] = &[
+    &filter::anonymize::ANONYMIZE,
     &filter::bytes::BYTES,
+    &filter::cidr::CIDR,
     &filter::clone::CLONE,
     &filter::date::DATE,
     &filter::de_dot::DE_DOT,
     &filter::dissect::DISSECT,
     &filter::drop::DROP,
+    &filter::fingerprint::FINGERPRINT,
     &filter::grok::GROK,
     &filter::json::JSON,
     &filter::kv::KV,
@@ -20,6 +23,7 @@ pub static PLUGINS: &[&PluginSpec] = &[
     &filter::sleep::SLEEP,
     &filter::split::SPLIT,
     &filter::syslog_pri::SYSLOG_PRI,
+    &filter::throttle::THROTTLE,
     &filter::truncate::TRUNCATE,
     &filter::urldecode::URLDECODE,
     &filter::uuid::UUID,

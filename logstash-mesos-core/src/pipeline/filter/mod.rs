@@ -1,16 +1,21 @@
 //! The filters, one file each, named after the plugin.
 
+mod digest;
 mod field;
+mod ip;
 mod ruby;
 #[cfg(test)]
 mod testing;
 
+pub(crate) mod anonymize;
 pub(crate) mod bytes;
+pub(crate) mod cidr;
 pub(crate) mod clone;
 pub(crate) mod date;
 pub(crate) mod de_dot;
 pub(crate) mod dissect;
 pub(crate) mod drop;
+pub(crate) mod fingerprint;
 pub(crate) mod grok;
 pub(crate) mod json;
 pub(crate) mod kv;
@@ -18,6 +23,7 @@ pub(crate) mod mutate;
 pub(crate) mod sleep;
 pub(crate) mod split;
 pub(crate) mod syslog_pri;
+pub(crate) mod throttle;
 pub(crate) mod truncate;
 pub(crate) mod urldecode;
 pub(crate) mod uuid;

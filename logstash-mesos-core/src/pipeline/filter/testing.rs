@@ -117,6 +117,12 @@ pub(crate) fn run_with(
     (event.is_cancelled(), emitted)
 }
 
+/// Common options that add a tag to events that matched.
+pub(crate) fn tagging(tag: &'static str) -> Decoration {
+    let tags = SettingValue::Array(vec![SettingValue::String(Text::from_static(tag))]);
+    Decoration::new(&Settings::new(vec![(Text::from_static("add_tag"), tags)], vec![]))
+}
+
 /// The fields of one event after a filter with these settings.
 pub(crate) fn filtered(spec: &PluginSpec, settings: &str, mut event: Event) -> String {
     let mut filter = build(spec, settings).expect("the settings are fine");
