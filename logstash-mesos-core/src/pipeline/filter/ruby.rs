@@ -167,6 +167,17 @@ pub(crate) fn string_to_i64(text: &str) -> i64 {
     i64::try_from(number).unwrap_or(beyond)
 }
 
+/// [`string_to_i`] as a value.
+pub(crate) fn string_to_integer(text: &str) -> Value {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    // Nearly always it is a plain number that fits.
+    if (1..=18).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        let number = digits.bytes().fold(0, |number, byte| number * 10 + i64::from(byte - b'0'));
+        return Value::Int(if text.starts_with('-') { -number } else { number });
+    }
+    integer(string_to_i(text))
+}
+
 /// `String#to_f`: the number at the start, 0.0 when there is none.
 pub(crate) fn string_to_f(text: &str) -> f64 {
     let text = text.trim_start_matches(is_space);

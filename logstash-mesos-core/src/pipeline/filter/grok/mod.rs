@@ -1,12 +1,15 @@
 //! `grok`: takes a text apart with named patterns.
 
+mod store;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::store::Captured;
 use super::field::{Failed, Field, tag_all};
 use super::ruby;
 use crate::event::{Event, Text, Value};
-use crate::grok::{Convert, Grok, GrokError, PatternSet, Patterns};
+use crate::grok::{Grok, GrokError, PatternSet, Patterns};
 use crate::pipeline::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
 use crate::pipeline::settings::{Default, Kind, Setting, SettingValue, Settings};
 use crate::regex::{Captures, MatchError, Scratch};
@@ -124,33 +127,13 @@ struct Shared {
 #[derive(Debug)]
 struct Compiled {
     grok: Grok,
-    captures: Vec<Capture>,
-}
-
-#[derive(Debug)]
-struct Capture {
-    group: usize,
-    convert: Convert,
-    field: Field,
-    overwrite: bool,
+    fields: store::Fields,
 }
 
 impl Compiled {
     fn new(grok: Grok, target: Option<&str>, overwrite: &[Text]) -> Self {
-        let captures = grok
-            .fields()
-            .iter()
-            .map(|field| Capture {
-                group: field.group,
-                convert: field.convert,
-                field: match target {
-                    Some(target) => Field::new(&format!("{target}[{}]", field.name)),
-                    None => Field::new(&field.name),
-                },
-                overwrite: overwrite.iter().any(|name| *name == field.name),
-            })
-            .collect();
-        Self { grok, captures }
+        let fields = store::Fields::new(grok.fields(), target, overwrite);
+        Self { grok, fields }
     }
 }
 
@@ -248,10 +231,9 @@ impl GrokFilter {
                 }
             };
             if matched {
-                for capture in &compiled.captures {
-                    if let Err(failed) = store(shared, capture, &self.captures, text, event) {
-                        return Ok(Err(failed));
-                    }
+                let captured = Captured { text, groups: &self.captures, keep_empty: shared.keep_empty };
+                if let Err(failed) = compiled.fields.store(&captured, event) {
+                    return Ok(Err(failed));
                 }
                 if shared.break_on_match {
                     break;
@@ -269,41 +251,6 @@ fn warn_timeout(grok: &Grok, text: &Text, error: MatchError) {
         byte_size = text.len(),
         "Grok pattern took too long on a text"
     );
-}
-
-/// Puts what a group matched into its field, beside a text or a list that is there already.
-fn store(
-    shared: &Shared,
-    capture: &Capture,
-    captures: &Captures,
-    text: &Text,
-    event: &mut Event,
-) -> Result<(), Failed> {
-    let value = match captures.get(capture.group) {
-        None if !shared.keep_empty => return Ok(()),
-        None => Value::Null,
-        Some(range) => match capture.convert {
-            Convert::Int => ruby::integer(ruby::string_to_i(&text[range])),
-            Convert::Float => Value::Float(ruby::string_to_f(&text[range])),
-            Convert::Text if range.is_empty() && !shared.keep_empty => return Ok(()),
-            Convert::Text => Value::Text(text.slice(range)),
-        },
-    };
-    let field = capture.field.get()?;
-    if capture.overwrite {
-        return Ok(event.set(field, value)?);
-    }
-    let value = match event.get(field) {
-        None | Some(Value::Null) => value,
-        Some(Value::List(have)) => {
-            let mut list = have.clone();
-            list.push(value);
-            Value::List(list)
-        }
-        Some(Value::Text(have)) => Value::List(vec![Value::Text(have.clone()), value]),
-        Some(_) => return Ok(()),
-    };
-    Ok(event.set(field, value)?)
 }
 
 #[cfg(test)]
@@ -386,6 +333,28 @@ mod tests {
             assert_eq!(got, format!(r#"{{"a":{value},{expected}}}"#));
         }
         assert_eq!(filtered_json(&GROK, settings, "{}"), r#"{"g":""}"#);
+    }
+
+    #[test]
+    fn new_hashes_and_those_that_are_there() {
+        let settings = r#"{"match":{"m":"(?<[a][b]>\\w)(?<[a][c][d]>\\w)?(?<[e][f]>\\w)?(?<[a][c][g]>-)(?<[a][b]>\\d)"}}"#;
+        assert_eq!(
+            filtered_json(&GROK, settings, r#"{"m":"xy-1"}"#),
+            r#"{"m":"xy-1","a":{"b":["x","1"],"c":{"d":"y","g":"-"}}}"#
+        );
+        assert_eq!(
+            filtered_json(&GROK, settings, r#"{"m":"xy-1","a":{"b":"z"},"e":null}"#),
+            r#"{"m":"xy-1","a":{"b":["z","x","1"],"c":{"d":"y","g":"-"}},"e":null}"#
+        );
+        // What cannot be stored ends the match there; what was stored before stays.
+        assert_eq!(
+            filtered_json(&GROK, settings, r#"{"m":"xyz-1","a":5}"#),
+            r#"{"m":"xyz-1","a":5,"tags":["_grokparsefailure"]}"#
+        );
+        assert_eq!(
+            filtered_json(&GROK, r#"{"match":{"m":"(?<a>x)(?<[a][b]>y)"}}"#, r#"{"m":"xy"}"#),
+            r#"{"m":"xy","a":"x","tags":["_grokparsefailure"]}"#
+        );
     }
 
     #[test]
