@@ -2,16 +2,19 @@
 
 use clap::{Arg, ArgAction, ArgMatches};
 use logstash_mesos_core::config::{Arity, Loaded, Sources};
-use logstash_mesos_core::scheduler::{SETTINGS, Settings, directory_of, predecessor};
+use logstash_mesos_core::scheduler::{SETTINGS, Settings, Uninstall, directory_of, predecessor};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     /// Place executors, until told to stop.
     Run,
+    /// End the framework and remove everything of it.
+    Uninstall(Uninstall),
 }
 
 /// The command line.
@@ -31,6 +34,11 @@ impl Flags {
 
     fn from_matches(matches: &ArgMatches) -> Self {
         let (command, matches) = match matches.subcommand() {
+            Some(("uninstall", below)) => {
+                let keep_positions = below.get_flag("keep_positions");
+                let wait = Duration::from_secs(below.get_one::<u64>("wait_secs").copied().unwrap_or(60));
+                (Command::Uninstall(Uninstall { keep_positions, wait }), below)
+            }
             Some((_, below)) => (Command::Run, below),
             None => (Command::Run, matches),
         };
@@ -85,7 +93,22 @@ fn command() -> clap::Command {
              of the settings file (mesos.master).",
         )
         .args_conflicts_with_subcommands(true);
-    with_settings(program).subcommand(with_settings(run))
+    let uninstall = clap::Command::new("uninstall")
+        .about("Has the executors clear their data, ends the framework and removes its state, while no scheduler runs")
+        .arg(
+            Arg::new("keep_positions")
+                .long("keep-positions")
+                .action(ArgAction::SetTrue)
+                .help("Leave the positions on the agents' disks"),
+        )
+        .arg(
+            Arg::new("wait_secs")
+                .long("wait-secs")
+                .value_name("N")
+                .value_parser(clap::value_parser!(u64))
+                .help("How long to wait for executors [default: 60]"),
+        );
+    with_settings(program).subcommand(with_settings(run)).subcommand(with_settings(uninstall))
 }
 
 fn with_settings(command: clap::Command) -> clap::Command {

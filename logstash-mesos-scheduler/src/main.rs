@@ -3,8 +3,9 @@
 mod flags;
 
 use flags::{Command, Flags};
-use logstash_mesos_core::scheduler;
+use logstash_mesos_core::scheduler::{self, Uninstall, Uninstalled};
 use std::error::Error;
+use std::io::Write;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -35,10 +36,37 @@ fn try_main(flags: &Flags) -> Result<(), Box<dyn Error>> {
     runtime.block_on(async {
         let shutdown = shutdown_signal()?;
         match flags.command {
-            Command::Run => scheduler::run(settings, shutdown).await?,
+            Command::Run => {
+                let (events, mut arrived) = tokio::sync::mpsc::channel(64);
+                tokio::spawn(async move {
+                    while let Some(event) = arrived.recv().await {
+                        // A closed terminal is no reason to stop.
+                        let _ = writeln!(std::io::stdout(), "{event}");
+                    }
+                });
+                scheduler::run(settings, events, shutdown).await?;
+            }
+            Command::Uninstall(how) => {
+                let name = settings.framework_name.clone();
+                let done = scheduler::uninstall(settings, how, shutdown).await?;
+                report(&name, how, &done);
+            }
         }
         Ok(())
     })
+}
+
+fn report(framework: &str, how: Uninstall, done: &Uninstalled) {
+    if !done.was_there {
+        tracing::info!(framework, "There was no framework in this state; the state is removed");
+        return;
+    }
+    for (hostname, agent_id, reason) in &done.left {
+        let what = if how.keep_positions { "positions stay" } else { "positions are left on its disk" };
+        tracing::warn!(hostname, %agent_id, reason, "Agent was not reached: {what}");
+    }
+    let cleared = done.cleared;
+    tracing::info!(framework, cleared, not_reached = done.left.len(), "Framework is gone, and its state with it");
 }
 
 /// Cancelled by SIGTERM and SIGINT.

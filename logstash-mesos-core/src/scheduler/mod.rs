@@ -19,6 +19,8 @@ mod shared;
 pub mod state;
 mod status;
 mod task;
+mod trial;
+mod uninstall;
 
 pub use binary::{BinaryError, ServedBinary};
 pub use definition::{Containerizer, Definition, Program};
@@ -26,6 +28,7 @@ pub use http::{Access, AccessError};
 pub use reconcile::Reconciliation;
 pub use run::{RunError, directory_of, run};
 pub use settings::{ExecutorProgram, Master, SETTINGS, Settings, predecessor};
+pub use uninstall::{Uninstall, Uninstalled, uninstall};
 pub use task::{Agent, Declined, Ending, Failures, Phase, Task};
 
 /// An error and its causes in one line.

@@ -10,6 +10,7 @@ use super::sessions::{Sessions, config_set};
 use super::settings::{ExecutorProgram, Master, Settings};
 use super::shared::{Link, Shared, now_ms};
 use super::state::{Policy, State};
+use super::trial::Trial;
 use super::{agents, chain};
 use crate::configs::Registry;
 use crate::configs::directory::{DirectoryError, Found, scan};
@@ -61,30 +62,49 @@ pub enum RunError {
         /// Of the framework.
         name: String,
     },
+    /// An uninstall was interrupted: the framework is still there.
+    #[error("the uninstall was interrupted, and the framework is still there; run it again")]
+    Interrupted,
     /// The in-process cluster did not start.
     #[error("the local cluster did not start")]
     Local(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Runs a scheduler until `shutdown`. The framework and its executors stay: this is a failover.
+/// Runs a scheduler until `shutdown`. The framework and its executors stay: this is a failover. Only of a
+/// local cluster nothing stays but its files.
+///
+/// In a local cluster, whose events go nowhere else, each is also told through `events`.
 ///
 /// # Errors
 ///
 /// [`RunError`].
-pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), RunError> {
+pub async fn run(
+    mut settings: Settings,
+    events: mpsc::Sender<String>,
+    shutdown: CancellationToken,
+) -> Result<(), RunError> {
+    let trial = match settings.master {
+        Master::Local => Some(Trial::start(&mut settings).await?),
+        Master::Endpoints(_) => None,
+    };
     let scheduler = Scheduler::start(&settings, None, &shutdown).await?;
     let shared = scheduler.shared.clone();
     tracing::info!(url = shared.url(), state = shared.store.name(), "Scheduler started");
     if let Some(notice) = shared.access.notice() {
         tracing::warn!("{notice}");
     }
-    if settings.state_by_default {
-        tracing::warn!(
-            state = shared.store.name(),
-            "State is kept in the working directory, as --state was not given"
-        );
+    match &trial {
+        Some(trial) => trial.show(&scheduler, events, &shutdown).await,
+        None if settings.state_by_default => {
+            let state = shared.store.name();
+            tracing::warn!(state, "State is kept in the working directory, as --state was not given");
+        }
+        None => {}
     }
-    let end = scheduler.finish(&shutdown).await;
+    let end = scheduler.finish().await;
+    if let Some(trial) = trial {
+        trial.end().await;
+    }
     match end {
         End::Shutdown | End::TornDown => {
             tracing::info!("Scheduler ends, executors go on");
@@ -113,7 +133,7 @@ impl Scheduler {
         shutdown: &CancellationToken,
     ) -> Result<Self, RunError> {
         let Master::Endpoints(masters) = &settings.master else {
-            return Err(RunError::Local("it is started by whoever calls this".into()));
+            return Err(RunError::Local("this command needs the master of a cluster".into()));
         };
         let access = Access::new(settings.http_bind, settings.no_auth, settings.auth_file.as_deref())?;
         let (program, binary) = program(&settings.executor)?;
@@ -187,18 +207,29 @@ impl Scheduler {
         Ok(Self { shared, ending, driver, others, stop })
     }
 
+    /// Whether there is an end to wait for no longer.
+    pub(super) fn has_ended(&self) -> bool {
+        self.driver.is_finished()
+    }
+
+    /// Ends without a word to Mesos.
+    pub(super) async fn abandon(self) {
+        self.stop.cancel();
+        self.finish().await;
+    }
+
     /// Waits for the end, however it comes, and stops everything.
-    pub(super) async fn finish(self, shutdown: &CancellationToken) -> End {
-        let end = self.driver.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "The scheduler's driver ended unexpectedly");
-            std::process::abort();
-        });
+    pub(super) async fn finish(self) -> End {
+        let end = match self.driver.await {
+            Ok(end) => end,
+            // Going on without decisions would be worse than a restart.
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
         self.stop.cancel();
         for other in self.others {
             // A task that panicked has said so.
             let _ = other.await;
         }
-        let _ = shutdown;
         end
     }
 }

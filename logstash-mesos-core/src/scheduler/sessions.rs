@@ -45,6 +45,8 @@ pub(super) struct Executor {
     pub(super) status: Option<Status>,
     pub(super) streams: BTreeMap<String, StreamStatus>,
     pub(super) last_seen_ms: Option<u64>,
+    /// In the session that holds.
+    clear_asked: bool,
     pub(super) cleared: Option<Result<(), String>>,
 }
 
@@ -137,6 +139,7 @@ impl Sessions {
         executor.connection = Some(connection);
         executor.hello = Some(hello.clone());
         executor.streams.clear();
+        executor.clear_asked = false;
         executor.last_seen_ms = Some(now_ms);
         Ok(key)
     }
@@ -190,9 +193,14 @@ impl Sessions {
         self.broadcast(&scheduler_message::Message::Watch(Watch { details: true }));
     }
 
-    /// Asks all to forget what is on the agents' disks.
+    /// Asks each connected executor once to forget what is on its agent's disk.
     pub(super) fn clear_data(&self, keep_positions: bool) {
-        self.broadcast(&scheduler_message::Message::ClearData(ClearData { keep_positions }));
+        for executor in self.lock().values_mut().filter(|e| !e.clear_asked) {
+            if let Some((_, sender)) = &executor.connection {
+                let message = Some(scheduler_message::Message::ClearData(ClearData { keep_positions }));
+                executor.clear_asked = sender.try_send(SchedulerMessage { message }).is_ok();
+            }
+        }
     }
 
     /// Serves one session, until either side ends it.

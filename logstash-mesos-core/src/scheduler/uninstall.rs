@@ -1,0 +1,112 @@
+//! The end of a framework, on purpose (HA-5).
+
+use super::RunError;
+use super::driver::End;
+use super::run::{Scheduler, clear};
+use super::settings::Settings;
+use super::task::Phase;
+use crate::ids::AgentId;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+/// How to uninstall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Uninstall {
+    /// Leave what is on the agents' disks.
+    pub keep_positions: bool,
+    /// How long to wait for executors to connect and to clear their data.
+    pub wait: Duration,
+}
+
+/// What an uninstall did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Uninstalled {
+    /// There was a framework.
+    pub was_there: bool,
+    /// Agents whose data is cleared.
+    pub cleared: usize,
+    /// Agents that could not be reached or did not clear their data: host, agent, reason.
+    pub left: Vec<(String, AgentId, String)>,
+}
+
+/// Has the executors clear their data, ends the framework with everything in it, and removes the state.
+///
+/// It uses the lock of the state like a scheduler, so that one at work makes it fail, and names it.
+///
+/// # Errors
+///
+/// [`RunError`]; the state is removed only after the framework is gone.
+pub async fn uninstall(
+    settings: Settings,
+    how: Uninstall,
+    shutdown: CancellationToken,
+) -> Result<Uninstalled, RunError> {
+    let scheduler = Scheduler::start(&settings, Some("the framework is being uninstalled"), &shutdown).await?;
+    let shared = scheduler.shared.clone();
+    let mut done = Uninstalled::default();
+    if shared.framework_id().is_none() {
+        scheduler.abandon().await;
+        clear(&*shared.store).await?;
+        return Ok(done);
+    }
+    done.was_there = true;
+    let deadline = Instant::now() + how.wait;
+    let mut asked = false;
+    let mut ended = false;
+    while !shutdown.is_cancelled() && !scheduler.has_ended() {
+        sleep(Duration::from_millis(250)).await;
+        let (connected, reconciled) = {
+            let state = shared.state();
+            (shared.link().connected, state.reconciliation().pending() == 0)
+        };
+        if ended {
+            continue;
+        }
+        let (waiting, left, cleared) = progress(&scheduler);
+        let over = Instant::now() >= deadline;
+        // Whoever connects later is asked as well.
+        if connected && !asked {
+            tracing::info!(executors = waiting.len(), keep_positions = how.keep_positions, "Executors clear their data");
+            asked = true;
+        }
+        if connected {
+            shared.sessions.clear_data(how.keep_positions);
+        }
+        if connected && ((reconciled && waiting.is_empty()) || over) {
+            done.cleared = cleared;
+            done.left = left;
+            done.left.extend(waiting);
+            ended = true;
+            scheduler.ending.cancel();
+        }
+    }
+    match scheduler.finish().await {
+        End::TornDown => {}
+        End::Shutdown => return Err(RunError::Interrupted),
+        End::FailedOver => return Err(RunError::FailedOver { name: settings.framework_name }),
+        End::Store(error) => return Err(error.into()),
+    }
+    clear(&*shared.store).await?;
+    Ok(done)
+}
+
+type Left = Vec<(String, AgentId, String)>;
+
+/// Executors that may still clear their data, those that will not, and how many have.
+fn progress(scheduler: &Scheduler) -> (Left, Left, usize) {
+    let state = scheduler.shared.state();
+    let executors = scheduler.shared.sessions.lock();
+    let (mut waiting, mut left, mut cleared) = (vec![], vec![], 0);
+    for task in state.tasks() {
+        let entry = |reason: &str| (task.hostname.clone(), task.agent_id.clone(), reason.to_owned());
+        let session = executors.get(&(task.agent_id.clone(), task.executor_id.clone()));
+        match session.and_then(|s| s.cleared.clone()) {
+            Some(Ok(())) => cleared += 1,
+            Some(Err(error)) => left.push(entry(&error)),
+            None if task.phase == Phase::Unreachable => left.push(entry("the agent is unreachable")),
+            None => waiting.push(entry("its executor did not answer in time")),
+        }
+    }
+    (waiting, left, cleared)
+}
