@@ -19,8 +19,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Not supported, and refused: the absent operator `(?~…)`, references with a recursion level (`\k<a+1>`), Unicode
-//! blocks (`\p{InCyrillic}`). Without regard to case, one character equals one character: `ß` does not equal `ss`.
+//! Not supported, and refused: the absent operator `(?~…)`, references with a recursion level (`\k<a+1>`), calls inside
+//! look-behind, Unicode blocks (`\p{InCyrillic}`). Different: without regard to case, one character equals one character
+//! (`ß` does not equal `ss`), and a loop whose round matched nothing ends there even if the round set a group.
 
 mod ast;
 mod class;
