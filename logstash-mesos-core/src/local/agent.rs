@@ -23,19 +23,19 @@ use super::master::{ExecutorKey, State, duration, now_secs};
 pub(super) struct Executor {
     pub(super) info: ExecutorInfo,
     pub(super) amounts: Amounts,
-    mesos_container_id: String,
-    stream: Option<EventSender>,
+    pub(super) mesos_container_id: String,
+    pub(super) stream: Option<EventSender>,
     /// Tasks that wait for it to subscribe.
-    queued: Vec<TaskInfo>,
+    pub(super) queued: Vec<TaskInfo>,
     /// Updates it has sent: a repeated one is only acknowledged again.
-    seen: HashSet<Vec<u8>>,
+    pub(super) seen: HashSet<Vec<u8>>,
     /// When it must have subscribed.
-    register_by: Option<Instant>,
+    pub(super) register_by: Option<Instant>,
     /// When it is killed after it was asked to end.
-    kill_at: Option<Instant>,
+    pub(super) kill_at: Option<Instant>,
     /// Why its tasks end with it, if there is a better reason than its end.
-    epitaph: Option<(TaskState, task_status::Reason, String)>,
-    kill: CancellationToken,
+    pub(super) epitaph: Option<(TaskState, task_status::Reason, String)>,
+    pub(super) kill: CancellationToken,
 }
 
 fn event_of(kind: event::Type) -> Event {
@@ -376,35 +376,5 @@ impl State {
                 ..scheduler::Event::default()
             });
         }
-    }
-
-    /// Takes the agent away: executors live on and find nobody.
-    #[cfg(feature = "testing")]
-    pub(crate) fn agent_down(&mut self) {
-        self.agent_up = false;
-        self.rescind_because_agent_is_gone();
-        for executor in self.executors.values_mut() {
-            executor.stream = None;
-        }
-    }
-
-    /// Brings the agent back, under its old id.
-    #[cfg(feature = "testing")]
-    pub(crate) fn agent_back(&mut self, settings: &LocalSettings) {
-        self.agent_up = true;
-        self.reregister_by = Some(Instant::now() + settings.executor_reregistration_timeout);
-    }
-
-    /// Kills the processes of all executors whose id begins so. Returns how many.
-    #[cfg(feature = "testing")]
-    pub(crate) fn kill_executors(&mut self, prefix: &str) -> usize {
-        let concerned = self.executors.iter().filter(|((_, id), _)| id.starts_with(prefix));
-        concerned.map(|(_, executor)| executor.kill.cancel()).count()
-    }
-
-    /// Ids of the executors that are there.
-    #[cfg(feature = "testing")]
-    pub(crate) fn executor_ids(&self) -> Vec<String> {
-        self.executors.keys().map(|(_, id)| id.clone()).collect()
     }
 }

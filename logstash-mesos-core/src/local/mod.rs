@@ -8,9 +8,13 @@
 
 mod agent;
 mod amounts;
+#[cfg(feature = "testing")]
+mod faults;
 mod http;
 mod launch;
 mod master;
+mod offers;
+mod tasks;
 #[cfg(test)]
 mod tests;
 

@@ -467,6 +467,45 @@ async fn executors_survive_a_restart_of_the_agent() {
 }
 
 #[tokio::test]
+async fn an_agent_that_is_lost_makes_its_tasks_unreachable() {
+    let bed = bed().await;
+    let mut scheduler = subscribe(&bed.master, framework(60.0)).await;
+    scheduler.run("t").await;
+    bed.master.lose_agent();
+    let status = scheduler.update("t").await;
+    assert_eq!((status.state(), status.uuid.clone()), (TaskState::TaskUnreachable, None));
+    scheduler
+        .until(|event| matches!(event, SchedulerEvent::Failure { executor_id: None, .. }).then_some(()))
+        .await;
+    scheduler.call(SchedulerCall::Reconcile(vec![])).await;
+    assert_eq!(scheduler.state("t").await, TaskState::TaskUnreachable);
+    bed.master.restart_agent();
+    let status = scheduler.update("t").await;
+    assert_eq!(
+        (status.state(), status.reason()),
+        (TaskState::TaskRunning, task_status::Reason::AgentReregistered)
+    );
+    scheduler.offer().await;
+    bed.master.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_new_master_is_silent_until_the_agent_is_back() {
+    let bed = bed().await;
+    let mut scheduler = subscribe(&bed.master, framework(60.0)).await;
+    scheduler.run("t").await;
+    bed.master.fail_over(Duration::from_secs(1));
+    scheduler.until(|event| matches!(event, SchedulerEvent::Subscribed { .. }).then_some(())).await;
+    scheduler.call(SchedulerCall::Reconcile(vec![])).await;
+    let told = timeout(Duration::from_millis(300), scheduler.update("t")).await;
+    assert!(told.is_err(), "{told:?}");
+    scheduler.offer().await;
+    scheduler.call(SchedulerCall::Reconcile(vec![])).await;
+    assert_eq!(scheduler.state("t").await, TaskState::TaskRunning);
+    bed.master.shutdown().await;
+}
+
+#[tokio::test]
 async fn an_agent_does_not_wait_for_ever() {
     let bed = bed_with(|settings| {
         settings.executor_reregistration_timeout = Duration::from_millis(300);

@@ -101,6 +101,22 @@ impl FakeMaster {
         self.cluster.inner().with_state(|state| state.agent_down());
     }
 
+    /// Has the master give the agent up, as it does some time after [`kill_agent`](Self::kill_agent):
+    /// its tasks become unreachable, until [`restart_agent`](Self::restart_agent).
+    pub fn lose_agent(&self) {
+        self.cluster.inner().with_state(|state| {
+            state.agent_down();
+            state.set_agent_unreachable(true);
+        });
+    }
+
+    /// Puts another master in the lead: streams end, and the new one hears of the agent, its executors
+    /// and tasks only `agent_after` later. Until then it makes no offers and answers no question about
+    /// tasks.
+    pub fn fail_over(&self, agent_after: Duration) {
+        self.cluster.inner().with_state(|state| state.fail_over(agent_after));
+    }
+
     /// Brings the agent back under its old id. Executors that do not subscribe again in time are killed.
     pub fn restart_agent(&self) {
         let inner = self.cluster.inner();
