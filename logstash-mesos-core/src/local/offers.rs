@@ -31,7 +31,7 @@ pub(super) struct Outstanding {
 
 impl State {
     /// What nobody has, and nobody is offered.
-    pub(super) fn free(&self) -> Amounts {
+    fn free(&self) -> Amounts {
         let executors = self.executors.values().map(|executor| executor.amounts);
         let tasks = self.frameworks.values().flat_map(|framework| framework.tasks.values());
         let tasks = tasks.filter(|task| !task.is_terminal()).map(|task| task.amounts);
@@ -76,7 +76,7 @@ impl State {
         self.offers.insert(offer_id, Outstanding { framework: id, role, amounts: free });
     }
 
-    pub(super) fn attributes(&self) -> Vec<Attribute> {
+    fn attributes(&self) -> Vec<Attribute> {
         let attribute = |(name, text): (&String, &String)| Attribute {
             name: name.clone(),
             r#type: value::Type::Text.into(),

@@ -56,7 +56,7 @@ impl State {
     }
 
     /// Answers a launch without launching. Such an update has no uuid: nothing is to be acknowledged.
-    pub(super) fn refuse_task(&mut self, id: &str, task: &TaskInfo, error: Option<&str>, why: &str) {
+    fn refuse_task(&mut self, id: &str, task: &TaskInfo, error: Option<&str>, why: &str) {
         let Some(framework) = self.frameworks.get(id) else { return };
         let (state, reason) = match error {
             Some(_) => (TaskState::TaskError, task_status::Reason::TaskInvalid),
@@ -87,13 +87,7 @@ impl State {
     }
 
     /// Launches a task and returns what it takes of `offered`.
-    pub(super) fn launch(
-        &mut self,
-        inner: &Arc<Inner>,
-        id: &str,
-        task: TaskInfo,
-        offered: Amounts,
-    ) -> Amounts {
+    fn launch(&mut self, inner: &Arc<Inner>, id: &str, task: TaskInfo, offered: Amounts) -> Amounts {
         match self.check_task(id, &task, offered) {
             Err(error) => {
                 self.refuse_task(id, &task, Some(&error), "");
@@ -126,7 +120,7 @@ impl State {
         }
     }
 
-    pub(super) fn check_task(&self, id: &str, task: &TaskInfo, offered: Amounts) -> Result<Checked, String> {
+    fn check_task(&self, id: &str, task: &TaskInfo, offered: Amounts) -> Result<Checked, String> {
         let name = |what: &str, name: &str| {
             let bad = |c: char| c.is_control() || matches!(c, '/' | '\\');
             if name.is_empty() || name.len() > 255 || matches!(name, "." | "..") || name.contains(bad) {
