@@ -236,7 +236,7 @@ impl Regex {
     }
 
     fn search(&self, text: &str, start: usize, scratch: &mut Scratch) -> Result<Found, MatchError> {
-        if start > text.len() {
+        if !text.is_char_boundary(start) {
             return Ok(Found::No);
         }
         let inner = &*self.inner;

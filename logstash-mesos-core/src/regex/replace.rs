@@ -24,8 +24,10 @@ impl Regex {
             if !each(&captures) {
                 break;
             }
-            at = if whole.is_empty() {
-                whole.end + text[whole.end..].chars().next().map_or(1, char::len_utf8)
+            // With `\K` in a look-behind, a match can lie before the place where it was found.
+            at = if whole.is_empty() || whole.end <= at {
+                let end = whole.end.max(at);
+                end + text[end..].chars().next().map_or(1, char::len_utf8)
             } else {
                 whole.end
             };
@@ -51,7 +53,7 @@ impl Regex {
         let mut copied = 0;
         let mut found = false;
         self.for_each_match(text, scratch, |captures| {
-            if let Some(whole) = captures.get(0) {
+            if let Some(whole) = captures.get(0).filter(|whole| whole.start >= copied) {
                 if !found {
                     found = true;
                     result.reserve(text.len() + replacement.len());

@@ -352,6 +352,8 @@ fn replacing_is_that_of_gsub() {
     replaces(r"\bb", "x", "abb b", "abb x");
     replaces("[/]", "_", "a/b/c", "a_b_c");
     replaces("z", "x", "abc", "abc");
+    replaces(r"(?<=\Ka)", "-", "aab", "--b");
+    replaces(r"b|(?<=\Kab)", "-", "ab", "a-");
 }
 
 #[test]

@@ -28,8 +28,8 @@ pub use http::{Access, AccessError};
 pub use reconcile::Reconciliation;
 pub use run::{RunError, directory_of, run};
 pub use settings::{ExecutorProgram, Master, SETTINGS, Settings, predecessor};
-pub use uninstall::{Uninstall, Uninstalled, uninstall};
 pub use task::{Agent, Declined, Ending, Failures, Phase, Task};
+pub use uninstall::{Uninstall, Uninstalled, uninstall};
 
 /// An error and its causes in one line.
 fn chain(error: &dyn std::error::Error) -> String {

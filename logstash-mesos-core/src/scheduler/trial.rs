@@ -30,7 +30,9 @@ impl Trial {
         let failed = |error: Box<dyn std::error::Error + Send + Sync>| RunError::Local(error);
         let dir = match &settings.state {
             StateUrl::File(dir) => dir.join("local"),
-            StateUrl::Memory => std::env::temp_dir().join(format!("logstash-mesos-local-{}", std::process::id())),
+            StateUrl::Memory => {
+                std::env::temp_dir().join(format!("logstash-mesos-local-{}", std::process::id()))
+            }
         };
         fs::create_dir_all(&dir).map_err(|e| failed(e.into()))?;
         let dir = dir.canonicalize().map_err(|e| failed(e.into()))?;
@@ -50,7 +52,12 @@ impl Trial {
     }
 
     /// Starts the sample, unless there is a configuration already; tells each event that arrives.
-    pub(super) async fn show(&self, scheduler: &Scheduler, events: mpsc::Sender<String>, stop: &CancellationToken) {
+    pub(super) async fn show(
+        &self,
+        scheduler: &Scheduler,
+        events: mpsc::Sender<String>,
+        stop: &CancellationToken,
+    ) {
         let registry = &scheduler.shared.registry;
         let log = self.dir.join("sample/access.log");
         let sample = |name: &str, kind, input: String| Configuration {

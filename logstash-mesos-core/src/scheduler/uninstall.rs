@@ -42,7 +42,8 @@ pub async fn uninstall(
     how: Uninstall,
     shutdown: CancellationToken,
 ) -> Result<Uninstalled, RunError> {
-    let scheduler = Scheduler::start(&settings, Some("the framework is being uninstalled"), &shutdown).await?;
+    let scheduler =
+        Scheduler::start(&settings, Some("the framework is being uninstalled"), &shutdown).await?;
     let shared = scheduler.shared.clone();
     let mut done = Uninstalled::default();
     if shared.framework_id().is_none() {
@@ -67,7 +68,11 @@ pub async fn uninstall(
         let over = Instant::now() >= deadline;
         // Whoever connects later is asked as well.
         if connected && !asked {
-            tracing::info!(executors = waiting.len(), keep_positions = how.keep_positions, "Executors clear their data");
+            tracing::info!(
+                executors = waiting.len(),
+                keep_positions = how.keep_positions,
+                "Executors clear their data"
+            );
             asked = true;
         }
         if connected {
