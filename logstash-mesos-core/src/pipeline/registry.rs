@@ -37,6 +37,8 @@ pub static PLUGINS: &[&PluginSpec] = &[
     &input::generator::GENERATOR,
     &input::heartbeat::HEARTBEAT,
     &input::stdin::STDIN,
+    #[cfg(feature = "elasticsearch")]
+    &output::elasticsearch::ELASTICSEARCH,
     &output::file::FILE,
     &output::null::NULL,
     &output::stdout::STDOUT,

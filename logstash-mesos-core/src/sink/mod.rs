@@ -1,5 +1,7 @@
 //! Sinks transport batches of records and say what became of each.
 
+#[cfg(feature = "elasticsearch")]
+pub mod elasticsearch;
 mod file;
 mod null;
 mod record;

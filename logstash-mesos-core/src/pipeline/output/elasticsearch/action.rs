@@ -1,0 +1,232 @@
+//! An event as lines of a bulk request.
+
+use super::DataStream;
+use crate::event::{
+    Event, JsonReader, JsonRules, Template, Text, write_json, write_json_map, write_json_string,
+};
+use crate::pipeline::settings::Settings;
+
+/// What the server shall do.
+#[derive(Clone, Debug)]
+pub(super) enum Action {
+    Index,
+    Create,
+    Update,
+    Delete,
+    /// The event says.
+    Template(Template),
+}
+
+impl Action {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "index" => Ok(Self::Index),
+            "create" => Ok(Self::Create),
+            "update" => Ok(Self::Update),
+            "delete" => Ok(Self::Delete),
+            _ if !Template::parse(text).is_constant() => Ok(Self::Template(Template::parse(text))),
+            _ => Err(format!("`{text}` is none of index, create, update, delete")),
+        }
+    }
+}
+
+/// The script of an update.
+#[derive(Clone, Debug)]
+pub(super) struct Script {
+    text: Template,
+    is_name: bool,
+    lang: Text,
+    var_name: Text,
+    upserts: bool,
+}
+
+impl Script {
+    pub(super) fn from_settings(settings: &Settings) -> Option<Self> {
+        let text = settings.template("script").filter(|text| !text.source().is_empty())?;
+        Some(Self {
+            text,
+            is_name: settings.text("script_type").is_some_and(|kind| kind != "inline"),
+            lang: settings.text("script_lang").unwrap_or_default(),
+            var_name: settings.text("script_var_name").unwrap_or(Text::from_static("event")),
+            upserts: settings.bool("scripted_upsert"),
+        })
+    }
+}
+
+/// Everything an [`Encoder`] is made of.
+#[derive(Clone, Debug)]
+pub(super) struct Parts {
+    pub(super) action: Action,
+    pub(super) index: Template,
+    pub(super) stream: Option<DataStream>,
+    pub(super) document_id: Option<Template>,
+    pub(super) routing: Option<Template>,
+    pub(super) pipeline: Option<Template>,
+    pub(super) version: Option<Template>,
+    pub(super) version_type: Option<Text>,
+    pub(super) retry_on_conflict: i64,
+    pub(super) doc_as_upsert: bool,
+    pub(super) upsert: Option<Template>,
+    pub(super) script: Option<Script>,
+}
+
+/// Writes the lines of an event.
+#[derive(Clone, Debug)]
+pub(super) struct Encoder {
+    parts: Parts,
+    // The action line, where it is the same for every event.
+    constant: Option<Vec<u8>>,
+}
+
+impl Encoder {
+    pub(super) fn new(parts: Parts) -> Self {
+        let plain = parts.stream.is_none()
+            && parts.index.is_constant()
+            && matches!(parts.action, Action::Index | Action::Create)
+            && [&parts.document_id, &parts.routing, &parts.pipeline, &parts.version]
+                .iter()
+                .all(|part| part.as_ref().is_none_or(Template::is_constant));
+        let mut encoder = Self { parts, constant: None };
+        if plain {
+            let mut line = Vec::new();
+            if encoder.write_action(&Event::empty(), &encoder.parts.action.clone(), &mut line).is_ok() {
+                encoder.constant = Some(line);
+            }
+        }
+        encoder
+    }
+
+    /// Appends the lines of `event`.
+    pub(super) fn encode(&self, event: &Event, out: &mut Vec<u8>) -> Result<(), String> {
+        if let Some(line) = &self.constant {
+            out.extend_from_slice(line);
+            write_json_map(event.fields(), out);
+            out.push(b'\n');
+            return Ok(());
+        }
+        let chosen;
+        let action = match &self.parts.action {
+            Action::Template(template) => {
+                chosen = Action::parse(&render(template, event)?)?;
+                &chosen
+            }
+            fixed => fixed,
+        };
+        self.write_action(event, action, out)?;
+        match action {
+            Action::Delete => return Ok(()),
+            Action::Update => self.write_update(event, out)?,
+            _ => self.write_document(event, out),
+        }
+        out.push(b'\n');
+        Ok(())
+    }
+
+    fn write_document(&self, event: &Event, out: &mut Vec<u8>) {
+        match &self.parts.stream {
+            Some(stream) => stream.write_document(event, out),
+            None => write_json_map(event.fields(), out),
+        }
+    }
+
+    fn write_action(&self, event: &Event, action: &Action, out: &mut Vec<u8>) -> Result<(), String> {
+        let parts = &self.parts;
+        let name = match action {
+            Action::Index => "index",
+            Action::Create => "create",
+            Action::Update => "update",
+            Action::Delete => "delete",
+            Action::Template(_) => return Err("the action depends on itself".to_owned()),
+        };
+        out.extend_from_slice(b"{\"");
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b"\":{\"_index\":");
+        let index = match &parts.stream {
+            Some(stream) => stream.name(event),
+            None => render(&parts.index, event)?,
+        };
+        write_json_string(&index, out);
+        let optional = [
+            ("_id", &parts.document_id),
+            ("routing", &parts.routing),
+            ("pipeline", &parts.pipeline),
+            ("version", &parts.version),
+        ];
+        for (name, template) in optional {
+            let Some(template) = template else { continue };
+            let value = render(template, event)?;
+            // An empty pipeline or id would make the server refuse the whole request.
+            if !value.is_empty() {
+                write_member(name, &value, out);
+            }
+        }
+        if let Some(kind) = &parts.version_type {
+            write_member("version_type", kind, out);
+        }
+        if matches!(action, Action::Update) {
+            out.extend_from_slice(format!(",\"retry_on_conflict\":{}", parts.retry_on_conflict).as_bytes());
+        }
+        out.extend_from_slice(b"}}\n");
+        Ok(())
+    }
+
+    fn write_update(&self, event: &Event, out: &mut Vec<u8>) -> Result<(), String> {
+        let parts = &self.parts;
+        let upsert = match &parts.upsert {
+            Some(template) => Some(document(&render(template, event)?)?),
+            None => None,
+        };
+        if let Some(script) = &parts.script {
+            out.extend_from_slice(b"{\"script\":{");
+            write_json_string(if script.is_name { "id" } else { "source" }, out);
+            out.push(b':');
+            write_json_string(&render(&script.text, event)?, out);
+            if !script.is_name && !script.lang.is_empty() {
+                write_member("lang", &script.lang, out);
+            }
+            out.extend_from_slice(b",\"params\":{");
+            write_json_string(&script.var_name, out);
+            out.push(b':');
+            self.write_document(event, out);
+            out.extend_from_slice(b"}}");
+            if script.upserts {
+                out.extend_from_slice(b",\"scripted_upsert\":true,\"upsert\":{}");
+            } else if let Some(upsert) = &upsert {
+                out.extend_from_slice(b",\"upsert\":");
+                out.extend_from_slice(upsert);
+            }
+        } else {
+            out.extend_from_slice(b"{\"doc\":");
+            self.write_document(event, out);
+            if parts.doc_as_upsert {
+                out.extend_from_slice(b",\"doc_as_upsert\":true");
+            } else if let Some(upsert) = &upsert {
+                out.extend_from_slice(b",\"upsert\":");
+                out.extend_from_slice(upsert);
+            }
+        }
+        out.push(b'}');
+        Ok(())
+    }
+}
+
+/// A JSON document on one line: a line break would end it for the server.
+fn document(text: &Text) -> Result<Vec<u8>, String> {
+    let value = JsonReader::new(JsonRules::FILTER)
+        .read(text)
+        .map_err(|error| format!("`upsert` is not JSON for this event: {error}"))?;
+    let mut out = Vec::new();
+    write_json(&value, &mut out);
+    Ok(out)
+}
+
+fn write_member(name: &str, value: &Text, out: &mut Vec<u8>) {
+    out.push(b',');
+    write_json_string(name, out);
+    out.push(b':');
+    write_json_string(value, out);
+}
+
+fn render(template: &Template, event: &Event) -> Result<Text, String> {
+    template.render(event).map_err(|error| error.to_string())
+}

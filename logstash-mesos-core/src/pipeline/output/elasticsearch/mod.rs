@@ -1,0 +1,222 @@
+//! `elasticsearch`: documents for Elasticsearch and OpenSearch.
+
+mod action;
+mod data_stream;
+mod settings;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use action::{Action, Encoder};
+use data_stream::DataStream;
+
+use crate::event::{Event, Template, Text};
+use crate::pipeline::plugin::{Build, BuildContext, BuildError, Output, PluginSpec};
+use crate::pipeline::settings::{SettingValue, Settings};
+use crate::sink::elasticsearch::{ElasticsearchSettings, ElasticsearchSink, Node, TlsSettings, Verification};
+use crate::sink::{LogSink, RecordBatch};
+
+/// The declaration.
+pub(crate) static ELASTICSEARCH: PluginSpec = PluginSpec {
+    name: "elasticsearch",
+    doc: "Sends documents to Elasticsearch or OpenSearch over the bulk API.",
+    settings: settings::SETTINGS,
+    build: Build::Output(build),
+};
+
+fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Output>, BuildError> {
+    let sink =
+        ElasticsearchSink::new(connection(settings)?).map_err(|error| BuildError::plugin(chain(&error)))?;
+    Ok(Box::new(Elasticsearch { encoder: encoder(settings, cx)?, sink: Arc::new(sink) }))
+}
+
+struct Elasticsearch {
+    encoder: Encoder,
+    sink: Arc<ElasticsearchSink>,
+}
+
+impl Output for Elasticsearch {
+    fn encode(&mut self, event: &Event, batch: &mut RecordBatch) -> Result<(), String> {
+        match self.encoder.encode(event, &mut batch.body) {
+            Ok(()) => {
+                batch.finish_record(None);
+                Ok(())
+            }
+            Err(reason) => {
+                batch.undo_unfinished();
+                Err(reason)
+            }
+        }
+    }
+
+    fn fork(&self) -> Box<dyn Output> {
+        Box::new(Self { encoder: self.encoder.clone(), sink: Arc::clone(&self.sink) })
+    }
+
+    fn sink(&self) -> Arc<dyn LogSink> {
+        Arc::clone(&self.sink) as _
+    }
+}
+
+/// How the cluster is reached.
+fn connection(settings: &Settings) -> Result<ElasticsearchSettings, BuildError> {
+    let defaults = ElasticsearchSettings::default();
+    let flag = |names: [&'static str; 2]| {
+        names.into_iter().find(|name| settings.is_given(name)).map(|name| (name, settings.bool(name)))
+    };
+    let tls = flag(["ssl_enabled", "ssl"]);
+    let mut nodes = Vec::new();
+    for host in settings.strings("hosts") {
+        let node = Node::parse(&host, tls.is_some_and(|(_, on)| on))
+            .map_err(|error| BuildError::setting("hosts", error.to_string()))?;
+        if let Some((name, on)) = tls
+            && on != node.tls
+        {
+            return Err(BuildError::setting(name, format!("contradicts the scheme of `{}`", node.shown()))
+                .remedy(format!("leave out `{name}`, or write the address with the other scheme")));
+        }
+        nodes.push(node);
+    }
+    if nodes.is_empty() {
+        return Err(BuildError::setting("hosts", "there is no host"));
+    }
+    let path = settings.text("path").unwrap_or_default();
+    let path = path.trim_matches('/');
+    if !path.is_empty() && nodes.iter().any(|node| !node.path.is_empty()) {
+        return Err(BuildError::setting("path", "is given beside addresses that have a path")
+            .remedy("write the path in one of the two places"));
+    }
+    let bulk_path = match settings.text("bulk_path") {
+        Some(path) => format!("/{}", path.trim_start_matches('/')),
+        None if path.is_empty() => defaults.bulk_path.clone(),
+        None => format!("/{path}/_bulk"),
+    };
+    let level = match settings.int("compression_level") {
+        Some(level @ 0..=9) => u32::try_from(level).unwrap_or(0),
+        Some(_) => return Err(BuildError::setting("compression_level", "is a number from 0 to 9")),
+        None => u32::from(settings.bool("http_compression")),
+    };
+    let seconds = |name, default: Duration| {
+        settings
+            .float(name)
+            .map_or(Ok(default), Duration::try_from_secs_f64)
+            .map_err(|_| BuildError::setting(name, "is no number of seconds"))
+    };
+    let pairs = |name| -> Vec<(String, String)> {
+        let text = |value: &SettingValue| value.to_text().unwrap_or_default().to_string();
+        settings.hash(name).iter().map(|(name, value)| (name.to_string(), text(value))).collect()
+    };
+    let mut reject_codes = defaults.reject_codes.clone();
+    for code in settings.strings("dlq_custom_codes") {
+        let code = code
+            .parse()
+            .map_err(|_| BuildError::setting("dlq_custom_codes", "has something that is no status"))?;
+        reject_codes.push(code);
+    }
+    let silence = ["silence_errors_in_log", "failure_type_logging_whitelist"];
+    Ok(ElasticsearchSettings {
+        nodes,
+        bulk_path,
+        query: encode_query(&pairs("parameters")),
+        headers: pairs("custom_headers"),
+        timeout: seconds("timeout", defaults.timeout)?,
+        resurrect_after: seconds("resurrect_delay", defaults.resurrect_after)?,
+        compression_level: level,
+        tls: tls_settings(settings)?,
+        reject_codes,
+        silence: silence
+            .into_iter()
+            .flat_map(|name| settings.strings(name))
+            .map(|kind| kind.to_string())
+            .collect(),
+        ..authentication(settings, defaults)?
+    })
+}
+
+fn authentication(
+    settings: &Settings,
+    defaults: ElasticsearchSettings,
+) -> Result<ElasticsearchSettings, BuildError> {
+    let text = |name| settings.text(name).filter(|text| !text.is_empty()).map(|text| text.to_string());
+    let (user, password, api_key) = (text("user"), text("password"), text("api_key"));
+    if api_key.is_some() && user.is_some() {
+        return Err(BuildError::setting("api_key", "is given beside `user`").remedy("give one of the two"));
+    }
+    let basic_auth = match (user, password) {
+        (Some(user), password) => Some((user, password.unwrap_or_default())),
+        (None, Some(_)) => {
+            return Err(BuildError::setting("password", "is given without `user`").remedy("give both"));
+        }
+        (None, None) => None,
+    };
+    Ok(ElasticsearchSettings { basic_auth, api_key, ..defaults })
+}
+
+fn tls_settings(settings: &Settings) -> Result<TlsSettings, BuildError> {
+    let path = |name| settings.text(name).map(|path| std::path::PathBuf::from(path.as_str()));
+    let mut authorities: Vec<_> = settings
+        .strings("ssl_certificate_authorities")
+        .iter()
+        .map(|path| std::path::PathBuf::from(path.as_str()))
+        .collect();
+    authorities.extend(path("cacert"));
+    let old_switch =
+        settings.is_given("ssl_certificate_verification") && !settings.bool("ssl_certificate_verification");
+    let (certificate, key) = (path("ssl_certificate"), path("ssl_key"));
+    if certificate.is_some() != key.is_some() {
+        return Err(BuildError::setting("ssl_certificate", "needs `ssl_key`, and the other way round"));
+    }
+    let off = old_switch || settings.text("ssl_verification_mode").as_deref() == Some("none");
+    let verification = if off { Verification::None } else { Verification::Full };
+    Ok(TlsSettings { authorities, certificate, key, verification })
+}
+
+fn encode_query(pairs: &[(String, String)]) -> String {
+    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+    let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    pairs
+        .iter()
+        .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
+        .collect::<Vec<_>>()
+        .join("&")
+}
+
+/// What is sent for an event.
+fn encoder(settings: &Settings, cx: &BuildContext) -> Result<Encoder, BuildError> {
+    let template = |name| settings.template(name).filter(|template| !template.source().is_empty());
+    let stream = data_stream::resolve(settings, cx.ecs)?;
+    let action_text =
+        if stream.is_some() { "create".into() } else { settings.text("action").unwrap_or("index".into()) };
+    let action = Action::parse(&action_text).map_err(|message| BuildError::setting("action", message))?;
+    let needs_id = matches!(action, Action::Delete | Action::Update);
+    if needs_id && template("document_id").is_none() {
+        return Err(BuildError::setting("action", format!("`{action_text}` needs `document_id`")));
+    }
+    let default_index: Text =
+        Text::from(cx.ecs.select("logstash-%{+yyyy.MM.dd}", "ecs-logstash-%{+yyyy.MM.dd}"));
+    let index = template("index").unwrap_or_else(|| Template::parse(&default_index));
+    Ok(Encoder::new(action::Parts {
+        action,
+        index,
+        stream,
+        document_id: template("document_id"),
+        routing: template("routing"),
+        pipeline: template("pipeline"),
+        version: template("version"),
+        version_type: settings.text("version_type"),
+        retry_on_conflict: settings.int("retry_on_conflict").unwrap_or(1),
+        doc_as_upsert: settings.bool("doc_as_upsert"),
+        upsert: template("upsert"),
+        script: action::Script::from_settings(settings),
+    }))
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

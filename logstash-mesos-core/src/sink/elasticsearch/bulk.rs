@@ -1,0 +1,145 @@
+//! What the bulk API answers.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use hyper::body::Incoming;
+use serde::Deserialize;
+use tracing::warn;
+
+use super::super::{Delivered, Rejection};
+use super::ElasticsearchSettings;
+
+/// The body of an answer.
+pub(super) struct Answer(Bytes);
+
+impl Answer {
+    pub(super) async fn read(body: Incoming) -> Result<Self, hyper::Error> {
+        super::collect(body).await.map(Self)
+    }
+
+    pub(super) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0).into_owned()
+    }
+}
+
+#[derive(Deserialize)]
+struct Bulk {
+    errors: bool,
+    #[serde(default)]
+    items: Vec<BTreeMap<String, Item>>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    status: u16,
+    error: Option<serde_json::Value>,
+}
+
+/// Sorts the records of a request by what became of them.
+pub(super) fn outcome(
+    answer: &Answer,
+    records: usize,
+    settings: &ElasticsearchSettings,
+) -> Result<Delivered, String> {
+    let body = &answer.0;
+    // Nearly every answer begins like this (we ask for nothing else): no need to read on.
+    if body.starts_with(b"{\"errors\":false") {
+        return Ok(Delivered::default());
+    }
+    let bulk: Bulk = serde_json::from_slice(body).map_err(|error| {
+        let excerpt: String = answer.text().chars().take(200).collect();
+        format!("the answer is not that of a bulk API ({error}): {excerpt}")
+    })?;
+    if !bulk.errors {
+        return Ok(Delivered::default());
+    }
+    if bulk.items.len() != records {
+        return Err(format!("{records} documents were sent, the answer speaks of {}", bulk.items.len()));
+    }
+    let mut delivered = Delivered::default();
+    let (mut conflicts, mut example) = (0, None);
+    for (record, item) in bulk.items.into_iter().enumerate() {
+        let Some((_, item)) = item.into_iter().next() else { continue };
+        match item.status {
+            200..=299 => {}
+            // There is such a document already, or a newer version of it: nothing to be done.
+            409 if !settings.reject_codes.contains(&409) => {
+                if !settings.silence.iter().any(|kind| is_kind(&item, kind)) {
+                    conflicts += 1;
+                    example.get_or_insert(item);
+                }
+            }
+            status if settings.reject_codes.contains(&status) => {
+                delivered.rejected.push(Rejection { record, reason: reason(&item) });
+            }
+            _ => {
+                example.get_or_insert(item);
+                delivered.again.push(record);
+            }
+        }
+    }
+    if let Some(example) = example {
+        let (reason, again) = (reason(&example), delivered.again.len());
+        if again > 0 {
+            warn!(reason, count = again, "Server did not take some documents, sending them again");
+        }
+        if conflicts > 0 {
+            warn!(reason, count = conflicts, "Documents are there already");
+        }
+    }
+    Ok(delivered)
+}
+
+fn is_kind(item: &Item, kind: &str) -> bool {
+    item.error.as_ref().and_then(|error| error.get("type")).is_some_and(|have| have == kind)
+}
+
+fn reason(item: &Item) -> String {
+    match &item.error {
+        Some(error) => {
+            let text: String = error.to_string().chars().take(1000).collect();
+            format!("status {}: {text}", item.status)
+        }
+        None => format!("status {}", item.status),
+    }
+}
+
+/// `body` compressed.
+pub(super) fn gzip(body: &[u8], level: u32) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 6 + 64), Compression::new(level.min(9)));
+    // Writing to memory does not fail.
+    let _infallible = encoder.write_all(body);
+    encoder.finish().map(Bytes::from).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(body: &'static str, records: usize) -> Result<Delivered, String> {
+        outcome(&Answer(Bytes::from_static(body.as_bytes())), records, &ElasticsearchSettings::default())
+    }
+
+    #[test]
+    fn each_document_has_its_own_outcome() {
+        let body = r#"{"took":1,"errors":true,"items":[{"create":{"status":201}},{"index":{"status":400,
+            "error":{"type":"mapper_parsing_exception","reason":"no"}}},{"index":{"status":429}},
+            {"create":{"status":409,"error":{"type":"version_conflict_engine_exception"}}},{"index":{"status":503}}]}"#;
+        let delivered = answered(body, 5).unwrap();
+        assert_eq!(delivered.again, [2, 4]);
+        assert_eq!(delivered.rejected.len(), 1);
+        assert_eq!(delivered.rejected[0].record, 1);
+        assert!(delivered.rejected[0].reason.contains("mapper_parsing_exception"));
+    }
+
+    #[test]
+    fn an_answer_that_makes_no_sense_is_no_success() {
+        assert_eq!(answered(r#"{"took":3,"errors":false,"items":[]}"#, 1), Ok(Delivered::default()));
+        assert!(answered("<html>", 1).is_err());
+        assert!(answered(r#"{"errors":true,"items":[]}"#, 1).is_err());
+    }
+}

@@ -1,0 +1,347 @@
+//! The bulk API of Elasticsearch and OpenSearch.
+//!
+//! Every record of a batch is an action line and, for most actions, a document: the body of a request is
+//! the batch as it is. Several requests are on their way at the same time, over connections that stay open.
+
+mod bulk;
+mod hosts;
+mod tls;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, USER_AGENT};
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use super::{Batching, Delivered, LogSink, RecordBatch, Rejection, SinkError};
+use bulk::{Answer, outcome};
+use hosts::Hosts;
+pub use hosts::{HostError, Node};
+pub use tls::{TlsError, TlsSettings, Verification};
+
+/// How a cluster is reached.
+#[derive(Clone, Debug)]
+pub struct ElasticsearchSettings {
+    /// The nodes, asked in turn.
+    pub nodes: Vec<Node>,
+    /// The path of the bulk API below that of a node.
+    pub bulk_path: String,
+    /// Added to the query of every request, encoded.
+    pub query: String,
+    /// Name and password.
+    pub basic_auth: Option<(String, String)>,
+    /// An API key: `id:key`, or encoded already.
+    pub api_key: Option<String>,
+    /// Sent with every request.
+    pub headers: Vec<(String, String)>,
+    /// How long an answer may take.
+    pub timeout: Duration,
+    /// For how long a node that did not answer is left alone while others do.
+    pub resurrect_after: Duration,
+    /// Level of gzip, 1 to 9; 0 sends bodies as they are.
+    pub compression_level: u32,
+    /// How TLS is spoken.
+    pub tls: TlsSettings,
+    /// Status of a single document for which it is refused for good.
+    pub reject_codes: Vec<u16>,
+    /// Kinds of errors that are not logged.
+    pub silence: Vec<String>,
+    /// Size of requests and how many are on their way.
+    pub batching: Batching,
+}
+
+impl Default for ElasticsearchSettings {
+    fn default() -> Self {
+        Self {
+            nodes: Vec::new(),
+            bulk_path: "/_bulk".to_owned(),
+            query: String::new(),
+            basic_auth: None,
+            api_key: None,
+            headers: Vec::new(),
+            timeout: Duration::from_secs(60),
+            resurrect_after: Duration::from_secs(5),
+            compression_level: 0,
+            tls: TlsSettings::default(),
+            reject_codes: vec![400, 404],
+            silence: Vec::new(),
+            batching: Batching { max_bytes: 2 << 20, max_records: 16_384, in_flight: 4 },
+        }
+    }
+}
+
+/// Sends batches to a cluster.
+#[derive(Debug)]
+pub struct ElasticsearchSink {
+    settings: ElasticsearchSettings,
+    hosts: Hosts,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    headers: HeaderMap,
+}
+
+/// A request without answer, with an answer that is no success, or one that cannot be read.
+enum Failure {
+    /// The node was not reached or did not answer.
+    Node(String),
+    /// It answered with this status.
+    Status(StatusCode, String),
+}
+
+impl ElasticsearchSink {
+    /// Prepares requests; nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError`] when certificates cannot be used, or a header cannot be sent.
+    pub fn new(settings: ElasticsearchSettings) -> Result<Self, TlsError> {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_keepalive(Some(Duration::from_secs(60)));
+        tcp.set_connect_timeout(Some(settings.timeout.min(Duration::from_secs(10))));
+        let connector = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_tls_config(settings.tls.client_config()?)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(60))
+            .build(connector);
+        let headers = headers(&settings)?;
+        Ok(Self {
+            hosts: Hosts::new(settings.nodes.clone(), settings.resurrect_after),
+            settings,
+            client,
+            headers,
+        })
+    }
+
+    /// Sends `batch` whole.
+    async fn send(&self, batch: &Arc<RecordBatch>) -> Result<Delivered, SinkError> {
+        let mut last = String::new();
+        // Every node has its chance before the batch is given back.
+        for _ in 0..self.hosts.len() {
+            let node = self.hosts.next();
+            match self.post(&self.hosts.node(node).clone(), batch).await {
+                Ok(answer) => {
+                    self.hosts.mark(node, true);
+                    return outcome(&answer, batch.len(), &self.settings)
+                        .map_err(|reason| self.unavailable(reason));
+                }
+                Err(Failure::Node(reason)) => {
+                    self.hosts.mark(node, false);
+                    last = format!("{}: {reason}", self.hosts.node(node).shown());
+                }
+                Err(Failure::Status(status, body)) => {
+                    self.hosts.mark(node, true);
+                    return self.refused(batch, status, &body).await;
+                }
+            }
+        }
+        Err(self.unavailable(last))
+    }
+
+    async fn refused(
+        &self,
+        batch: &Arc<RecordBatch>,
+        status: StatusCode,
+        body: &str,
+    ) -> Result<Delivered, SinkError> {
+        let excerpt: String = body.chars().take(400).collect();
+        match status {
+            // Too large, or one document spoils the request: smaller requests find out which.
+            StatusCode::PAYLOAD_TOO_LARGE | StatusCode::BAD_REQUEST if batch.len() > 1 => {
+                self.send_halves(batch, status, &excerpt).await
+            }
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                let reason = format!("status 413: the document has {} bytes: {excerpt}", batch.body.len());
+                Ok(Delivered { rejected: vec![Rejection { record: 0, reason }], again: Vec::new() })
+            }
+            status if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS => {
+                let hint = match status {
+                    StatusCode::UNAUTHORIZED => "; check `user` and `password`, or `api_key`",
+                    StatusCode::FORBIDDEN => "; the user lacks a privilege",
+                    StatusCode::NOT_FOUND => "; check `path` and `bulk_path`",
+                    _ => "",
+                };
+                Err(SinkError::Refused {
+                    sink: self.name(),
+                    reason: format!("status {status}: {excerpt}{hint}"),
+                })
+            }
+            status => Err(self.unavailable(format!("status {status}: {excerpt}"))),
+        }
+    }
+
+    async fn send_halves(
+        &self,
+        batch: &Arc<RecordBatch>,
+        status: StatusCode,
+        excerpt: &str,
+    ) -> Result<Delivered, SinkError> {
+        let mut result = Delivered::default();
+        let mut refused = Vec::new();
+        let half = batch.len() / 2;
+        for range in [0..half, half..batch.len()] {
+            let wanted: Vec<usize> = range.clone().collect();
+            // Without the acknowledgement: whoever holds the whole batch has it.
+            let mut part = batch.only(&wanted);
+            part.ack = crate::event::Ack::none();
+            let moved = |record: usize| record + range.start;
+            match Box::pin(self.send(&Arc::new(part))).await {
+                Ok(delivered) => {
+                    result.again.extend(delivered.again.into_iter().map(moved));
+                    result.rejected.extend(
+                        delivered
+                            .rejected
+                            .into_iter()
+                            .map(|rejection| Rejection { record: moved(rejection.record), ..rejection }),
+                    );
+                }
+                Err(SinkError::Refused { reason, .. }) if status == StatusCode::BAD_REQUEST => {
+                    refused.push((range, reason));
+                }
+                Err(_) => result.again.extend(range),
+            }
+        }
+        match &*refused {
+            [] => {}
+            // The other half got through, so these documents are at fault and not the request as such.
+            [(range, reason)] if result.again.is_empty() => {
+                let reject = |record| Rejection { record, reason: reason.clone() };
+                result.rejected.extend(range.clone().map(reject));
+            }
+            [(range, _)] => result.again.extend(range.clone()),
+            _ => {
+                let reason = format!("status {status}: {excerpt}");
+                return Err(SinkError::Refused { sink: self.name(), reason });
+            }
+        }
+        result.again.sort_unstable();
+        Ok(result)
+    }
+
+    async fn post(&self, node: &Node, batch: &Arc<RecordBatch>) -> Result<Answer, Failure> {
+        let failed = |error: &dyn std::error::Error| Failure::Node(chain(error));
+        let mut body = Bytes::from_owner(SharedBody(Arc::clone(batch)));
+        let mut request = Request::builder().method(Method::POST).uri(node.url(&self.settings));
+        if let Some(headers) = request.headers_mut() {
+            headers.clone_from(&self.headers);
+            if let Some(authorization) = node.authorization() {
+                headers.insert(AUTHORIZATION, authorization.clone());
+            }
+            if self.settings.compression_level > 0 {
+                let level = self.settings.compression_level;
+                body = tokio::task::spawn_blocking(move || bulk::gzip(&body, level))
+                    .await
+                    .map_err(|e| failed(&e))?;
+                headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            }
+        }
+        let request = request.body(Full::new(body)).map_err(|error| failed(&error))?;
+        let exchange = async {
+            let response = self.client.request(request).await.map_err(|error| failed(&error))?;
+            let status = response.status();
+            let answer = Answer::read(response.into_body()).await.map_err(|error| failed(&error))?;
+            if status.is_success() { Ok(answer) } else { Err(Failure::Status(status, answer.text())) }
+        };
+        match tokio::time::timeout(self.settings.timeout, exchange).await {
+            Ok(result) => result,
+            Err(_) => {
+                Err(Failure::Node(format!("no answer within {} seconds", self.settings.timeout.as_secs())))
+            }
+        }
+    }
+
+    fn unavailable(&self, reason: String) -> SinkError {
+        SinkError::Unavailable { sink: self.name(), reason }
+    }
+}
+
+#[async_trait]
+impl LogSink for ElasticsearchSink {
+    fn name(&self) -> String {
+        format!("elasticsearch {}", self.hosts.shown())
+    }
+
+    fn batching(&self) -> Batching {
+        self.settings.batching
+    }
+
+    async fn deliver(&self, batch: &Arc<RecordBatch>) -> Result<Delivered, SinkError> {
+        self.send(batch).await
+    }
+}
+
+/// The bytes of a batch, for as long as a connection needs them.
+struct SharedBody(Arc<RecordBatch>);
+
+impl AsRef<[u8]> for SharedBody {
+    fn as_ref(&self) -> &[u8] {
+        &self.0.body
+    }
+}
+
+fn headers(settings: &ElasticsearchSettings) -> Result<HeaderMap, TlsError> {
+    use base64::Engine;
+    let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    headers
+        .insert(USER_AGENT, HeaderValue::from_static(concat!("logstash-mesos/", env!("CARGO_PKG_VERSION"))));
+    let authorization = match (&settings.basic_auth, &settings.api_key) {
+        (_, Some(key)) if key.contains(':') => Some(format!("ApiKey {}", encode(key))),
+        (_, Some(key)) => Some(format!("ApiKey {key}")),
+        (Some((user, password)), None) => Some(format!("Basic {}", encode(&format!("{user}:{password}")))),
+        (None, None) => None,
+    };
+    if let Some(authorization) = authorization {
+        let mut value =
+            HeaderValue::from_str(&authorization).map_err(|_| TlsError::Header("Authorization".into()))?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+    for (name, value) in &settings.headers {
+        let wrong = || TlsError::Header(name.clone());
+        let name = http::HeaderName::try_from(name).map_err(|_| wrong())?;
+        let value = HeaderValue::from_str(value).map_err(|_| wrong())?;
+        if name != HOST {
+            headers.insert(name, value);
+        }
+    }
+    Ok(headers)
+}
+
+/// The error with its causes: a connection's own text says little.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let next_text = next.to_string();
+        if !text.contains(&next_text) {
+            text.push_str(": ");
+            text.push_str(&next_text);
+        }
+        cause = next.source();
+    }
+    text
+}
+
+/// Reads a body whole, for [`Answer`].
+async fn collect<B>(body: B) -> Result<Bytes, B::Error>
+where
+    B: http_body_util::BodyExt + hyper::body::Body,
+{
+    Ok(BodyExt::collect(body).await?.to_bytes())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,199 @@
+//! The sink against a small server that misbehaves on demand.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Mutex;
+use std::time::Instant;
+
+use super::*;
+use crate::event::Ack;
+
+type Script = dyn Fn(usize, &[String]) -> (u16, String) + Send + Sync;
+
+/// Answers bulk requests: `script` gets the number of the request and the documents.
+struct Server {
+    port: u16,
+    seen: Arc<Mutex<Vec<(String, Vec<String>)>>>,
+}
+
+impl Server {
+    fn start(script: impl Fn(usize, &[String]) -> (u16, String) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let seen = Arc::<Mutex<Vec<(String, Vec<String>)>>>::default();
+        let (log, script): (_, Arc<Script>) = (Arc::clone(&seen), Arc::new(script));
+        std::thread::spawn(move || {
+            for connection in listener.incoming() {
+                let (log, script) = (Arc::clone(&log), Arc::clone(&script));
+                std::thread::spawn(move || serve(connection.unwrap(), &log, &*script));
+            }
+        });
+        Self { port, seen }
+    }
+
+    fn node(&self) -> Node {
+        Node::parse(&format!("http://127.0.0.1:{}", self.port), false).unwrap()
+    }
+
+    fn requests(&self) -> usize {
+        self.seen.lock().unwrap().len()
+    }
+}
+
+fn serve(stream: TcpStream, log: &Mutex<Vec<(String, Vec<String>)>>, script: &Script) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut stream = stream;
+    loop {
+        let (mut head, mut length, mut gzip) = (String::new(), 0, false);
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line).unwrap_or(0) == 0 {
+                return;
+            }
+            let lower = line.to_ascii_lowercase();
+            if let Some(value) = lower.strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+            gzip |= lower.starts_with("content-encoding: gzip");
+            if line == "\r\n" {
+                break;
+            }
+            head.push_str(&line);
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+        if gzip {
+            let mut plain = Vec::new();
+            flate2::read::GzDecoder::new(&*body).read_to_end(&mut plain).unwrap();
+            body = plain;
+        }
+        let text = String::from_utf8(body).unwrap();
+        let documents: Vec<String> = text.lines().skip(1).step_by(2).map(str::to_owned).collect();
+        let number = {
+            let mut log = log.lock().unwrap();
+            log.push((head, documents.clone()));
+            log.len() - 1
+        };
+        let (status, answer) = script(number, &documents);
+        if status == 0 {
+            return;
+        }
+        let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n", answer.len());
+        if stream.write_all(format!("{head}{answer}").as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+fn ok() -> (u16, String) {
+    (200, r#"{"errors":false,"items":[]}"#.to_owned())
+}
+
+fn sink(nodes: Vec<Node>, change: impl FnOnce(&mut ElasticsearchSettings)) -> ElasticsearchSink {
+    let mut settings = ElasticsearchSettings { nodes, ..ElasticsearchSettings::default() };
+    change(&mut settings);
+    ElasticsearchSink::new(settings).unwrap()
+}
+
+fn batch(documents: &[&str]) -> Arc<RecordBatch> {
+    let mut batch = RecordBatch { ack: Ack::none(), ..RecordBatch::default() };
+    for document in documents {
+        batch.body.extend_from_slice(format!("{{\"index\":{{}}}}\n{document}\n").as_bytes());
+        batch.finish_record(None);
+    }
+    Arc::new(batch)
+}
+
+#[tokio::test]
+async fn requests_carry_what_the_settings_say() {
+    let server = Server::start(|_, _| ok());
+    let sink = sink(vec![server.node()], |settings| {
+        settings.basic_auth = Some(("user".into(), "pass".into()));
+        settings.headers = vec![("X-Team".into(), "a".into())];
+        settings.query = "timeout=1m".into();
+        settings.bulk_path = "/es/_bulk".into();
+        settings.compression_level = 1;
+    });
+    assert_eq!(sink.deliver(&batch(&["1", "2"])).await.unwrap(), Delivered::default());
+    let seen = server.seen.lock().unwrap();
+    let head = seen[0].0.to_ascii_lowercase();
+    assert!(
+        head.starts_with("post /es/_bulk?filter_path=errors,items.*.error,items.*.status&timeout=1m "),
+        "{head}"
+    );
+    for part in ["authorization: basic dxnlcjpwyxnz", "x-team: a", "content-type: application/x-ndjson"] {
+        assert!(head.contains(part), "{part} in {head}");
+    }
+    assert_eq!(seen[0].1, ["1", "2"]);
+}
+
+#[tokio::test]
+async fn a_request_that_is_too_large_is_halved() {
+    let server = Server::start(|_, documents| if documents.len() > 2 { (413, String::new()) } else { ok() });
+    let delivered =
+        sink(vec![server.node()], |_| {}).deliver(&batch(&["1", "2", "3", "4", "5"])).await.unwrap();
+    assert_eq!(delivered, Delivered::default());
+    let mut arrived: Vec<String> = server
+        .seen
+        .lock()
+        .unwrap()
+        .iter()
+        .filter(|(_, d)| d.len() <= 2)
+        .flat_map(|(_, d)| d.clone())
+        .collect();
+    arrived.sort();
+    assert_eq!(arrived, ["1", "2", "3", "4", "5"]);
+}
+
+#[tokio::test]
+async fn a_document_that_spoils_requests_is_found() {
+    let server = Server::start(|_, documents| {
+        if documents.iter().any(|d| d.starts_with("bad")) { (400, "illegal".to_owned()) } else { ok() }
+    });
+    let sink = sink(vec![server.node()], |_| {});
+    let delivered = sink.deliver(&batch(&["1", "bad", "3", "4", "bad2"])).await.unwrap();
+    let mut rejected: Vec<usize> = delivered.rejected.iter().map(|rejection| rejection.record).collect();
+    rejected.sort_unstable();
+    assert_eq!((rejected, delivered.again), (vec![1, 4], vec![]));
+    // When every document is refused it is the request that is wrong.
+    assert!(!sink.deliver(&batch(&["bad1", "bad2", "bad3"])).await.unwrap_err().is_transient());
+}
+
+#[tokio::test]
+async fn another_node_takes_over() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let server = Server::start(|_, _| ok());
+    let dead = Node::parse(&format!("127.0.0.1:{closed}"), false).unwrap();
+    let sink = sink(vec![dead, server.node()], |_| {});
+    for _ in 0..4 {
+        sink.deliver(&batch(&["1"])).await.unwrap();
+    }
+    assert_eq!(server.requests(), 4);
+}
+
+#[tokio::test]
+async fn trouble_is_told_apart() {
+    let server = Server::start(|number, _| match number {
+        0 => (401, "who".to_owned()),
+        1 => (429, "later".to_owned()),
+        2 => (503, "down".to_owned()),
+        3 => (200, "not json".to_owned()),
+        _ => (0, String::new()),
+    });
+    let sink = sink(vec![server.node()], |_| {});
+    let transient = [false, true, true, true, true];
+    for (at, transient) in transient.into_iter().enumerate() {
+        let error = sink.deliver(&batch(&["1"])).await.unwrap_err();
+        assert_eq!(error.is_transient(), transient, "request {at}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_silent_is_not_waited_for_for_ever() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let node = Node::parse(&silent.local_addr().unwrap().to_string(), false).unwrap();
+    let sink = sink(vec![node], |settings| settings.timeout = Duration::from_millis(100));
+    let start = Instant::now();
+    assert!(sink.deliver(&batch(&["1"])).await.unwrap_err().is_transient());
+    assert!(start.elapsed() < Duration::from_secs(5));
+}
