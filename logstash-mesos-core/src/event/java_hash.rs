@@ -45,7 +45,7 @@ pub(crate) fn sort_sized<T>(entries: &mut [T], capacity: usize, key: impl Fn(&T)
     while entries.len() > buckets * 3 / 4 {
         buckets *= 2;
     }
-    entries.sort_by_key(|entry| {
+    entries.sort_by_cached_key(|entry| {
         let hash = key(entry).hash_code().cast_unsigned();
         (hash ^ (hash >> 16)) as usize & (buckets - 1)
     });

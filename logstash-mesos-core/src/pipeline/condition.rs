@@ -101,7 +101,7 @@ impl Condition {
     pub fn holds(&self, event: &Event) -> Result<bool, EvaluationError> {
         Ok(match self {
             Self::Constant(answer) => *answer,
-            Self::Truthy(field) => event.get(field).is_some_and(is_truthy) || is_metadata(event, field),
+            Self::Truthy(field) => event.get(field).is_some_and(is_truthy),
             Self::Not(condition) => !condition.holds(event)?,
             Self::And(left, right) => left.holds(event)? && right.holds(event)?,
             Self::Or(left, right) => left.holds(event)? || right.holds(event)?,
@@ -153,11 +153,6 @@ pub(crate) fn found(pattern: &Regex, text: &str) -> bool {
     SCRATCH.with_borrow_mut(|scratch| pattern.is_match(text, scratch).unwrap_or(false))
 }
 
-/// `[@metadata]` itself is always there, if only as an empty hash.
-fn is_metadata(event: &Event, field: &FieldReference) -> bool {
-    field.is_metadata() && field.steps().is_empty() && event.metadata().is_none()
-}
-
 /// Everything is true but null, `false`, `"false"` and `""`.
 fn is_truthy(value: &Value) -> bool {
     match value {
@@ -201,7 +196,20 @@ fn compare_numbers(left: &Value, right: &Value) -> Option<Ordering> {
     if let (Value::Float(left), Value::Float(right)) = (left, right) {
         return left.partial_cmp(right);
     }
+    if let (Some(left), Some(right)) = (exact_double(left), exact_double(right)) {
+        return left.partial_cmp(&right);
+    }
     Some(decimal(left)?.cmp(&decimal(right)?))
+}
+
+/// The number as a double, if that loses nothing.
+fn exact_double(value: &Value) -> Option<f64> {
+    match value {
+        #[expect(clippy::cast_precision_loss, reason = "the guard keeps to integers that doubles hold")]
+        Value::Int(number) if number.unsigned_abs() < 1 << 53 => Some(*number as f64),
+        Value::Float(number) => Some(*number),
+        _ => None,
+    }
 }
 
 fn decimal(value: &Value) -> Option<BigDecimal> {

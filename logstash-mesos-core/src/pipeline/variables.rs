@@ -90,29 +90,34 @@ pub(crate) enum Substituted {
     List(Vec<String>),
 }
 
-/// Fills the placeholders of a setting's value. A text that is one placeholder and nothing else is taken
-/// as it is; otherwise quotes around the whole are taken away and a text in brackets becomes a list.
+/// Fills the placeholders of a setting's value, in two rounds as Logstash does: first a text that is one
+/// placeholder and nothing else, then what stands within a text. The second round takes away quotes around
+/// the whole and makes a list of a text in brackets.
 ///
 /// # Errors
 ///
 /// The name of the variable that has neither value nor default.
 pub(crate) fn substitute(text: &str, variables: &Variables) -> Result<Substituted, String> {
+    let value_of = |placeholder: &Placeholder<'_>| {
+        variables
+            .get(placeholder.name)
+            .or_else(|| placeholder.default.map(str::to_owned))
+            .ok_or_else(|| placeholder.name.to_owned())
+    };
+    let whole = match placeholders(text).find(|found| found.range == (0..text.len())) {
+        Some(placeholder) => Some(value_of(&placeholder)?),
+        None => None,
+    };
+    let text = whole.as_deref().unwrap_or(text);
     let mut out = String::new();
     let mut done = 0;
     for placeholder in placeholders(text) {
-        let value = variables
-            .get(placeholder.name)
-            .or_else(|| placeholder.default.map(str::to_owned))
-            .ok_or_else(|| placeholder.name.to_owned())?;
-        if placeholder.range == (0..text.len()) {
-            return Ok(Substituted::Text(value));
-        }
         out.push_str(&text[done..placeholder.range.start]);
-        out.push_str(&value);
+        out.push_str(&value_of(&placeholder)?);
         done = placeholder.range.end;
     }
     if done == 0 {
-        return Ok(Substituted::Unchanged);
+        return Ok(whole.map_or(Substituted::Unchanged, Substituted::Text));
     }
     out.push_str(&text[done..]);
     let plain = unquoted(&out);

@@ -100,8 +100,9 @@ fn read_file(path: &Path) -> Result<String, Unusable> {
 #[derive(Debug, Args)]
 struct Settings {
     /// A setting of the pipeline as `logstash.yml` has it; may be repeated. Known are
-    /// `config.support_escapes`, `config.field_reference.escape_style`, `pipeline.ecs_compatibility` and
-    /// `pipeline.id`.
+    /// `config.support_escapes`, `config.field_reference.escape_style`, `pipeline.ecs_compatibility`,
+    /// `pipeline.id`; `pipeline.workers`, `pipeline.batch.size`, `pipeline.batch.delay` and `pipeline.ordered`
+    /// change nothing here.
     #[arg(long = "setting", value_name = "KEY=VALUE")]
     settings: Vec<String>,
     /// The current time, for repeatable results.
@@ -144,6 +145,7 @@ impl Settings {
                     }
                 }
                 "pipeline.id" => value.clone_into(&mut options.pipeline_id),
+                "pipeline.workers" | "pipeline.batch.size" | "pipeline.batch.delay" | "pipeline.ordered" => {}
                 _ => {
                     return Err(Unusable(format!(
                         "--setting {key} is not known; known are config.support_escapes, \

@@ -1,5 +1,8 @@
 //! The values of settings as written, with variables filled in and repeated settings merged.
 
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+
 use super::Checker;
 use crate::event::{Text, java_hash};
 use crate::pipeline::compile::UnknownVariable;
@@ -136,11 +139,13 @@ impl Checker<'_> {
 
     fn raw_hash(&mut self, entries: &[(Value, Value)], fill: bool) -> Option<Vec<(Key, Raw)>> {
         let mut hash: Vec<(Key, Raw)> = Vec::with_capacity(entries.len());
+        // Dictionaries have thousands of entries: no search through all of them for each.
+        let mut written = HashSet::new();
+        let mut places: HashMap<_, usize> = HashMap::new();
         let mut valid = true;
-        for (at, (key, value)) in entries.iter().enumerate() {
+        for (key, value) in entries {
             // As written, quotes included: `"a"` and `'a'` are two keys here, and the later wins.
-            let written = |key: &Value| self.source.get(std::ops::Range::from(key.span));
-            if entries[..at].iter().any(|(before, _)| written(before) == written(key)) {
+            if !written.insert(self.source.get(std::ops::Range::from(key.span))) {
                 let message = "this key stands twice in the hash";
                 self.complaints.push(
                     Diagnostic::error(Code::DUPLICATE_KEY, key.span, message)
@@ -159,9 +164,12 @@ impl Checker<'_> {
                 valid = false;
                 continue;
             };
-            match hash.iter_mut().find(|(have, _)| *have == key) {
-                Some((_, have)) => *have = value,
-                None => hash.push((key, value)),
+            match places.entry((std::mem::discriminant(&key), key.text())) {
+                Entry::Occupied(place) => hash[*place.get()].1 = value,
+                Entry::Vacant(place) => {
+                    place.insert(hash.len());
+                    hash.push((key, value));
+                }
             }
         }
         valid.then_some(hash)

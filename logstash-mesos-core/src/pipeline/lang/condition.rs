@@ -5,6 +5,9 @@ use super::diagnostic::Code;
 use super::parser::{Parsed, Parser};
 use super::token::{Span, Token};
 
+/// Conditions are nested when compiled, and asking them has to end before the stack does.
+const MAX_CHAIN: usize = 1000;
+
 impl Parser<'_> {
     /// Expressions joined by boolean operators.
     pub(super) fn chain(&mut self) -> Parsed<Chain> {
@@ -26,6 +29,14 @@ impl Parser<'_> {
             let next = self.expression()?;
             end = next.span.end;
             rest.push((operator, next));
+            if rest.len() > MAX_CHAIN {
+                return self.fail(
+                    Code::DEPTH,
+                    Span::new(start, end),
+                    format!("more than {MAX_CHAIN} conditions are joined in one"),
+                    "use `in` with a list, or a `translate` with a dictionary".to_owned(),
+                );
+            }
         }
         self.lexer.go_to(end);
         self.shallower();

@@ -35,6 +35,9 @@ pub(super) type Parsed<T> = Result<T, Failed>;
 /// Nested deeper than this is nobody's configuration, and recursion has an end.
 const MAX_DEPTH: usize = 64;
 
+/// Who has made so many mistakes looks at them before reading on.
+const MAX_COMPLAINTS: usize = 100;
+
 impl<'s> Parser<'s> {
     fn config(&mut self) -> Config {
         let mut config = Config::default();
@@ -474,6 +477,8 @@ impl<'s> Parser<'s> {
         remedy: impl Into<Option<String>>,
     ) -> Parsed<T> {
         self.complaints.push(Diagnostic::error(code, span, message).remedy(remedy));
+        // A file that is no configuration at all is not worth a complaint for each of its lines.
+        self.gave_up |= self.complaints.len() >= MAX_COMPLAINTS;
         Err(Failed)
     }
 
