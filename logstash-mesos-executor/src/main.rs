@@ -1,17 +1,29 @@
 //! The program that runs on every agent: flags to settings, settings to [`logstash_mesos_core`].
 
+use std::error::Error;
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
 
+mod mesos;
 mod pipeline;
+mod ship;
 
 /// Ships the logs of the containers on one machine through Logstash configurations.
+///
+/// Without a subcommand it is the executor on an agent of a Mesos cluster, and reads what the agent puts in
+/// the environment.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 struct Flags {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    #[command(flatten)]
+    mesos: mesos::AgentFlags,
 }
 
 #[derive(Debug, Subcommand)]
@@ -19,12 +31,74 @@ enum Command {
     /// Runs, checks or tries Logstash configurations.
     #[command(subcommand)]
     Pipeline(pipeline::Command),
+    /// Ships the logs of the containers on this machine, without Mesos.
+    Ship(ship::ShipFlags),
 }
 
 fn main() -> ExitCode {
     // clap ends the program with 2 on wrong use.
     let flags = Flags::parse();
-    match flags.command {
-        Command::Pipeline(command) => pipeline::run(command),
+    let result = match flags.command {
+        Some(Command::Pipeline(command)) => return pipeline::run(command),
+        Some(Command::Ship(flags)) => {
+            log();
+            ship::run(flags)
+        }
+        None => {
+            log();
+            mesos::run(flags.mesos)
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&*error);
+            ExitCode::FAILURE
+        }
     }
+}
+
+/// Logs to standard error; `RUST_LOG` says how much.
+fn log() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+}
+
+fn complain(error: &dyn Error) {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        // Some libraries repeat the cause in their own text.
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = error.source();
+    }
+    let _nobody_reads = writeln!(std::io::stderr(), "error: {text}");
+}
+
+/// Two threads serve everything that waits: reading and filtering have threads of their own.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
+}
+
+/// Cancels `shutdown` at SIGTERM or SIGINT; a second one ends the program at once.
+fn on_signal(shutdown: CancellationToken) -> std::io::Result<()> {
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        for at in 0.. {
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = int.recv() => {}
+            }
+            if at > 0 {
+                std::process::exit(1);
+            }
+            shutdown.cancel();
+        }
+    });
+    Ok(())
 }

@@ -120,6 +120,11 @@ const MATCH_KEYS: [&str; 11] = [
     "task_id",
 ];
 
+/// A short name for content: equal for equal bytes.
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))[..16].to_owned()
+}
+
 /// Lower-case hex digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;

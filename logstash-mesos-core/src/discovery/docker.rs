@@ -22,7 +22,7 @@ use tracing::{debug, info, warn};
 
 pub use endpoint::DockerEndpoint;
 
-use super::{Container, ContainerDiscovery, ContainerId, DaemonState, Discovered, DiscoveryError};
+use super::{Container, ContainerDiscovery, ContainerId, DaemonState, Discovered, DiscoveryError, chain};
 
 /// Asks a Docker daemon.
 ///
@@ -134,6 +134,12 @@ impl DockerDiscovery {
     }
 }
 
+/// What the daemon at `endpoint` calls itself, if it answers.
+pub async fn daemon_id(endpoint: &DockerEndpoint) -> Option<String> {
+    let docker = endpoint.connect().await.ok()?;
+    docker.info().await.ok()?.id.filter(|id| !id.is_empty())
+}
+
 fn events(docker: &Docker) -> impl Stream<Item = Result<EventMessage, bollard::errors::Error>> + use<> {
     let filters = std::collections::HashMap::from([
         ("type", vec!["container"]),
@@ -219,19 +225,4 @@ impl Known {
             !same
         });
     }
-}
-
-/// The error and its causes in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = error.source();
-    }
-    text
 }

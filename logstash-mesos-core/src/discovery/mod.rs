@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use container::{Container, ContainerId, ContainerState, IGNORE_LABEL, Layers, LogDriver, Mount};
 #[cfg(feature = "docker")]
-pub use docker::{DockerDiscovery, DockerEndpoint};
+pub use docker::{DockerDiscovery, DockerEndpoint, daemon_id};
 pub use fixed::FixedDiscovery;
 pub use mesos_task::MesosTask;
 
@@ -96,4 +96,19 @@ pub enum DiscoveryError {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+/// The error and its causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = error.source();
+    }
+    text
 }

@@ -6,39 +6,20 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// To what a configuration applies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ConfigKind {
-    /// To each container that it matches.
-    Docker,
-    /// Once to the machine.
-    Host,
-}
-
-impl ConfigKind {
-    /// The word in logs and directories.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Docker => "docker",
-            Self::Host => "host",
-        }
-    }
-}
+pub use crate::configs::Kind;
 
 /// Names a configuration: two of different kinds may have the same name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConfigKey {
     /// To what it applies.
-    pub kind: ConfigKind,
+    pub kind: Kind,
     /// Its name.
     pub name: String,
 }
 
 impl std::fmt::Display for ConfigKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.kind.as_str(), self.name)
+        write!(f, "{}/{}", self.kind.name(), self.name)
     }
 }
 
@@ -48,7 +29,7 @@ pub struct Configuration {
     /// Image pattern of a docker configuration; name of a host configuration.
     pub name: String,
     /// To what it applies.
-    pub kind: ConfigKind,
+    pub kind: Kind,
     /// Opaque, changes with the content.
     pub version: String,
     /// Logstash configuration text, as it was written.
@@ -157,7 +138,7 @@ mod tests {
             version: "7".into(),
             configurations: vec![Configuration {
                 name: "nginx:*".into(),
-                kind: ConfigKind::Docker,
+                kind: Kind::Docker,
                 version: "1".into(),
                 input: "input { docker { } }".into(),
                 r#match: BTreeMap::from([("label.app".into(), "web".into())]),

@@ -16,7 +16,7 @@ pub mod deliver;
 pub mod execute;
 pub mod filter;
 pub mod graph;
-mod input;
+pub(crate) mod input;
 pub mod lang;
 mod lower;
 mod output;

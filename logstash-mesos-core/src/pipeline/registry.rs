@@ -33,6 +33,7 @@ pub static PLUGINS: &[&PluginSpec] = &[
     &codec::line::LINE,
     &codec::plain::PLAIN,
     &codec::rubydebug::RUBYDEBUG,
+    &input::docker::DOCKER,
     &input::file::FILE,
     &input::generator::GENERATOR,
     &input::heartbeat::HEARTBEAT,

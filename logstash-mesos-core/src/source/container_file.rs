@@ -8,6 +8,7 @@
 //! 3. [`Rung::ExecTail`]: the machine's files are not visible: `tail` inside the container.
 
 pub(crate) mod layers;
+mod opener;
 pub(crate) mod proc_root;
 
 use std::ffi::OsString;
@@ -20,8 +21,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::fs::FileType;
 use thiserror::Error;
 
+pub use self::opener::ContainerFile;
+
 use self::layers::Layered;
 use self::proc_root::ProcRoot;
+use super::Identity;
 use super::confined::{self, Node};
 use super::glob::{self, Directories};
 use crate::discovery::Container;
@@ -211,6 +215,33 @@ impl ContainerFiles {
             }
             Err(error) => Err(error),
         })
+    }
+
+    /// Which regular file is at `path`, without opening it.
+    ///
+    /// # Errors
+    ///
+    /// As [`ContainerFiles::open`].
+    pub fn identity(&self, path: &Path) -> Result<Identity, ViewError> {
+        self.with_view(|view| match view.lookup(path)? {
+            Node::File(file) => {
+                let stat = rustix::fs::fstat(&file).map_err(io::Error::from)?;
+                Ok(Identity { dev: stat.st_dev, ino: stat.st_ino })
+            }
+            Node::Other(kind) => Err(ViewError::NotAFile { kind }),
+            _ => Err(ViewError::NotFound),
+        })
+        .map(|(identity, _)| identity)
+    }
+
+    /// The names in a directory.
+    ///
+    /// # Errors
+    ///
+    /// As [`ContainerFiles::open`].
+    pub fn list(&self, directory: &Path) -> Result<Vec<OsString>, ViewError> {
+        let (names, _) = self.with_view(|view| view.list(directory))?;
+        Ok(names.into_iter().map(|(name, _)| name).collect())
     }
 
     /// The paths that match `pattern` now.

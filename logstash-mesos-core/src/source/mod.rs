@@ -8,11 +8,19 @@
 pub mod checkpoint;
 pub(crate) mod confined;
 pub mod container_file;
+pub mod daemon_log;
+#[cfg(feature = "docker")]
+pub mod docker_logs;
+#[cfg(feature = "docker")]
+pub mod exec_tail;
 mod fingerprint;
 mod follow;
 mod framing;
 pub(crate) mod glob;
 mod host_file;
+pub(crate) mod host_glob;
+#[cfg(feature = "docker")]
+mod outlet;
 mod status;
 mod tail;
 mod tracker;

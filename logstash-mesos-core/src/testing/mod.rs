@@ -2,6 +2,7 @@
 
 #[cfg(feature = "local")]
 pub mod fake_master;
+pub mod container_discovery;
 pub mod state_store;
 
 #[cfg(feature = "local")]

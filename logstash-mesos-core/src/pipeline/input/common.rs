@@ -6,18 +6,18 @@ use crate::pipeline::settings::Settings;
 
 /// `type`, `tags` and `add_field`.
 #[derive(Clone, Debug)]
-pub(super) struct InputOptions {
+pub(crate) struct InputOptions {
     kind: Option<Text>,
     decoration: Decoration,
 }
 
 impl InputOptions {
-    pub(super) fn new(settings: &Settings) -> Self {
+    pub(crate) fn new(settings: &Settings) -> Self {
         let decoration = Decoration::of_input(settings);
         Self { kind: settings.text("type"), decoration }
     }
 
-    pub(super) fn apply(&self, event: &mut Event) {
+    pub(crate) fn apply(&self, event: &mut Event) {
         if let Some(kind) = &self.kind
             && !event.fields().contains_key("type")
         {
@@ -81,4 +81,4 @@ pub(super) fn unacknowledged(events: Vec<Event>, bytes: usize) -> Batch {
 }
 
 /// About what an event costs in memory beside the text of its message.
-pub(super) const EVENT_BYTES: usize = 700;
+pub(crate) const EVENT_BYTES: usize = 700;

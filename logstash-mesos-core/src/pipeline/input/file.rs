@@ -32,8 +32,13 @@ pub(crate) static FILE: PluginSpec = PluginSpec {
             "path",
             Kind::Array,
             "Files to read: absolute paths, which may hold `*`, `?`, `[…]`, `{…}`, `**`.",
-        )
-        .required(),
+        ),
+        Setting::new(
+            "docker-path",
+            Kind::Array,
+            "The same inside the containers that the configuration applies to.",
+        ),
+        Setting::new("host-path", Kind::Array, "The same on the machine that the executor runs on."),
         Setting::new("exclude", Kind::Array, "Patterns of file names (not paths) to leave out."),
         Setting::new(
             "start_position",
@@ -113,6 +118,13 @@ pub(crate) static FILE: PluginSpec = PluginSpec {
 
 fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, BuildError> {
     let paths = settings.strings("path");
+    if let Some(setting) = ["docker-path", "host-path"].into_iter().find(|name| settings.is_given(name)) {
+        return Err(BuildError::setting(setting, "only the executor knows containers and their machine")
+            .remedy("run the configuration with `ship --config-dir DIR`, or give `path`"));
+    }
+    if paths.is_empty() {
+        return Err(BuildError::setting("path", "is needed"));
+    }
     if let Some(relative) = paths.iter().find(|path| !path.starts_with('/')) {
         return Err(BuildError::setting("path", format!("`{relative}` is not an absolute path"))
             .remedy("start it with `/`"));

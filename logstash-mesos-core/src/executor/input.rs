@@ -1,0 +1,145 @@
+//! The inputs of a configuration that read containers and files through the executor.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use super::records::Channel;
+use crate::event::Event;
+use crate::pipeline::compile::CompiledPlugin;
+use crate::pipeline::input::common::InputOptions;
+use crate::pipeline::plugin::Codec;
+use crate::pipeline::settings::SettingValue;
+
+/// What an input of a configuration reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Reads {
+    /// Files inside the containers that the configuration matches.
+    DockerPaths(Vec<String>),
+    /// Standard output and error of these containers.
+    DockerOutput,
+    /// Files of the machine.
+    HostPaths(Vec<String>),
+}
+
+/// Which of a container's two channels are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Channels {
+    stdout: bool,
+    stderr: bool,
+}
+
+impl Channels {
+    pub(crate) const BOTH: Self = Self { stdout: true, stderr: true };
+
+    pub(crate) fn wants(self, channel: Option<Channel>) -> bool {
+        match channel {
+            None => true,
+            Some(Channel::Stdout) => self.stdout,
+            Some(Channel::Stderr) => self.stderr,
+        }
+    }
+}
+
+/// How files are found and followed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct FileSettings {
+    /// What ends a line.
+    pub(crate) delimiter: Vec<u8>,
+    /// Names that are left out where a pattern matches them.
+    pub(crate) exclude: Vec<String>,
+    /// Whether a file seen for the first time is begun at its end.
+    pub(crate) from_end: bool,
+    /// A file that has not changed for this long when it is first seen is left out.
+    pub(crate) ignore_older_secs: Option<u64>,
+}
+
+/// One input of a configuration: what it reads, and how it makes events of lines.
+pub(crate) struct StreamInput {
+    pub(crate) reads: Reads,
+    pub(crate) channels: Channels,
+    pub(crate) files: FileSettings,
+    // As it was written: inputs with the same make the same of a line.
+    codec_setting: Option<SettingValue>,
+    // Each stream gets a fresh one of it.
+    codec: Mutex<Box<dyn Codec>>,
+    options: InputOptions,
+}
+
+impl StreamInput {
+    /// The input, if it is one that the executor serves: `docker { }`, or `file { }` with `docker-path` or
+    /// `host-path`. `None` for all others, which run by themselves.
+    ///
+    /// # Errors
+    ///
+    /// What the codec says to its settings.
+    pub(crate) fn of(plugin: &CompiledPlugin) -> Result<Option<Self>, String> {
+        let settings = &plugin.settings;
+        let paths = |name: &str| -> Vec<String> {
+            settings.strings(name).iter().map(std::string::ToString::to_string).collect()
+        };
+        let mut channels = Channels::BOTH;
+        let reads = match plugin.spec.name {
+            "docker" => {
+                let given = |name: &str| settings.is_given(name).then(|| settings.bool(name));
+                channels = match (given("stdout"), given("stderr")) {
+                    (None, None) => Channels::BOTH,
+                    (stdout, None) => {
+                        Channels { stdout: stdout == Some(true), stderr: stdout == Some(false) }
+                    }
+                    (None, stderr) => {
+                        Channels { stdout: stderr == Some(false), stderr: stderr == Some(true) }
+                    }
+                    (Some(stdout), Some(stderr)) => Channels { stdout, stderr },
+                };
+                Reads::DockerOutput
+            }
+            "file" if settings.is_given("docker-path") => Reads::DockerPaths(paths("docker-path")),
+            "file" if settings.is_given("host-path") => Reads::HostPaths(paths("host-path")),
+            _ => return Ok(None),
+        };
+        // A line comes without its delimiter: codecs for lines of a stream would wait for it for ever.
+        let codec = match settings.plugin("codec") {
+            Some((name, _)) if name == "line" => plugin.context.codec_as(settings, "codec", "plain"),
+            Some((name, _)) if name == "json_lines" => plugin.context.codec_as(settings, "codec", "json"),
+            _ => plugin.context.codec(settings, "codec"),
+        };
+        let codec = codec.map_err(|error| error.to_string())?;
+        let ignore_older = settings.float("ignore_older").filter(|secs| *secs > 0.0);
+        Ok(Some(Self {
+            reads,
+            channels,
+            files: FileSettings {
+                delimiter: settings
+                    .text("delimiter")
+                    .map_or_else(|| b"\n".to_vec(), |text| text.as_bytes().to_vec()),
+                exclude: paths("exclude"),
+                from_end: settings.is_given("start_position")
+                    && settings.text("start_position").is_some_and(|at| at == "end"),
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "whole seconds, checked above"
+                )]
+                ignore_older_secs: ignore_older.map(|secs| secs as u64),
+            },
+            codec_setting: settings.get("codec").cloned(),
+            codec: Mutex::new(codec),
+            options: InputOptions::new(settings),
+        }))
+    }
+
+    /// A fresh codec, for one stream.
+    pub(crate) fn codec(&self) -> Box<dyn Codec> {
+        self.codec.lock().unwrap_or_else(PoisonError::into_inner).fork()
+    }
+
+    /// Whether `other` makes the same of a line, before the common options of inputs.
+    pub(crate) fn same_codec(&self, other: &Self) -> bool {
+        self.codec_setting == other.codec_setting
+    }
+
+    /// Applies the common options of inputs.
+    pub(crate) fn decorate(&self, event: &mut Event) {
+        self.options.apply(event);
+    }
+}

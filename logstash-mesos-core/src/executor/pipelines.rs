@@ -1,0 +1,258 @@
+//! The pipelines: one for each configuration, compiled, run, replaced and drained.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::config::{ConfigKey, ConfigSet, Configuration, Kind};
+use super::fan::Target;
+use super::input::StreamInput;
+use super::matching::Matcher;
+use super::report::{ConfigOutcome, PipelineReport};
+use super::run::ShipperSettings;
+use super::state::Subscription;
+use crate::pipeline::compile::{CompileOptions, compile};
+use crate::pipeline::plugin::{BatchSender, EcsCompatibility};
+use crate::pipeline::run::{RunSettings, RunningPipeline, Shutdown, StartError};
+
+/// All pipelines, and what they want to read.
+pub(crate) struct Pipelines {
+    compile: CompileOptions,
+    queue_bytes: usize,
+    workers: usize,
+    running: BTreeMap<ConfigKey, Running>,
+    // In the order of `running`; rebuilt when a configuration changes.
+    subscriptions: Vec<Subscription>,
+    // Replaced, and not to be drained before the streams have the new ones.
+    replaced: Vec<(ConfigKey, RunningPipeline)>,
+    draining: JoinSet<()>,
+    generation: u64,
+}
+
+struct Running {
+    version: String,
+    default_output: String,
+    settings: BTreeMap<String, String>,
+    matcher: Option<Matcher>,
+    inputs: Vec<Arc<StreamInput>>,
+    pipeline: RunningPipeline,
+    sender: Arc<dyn BatchSender>,
+    generation: u64,
+}
+
+/// How long a replaced pipeline may take to deliver what it has. What it has not is read again.
+const REPLACED_GRACE: Duration = Duration::from_secs(30);
+
+impl Pipelines {
+    pub(crate) fn new(settings: &ShipperSettings) -> Self {
+        Self {
+            compile: settings.compile.clone(),
+            queue_bytes: settings.queue_bytes,
+            workers: settings.workers,
+            running: BTreeMap::new(),
+            subscriptions: Vec::new(),
+            replaced: Vec::new(),
+            draining: JoinSet::new(),
+            generation: 0,
+        }
+    }
+
+    /// Takes over a set: compiles and starts what is new or has changed, leaves the rest alone, puts aside
+    /// what is gone. A configuration that cannot be used leaves its previous version running.
+    pub(crate) fn apply(&mut self, set: &ConfigSet) -> Vec<ConfigOutcome> {
+        let mut results = Vec::with_capacity(set.configurations.len());
+        let share = self.queue_bytes / set.configurations.len().max(1);
+        for configuration in &set.configurations {
+            let key = configuration.key();
+            let same = self.running.get(&key).is_some_and(|running| {
+                running.version == configuration.version
+                    && running.default_output == set.default_output
+                    && running.settings == set.settings
+            });
+            let error = if same {
+                None
+            } else {
+                match self.start(configuration, set, share) {
+                    Ok(running) => {
+                        info!(pipeline_id = %key, version = %configuration.version, "Pipeline started");
+                        if let Some(before) = self.running.insert(key.clone(), running) {
+                            self.replaced.push((key.clone(), before.pipeline));
+                        }
+                        None
+                    }
+                    Err(error) => {
+                        warn!(pipeline_id = %key, %error, "Configuration cannot be used, its previous version goes on");
+                        Some(error)
+                    }
+                }
+            };
+            results.push(ConfigOutcome { key, version: configuration.version.clone(), error });
+        }
+        let gone: Vec<ConfigKey> = self
+            .running
+            .keys()
+            .filter(|key| !set.configurations.iter().any(|configuration| configuration.key() == **key))
+            .cloned()
+            .collect();
+        for key in gone {
+            if let Some(before) = self.running.remove(&key) {
+                info!(pipeline_id = %key, "Pipeline is not wanted any more");
+                self.replaced.push((key, before.pipeline));
+            }
+        }
+        self.subscriptions = self
+            .running
+            .iter()
+            .map(|(key, running)| Subscription {
+                key: key.clone(),
+                matcher: running.matcher.clone(),
+                inputs: running.inputs.clone(),
+            })
+            .collect();
+        results
+    }
+
+    fn start(
+        &mut self,
+        configuration: &Configuration,
+        set: &ConfigSet,
+        queue_bytes: usize,
+    ) -> Result<Running, String> {
+        let key = configuration.key();
+        let matcher = match configuration.kind {
+            Kind::Docker => Some(
+                Matcher::new(&configuration.name, &configuration.r#match)
+                    .map_err(|error| error.to_string())?,
+            ),
+            Kind::Host => None,
+        };
+        let ecs = match set.settings.get("pipeline.ecs_compatibility").map(String::as_str) {
+            None => self.compile.ecs,
+            Some("disabled") => EcsCompatibility::Disabled,
+            Some("v1") => EcsCompatibility::V1,
+            Some(_) => EcsCompatibility::V8,
+        };
+        let options = CompileOptions {
+            ecs,
+            pipeline_id: key.to_string(),
+            origin: configuration.name.clone(),
+            ..self.compile.clone()
+        };
+        let mut compiled =
+            compile(&configuration.input, &options).map_err(|diagnostics| diagnostics.to_string())?;
+        if compiled.outputs.is_empty() {
+            if set.default_output.trim().is_empty() {
+                return Err(
+                    "it has no output, and there is no default output: add an `output` section, or give one with \
+                     --elasticsearch-endpoint"
+                        .to_owned(),
+                );
+            }
+            compiled.outputs = compile(&set.default_output, &options)
+                .map_err(|diagnostics| format!("the default output cannot be used: {diagnostics}"))?
+                .outputs;
+        }
+        let mut inputs = Vec::new();
+        let mut own = Vec::new();
+        for plugin in compiled.inputs {
+            match StreamInput::of(&plugin)? {
+                Some(input) => inputs.push(Arc::new(input)),
+                None => own.push(plugin),
+            }
+        }
+        compiled.inputs = own;
+        self.generation += 1;
+        let settings = RunSettings {
+            pipeline_id: key.to_string(),
+            workers: self.workers,
+            queue_bytes,
+            data_dir: self.compile.data_dir.clone(),
+            clock: self.compile.clock,
+            ..RunSettings::default()
+        };
+        let said = |error: StartError| crate::discovery::chain(&error);
+        let pipeline = RunningPipeline::start(&compiled, settings).map_err(said)?;
+        pipeline.start_inputs(&compiled).map_err(said)?;
+        let sender = pipeline.sender();
+        Ok(Running {
+            version: configuration.version.clone(),
+            default_output: set.default_output.clone(),
+            settings: set.settings.clone(),
+            matcher,
+            inputs,
+            pipeline,
+            sender,
+            generation: self.generation,
+        })
+    }
+
+    /// Drains what was replaced: nothing is sent to it any more.
+    pub(crate) fn retire_replaced(&mut self) {
+        for (key, pipeline) in self.replaced.drain(..) {
+            self.draining.spawn(async move {
+                if pipeline.shutdown(REPLACED_GRACE).await == Shutdown::GivenUp {
+                    warn!(pipeline_id = %key, "A replaced pipeline could not deliver everything, the rest is read again");
+                }
+            });
+        }
+    }
+
+    /// Takes note of replaced pipelines that are done.
+    pub(crate) fn reap(&mut self) {
+        while self.draining.try_join_next().is_some() {}
+    }
+
+    /// Delivers what is on its way until `deadline`, then gives it up.
+    pub(crate) async fn drain_all(&mut self, deadline: Instant) {
+        self.subscriptions.clear();
+        for (key, running) in std::mem::take(&mut self.running) {
+            self.replaced.push((key, running.pipeline));
+        }
+        for (key, pipeline) in self.replaced.drain(..) {
+            self.draining.spawn(async move {
+                let grace = deadline.saturating_duration_since(Instant::now());
+                if pipeline.shutdown(grace).await == Shutdown::GivenUp {
+                    warn!(pipeline_id = %key, "Not everything was delivered before the end, the rest is sent after the next start");
+                }
+            });
+        }
+        while self.draining.join_next().await.is_some() {}
+    }
+
+    /// What the configurations want to read.
+    pub(crate) fn subscriptions(&self) -> &[Subscription] {
+        &self.subscriptions
+    }
+
+    /// Where the events of a stream with these readers go, and of which generation each is.
+    pub(crate) fn targets(&self, readers: &[(ConfigKey, usize)]) -> (Vec<Target>, Vec<u64>) {
+        let targets = readers
+            .iter()
+            .filter_map(|(key, number)| {
+                let running = self.running.get(key)?;
+                let input = Arc::clone(running.inputs.get(*number)?);
+                Some(Target { input, sender: Arc::clone(&running.sender) })
+            })
+            .collect();
+        (targets, self.generation(readers))
+    }
+
+    /// Changes when a pipeline among those of `readers` is replaced.
+    pub(crate) fn generation(&self, readers: &[(ConfigKey, usize)]) -> Vec<u64> {
+        readers.iter().map(|(key, _)| self.running.get(key).map_or(0, |running| running.generation)).collect()
+    }
+
+    /// Whether the configurations of `readers` are still there as they were.
+    pub(crate) fn still_reads(&self, readers: &[(ConfigKey, usize)], generation: &[u64]) -> bool {
+        self.generation(readers) == generation && !generation.contains(&0)
+    }
+
+    /// What can be said about each pipeline.
+    pub(crate) fn report(&self) -> Vec<PipelineReport> {
+        self.running.iter().map(|(key, running)| super::report::pipeline(key, &running.pipeline)).collect()
+    }
+}

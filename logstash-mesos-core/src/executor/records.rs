@@ -1,0 +1,74 @@
+//! From the lines of a file to what a program wrote: as they are, or unpacked from the daemon's own log.
+
+mod api_lines;
+mod joiner;
+mod json_file;
+
+pub(crate) use api_lines::ApiLines;
+pub(crate) use json_file::JsonFile;
+
+use crate::event::Timestamp;
+use crate::source::{Content, Flush, Lines};
+
+/// One line that a program wrote.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    /// Its bytes, without the end of the line.
+    pub(crate) content: Content,
+    /// Where it starts in its stream.
+    pub(crate) offset: u64,
+    /// When it was written, if that is known.
+    pub(crate) time: Option<Timestamp>,
+    /// Where it was written to, for a container's output.
+    pub(crate) channel: Option<Channel>,
+}
+
+/// Standard output or error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Channel {
+    Stdout,
+    Stderr,
+}
+
+impl Channel {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
+}
+
+/// Reads records out of lines. See [`crate::source::Decoder`] for what the results mean.
+pub(crate) trait Records: Send {
+    /// Gives out the records of `lines`; returns where the first one begins that is not complete yet.
+    fn read(&mut self, lines: Lines, emit: &mut dyn FnMut(Record)) -> Option<u64>;
+
+    /// Whether each line is a record, whatever came before it.
+    fn are_lines(&self) -> bool {
+        false
+    }
+
+    /// Gives out what was kept; returns whether something still is.
+    fn flush(&mut self, reason: Flush, emit: &mut dyn FnMut(Record)) -> bool {
+        let _ = (reason, emit);
+        false
+    }
+}
+
+/// Each line is a record.
+#[derive(Debug)]
+pub(crate) struct PlainLines;
+
+impl Records for PlainLines {
+    fn read(&mut self, lines: Lines, emit: &mut dyn FnMut(Record)) -> Option<u64> {
+        for line in lines {
+            emit(Record { content: line.content, offset: line.offset, time: None, channel: None });
+        }
+        None
+    }
+
+    fn are_lines(&self) -> bool {
+        true
+    }
+}

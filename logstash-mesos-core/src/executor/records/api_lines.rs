@@ -1,0 +1,49 @@
+//! The records of the daemon's logs API, in the form that `source::docker_logs` gives them.
+
+use super::joiner::Joiner;
+use super::{Channel, Record, Records};
+use crate::event::{Blob, Timestamp};
+use crate::source::{Content, Flush, Lines};
+
+/// Unpacks the records and joins the lines that the daemon split.
+#[derive(Debug, Default)]
+pub(crate) struct ApiLines {
+    joiner: Joiner,
+}
+
+impl Records for ApiLines {
+    fn read(&mut self, lines: Lines, emit: &mut dyn FnMut(Record)) -> Option<u64> {
+        for line in lines {
+            let at = line.offset;
+            let blob = line.content.into_blob();
+            let Some(piece) = unpack(&blob) else { continue };
+            let (record, whole) = piece;
+            self.joiner.add(at, record, whole, emit);
+        }
+        self.joiner.kept_from()
+    }
+
+    fn flush(&mut self, reason: Flush, emit: &mut dyn FnMut(Record)) -> bool {
+        self.joiner.flush(reason, emit)
+    }
+}
+
+fn unpack(blob: &Blob) -> Option<(Record, bool)> {
+    let bytes = blob.as_slice();
+    let channel = match bytes.first()? {
+        b'e' => Channel::Stderr,
+        _ => Channel::Stdout,
+    };
+    let whole = bytes.get(1) == Some(&b'.');
+    let time_end = 2 + memchr::memchr(b' ', bytes.get(2..)?)?;
+    let count_end = time_end + 1 + memchr::memchr(b' ', bytes.get(time_end + 1..)?)?;
+    let number = |range: std::ops::Range<usize>| std::str::from_utf8(&bytes[range]).ok()?.parse::<i64>().ok();
+    let nanos = number(2..time_end)?;
+    let count = number(time_end + 1..count_end)?;
+    // Names the record for ever: its time, then its channel and its number among those of the same time.
+    let offset =
+        nanos.unsigned_abs() * 8 + u64::from(channel == Channel::Stderr) * 4 + count.unsigned_abs() % 4;
+    let time = Some(Timestamp::from_nanos(i128::from(nanos)));
+    let content = Content::Bytes(blob.slice(count_end + 1..));
+    Some((Record { content, offset, time, channel: Some(channel) }, whole))
+}

@@ -1,0 +1,148 @@
+//! What an executor says about itself.
+
+use std::collections::BTreeMap;
+
+use super::config::ConfigKey;
+use crate::pipeline::run::RunningPipeline;
+
+/// What became of a set of configurations.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Version of the set.
+    pub set_version: String,
+    /// One for each configuration of the set.
+    pub results: Vec<ConfigOutcome>,
+}
+
+/// What became of one configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigOutcome {
+    /// Which.
+    pub key: ConfigKey,
+    /// Its version.
+    pub version: String,
+    /// Why it is not in use; the previous version goes on then.
+    pub error: Option<String>,
+}
+
+/// What an executor does.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    /// Version of the set in use.
+    pub set_version: String,
+    /// Why nothing is read; empty when it reads.
+    pub waiting: String,
+    /// The Docker daemon.
+    pub docker: DockerReport,
+    /// The streams.
+    pub streams: Vec<StreamReport>,
+    /// The pipelines.
+    pub pipelines: Vec<PipelineReport>,
+    /// Resident memory of the process.
+    pub memory_bytes: u64,
+}
+
+/// How it stands with the Docker daemon.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum DockerReport {
+    /// No configuration needs it, or nothing was heard yet.
+    #[default]
+    Unused,
+    /// It answers.
+    Connected,
+    /// It does not.
+    Unreachable(String),
+}
+
+/// What kind of stream it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamKind {
+    /// A file inside a container.
+    ContainerFile,
+    /// Standard output and error of a container.
+    ContainerOutput,
+    /// A file of the machine.
+    HostFile,
+}
+
+/// One stream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StreamReport {
+    /// Names it for as long as it lives.
+    pub id: String,
+    /// What kind it is.
+    pub kind: StreamKind,
+    /// All 64 digits; empty for a file of the machine.
+    pub container_id: String,
+    /// Name of the container.
+    pub container_name: String,
+    /// Image of the container.
+    pub image: String,
+    /// Of the file.
+    pub path: String,
+    /// The rung of the ladder: `proc-root`, `host-layers`, `exec-tail`, `json-file`, `logs-api`, `host`.
+    pub method: String,
+    /// Why it is read that way, or why it cannot be read.
+    pub reason: String,
+    /// How far it has been read.
+    pub offset: u64,
+    /// Bytes that are there and not read yet.
+    pub lag_bytes: u64,
+    /// Events made of it.
+    pub events: u64,
+    /// What is known to be lost, by reason.
+    pub lost: BTreeMap<String, u64>,
+    /// The configurations that read it.
+    pub configurations: Vec<ConfigKey>,
+}
+
+/// One pipeline.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PipelineReport {
+    /// The configuration it runs.
+    pub configuration: String,
+    /// Events that came in.
+    pub events_in: u64,
+    /// Events that an output has, or that a filter dropped.
+    pub events_out: u64,
+    /// Events that an output refused for ever.
+    pub events_failed: u64,
+    /// Its outputs.
+    pub outputs: Vec<OutputReport>,
+}
+
+/// One output.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OutputReport {
+    /// Name of the plugin or the sink.
+    pub name: String,
+    /// Why it does not deliver at the moment; it is tried again.
+    pub error: Option<String>,
+    /// Events given to it that it has not confirmed.
+    pub pending: u64,
+}
+
+/// Resident memory of this process.
+#[must_use]
+pub fn resident_bytes() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm")
+        .ok()
+        .and_then(|text| text.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok()));
+    pages.unwrap_or(0) * rustix::param::page_size() as u64
+}
+
+/// What can be said about a pipeline.
+pub(crate) fn pipeline(key: &ConfigKey, running: &RunningPipeline) -> PipelineReport {
+    let counters = running.counters();
+    let outputs = running.outputs();
+    PipelineReport {
+        configuration: key.name.clone(),
+        events_in: counters.events_in(),
+        events_out: counters.events_out(),
+        events_failed: outputs.iter().map(|output| output.rejected).sum(),
+        outputs: outputs
+            .into_iter()
+            .map(|output| OutputReport { name: output.sink, error: None, pending: 0 })
+            .collect(),
+    }
+}

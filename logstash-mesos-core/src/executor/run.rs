@@ -1,0 +1,394 @@
+//! The shipper: keeps pipelines and streams in line with configurations and containers.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::config::{ConfigSet, KeptSetError};
+use super::lock::{DataDirLock, LockError};
+use super::matching::OwnTraces;
+use super::metadata::Machine;
+use super::pipelines::Pipelines;
+use super::report::{Applied, DockerReport, Report};
+use super::state::{self, Pattern};
+use super::streams::Streams;
+use crate::discovery::{ContainerDiscovery, DaemonState, Discovered, DiscoveryError};
+use crate::pipeline::compile::CompileOptions;
+use crate::source::{CheckpointError, Checkpoints, Readers};
+use thiserror::Error;
+
+/// What a shipper works with.
+#[derive(Clone, Debug)]
+pub struct ShipperSettings {
+    /// Holds positions, the lock and the last set of configurations.
+    pub data_dir: PathBuf,
+    /// Who we are, for whoever finds the data directory locked.
+    pub name: String,
+    /// The machine's root directory as this process sees it.
+    pub host_root: PathBuf,
+    /// The daemon, for what only it can read.
+    #[cfg(feature = "docker")]
+    pub docker: Option<crate::discovery::DockerEndpoint>,
+    /// For the metadata of events.
+    pub machine: Machine,
+    /// How to know our own output.
+    pub traces: OwnTraces,
+    /// How long a removed container's files are still read.
+    pub drain_timeout: Duration,
+    /// What configurations are compiled with; `pipeline_id` and `origin` are set for each.
+    pub compile: CompileOptions,
+    /// How much memory all queues together may hold.
+    pub queue_bytes: usize,
+    /// Worker threads of each pipeline.
+    pub workers: usize,
+}
+
+/// Why a shipper cannot work.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ShipperError {
+    /// The data directory.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The positions.
+    #[error(transparent)]
+    Checkpoints(#[from] CheckpointError),
+    /// The kept configurations.
+    #[error(transparent)]
+    KeptSet(#[from] KeptSetError),
+    /// The discovery.
+    #[error(transparent)]
+    Discovery(#[from] DiscoveryError),
+    /// The system.
+    #[error("cannot start the threads that read")]
+    Threads(#[source] std::io::Error),
+    /// It has ended already.
+    #[error("the shipper has ended")]
+    Ended,
+}
+
+/// A running shipper.
+#[derive(Debug)]
+pub struct Shipper {
+    handle: ShipperHandle,
+    task: tokio::task::JoinHandle<Result<(), ShipperError>>,
+    discovery: tokio::task::JoinHandle<Result<(), DiscoveryError>>,
+    stop: CancellationToken,
+}
+
+/// Tells a shipper what to do. Clones are for the same one.
+#[derive(Clone, Debug)]
+pub struct ShipperHandle {
+    commands: mpsc::Sender<Command>,
+    report: watch::Receiver<Arc<Report>>,
+}
+
+enum Command {
+    Apply(Box<ConfigSet>, oneshot::Sender<Applied>),
+    Clear { keep_positions: bool, done: oneshot::Sender<Result<(), String>> },
+    Stop { grace: Duration, done: oneshot::Sender<()> },
+}
+
+/// How often everything is looked at again: patterns expanded, streams that ended taken up.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How often a data directory that somebody else holds is tried.
+const LOCK_EVERY: Duration = Duration::from_secs(2);
+
+impl Shipper {
+    /// Starts a shipper on the containers of `discovery`. It works at once with the set of configurations
+    /// it was last given, if the data directory has one.
+    ///
+    /// While another process holds the data directory it reads nothing, says so in its report, and waits.
+    #[must_use]
+    pub fn start(settings: ShipperSettings, discovery: Arc<dyn ContainerDiscovery>) -> Self {
+        let (commands, received) = mpsc::channel(16);
+        let (report_sender, report) = watch::channel(Arc::new(Report::default()));
+        let (picture_sender, picture) = watch::channel(Arc::new(Discovered::default()));
+        let stop = CancellationToken::new();
+        let until = stop.clone();
+        let discovery = tokio::spawn(async move { discovery.run(picture_sender, until).await });
+        let task = tokio::spawn(run(settings, received, report_sender, picture));
+        Self { handle: ShipperHandle { commands, report }, task, discovery, stop }
+    }
+
+    /// To tell it what to do.
+    #[must_use]
+    pub fn handle(&self) -> &ShipperHandle {
+        &self.handle
+    }
+
+    /// Waits until the shipper ends by itself, which it does only when it cannot work.
+    ///
+    /// # Errors
+    ///
+    /// Why it ended.
+    pub async fn ended(&mut self) -> Result<(), ShipperError> {
+        tokio::select! {
+            ended = &mut self.task => ended.unwrap_or(Err(ShipperError::Ended)),
+            ended = &mut self.discovery => match ended {
+                Ok(Err(error)) => Err(error.into()),
+                _ => Err(ShipperError::Ended),
+            },
+        }
+    }
+
+    /// Stops reading, lets the outputs take what is on its way for at most `grace`, saves the positions.
+    pub async fn stop(self, grace: Duration) {
+        let (done, stopped) = oneshot::channel();
+        if self.handle.commands.send(Command::Stop { grace, done }).await.is_ok() {
+            let _ended_early = stopped.await;
+        }
+        self.stop.cancel();
+        let _reported_before = self.task.await;
+        self.discovery.abort();
+    }
+}
+
+impl ShipperHandle {
+    /// Replaces the configurations and keeps them for the next start.
+    ///
+    /// # Errors
+    ///
+    /// [`ShipperError::Ended`] when the shipper has ended; [`Shipper::ended`] knows why.
+    pub async fn apply(&self, set: ConfigSet) -> Result<Applied, ShipperError> {
+        let (done, applied) = oneshot::channel();
+        self.commands.send(Command::Apply(Box::new(set), done)).await.map_err(|_| ShipperError::Ended)?;
+        applied.await.map_err(|_| ShipperError::Ended)
+    }
+
+    /// Stops reading for good and forgets what is on disk.
+    ///
+    /// # Errors
+    ///
+    /// Text for the answer when something could not be removed.
+    pub async fn clear(&self, keep_positions: bool) -> Result<(), String> {
+        let (done, cleared) = oneshot::channel();
+        let ended = |_| ShipperError::Ended.to_string();
+        self.commands
+            .send(Command::Clear { keep_positions, done })
+            .await
+            .map_err(|_| ShipperError::Ended.to_string())?;
+        cleared.await.map_err(ended)?
+    }
+
+    /// What it does, newest first; changes about once a second.
+    #[must_use]
+    pub fn report(&self) -> watch::Receiver<Arc<Report>> {
+        self.report.clone()
+    }
+}
+
+async fn run(
+    settings: ShipperSettings,
+    mut commands: mpsc::Receiver<Command>,
+    report: watch::Sender<Arc<Report>>,
+    picture: watch::Receiver<Arc<Discovered>>,
+) -> Result<(), ShipperError> {
+    let mut early = None;
+    let lock = loop {
+        match DataDirLock::take(&settings.data_dir, &settings.name) {
+            Ok(lock) => break lock,
+            Err(error @ LockError::Held { .. }) => {
+                wait_for_lock(&error, &report);
+                tokio::select! {
+                    () = tokio::time::sleep(LOCK_EVERY) => {}
+                    command = commands.recv() => match command {
+                        Some(Command::Stop { done, .. }) => {
+                            let _nobody_waits = done.send(());
+                            return Ok(());
+                        }
+                        // Whoever holds the directory clears it.
+                        Some(Command::Clear { done, .. }) => {
+                            let _nobody_waits = done.send(Ok(()));
+                        }
+                        Some(Command::Apply(set, done)) => {
+                            let applied = Applied { set_version: set.version.clone(), results: Vec::new() };
+                            let _nobody_waits = done.send(applied);
+                            early = Some(set);
+                        }
+                        None => return Ok(()),
+                    },
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    };
+    let checkpoints = Checkpoints::open(&settings.data_dir)?;
+    let readers = Arc::new(Readers::new(1).map_err(ShipperError::Threads)?);
+    let kept = ConfigSet::load(&settings.data_dir)?;
+    let mut driver = Driver {
+        pipelines: Pipelines::new(&settings),
+        streams: Streams::new(&settings, checkpoints.clone(), readers),
+        expanded: BTreeMap::new(),
+        set_version: String::new(),
+        checkpoints,
+        picture,
+        settings,
+        _lock: lock,
+    };
+    if let Some(set) = early.map(|set| *set).or(kept) {
+        info!(set_version = %set.version, count = set.configurations.len(), "Starting with the configurations kept");
+        driver.apply(&set).await;
+    }
+    driver.serve(commands, report).await;
+    Ok(())
+}
+
+fn wait_for_lock(error: &LockError, report: &watch::Sender<Arc<Report>>) {
+    let waiting = error.to_string();
+    let news = report.send_if_modified(|report| {
+        let news = report.waiting != waiting;
+        if news {
+            *report = Arc::new(Report { waiting: waiting.clone(), ..Report::default() });
+        }
+        news
+    });
+    if news {
+        warn!(error = %waiting, "Waiting: nothing is read");
+    }
+}
+
+struct Driver {
+    settings: ShipperSettings,
+    pipelines: Pipelines,
+    streams: Streams,
+    expanded: BTreeMap<Pattern, Vec<PathBuf>>,
+    set_version: String,
+    checkpoints: Checkpoints,
+    picture: watch::Receiver<Arc<Discovered>>,
+    _lock: DataDirLock,
+}
+
+impl Driver {
+    async fn serve(mut self, mut commands: mpsc::Receiver<Command>, report: watch::Sender<Arc<Report>>) {
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                command = commands.recv() => match command {
+                    Some(Command::Apply(set, done)) => {
+                        let applied = self.apply(&set).await;
+                        let _nobody_waits = done.send(applied);
+                    }
+                    Some(Command::Clear { keep_positions, done }) => {
+                        let cleared = self.clear(keep_positions).await;
+                        let _nobody_waits = done.send(cleared);
+                    }
+                    Some(Command::Stop { grace, done }) => {
+                        self.stop(grace).await;
+                        report.send_replace(Arc::new(self.report()));
+                        drop(self);
+                        let _nobody_waits = done.send(());
+                        return;
+                    }
+                    None => {
+                        self.stop(Duration::from_secs(1)).await;
+                        return;
+                    }
+                },
+                changed = self.picture.changed() => {
+                    if changed.is_err() {
+                        // Discovery has ended; whoever started it says why.
+                        self.stop(Duration::from_secs(1)).await;
+                        return;
+                    }
+                    self.reconcile().await;
+                }
+                _ = look.tick() => self.reconcile().await,
+            }
+            let now = self.report();
+            report.send_if_modified(|seen| {
+                let news = **seen != now;
+                if news {
+                    *seen = Arc::new(now);
+                }
+                news
+            });
+        }
+    }
+
+    /// Takes over a set of configurations.
+    async fn apply(&mut self, set: &ConfigSet) -> Applied {
+        let results = self.pipelines.apply(set);
+        self.set_version.clone_from(&set.version);
+        if let Err(error) = set.keep(&self.settings.data_dir) {
+            warn!(%error, "The configurations could not be kept for the next start");
+        }
+        self.reconcile().await;
+        // Only now: the streams have the new pipelines, so the old ones get nothing more.
+        self.pipelines.retire_replaced();
+        Applied { set_version: set.version.clone(), results }
+    }
+
+    /// Brings the streams in line.
+    async fn reconcile(&mut self) {
+        let picture = Arc::clone(&self.picture.borrow_and_update());
+        self.streams.update_containers(&picture.containers);
+        let subscriptions = self.pipelines.subscriptions();
+        let patterns = state::patterns(subscriptions, &picture.containers, &self.settings.traces);
+        self.expanded =
+            if patterns.is_empty() { BTreeMap::new() } else { self.streams.expand(patterns).await };
+        let wanted = state::wanted(subscriptions, &picture.containers, &self.settings.traces, &self.expanded);
+        self.streams.reconcile(wanted, &self.pipelines, &picture).await;
+        self.pipelines.reap();
+    }
+
+    async fn stop(&mut self, grace: Duration) {
+        let until = Instant::now() + grace;
+        // A part of the time is left for what is on its way.
+        self.streams.stop_all().await;
+        self.pipelines.drain_all(until).await;
+        if let Err(error) = self.checkpoints.save() {
+            warn!(%error, "Positions could not be saved: some lines will be sent again");
+        }
+    }
+
+    async fn clear(&mut self, keep_positions: bool) -> Result<(), String> {
+        self.stop(Duration::from_secs(5)).await;
+        self.pipelines.apply(&ConfigSet::default());
+        self.set_version.clear();
+        let mut problems = Vec::new();
+        if !keep_positions {
+            self.checkpoints.retain(|_, _| false);
+            for key in self.checkpoints.keys() {
+                self.checkpoints.forget(&key);
+            }
+        }
+        let mut names = vec!["configurations.json"];
+        if !keep_positions {
+            names.push("positions.json");
+        }
+        for name in names {
+            let path = self.settings.data_dir.join(name);
+            if let Err(error) = std::fs::remove_file(&path)
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                problems.push(format!("cannot remove `{}`: {error}", path.display()));
+            }
+        }
+        if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
+    }
+
+    fn report(&self) -> Report {
+        let picture = self.picture.borrow();
+        Report {
+            set_version: self.set_version.clone(),
+            waiting: String::new(),
+            docker: match &picture.daemon {
+                DaemonState::Connected { .. } => DockerReport::Connected,
+                DaemonState::Unreachable { reason } => DockerReport::Unreachable(reason.clone()),
+                DaemonState::Unknown => DockerReport::Unused,
+            },
+            streams: self.streams.report(),
+            pipelines: self.pipelines.report(),
+            memory_bytes: super::report::resident_bytes(),
+        }
+    }
+}

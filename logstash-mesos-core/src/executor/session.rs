@@ -1,0 +1,389 @@
+//! The connection to the leading scheduler: takes configurations, gives the status.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Endpoint;
+use tracing::{debug, info, warn};
+
+use super::config::{ConfigSet, Configuration, Kind};
+use super::report::{Applied, DockerReport, Report, StreamKind, StreamReport};
+use super::run::{ShipperError, ShipperHandle};
+use crate::protocol::control_client::ControlClient;
+use crate::protocol::{
+    self as wire, Cleared, ExecutorMessage, Hello, SchedulerMessage, executor_message, scheduler_message,
+};
+
+/// Where the scheduler is, and what admits us there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Access {
+    /// Best first.
+    pub(crate) urls: Vec<String>,
+    pub(crate) token: String,
+}
+
+/// Why a session ended.
+#[derive(Debug, Error)]
+enum SessionEnd {
+    #[error("cannot connect to {url}: {reason}")]
+    Connect { url: String, reason: String },
+    #[error("{url} does not lead")]
+    NotLeader { url: String, leader: Option<String> },
+    #[error("rejected: {reason}")]
+    Rejected { reason: String, token_invalid: bool },
+    #[error("it leads with epoch {epoch}, and one with {seen} was seen")]
+    Deposed { epoch: u64, seen: u64 },
+    #[error("the connection was lost: {0}")]
+    Lost(String),
+    #[error(transparent)]
+    Shipper(#[from] ShipperError),
+    #[error("the access to the scheduler has changed")]
+    NewAccess,
+}
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+const FULL_STATUS_EVERY: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// Details are sent for this long after the last request.
+const WATCHED_FOR: Duration = Duration::from_secs(60);
+const MOST_MESSAGE_BYTES: usize = 64 << 20;
+
+/// Keeps a session for as long as it is polled; never ends by itself unless the shipper has ended.
+pub(crate) async fn keep(hello: Hello, shipper: ShipperHandle, mut access: watch::Receiver<Access>) {
+    let mut keeper = Keeper { hello, shipper, epoch: 0 };
+    let mut pause = FIRST_PAUSE;
+    let mut leader: Option<String> = None;
+    let mut said = String::new();
+    loop {
+        let now = access.borrow_and_update().clone();
+        let urls: Vec<String> = leader.take().into_iter().chain(now.urls.iter().cloned()).collect();
+        let mut end = None;
+        for url in urls {
+            let begun = Instant::now();
+            let ended = keeper.session(&url, &now.token, &mut access).await;
+            if begun.elapsed() > LONGEST_PAUSE {
+                pause = FIRST_PAUSE;
+            }
+            let go_on =
+                matches!(ended, SessionEnd::Connect { .. } | SessionEnd::NotLeader { leader: None, .. });
+            if let SessionEnd::NotLeader { leader: Some(url), .. } = &ended {
+                leader = Some(url.clone());
+            }
+            end = Some(ended);
+            if !go_on {
+                break;
+            }
+        }
+        let text = end.as_ref().map_or_else(|| "no scheduler is known yet".to_owned(), ToString::to_string);
+        match end {
+            Some(SessionEnd::NewAccess) => continue,
+            Some(SessionEnd::Shipper(_)) => return,
+            _ => {}
+        }
+        if text == said {
+            debug!(error = %text, "No session with a scheduler");
+        } else {
+            info!(error = %text, "No session with a scheduler, the work goes on without");
+            said = text;
+        }
+        // A random part keeps the executors of a cluster from coming all at once.
+        let random = f64::from(uuid::Uuid::new_v4().as_fields().0) / f64::from(u32::MAX);
+        tokio::select! {
+            () = tokio::time::sleep(pause.mul_f64(0.5 + random / 2.0)) => {}
+            changed = access.changed() => if changed.is_err() { return },
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+struct Keeper {
+    hello: Hello,
+    shipper: ShipperHandle,
+    // The highest leadership seen.
+    epoch: u64,
+}
+
+impl Keeper {
+    async fn session(&mut self, url: &str, token: &str, access: &mut watch::Receiver<Access>) -> SessionEnd {
+        match self.try_session(url, token, access).await {
+            Ok(never) => match never {},
+            Err(end) => end,
+        }
+    }
+
+    async fn try_session(
+        &mut self,
+        url: &str,
+        token: &str,
+        access: &mut watch::Receiver<Access>,
+    ) -> Result<std::convert::Infallible, SessionEnd> {
+        let connect = |reason: String| SessionEnd::Connect { url: url.to_owned(), reason };
+        let channel = Endpoint::from_shared(url.to_owned())
+            .map_err(|error| connect(error.to_string()))?
+            .connect_timeout(CONNECT_TIMEOUT)
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE)
+            .keep_alive_while_idle(true)
+            .connect()
+            .await
+            .map_err(|error| connect(crate::discovery::chain(&error)))?;
+        let mut client = ControlClient::new(channel).max_decoding_message_size(MOST_MESSAGE_BYTES);
+        let (outgoing, messages) = mpsc::channel(16);
+        let say = async |message| {
+            let message = ExecutorMessage { message: Some(message) };
+            outgoing.send(message).await.map_err(|_| SessionEnd::Lost("the stream is closed".to_owned()))
+        };
+        let mut hello = self.hello.clone();
+        token.clone_into(&mut hello.token);
+        hello.set_version.clone_from(&self.shipper.report().borrow().set_version);
+        say(executor_message::Message::Hello(hello)).await?;
+        let mut incoming = client
+            .session(ReceiverStream::new(messages))
+            .await
+            .map_err(|status| refused(url, &status))?
+            .into_inner();
+        let mut reports = self.shipper.report();
+        let mut sent = Sent::default();
+        let mut welcome = false;
+        let mut watched_until = Instant::now();
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                message = incoming.message() => {
+                    let message = message.map_err(|status| refused(url, &status))?;
+                    let Some(SchedulerMessage { message }) = message else {
+                        return Err(SessionEnd::Lost("the scheduler has ended the stream".to_owned()));
+                    };
+                    match message {
+                        Some(scheduler_message::Message::Welcome(said)) => {
+                            if said.leader_epoch < self.epoch {
+                                return Err(SessionEnd::Deposed { epoch: said.leader_epoch, seen: self.epoch });
+                            }
+                            self.epoch = said.leader_epoch;
+                            welcome = true;
+                            info!(url, scheduler_id = %said.scheduler_id, "Session with the scheduler");
+                            sent = Sent::default();
+                        }
+                        Some(scheduler_message::Message::ConfigSet(set)) => {
+                            let applied = self.shipper.apply(from_wire(set)).await?;
+                            say(executor_message::Message::Applied(applied_to_wire(applied))).await?;
+                        }
+                        Some(scheduler_message::Message::ClearData(clear)) => {
+                            let error = self.shipper.clear(clear.keep_positions).await.err().unwrap_or_default();
+                            if !error.is_empty() {
+                                warn!(%error, "Data could not be cleared");
+                            }
+                            say(executor_message::Message::Cleared(Cleared { error })).await?;
+                        }
+                        Some(scheduler_message::Message::Watch(watch)) => {
+                            let now = Instant::now();
+                            watched_until = if watch.details { now + WATCHED_FOR } else { now };
+                        }
+                        Some(scheduler_message::Message::Rejected(rejected)) => {
+                            let wire::Rejected { reason, token_invalid } = rejected;
+                            return Err(SessionEnd::Rejected { reason, token_invalid });
+                        }
+                        // A newer scheduler may know more.
+                        None => {}
+                    }
+                }
+                _ = look.tick(), if welcome => {
+                    let report = Arc::clone(&reports.borrow_and_update());
+                    let details = Instant::now() < watched_until;
+                    if let Some(status) = sent.next(&report, details) {
+                        say(executor_message::Message::Status(status)).await?;
+                    }
+                }
+                // While we hold a session the token was good; a new one is for a new scheduler.
+                changed = access.changed() => {
+                    if changed.is_err() || !access.borrow_and_update().urls.iter().any(|known| known == url) {
+                        return Err(SessionEnd::NewAccess);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn refused(url: &str, status: &tonic::Status) -> SessionEnd {
+    if status.code() == tonic::Code::FailedPrecondition {
+        let leader = status.metadata().get("leader-url").and_then(|url| url.to_str().ok()).map(str::to_owned);
+        return SessionEnd::NotLeader { url: url.to_owned(), leader };
+    }
+    SessionEnd::Lost(status.to_string())
+}
+
+/// What the scheduler knows already.
+#[derive(Default)]
+struct Sent {
+    full_at: Option<Instant>,
+    report: Option<Arc<Report>>,
+}
+
+impl Sent {
+    /// The status to send now, if there is anything to say.
+    fn next(&mut self, report: &Arc<Report>, details: bool) -> Option<wire::Status> {
+        let due = self.full_at.is_none_or(|at| at.elapsed() >= FULL_STATUS_EVERY);
+        let Some(before) = self.report.as_ref().filter(|_| !due) else {
+            self.full_at = Some(Instant::now());
+            self.report = Some(Arc::clone(report));
+            return Some(status(report, report.streams.iter(), false, Vec::new()));
+        };
+        let known: BTreeMap<&str, &StreamReport> =
+            before.streams.iter().map(|stream| (stream.id.as_str(), stream)).collect();
+        let changed: Vec<&StreamReport> = report
+            .streams
+            .iter()
+            .filter(|stream| match known.get(stream.id.as_str()) {
+                None => true,
+                Some(then) if details => then != stream,
+                Some(then) => is_news(then, stream),
+            })
+            .collect();
+        let ended: Vec<String> = before
+            .streams
+            .iter()
+            .filter(|then| !report.streams.iter().any(|stream| stream.id == then.id))
+            .map(|then| then.id.clone())
+            .collect();
+        let about_us = before.docker != report.docker
+            || before.waiting != report.waiting
+            || before.set_version != report.set_version
+            || (details && before.pipelines != report.pipelines);
+        if changed.is_empty() && ended.is_empty() && !about_us {
+            return None;
+        }
+        let status = status(report, changed.into_iter(), true, ended);
+        self.report = Some(Arc::clone(report));
+        Some(status)
+    }
+}
+
+/// Whether more than counters differ.
+fn is_news(then: &StreamReport, now: &StreamReport) -> bool {
+    then.method != now.method
+        || then.reason != now.reason
+        || then.lost != now.lost
+        || then.configurations != now.configurations
+}
+
+fn status<'r>(
+    report: &Report,
+    streams: impl Iterator<Item = &'r StreamReport>,
+    partial: bool,
+    ended_streams: Vec<String>,
+) -> wire::Status {
+    let (docker, docker_error) = match &report.docker {
+        DockerReport::Unused => (wire::DockerState::Unused, String::new()),
+        DockerReport::Connected => (wire::DockerState::Connected, String::new()),
+        DockerReport::Unreachable(reason) => (wire::DockerState::Unreachable, reason.clone()),
+    };
+    let sum = |count: fn(&super::report::PipelineReport) -> u64| report.pipelines.iter().map(count).sum();
+    wire::Status {
+        streams: streams.map(stream_to_wire).collect(),
+        waiting: report.waiting.clone(),
+        docker: docker.into(),
+        docker_error,
+        events_in: sum(|pipeline| pipeline.events_in),
+        events_out: sum(|pipeline| pipeline.events_out),
+        events_failed: sum(|pipeline| pipeline.events_failed),
+        memory_bytes: report.memory_bytes,
+        outputs: report
+            .pipelines
+            .iter()
+            .flat_map(|pipeline| {
+                pipeline.outputs.iter().map(|output| wire::OutputStatus {
+                    configuration: pipeline.configuration.clone(),
+                    r#type: output.name.clone(),
+                    state: match output.error {
+                        None => wire::OutputState::Ok.into(),
+                        Some(_) => wire::OutputState::Retrying.into(),
+                    },
+                    error: output.error.clone().unwrap_or_default(),
+                    pending: output.pending,
+                })
+            })
+            .collect(),
+        at_ms: u64::try_from(crate::event::Timestamp::now().millis()).unwrap_or(0),
+        partial,
+        ended_streams,
+        set_version: report.set_version.clone(),
+    }
+}
+
+fn stream_to_wire(stream: &StreamReport) -> wire::StreamStatus {
+    wire::StreamStatus {
+        id: stream.id.clone(),
+        container_id: stream.container_id.clone(),
+        name: stream.container_name.clone(),
+        image: stream.image.clone(),
+        source: match stream.kind {
+            StreamKind::ContainerFile => wire::SourceKind::Path.into(),
+            StreamKind::ContainerOutput => wire::SourceKind::Stdout.into(),
+            StreamKind::HostFile => wire::SourceKind::HostPath.into(),
+        },
+        path: stream.path.clone(),
+        method: stream.method.clone(),
+        reason: stream.reason.clone(),
+        offset: stream.offset,
+        lag_bytes: stream.lag_bytes,
+        events: stream.events,
+        lost: stream.lost.clone(),
+        configurations: stream.configurations.iter().map(|key| key.name.clone()).collect(),
+    }
+}
+
+fn from_wire(set: wire::ConfigSet) -> ConfigSet {
+    ConfigSet {
+        version: set.set_version,
+        configurations: set
+            .configurations
+            .into_iter()
+            .filter_map(|configuration| {
+                let kind = match configuration.kind() {
+                    wire::ConfigKind::Docker => Kind::Docker,
+                    wire::ConfigKind::Host => Kind::Host,
+                    // Of a newer scheduler; it will not hear that it is in use.
+                    wire::ConfigKind::Unspecified => return None,
+                };
+                Some(Configuration {
+                    kind,
+                    name: configuration.name,
+                    version: configuration.version,
+                    input: configuration.input,
+                    r#match: configuration.r#match,
+                })
+            })
+            .collect(),
+        default_output: set.default_output,
+        settings: set.settings,
+    }
+}
+
+fn applied_to_wire(applied: Applied) -> wire::Applied {
+    wire::Applied {
+        set_version: applied.set_version,
+        results: applied
+            .results
+            .into_iter()
+            .map(|result| wire::ConfigResult {
+                name: result.key.name,
+                kind: match result.key.kind {
+                    Kind::Docker => wire::ConfigKind::Docker.into(),
+                    Kind::Host => wire::ConfigKind::Host.into(),
+                },
+                version: result.version,
+                error: result.error.unwrap_or_default(),
+            })
+            .collect(),
+    }
+}

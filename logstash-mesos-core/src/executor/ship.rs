@@ -1,0 +1,203 @@
+//! The shipper alone on one Docker host: configurations from a directory, no scheduler.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::config::{ConfigKey, ConfigSet, Configuration};
+use super::report::{DockerReport, Report};
+use super::run::{Shipper, ShipperError, ShipperSettings};
+use crate::configs::directory::{self, DirectoryError};
+use crate::discovery::ContainerDiscovery;
+
+/// What `ship` works with.
+#[derive(Clone, Debug)]
+pub struct ShipSettings {
+    /// Holds `docker/*.conf` and `host/*.conf`; watched.
+    pub config_dir: PathBuf,
+    /// Logstash configuration text with the `output` section for configurations that have none.
+    pub default_output: String,
+    /// The shipper's own.
+    pub shipper: ShipperSettings,
+    /// How long the end may take.
+    pub shutdown_grace: Duration,
+}
+
+/// Why `ship` ended.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ShipError {
+    /// The directory cannot be used.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// The shipper cannot work.
+    #[error(transparent)]
+    Shipper(#[from] ShipperError),
+}
+
+/// How often the directory is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Ships until `shutdown`, then drains.
+///
+/// # Errors
+///
+/// [`ShipError`] when it cannot work: a directory that is not there, positions that cannot be read.
+pub async fn ship(
+    settings: ShipSettings,
+    discovery: Arc<dyn ContainerDiscovery>,
+    shutdown: CancellationToken,
+) -> Result<(), ShipError> {
+    let mut directory = Directory::default();
+    // A directory that is not there is a mistake at the start, and only a pity later.
+    directory.look(&settings.config_dir)?;
+    let mut shipper = Shipper::start(settings.shipper.clone(), discovery);
+    let mut reports = shipper.handle().report();
+    let mut sayer = Sayer::default();
+    let mut applied = None;
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => break,
+            ended = shipper.ended() => {
+                ended?;
+                return Ok(());
+            }
+            changed = reports.changed() => {
+                if changed.is_err() {
+                    continue;
+                }
+                sayer.say(&reports.borrow_and_update());
+            }
+            _ = look.tick() => {
+                if let Err(error) = directory.look(&settings.config_dir) {
+                    warn!(error = %crate::discovery::chain(&error), "Configurations stay as they are");
+                    continue;
+                }
+                let set = directory.set(&settings.default_output);
+                if applied.as_ref() != Some(&set.version) {
+                    let version = set.version.clone();
+                    let count = set.configurations.len();
+                    shipper.handle().apply(set).await?;
+                    info!(set_version = %version, count, "Configurations taken from the directory");
+                    applied = Some(version);
+                }
+            }
+        }
+    }
+    info!("Shutting down: what is on its way is delivered first");
+    shipper.stop(settings.shutdown_grace).await;
+    info!("Shut down");
+    Ok(())
+}
+
+/// The directory as it was last good.
+#[derive(Debug, Default)]
+struct Directory {
+    good: BTreeMap<ConfigKey, Configuration>,
+    problems: BTreeMap<PathBuf, String>,
+}
+
+impl Directory {
+    /// Takes over what is in the directory now. A file that cannot be used leaves its previous content in
+    /// force.
+    fn look(&mut self, dir: &Path) -> Result<(), DirectoryError> {
+        let found = directory::scan(dir)?;
+        let mut good = BTreeMap::new();
+        let mut problems = BTreeMap::new();
+        for file in found {
+            let key = ConfigKey { kind: file.kind, name: file.name };
+            match file.content {
+                Ok(content) => {
+                    let version = content.version();
+                    let configuration = Configuration {
+                        name: content.name,
+                        kind: content.kind,
+                        version,
+                        input: content.input,
+                        r#match: content.matches,
+                    };
+                    good.insert(key, configuration);
+                }
+                Err(problem) => {
+                    if self.problems.get(&file.path) != Some(&problem) {
+                        warn!(path = %file.path.display(), error = %problem, "Configuration file cannot be used");
+                    }
+                    problems.insert(file.path, problem);
+                    if let Some(before) = self.good.remove(&key) {
+                        good.insert(key, before);
+                    }
+                }
+            }
+        }
+        self.good = good;
+        self.problems = problems;
+        Ok(())
+    }
+
+    fn set(&self, default_output: &str) -> ConfigSet {
+        let version = self.good.iter().fold(String::new(), |mut version, (key, configuration)| {
+            if !version.is_empty() {
+                version.push(' ');
+            }
+            version.push_str(&format!("{key}@{}", configuration.version));
+            version
+        });
+        ConfigSet {
+            version: crate::configs::digest(version.as_bytes()),
+            configurations: self.good.values().cloned().collect(),
+            default_output: default_output.to_owned(),
+            settings: BTreeMap::new(),
+        }
+    }
+}
+
+/// Tells the terminal what the status page of a scheduler would show.
+#[derive(Debug, Default)]
+struct Sayer {
+    said: BTreeMap<String, (String, String)>,
+    lost: u64,
+    docker: DockerReport,
+}
+
+impl Sayer {
+    fn say(&mut self, report: &Report) {
+        for stream in &report.streams {
+            let now = (stream.method.clone(), stream.reason.clone());
+            if self.said.get(&stream.id) != Some(&now) {
+                info!(
+                    stream = %stream.id,
+                    container_name = %stream.container_name,
+                    path = %stream.path,
+                    method = %stream.method,
+                    reason = %stream.reason,
+                    offset = stream.offset,
+                    "Stream"
+                );
+                self.said.insert(stream.id.clone(), now);
+            }
+        }
+        self.said.retain(|id, _| report.streams.iter().any(|stream| stream.id == *id));
+        let lost = report.streams.iter().flat_map(|stream| stream.lost.values()).sum();
+        if lost > self.lost {
+            for stream in report.streams.iter().filter(|stream| !stream.lost.is_empty()) {
+                warn!(stream = %stream.id, lost = ?stream.lost, "Bytes are known to be lost");
+            }
+        }
+        self.lost = lost;
+        if self.docker != report.docker {
+            self.docker.clone_from(&report.docker);
+            match &report.docker {
+                DockerReport::Unreachable(reason) => {
+                    warn!(error = %reason, "Containers cannot be seen; files of the host are read all the same");
+                }
+                other => info!(docker = ?other, "Docker daemon"),
+            }
+        }
+    }
+}

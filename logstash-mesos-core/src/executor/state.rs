@@ -1,0 +1,199 @@
+//! Decides what is to be read: configurations × containers → streams. No I/O happens here.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::config::ConfigKey;
+use super::input::{FileSettings, Reads, StreamInput};
+use super::matching::{Matcher, OwnTraces};
+use crate::discovery::{Container, ContainerId, ContainerState};
+use crate::source::glob;
+
+/// A configuration as far as it matters here.
+pub(crate) struct Subscription {
+    pub(crate) key: ConfigKey,
+    /// For a docker configuration.
+    pub(crate) matcher: Option<Matcher>,
+    pub(crate) inputs: Vec<Arc<StreamInput>>,
+}
+
+/// Where the bytes of a stream are.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Place {
+    /// A file inside a container.
+    ContainerFile { container: ContainerId, path: PathBuf },
+    /// Standard output and error of a container.
+    ContainerOutput { container: ContainerId },
+    /// A file of the machine.
+    HostFile { path: PathBuf },
+}
+
+/// One stream: the same place cut in another way is another stream.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct StreamId {
+    pub(crate) place: Place,
+    pub(crate) delimiter: Vec<u8>,
+}
+
+impl StreamId {
+    /// Under which its position is kept.
+    pub(crate) fn position_key(&self) -> String {
+        let mut key = match &self.place {
+            Place::ContainerFile { container, path } => {
+                format!("container:{container}:file:{}", path.display())
+            }
+            Place::ContainerOutput { container } => format!("container:{container}:output"),
+            Place::HostFile { path } => format!("host:file:{}", path.display()),
+        };
+        if self.delimiter != b"\n" {
+            key.push_str(":by:");
+            for byte in &self.delimiter {
+                key.push_str(&format!("{byte:02x}"));
+            }
+        }
+        key
+    }
+
+    pub(crate) fn container(&self) -> Option<&ContainerId> {
+        match &self.place {
+            Place::ContainerFile { container, .. } | Place::ContainerOutput { container } => Some(container),
+            Place::HostFile { .. } => None,
+        }
+    }
+}
+
+/// A stream that is wanted.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wanted {
+    /// The configurations and the number of the input in each.
+    pub(crate) readers: Vec<(ConfigKey, usize)>,
+    /// It was found by a pattern: a rotated file may come back under another name.
+    pub(crate) by_pattern: bool,
+    /// All readers want a new file from its end.
+    pub(crate) from_end: bool,
+    /// All readers leave out files that are older than this.
+    pub(crate) ignore_older_secs: Option<u64>,
+}
+
+/// A pattern that has to be expanded before it names files.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Pattern {
+    /// In which container; on the machine itself if none.
+    pub(crate) container: Option<ContainerId>,
+    pub(crate) pattern: String,
+}
+
+/// The patterns among the paths of `subscriptions`.
+pub(crate) fn patterns(
+    subscriptions: &[Subscription],
+    containers: &BTreeMap<ContainerId, Arc<Container>>,
+    traces: &OwnTraces,
+) -> Vec<Pattern> {
+    let mut found = Vec::new();
+    visit(subscriptions, containers, traces, |_, _, input, container| {
+        let (Reads::DockerPaths(paths) | Reads::HostPaths(paths)) = &input.reads else { return };
+        for pattern in paths.iter().filter(|path| glob::is_pattern(path)) {
+            found.push(Pattern {
+                container: container.map(|found| found.id.clone()),
+                pattern: pattern.clone(),
+            });
+        }
+    });
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// The streams that are wanted. `expanded` knows the files that patterns match now.
+pub(crate) fn wanted(
+    subscriptions: &[Subscription],
+    containers: &BTreeMap<ContainerId, Arc<Container>>,
+    traces: &OwnTraces,
+    expanded: &BTreeMap<Pattern, Vec<PathBuf>>,
+) -> BTreeMap<StreamId, Wanted> {
+    let mut wanted: BTreeMap<StreamId, Wanted> = BTreeMap::new();
+    visit(subscriptions, containers, traces, |key, number, input, container| {
+        let mut want = |place: Place, by_pattern: bool| {
+            let delimiter = input.files.delimiter.clone();
+            let entry = wanted.entry(StreamId { place, delimiter }).or_insert_with(|| Wanted {
+                from_end: true,
+                ignore_older_secs: Some(0),
+                ..Wanted::default()
+            });
+            // Two inputs of one configuration that name the same file get it once each, as in Logstash.
+            entry.readers.push((key.clone(), number));
+            entry.by_pattern |= by_pattern;
+            entry.from_end &= input.files.from_end;
+            entry.ignore_older_secs = match (entry.ignore_older_secs, input.files.ignore_older_secs) {
+                (Some(a), Some(b)) => Some(a.max(b)),
+                _ => None,
+            };
+        };
+        match (&input.reads, container) {
+            (Reads::DockerOutput, Some(container)) => {
+                want(Place::ContainerOutput { container: container.id.clone() }, false);
+            }
+            (Reads::DockerPaths(paths), Some(container)) => {
+                let id = &container.id;
+                each_path(paths, Some(id), &input.files, expanded, |path, by_pattern| {
+                    want(Place::ContainerFile { container: id.clone(), path }, by_pattern);
+                });
+            }
+            (Reads::HostPaths(paths), _) => {
+                each_path(paths, None, &input.files, expanded, |path, by_pattern| {
+                    want(Place::HostFile { path }, by_pattern);
+                });
+            }
+            (Reads::DockerOutput | Reads::DockerPaths(_), None) => {}
+        }
+    });
+    wanted
+}
+
+fn visit<'s>(
+    subscriptions: &'s [Subscription],
+    containers: &'s BTreeMap<ContainerId, Arc<Container>>,
+    traces: &OwnTraces,
+    mut visit: impl FnMut(&'s ConfigKey, usize, &'s StreamInput, Option<&'s Container>),
+) {
+    for subscription in subscriptions {
+        for (number, input) in subscription.inputs.iter().enumerate() {
+            match &subscription.matcher {
+                Some(matcher) if !matches!(input.reads, Reads::HostPaths(_)) => {
+                    for container in containers.values() {
+                        // One that was never started has written nothing.
+                        let lived = container.state != ContainerState::Created;
+                        if lived && traces.may_read(container) && matcher.matches(container) {
+                            visit(&subscription.key, number, input, Some(container));
+                        }
+                    }
+                }
+                _ => visit(&subscription.key, number, input, None),
+            }
+        }
+    }
+}
+
+fn each_path(
+    paths: &[String],
+    container: Option<&ContainerId>,
+    settings: &FileSettings,
+    expanded: &BTreeMap<Pattern, Vec<PathBuf>>,
+    mut visit: impl FnMut(PathBuf, bool),
+) {
+    for path in paths {
+        if !glob::is_pattern(path) {
+            visit(PathBuf::from(path), false);
+            continue;
+        }
+        let pattern = Pattern { container: container.cloned(), pattern: path.clone() };
+        for path in expanded.get(&pattern).into_iter().flatten() {
+            let name = path.file_name().map(std::os::unix::ffi::OsStrExt::as_bytes).unwrap_or_default();
+            let left_out = settings.exclude.iter().any(|exclude| glob::matches(exclude.as_bytes(), name));
+            if !left_out {
+                visit(path.clone(), true);
+            }
+        }
+    }
+}

@@ -1,0 +1,647 @@
+//! The streams that are read: started, shared out, drained and ended.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinHandle;
+use tracing::{debug, info, warn};
+
+use super::fan::{Fan, FanDecoder};
+use super::metadata::{Machine, Metadata};
+use super::pipelines::Pipelines;
+#[cfg(feature = "docker")]
+use super::records::ApiLines;
+use super::records::{JsonFile, PlainLines, Records};
+use super::report::{StreamKind, StreamReport};
+use super::run::ShipperSettings;
+use super::state::{Pattern, Place, StreamId, Wanted};
+#[cfg(feature = "docker")]
+use crate::discovery::DockerEndpoint;
+use crate::discovery::{Container, ContainerId, ContainerState, Discovered};
+use crate::event::{Ack, Clock, StreamKey};
+use crate::pipeline::plugin::BatchSender;
+use crate::source::container_file::{ContainerFile, ContainerFiles};
+use crate::source::daemon_log::DaemonLog;
+use crate::source::{
+    Checkpoints, Ended, FileOpener, Follow, Framing, HostFile, Readers, StartPosition, Stop, StreamStatus,
+    TailSettings,
+};
+#[cfg(feature = "docker")]
+use crate::source::{docker_logs::DockerLogs, exec_tail, exec_tail::ExecTail};
+
+/// All streams, and what is known of the containers they come from.
+pub(crate) struct Streams {
+    host_root: PathBuf,
+    machine: Machine,
+    drain_timeout: Duration,
+    clock: Clock,
+    #[cfg(feature = "docker")]
+    docker: Option<DockerEndpoint>,
+    #[cfg(feature = "docker")]
+    asked: BTreeMap<Pattern, (Instant, Vec<PathBuf>)>,
+    checkpoints: Checkpoints,
+    readers: Arc<Readers>,
+    files: BTreeMap<ContainerId, Arc<ContainerFiles>>,
+    running: BTreeMap<StreamId, Stream>,
+    // Of streams that have ended and are gone from the list.
+    lost_before: BTreeMap<String, u64>,
+}
+
+/// One stream.
+struct Stream {
+    fan: Arc<Fan>,
+    status: Arc<StreamStatus>,
+    stop: Stop,
+    reader: Option<JoinHandle<Ended>>,
+    // As it was when reading began.
+    container: Option<Arc<Container>>,
+    method: Method,
+    phase: Phase,
+    readers: Vec<(super::config::ConfigKey, usize)>,
+    // Of the pipelines the targets belong to: they change when a configuration is replaced.
+    generation: Vec<u64>,
+    in_flight: InFlight,
+}
+
+/// How a stream is read, as far as it was decided here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Method {
+    /// The opener knows the rung.
+    File,
+    /// By the daemon; why not directly.
+    Daemon(String),
+    /// It cannot be read; why.
+    Unreadable(String),
+}
+
+/// Where the bytes of a stream come from.
+enum Source {
+    /// A file, and what its lines hold.
+    File(Arc<dyn FileOpener>, Box<dyn Records>),
+    /// `tail` inside the container; why not from outside.
+    #[cfg(feature = "docker")]
+    Exec { docker: DockerEndpoint, container: ContainerId, path: PathBuf, reason: String },
+    /// The logs API; why not the daemon's file.
+    #[cfg(feature = "docker")]
+    Logs { docker: DockerEndpoint, container: ContainerId, reason: String },
+    /// Nowhere; why.
+    None(String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Reading,
+    /// Its container has ended or is gone: it is read to its end, at most until then.
+    Draining {
+        until: Instant,
+    },
+    /// Everything has been read of a container that has ended.
+    Drained,
+    /// It was told to stop.
+    Stopping,
+}
+
+/// Counts the batches on their way, so that a stream is begun anew only when its position stands.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct InFlight(Arc<AtomicUsize>);
+
+impl InFlight {
+    /// One more; less when the returned acknowledgement ends.
+    pub(crate) fn begin(&self) -> Ack {
+        self.0.fetch_add(1, Ordering::AcqRel);
+        let count = Arc::clone(&self.0);
+        Ack::new(move |_| {
+            count.fetch_sub(1, Ordering::AcqRel);
+        })
+    }
+
+    fn is_settled(&self) -> bool {
+        self.0.load(Ordering::Acquire) == 0
+    }
+}
+
+/// What a container writes in its last moment may still be on its way through the daemon.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// How often a container is asked what a pattern matches: each time is a process in it.
+#[cfg(feature = "docker")]
+const ASK_EVERY: Duration = Duration::from_secs(5);
+
+impl Streams {
+    pub(crate) fn new(settings: &ShipperSettings, checkpoints: Checkpoints, readers: Arc<Readers>) -> Self {
+        Self {
+            host_root: settings.host_root.clone(),
+            machine: settings.machine.clone(),
+            drain_timeout: settings.drain_timeout,
+            clock: settings.compile.clock,
+            #[cfg(feature = "docker")]
+            docker: settings.docker.clone(),
+            #[cfg(feature = "docker")]
+            asked: BTreeMap::new(),
+            checkpoints,
+            readers,
+            files: BTreeMap::new(),
+            running: BTreeMap::new(),
+            lost_before: BTreeMap::new(),
+        }
+    }
+
+    /// Takes over what is newly known of the containers.
+    pub(crate) fn update_containers(&mut self, containers: &BTreeMap<ContainerId, Arc<Container>>) {
+        for (id, container) in containers {
+            match self.files.get(id) {
+                Some(files) => files.update(Arc::clone(container)),
+                None => {
+                    let files = ContainerFiles::new(Arc::clone(container), &self.host_root);
+                    self.files.insert(id.clone(), Arc::new(files));
+                }
+            }
+        }
+        let running = &self.running;
+        self.files.retain(|id, _| {
+            containers.contains_key(id) || running.keys().any(|stream| stream.container() == Some(id))
+        });
+    }
+
+    /// The files that match each pattern now.
+    pub(crate) async fn expand(&mut self, patterns: Vec<Pattern>) -> BTreeMap<Pattern, Vec<PathBuf>> {
+        #[cfg(feature = "docker")]
+        let (asked, patterns) = self.ask_containers(patterns).await;
+        let files: BTreeMap<_, _> = patterns
+            .iter()
+            .filter_map(|pattern| pattern.container.as_ref())
+            .filter_map(|id| Some((id.clone(), Arc::clone(self.files.get(id)?))))
+            .collect();
+        let host_root = self.host_root.clone();
+        let expanded = tokio::task::spawn_blocking(move || {
+            let expand = |pattern: &Pattern| {
+                match &pattern.container {
+                None => crate::source::host_glob::expand(&host_root, &pattern.pattern),
+                Some(id) => files
+                    .get(id)
+                    .and_then(|files| {
+                        let found = files.expand(&pattern.pattern);
+                        found.map_err(|error| debug!(%error, container_id = %id.short(), "Pattern cannot be expanded")).ok()
+                    })
+                    .unwrap_or_default(),
+            }
+            };
+            patterns.into_iter().map(|pattern| (pattern.clone(), expand(&pattern))).collect()
+        });
+        #[cfg_attr(not(feature = "docker"), expect(unused_mut, reason = "nothing is added without Docker"))]
+        let mut found: BTreeMap<_, _> = expanded.await.unwrap_or_default();
+        #[cfg(feature = "docker")]
+        found.extend(asked);
+        found
+    }
+
+    /// Has containers whose files cannot be seen from outside expand their patterns; returns what they
+    /// said, and the patterns of the others.
+    #[cfg(feature = "docker")]
+    async fn ask_containers(
+        &mut self,
+        patterns: Vec<Pattern>,
+    ) -> (BTreeMap<Pattern, Vec<PathBuf>>, Vec<Pattern>) {
+        let mut asked = BTreeMap::new();
+        let mut others = Vec::new();
+        for pattern in patterns {
+            let unseen = pattern
+                .container
+                .as_ref()
+                .and_then(|id| self.files.get(id))
+                .filter(|files| files.rung().is_err() && files.container().pid().is_some());
+            let (Some(files), Some(docker)) = (unseen, &self.docker) else {
+                others.push(pattern);
+                continue;
+            };
+            let known = self.asked.get(&pattern).filter(|(at, _)| at.elapsed() < ASK_EVERY);
+            let paths = match known {
+                Some((_, paths)) => paths.clone(),
+                None => {
+                    let id = &files.container().id;
+                    let answer =
+                        tokio::time::timeout(ASK_EVERY, exec_tail::expand(docker, id, &pattern.pattern))
+                            .await;
+                    match answer {
+                        Ok(Ok(paths)) => paths,
+                        Ok(Err(error)) => {
+                            debug!(%error, container_id = %id.short(), "Container does not expand a pattern");
+                            Vec::new()
+                        }
+                        Err(_) => Vec::new(),
+                    }
+                }
+            };
+            asked.insert(pattern, paths);
+        }
+        let now = Instant::now();
+        let mut kept = BTreeMap::new();
+        for (pattern, paths) in &asked {
+            let at = self.asked.get(pattern).map(|(at, _)| *at).filter(|at| at.elapsed() < ASK_EVERY);
+            kept.insert(pattern.clone(), (at.unwrap_or(now), paths.clone()));
+        }
+        self.asked = kept;
+        (asked, others)
+    }
+
+    /// Starts what is wanted and not there, ends what is there and not wanted, and leaves the rest alone.
+    pub(crate) async fn reconcile(
+        &mut self,
+        mut wanted: BTreeMap<StreamId, Wanted>,
+        pipelines: &Pipelines,
+        picture: &Discovered,
+    ) {
+        let ids: Vec<StreamId> = self.running.keys().cloned().collect();
+        for id in ids {
+            let container = id.container().and_then(|container| picture.containers.get(container));
+            let gone = id.container().is_some() && container.is_none();
+            let Some(stream) = self.running.get_mut(&id) else { continue };
+            stream.take_end(&id).await;
+            match wanted.remove(&id) {
+                Some(want) => {
+                    stream.retarget(&want, pipelines);
+                    stream.follow_life(container, self.drain_timeout);
+                    if stream.wants_new_start(container) {
+                        self.forget(&id);
+                        self.start(id, &want, pipelines, container);
+                    }
+                }
+                None if gone => {
+                    stream.drain(Duration::ZERO, self.drain_timeout);
+                    if stream.is_over() {
+                        self.forget(&id);
+                        self.checkpoints.forget(&id.position_key());
+                    }
+                }
+                None => {
+                    // A path that a pattern no longer finds was renamed or removed: the rest of it is wanted.
+                    let by_rotation = pipelines.still_reads(&stream.readers, &stream.generation);
+                    if by_rotation {
+                        stream.drain(LAST_WORDS, self.drain_timeout);
+                    } else {
+                        stream.stop();
+                    }
+                    if stream.is_over() {
+                        self.forget(&id);
+                    }
+                }
+            }
+        }
+        for (id, want) in wanted {
+            if want.by_pattern && !self.may_begin(&id) {
+                continue;
+            }
+            if let Some(most) = want.ignore_older_secs
+                && self.age_secs(&id).is_some_and(|age| age > most)
+            {
+                continue;
+            }
+            let container = id.container().and_then(|container| picture.containers.get(container)).cloned();
+            self.start(id, &want, pipelines, container.as_ref());
+        }
+    }
+
+    /// Ends all streams where they are.
+    pub(crate) async fn stop_all(&mut self) {
+        for stream in self.running.values_mut() {
+            stream.stop();
+        }
+        for (id, stream) in &mut self.running {
+            if let Some(reader) = stream.reader.take()
+                && tokio::time::timeout(Duration::from_secs(5), reader).await.is_err()
+            {
+                warn!(stream = %id.position_key(), "Stream does not stop");
+            }
+        }
+        self.running.clear();
+    }
+
+    /// A file found by a pattern is begun unless another stream is still reading it under its old name.
+    fn may_begin(&self, id: &StreamId) -> bool {
+        let identity = match &id.place {
+            Place::ContainerFile { container, path } => {
+                let Some(files) = self.files.get(container) else { return false };
+                if files.rung().is_err() {
+                    return true;
+                }
+                files.identity(path).ok()
+            }
+            Place::HostFile { path } => HostFile::new(self.below_root(path)).identity().ok().flatten(),
+            Place::ContainerOutput { .. } => None,
+        };
+        identity.is_some_and(|identity| !self.checkpoints.is_live(identity))
+    }
+
+    fn age_secs(&self, id: &StreamId) -> Option<u64> {
+        let file = match &id.place {
+            Place::ContainerFile { container, path } => self.files.get(container)?.open(path).ok()?.0,
+            Place::HostFile { path } => std::fs::File::open(self.below_root(path)).ok()?,
+            Place::ContainerOutput { .. } => return None,
+        };
+        let modified = file.metadata().ok()?.modified().ok()?;
+        modified.elapsed().ok().map(|age| age.as_secs())
+    }
+
+    fn below_root(&self, path: &Path) -> PathBuf {
+        self.host_root.join(path.strip_prefix("/").unwrap_or(path))
+    }
+
+    fn start(
+        &mut self,
+        id: StreamId,
+        want: &Wanted,
+        pipelines: &Pipelines,
+        container: Option<&Arc<Container>>,
+    ) {
+        let (source, metadata) = match (&id.place, container) {
+            (Place::HostFile { path }, _) => {
+                let metadata = Metadata::of_host(&self.machine, &path.to_string_lossy());
+                (Source::File(Arc::new(HostFile::new(self.below_root(path))), Box::new(PlainLines)), metadata)
+            }
+            (Place::ContainerFile { path, .. }, Some(container)) => {
+                let metadata =
+                    Metadata::of_container(&self.machine, container, Some(&path.to_string_lossy()));
+                (self.container_file(container, path), metadata)
+            }
+            (Place::ContainerOutput { .. }, Some(container)) => {
+                (self.container_output(container), Metadata::of_container(&self.machine, container, None))
+            }
+            (_, None) => return,
+        };
+        let (targets, generation) = pipelines.targets(&want.readers);
+        let in_flight = InFlight::default();
+        let fan = Fan::new(targets, in_flight.clone());
+        let status = Arc::new(StreamStatus::default());
+        let stop = Stop::default();
+        let positions = self.checkpoints.stream(&id.position_key());
+        let key = StreamKey(Arc::clone(positions.key()));
+        let metadata = Arc::new(metadata);
+        let decoder = |records| {
+            let fan = Arc::clone(&fan);
+            Box::new(FanDecoder::new(fan, records, metadata, key, self.clock, Arc::clone(&status)))
+        };
+        let sender = Arc::clone(&fan) as Arc<dyn BatchSender>;
+        let (method, reader) = match source {
+            Source::File(opener, records) => {
+                let framing = Framing { delimiter: id.delimiter.clone().into(), ..Framing::default() };
+                let settings = TailSettings {
+                    framing,
+                    start: if want.from_end { StartPosition::End } else { StartPosition::Beginning },
+                    drain_timeout: self.drain_timeout,
+                    adopt: want.by_pattern,
+                    keep_finished: want.by_pattern,
+                    ..TailSettings::default()
+                };
+                let reader = self.readers.follow(Follow {
+                    opener,
+                    settings,
+                    positions,
+                    decoder: decoder(records),
+                    sender,
+                    status: Arc::clone(&status),
+                    stop: stop.clone(),
+                    close_after: None,
+                });
+                (Method::File, Some(reader))
+            }
+            #[cfg(feature = "docker")]
+            Source::Exec { docker, container, path, reason } => {
+                let tail = ExecTail {
+                    docker,
+                    container,
+                    path,
+                    delimiter: id.delimiter.clone().into(),
+                    positions,
+                    decoder: decoder(Box::new(PlainLines)),
+                    sender,
+                    status: Arc::clone(&status),
+                    stop: stop.clone(),
+                };
+                (Method::Daemon(reason), Some(tokio::spawn(tail.run())))
+            }
+            #[cfg(feature = "docker")]
+            Source::Logs { docker, container, reason } => {
+                let logs = DockerLogs {
+                    docker,
+                    container,
+                    positions,
+                    decoder: decoder(Box::new(ApiLines::default())),
+                    sender,
+                    status: Arc::clone(&status),
+                    stop: stop.clone(),
+                };
+                (Method::Daemon(reason), Some(tokio::spawn(logs.run())))
+            }
+            Source::None(reason) => (Method::Unreadable(reason), None),
+        };
+        match &method {
+            Method::Unreadable(reason) => {
+                warn!(stream = %id.position_key(), error = %reason, "Stream cannot be read")
+            }
+            _ => info!(stream = %id.position_key(), "Reading a stream"),
+        }
+        let mut stream = Stream {
+            fan,
+            status,
+            stop,
+            reader,
+            container: container.cloned(),
+            method,
+            phase: Phase::Reading,
+            readers: want.readers.clone(),
+            generation,
+            in_flight,
+        };
+        stream.follow_life(container, self.drain_timeout);
+        self.running.insert(id, stream);
+    }
+
+    /// The ladder: from the machine's side where that is possible, from inside the container otherwise.
+    fn container_file(&self, container: &Container, path: &Path) -> Source {
+        let Some(files) = self.files.get(&container.id) else {
+            return Source::None("the container is not known".to_owned());
+        };
+        #[cfg(feature = "docker")]
+        if let Err(reason) = files.rung()
+            && let Some(docker) = self.docker.clone()
+            && container.pid().is_some()
+        {
+            return Source::Exec { docker, container: container.id.clone(), path: path.to_owned(), reason };
+        }
+        Source::File(Arc::new(ContainerFile::new(Arc::clone(files), path)), Box::new(PlainLines))
+    }
+
+    /// The daemon's own file where it can be read, the logs API otherwise.
+    fn container_output(&self, container: &Container) -> Source {
+        let reason = match self.daemon_log(container) {
+            Ok(log) => return Source::File(Arc::new(log), Box::new(JsonFile::default())),
+            Err(reason) => reason,
+        };
+        if container.log.name == "none" {
+            return Source::None(
+                "the container's log driver is `none`, which keeps nothing: start it with another one"
+                    .to_owned(),
+            );
+        }
+        #[cfg(feature = "docker")]
+        if let Some(docker) = self.docker.clone() {
+            return Source::Logs { docker, container: container.id.clone(), reason };
+        }
+        Source::None(reason)
+    }
+
+    fn daemon_log(&self, container: &Container) -> Result<DaemonLog, String> {
+        let driver = &container.log.name;
+        if driver != "json-file" {
+            return Err(format!("the log of the driver `{driver}` cannot be read directly"));
+        }
+        let Some(path) = &container.log.path else {
+            return Err("the daemon does not say where the container's log is".to_owned());
+        };
+        let path = self.below_root(path);
+        match std::fs::File::open(&path) {
+            Ok(_) => Ok(DaemonLog::new(path)),
+            Err(error) => Err(format!(
+                "the container's log `{}` cannot be opened ({error}): run the executor as root and give the \
+                 host's root directory with `--host-root`",
+                path.display()
+            )),
+        }
+    }
+
+    fn forget(&mut self, id: &StreamId) {
+        if let Some(stream) = self.running.remove(id) {
+            for (reason, count) in stream.status.snapshot().lost {
+                *self.lost_before.entry(reason.as_str().to_owned()).or_default() += count;
+            }
+            debug!(stream = %id.position_key(), "Stream has ended");
+        }
+    }
+
+    /// What can be said about each stream.
+    pub(crate) fn report(&self) -> Vec<StreamReport> {
+        self.running.iter().map(|(id, stream)| self.report_one(id, stream)).collect()
+    }
+
+    fn report_one(&self, id: &StreamId, stream: &Stream) -> StreamReport {
+        let now = stream.status.snapshot();
+        let container = stream.container.as_deref();
+        let (kind, path) = match &id.place {
+            Place::ContainerFile { path, .. } => (StreamKind::ContainerFile, path.display().to_string()),
+            Place::ContainerOutput { .. } => (StreamKind::ContainerOutput, String::new()),
+            Place::HostFile { path } => (StreamKind::HostFile, path.display().to_string()),
+        };
+        let rung = id.container().and_then(|id| self.files.get(id)).map(|files| files.rung());
+        let (method, reason) = match (&stream.method, &id.place) {
+            (Method::Unreadable(reason), _) => (String::new(), reason.clone()),
+            (Method::Daemon(reason), _) => (now.rung.unwrap_or_default().to_owned(), reason.clone()),
+            (Method::File, Place::ContainerFile { .. }) => match rung {
+                Some(Ok((rung, reason))) => (now.rung.unwrap_or(rung.as_str()).to_owned(), reason),
+                Some(Err(reason)) => (String::new(), reason),
+                None => (now.rung.unwrap_or_default().to_owned(), String::new()),
+            },
+            _ => (now.rung.unwrap_or_default().to_owned(), String::new()),
+        };
+        let mut configurations: Vec<_> = stream.readers.iter().map(|(key, _)| key.clone()).collect();
+        configurations.dedup();
+        StreamReport {
+            id: id.position_key(),
+            kind,
+            container_id: container.map(|found| found.id.to_string()).unwrap_or_default(),
+            container_name: container.map(|found| found.name.to_string()).unwrap_or_default(),
+            image: container.map(|found| found.image.to_string()).unwrap_or_default(),
+            path,
+            method,
+            reason: now.error.unwrap_or(reason),
+            offset: now.offset,
+            lag_bytes: now.lag_bytes,
+            events: now.events,
+            lost: now.lost.into_iter().map(|(reason, count)| (reason.as_str().to_owned(), count)).collect(),
+            configurations,
+        }
+    }
+}
+
+impl Stream {
+    /// Takes note when the reader has ended.
+    async fn take_end(&mut self, id: &StreamId) {
+        if !self.reader.as_ref().is_some_and(JoinHandle::is_finished) {
+            return;
+        }
+        let Some(reader) = self.reader.take() else { return };
+        match reader.await {
+            Ok(Ended::Finished | Ended::Quiet) => self.phase = Phase::Drained,
+            Ok(Ended::Stopped | Ended::PipelineGone) => {}
+            Err(error) => {
+                warn!(stream = %id.position_key(), %error, "Reader of a stream failed, starting it again")
+            }
+        }
+    }
+
+    /// Follows a change of the configurations that read it.
+    fn retarget(&mut self, want: &Wanted, pipelines: &Pipelines) {
+        let generation = pipelines.generation(&want.readers);
+        if self.readers == want.readers && self.generation == generation {
+            return;
+        }
+        let (targets, generation) = pipelines.targets(&want.readers);
+        self.fan.set_targets(targets);
+        self.readers.clone_from(&want.readers);
+        self.generation = generation;
+    }
+
+    /// Drains when the container has ended, and takes note when it lives again.
+    fn follow_life(&mut self, container: Option<&Arc<Container>>, drain_timeout: Duration) {
+        let Some(container) = container else { return };
+        if container.state == ContainerState::Exited {
+            self.drain(LAST_WORDS, drain_timeout);
+        }
+    }
+
+    /// Reads to the end and no further, from `after` now on.
+    fn drain(&mut self, after: Duration, at_most: Duration) {
+        match self.phase {
+            Phase::Reading => {
+                self.phase = Phase::Draining { until: Instant::now() + after + at_most };
+                let stop = self.stop.at_end.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(after).await;
+                    stop.cancel();
+                });
+            }
+            // While an output takes nothing the descriptors are kept: they may be all that is left of the lines.
+            Phase::Draining { until } if Instant::now() > until && self.in_flight.is_settled() => {
+                self.stop();
+            }
+            _ => {}
+        }
+    }
+
+    fn stop(&mut self) {
+        self.stop.now.cancel();
+        self.phase = Phase::Stopping;
+    }
+
+    /// Whether nothing of it runs any more and its position stands.
+    fn is_over(&self) -> bool {
+        self.reader.is_none() && self.in_flight.is_settled()
+    }
+
+    /// Whether it has ended and there is (again) something to read.
+    fn wants_new_start(&self, container: Option<&Arc<Container>>) -> bool {
+        if !self.is_over() {
+            return false;
+        }
+        match (self.phase, container, &self.container) {
+            // Nothing more comes of this life of the container.
+            (Phase::Drained, Some(now), Some(then)) => {
+                now.state != ContainerState::Exited || now.started_at != then.started_at
+            }
+            (_, Some(now), Some(then)) if matches!(self.method, Method::Unreadable(_)) => now != then,
+            _ => true,
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! Standard output and error of a container through the daemon's logs API: for log drivers whose files
+//! cannot be read, and for daemons elsewhere.
+//!
+//! Records are passed to the decoder one to a line, as `o` or `e` for the channel, `.` or `+` for a line that
+//! is whole or goes on in the next record, the daemon's time in nanoseconds, the number of the record among
+//! those of the same time and channel, and the bytes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bollard::container::LogOutput;
+use bollard::query_parameters::LogsOptionsBuilder;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use serde::{Deserialize, Serialize};
+
+use super::outlet::Outlet;
+use super::{Decoder, Ended, Flush, Lines, Stop, StreamPositions, StreamStatus, Tracker};
+use crate::discovery::{ContainerId, DockerEndpoint, chain};
+use crate::pipeline::plugin::BatchSender;
+
+/// A container's output to be followed.
+pub struct DockerLogs {
+    /// The daemon.
+    pub docker: DockerEndpoint,
+    /// The container.
+    pub container: ContainerId,
+    /// Where to begin, and where the position is kept.
+    pub positions: StreamPositions,
+    /// Makes events.
+    pub decoder: Box<dyn Decoder>,
+    /// Takes events; the stream waits while it is full.
+    pub sender: Arc<dyn BatchSender>,
+    /// What others see of the stream.
+    pub status: Arc<StreamStatus>,
+    /// Ends it.
+    pub stop: Stop,
+}
+
+/// The last record of each channel that has arrived: its time, and how many of that time there were.
+/// Docker's times are neither unique nor the same for both channels.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Cursor {
+    #[serde(flatten)]
+    channels: BTreeMap<char, (i64, u32)>,
+}
+
+const RUNG: &str = "logs-api";
+const RETRY: Duration = Duration::from_secs(1);
+/// Records that are there already are passed on together, up to this many.
+const AT_ONCE: usize = 512;
+/// A piece of a line that the daemon split has this many bytes.
+const SPLIT_AT: usize = 16 << 10;
+
+impl DockerLogs {
+    /// Reads until the stream is stopped or its container has ended.
+    pub async fn run(self) -> Ended {
+        let Self { docker, container, positions, decoder, sender, status, stop } = self;
+        let tracker = positions.cursor_tracker();
+        let arrived: Cursor =
+            positions.cursor().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        let mut reader = Reader {
+            seen: arrived.clone(),
+            arrived,
+            at: 0,
+            outlet: Outlet::new(decoder, sender, Arc::clone(&status), stop.now.clone()),
+            tracker,
+            status: Arc::clone(&status),
+        };
+        loop {
+            let end = tokio::select! {
+                biased;
+                () = stop.now.cancelled() => return Ended::Stopped,
+                end = reader.follow(&docker, &container) => end,
+            };
+            match end {
+                Ok(Some(ended)) => return ended,
+                Ok(None) => {}
+                Err(error) => status.failed(chain(&error)),
+            }
+            if stop.at_end.is_cancelled() {
+                return reader.outlet.flush(Flush::End).await.unwrap_or(Ended::Finished);
+            }
+            // A stream that ends while its container runs goes on where it was.
+            reader.arrived = reader.seen.clone();
+            tokio::select! {
+                () = stop.now.cancelled() => return Ended::Stopped,
+                () = tokio::time::sleep(RETRY) => {}
+            }
+        }
+    }
+}
+
+struct Reader {
+    // Records up to here are not passed on again.
+    arrived: Cursor,
+    // The last record passed on.
+    seen: Cursor,
+    // Where the next record is, in the bytes given to the decoder.
+    at: u64,
+    outlet: Outlet,
+    tracker: Tracker<String>,
+    status: Arc<StreamStatus>,
+}
+
+impl Reader {
+    async fn follow(
+        &mut self,
+        endpoint: &DockerEndpoint,
+        container: &ContainerId,
+    ) -> Result<Option<Ended>, bollard::errors::Error> {
+        let docker = endpoint.connect().await?;
+        let since = self.arrived.channels.values().map(|(time, _)| time / 1_000_000_000).min().unwrap_or(0);
+        let options = LogsOptionsBuilder::default()
+            .follow(true)
+            .stdout(true)
+            .stderr(true)
+            .timestamps(true)
+            .since(i32::try_from(since).unwrap_or(0))
+            .build();
+        let mut logs = docker.logs(&container.0, Some(options)).ready_chunks(AT_ONCE);
+        self.status.reached(RUNG);
+        // Counted anew: the API gives the records of the first second again.
+        let mut counted = Cursor::default();
+        while let Some(chunk) = logs.next().await {
+            let mut data = Vec::new();
+            let mut ends = Vec::with_capacity(chunk.len());
+            let mut failed = None;
+            for output in chunk {
+                match output {
+                    Ok(output) => self.add(output, &mut counted, &mut data, &mut ends),
+                    Err(error) => {
+                        failed = Some(error);
+                        break;
+                    }
+                }
+            }
+            if let Some(ended) = self.pass_on(data, ends).await {
+                return Ok(Some(ended));
+            }
+            if let Some(error) = failed {
+                return Err(error);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Adds the records of one message, unless they have arrived before.
+    fn add(
+        &mut self,
+        output: LogOutput,
+        counted: &mut Cursor,
+        data: &mut Vec<u8>,
+        ends: &mut Vec<(u64, Cursor)>,
+    ) {
+        let (channel, message) = match output {
+            LogOutput::StdErr { message } => ('e', message),
+            LogOutput::StdOut { message } | LogOutput::StdIn { message } | LogOutput::Console { message } => {
+                ('o', message)
+            }
+        };
+        for (time, content, whole) in pieces(&message) {
+            let count = match counted.channels.get(&channel) {
+                Some((then, count)) if *then == time => count + 1,
+                _ => 1,
+            };
+            counted.channels.insert(channel, (time, count));
+            let known = self.arrived.channels.get(&channel);
+            if known.is_some_and(|(last, last_count)| time < *last || (time == *last && count <= *last_count))
+            {
+                continue;
+            }
+            let before = self.seen.clone();
+            ends.push((self.at + data.len() as u64, before));
+            data.extend_from_slice(
+                format!("{channel}{}{time} {count} ", if whole { '.' } else { '+' }).as_bytes(),
+            );
+            // A line break inside a record would end it: terminals write them after carriage returns only.
+            data.extend(content.iter().map(|byte| if *byte == b'\n' { b' ' } else { *byte }));
+            data.push(b'\n');
+            self.seen.channels.insert(channel, (time, count));
+        }
+    }
+
+    async fn pass_on(&mut self, data: Vec<u8>, starts: Vec<(u64, Cursor)>) -> Option<Ended> {
+        if data.is_empty() {
+            return None;
+        }
+        let bytes = data.len();
+        let lines = Lines::new(data, Arc::from(*b"\n"), self.at);
+        self.at += bytes as u64;
+        self.status.read_on(bytes, self.at);
+        let (seen, tracker) = (self.seen.clone(), self.tracker.clone());
+        self.outlet
+            .lines(lines, move |kept| {
+                let held = kept.and_then(|kept| starts.into_iter().find(|(start, _)| *start == kept));
+                // A part kept from earlier lines: the position stays where their acknowledgement left it.
+                if kept.is_some() && held.is_none() {
+                    return crate::event::Ack::none();
+                }
+                let cursor = held.map_or(seen, |(_, before)| before);
+                tracker.begin(serde_json::to_string(&cursor).unwrap_or_default())
+            })
+            .await
+    }
+}
+
+/// The records in a message: each begins with the daemon's time. A line that was split comes as several
+/// messages, or, from a terminal, as one with times in its middle.
+fn pieces(message: &Bytes) -> Vec<(i64, Vec<u8>, bool)> {
+    let whole = message.last() == Some(&b'\n');
+    let mut rest = &message[..message.len() - usize::from(whole)];
+    let mut found: Vec<(i64, Vec<u8>, bool)> = Vec::new();
+    while let Some((time, content)) = stamp(rest) {
+        let split = content.len() > SPLIT_AT && stamp(&content[SPLIT_AT..]).is_some();
+        let (content, more): (&[u8], &[u8]) = if split { content.split_at(SPLIT_AT) } else { (content, &[]) };
+        found.push((time, content.to_vec(), false));
+        rest = more;
+        if rest.is_empty() {
+            break;
+        }
+    }
+    if let Some(last) = found.last_mut() {
+        // The last words of a program may lack the end of line.
+        last.2 = whole || last.1.len() < SPLIT_AT;
+        if last.1.ends_with(b"\r") && whole {
+            last.1.pop();
+        }
+    }
+    found
+}
+
+fn stamp(bytes: &[u8]) -> Option<(i64, &[u8])> {
+    let blank = memchr::memchr(b' ', bytes.get(..bytes.len().min(40))?).unwrap_or(bytes.len());
+    let text = std::str::from_utf8(bytes.get(..blank)?).ok()?;
+    if !text.contains('T') {
+        return None;
+    }
+    let instant: jiff::Timestamp = text.parse().ok()?;
+    let content = bytes.get(blank + 1..).unwrap_or_default();
+    Some((i64::try_from(instant.as_nanosecond()).ok()?, content))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_taken_apart() {
+        let message = Bytes::from_static(b"2026-11-23T02:00:00.000000001Z hello world\n");
+        assert_eq!(pieces(&message), [(1_795_399_200_000_000_001, b"hello world".to_vec(), true)]);
+        let long = "x".repeat(SPLIT_AT);
+        let split = format!("2026-11-23T02:00:00.000000001Z {long}2026-11-23T02:00:00.000000002Z end\r\n");
+        let found = pieces(&Bytes::from(split));
+        assert_eq!(found.len(), 2);
+        assert!(!found[0].2 && found[1].2);
+        assert_eq!(found[1].1, b"end");
+        let part = pieces(&Bytes::from(format!("2026-11-23T02:00:00.000000001Z {long}")));
+        assert!(!part[0].2);
+        let last = pieces(&Bytes::from_static(b"2026-11-23T02:00:00Z bye"));
+        assert!(last[0].2);
+        let empty = pieces(&Bytes::from_static(b"2026-11-23T02:00:00Z \n"));
+        assert_eq!(empty, [(1_795_399_200_000_000_000, Vec::new(), true)]);
+    }
+}

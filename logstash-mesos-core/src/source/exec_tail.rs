@@ -1,0 +1,395 @@
+//! The third rung: a file inside a container, read by the container's own `tail`.
+//!
+//! One `docker exec` runs a small shell script that follows the file by its descriptor, through rotation and
+//! truncation, and says between the pieces which file and which place they are from. It ends with its
+//! standard input: when this process dies, however it dies, nothing stays behind in the container.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::container::LogOutput;
+use bollard::exec::{CreateExecOptions, StartExecResults};
+use futures_util::StreamExt;
+use serde::{Deserialize, Serialize};
+
+use super::outlet::Outlet;
+use super::{Decoder, Ended, Flush, Lines, Stop, StreamPositions, StreamStatus, Tracker};
+use crate::discovery::{ContainerId, DockerEndpoint, chain};
+use crate::pipeline::plugin::BatchSender;
+
+/// A file to be followed from inside its container.
+pub struct ExecTail {
+    /// The daemon.
+    pub docker: DockerEndpoint,
+    /// The container.
+    pub container: ContainerId,
+    /// The file inside it.
+    pub path: PathBuf,
+    /// What ends a line.
+    pub delimiter: Arc<[u8]>,
+    /// Where to begin, and where the position is kept.
+    pub positions: StreamPositions,
+    /// Makes events.
+    pub decoder: Box<dyn Decoder>,
+    /// Takes events; the stream waits while it is full.
+    pub sender: Arc<dyn BatchSender>,
+    /// What others see of the stream.
+    pub status: Arc<StreamStatus>,
+    /// Ends it.
+    pub stop: Stop,
+}
+
+/// The place in a stream: which file, and the first byte that has not arrived.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Cursor {
+    ino: u64,
+    offset: u64,
+}
+
+const SCRIPT: &str = include_str!("exec_tail.sh");
+const RUNG: &str = "exec-tail";
+const RETRY: Duration = Duration::from_secs(2);
+const RETRY_UNUSABLE: Duration = Duration::from_secs(15);
+/// A line longer than this is passed on in pieces.
+const MOST_LINE: usize = 64 << 20;
+
+impl ExecTail {
+    /// Reads until the stream is stopped or its container has ended.
+    pub async fn run(self) -> Ended {
+        let Self { docker, container, path, delimiter, positions, decoder, sender, status, stop } = self;
+        let tracker = positions.cursor_tracker();
+        let cursor = positions.cursor().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        let mut reader = Reader {
+            cursor,
+            rest: Vec::new(),
+            delimiter,
+            outlet: Outlet::new(decoder, sender, Arc::clone(&status), stop.now.clone()),
+            tracker,
+            status: Arc::clone(&status),
+        };
+        loop {
+            let end = tokio::select! {
+                biased;
+                () = stop.now.cancelled() => return Ended::Stopped,
+                end = follow(&docker, &container, &path, &mut reader) => end,
+            };
+            let (problem, pause) = match end {
+                Follow::Ended(ended) => return ended,
+                Follow::Over => (None, RETRY),
+                Follow::Unusable(why) => (Some(why), RETRY_UNUSABLE),
+                Follow::Failed(why) => (Some(why), RETRY),
+            };
+            if stop.at_end.is_cancelled() {
+                return reader.finish().await.unwrap_or(Ended::Finished);
+            }
+            if let Some(why) = problem {
+                status.failed(why);
+            }
+            // What was read of an unfinished line is read again.
+            reader.rest.clear();
+            tokio::select! {
+                () = stop.now.cancelled() => return Ended::Stopped,
+                () = stop.at_end.cancelled() => return reader.finish().await.unwrap_or(Ended::Finished),
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+}
+
+/// How one run of the script came to its end.
+enum Follow {
+    /// The stream is over.
+    Ended(Ended),
+    /// The script ended: its container has, or the daemon.
+    Over,
+    /// The container cannot do it; why.
+    Unusable(String),
+    /// The daemon did not do it; why.
+    Failed(String),
+}
+
+async fn follow(
+    endpoint: &DockerEndpoint,
+    container: &ContainerId,
+    path: &std::path::Path,
+    reader: &mut Reader,
+) -> Follow {
+    let mark = uuid::Uuid::new_v4().simple().to_string();
+    match try_follow(endpoint, container, path, &mark, reader).await {
+        Ok(end) => end,
+        Err(error) => Follow::Failed(chain(&error)),
+    }
+}
+
+async fn try_follow(
+    endpoint: &DockerEndpoint,
+    container: &ContainerId,
+    path: &std::path::Path,
+    mark: &str,
+    reader: &mut Reader,
+) -> Result<Follow, bollard::errors::Error> {
+    let docker: Docker = endpoint.connect().await?;
+    let path = path.to_string_lossy().into_owned();
+    let (ino, offset) = match reader.cursor.ino {
+        0 => ("-".to_owned(), "0".to_owned()),
+        ino => (ino.to_string(), reader.cursor.offset.to_string()),
+    };
+    let cmd = ["sh", "-c", SCRIPT, "logstash-mesos", mark, &path, &ino, &offset];
+    let options = CreateExecOptions {
+        attach_stdin: Some(true),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        user: Some("0".to_owned()),
+        cmd: Some(cmd.iter().map(|&word| word.to_owned()).collect()),
+        ..CreateExecOptions::default()
+    };
+    let exec = docker.create_exec(&container.0, options).await?;
+    let StartExecResults::Attached { mut output, input } = docker.start_exec(&exec.id, None).await? else {
+        return Ok(Follow::Failed("the daemon runs the command without its output".to_owned()));
+    };
+    reader.status.reached(RUNG);
+    let mut parser = Parser::new(mark);
+    let mut complaint = Vec::new();
+    while let Some(piece) = output.next().await {
+        match piece? {
+            LogOutput::StdOut { message } | LogOutput::Console { message } => {
+                parser.push(&message);
+                while let Some(found) = parser.next() {
+                    if let Some(ended) = reader.take(found).await {
+                        return Ok(Follow::Ended(ended));
+                    }
+                }
+            }
+            LogOutput::StdErr { message } if complaint.len() < 1024 => complaint.extend_from_slice(&message),
+            _ => {}
+        }
+    }
+    drop(input);
+    let code = docker.inspect_exec(&exec.id).await.ok().and_then(|exec| exec.exit_code);
+    Ok(match code {
+        // What the runtime says when there is no such program.
+        Some(126 | 127) => {
+            let said = String::from_utf8_lossy(&complaint);
+            Follow::Unusable(format!(
+                "the container has no `sh` with `tail`, `head`, `ls` and `sleep` ({}): let the executor see the \
+                 host's files",
+                said.trim()
+            ))
+        }
+        _ => Follow::Over,
+    })
+}
+
+struct Reader {
+    // Of the next byte that comes.
+    cursor: Cursor,
+    // The beginning of an unfinished line, before that byte.
+    rest: Vec<u8>,
+    delimiter: Arc<[u8]>,
+    outlet: Outlet,
+    tracker: Tracker<String>,
+    status: Arc<StreamStatus>,
+}
+
+impl Reader {
+    async fn take(&mut self, found: Found) -> Option<Ended> {
+        match found {
+            Found::File { ino, offset } => {
+                // The end of an unfinished line is not in the next file.
+                let another = ino != self.cursor.ino || offset != self.cursor.offset;
+                if another && let Some(ended) = self.file_ended().await {
+                    return Some(ended);
+                }
+                self.cursor = Cursor { ino, offset };
+                None
+            }
+            Found::Piece { offset, data } => {
+                if offset != self.cursor.offset {
+                    self.rest.clear();
+                    self.cursor.offset = offset;
+                }
+                self.cursor.offset += data.len() as u64;
+                self.rest.extend_from_slice(&data);
+                let whole = match memchr::memmem::rfind(&self.rest, &self.delimiter) {
+                    Some(at) => at + self.delimiter.len(),
+                    None if self.rest.len() >= MOST_LINE => self.rest.len(),
+                    None => return None,
+                };
+                let rest = self.rest.split_off(whole);
+                let data = std::mem::replace(&mut self.rest, rest);
+                self.pass_on(data).await
+            }
+        }
+    }
+
+    /// Passes on `data`, which ends where the unfinished line begins.
+    async fn pass_on(&mut self, data: Vec<u8>) -> Option<Ended> {
+        let end = self.cursor.offset - self.rest.len() as u64;
+        let start = end.saturating_sub(data.len() as u64);
+        let lines = Lines::new(data, Arc::clone(&self.delimiter), start);
+        let ino = self.cursor.ino;
+        let tracker = self.tracker.clone();
+        let read = self.cursor.offset;
+        self.status.read_on(lines.byte_len(), read);
+        self.outlet
+            .lines(lines, move |kept| tracker.begin(text(&Cursor { ino, offset: kept.unwrap_or(end) })))
+            .await
+    }
+
+    async fn file_ended(&mut self) -> Option<Ended> {
+        let rest = std::mem::take(&mut self.rest);
+        if !rest.is_empty()
+            && let Some(ended) = self.pass_on(rest).await
+        {
+            return Some(ended);
+        }
+        self.outlet.flush(Flush::Rotated).await
+    }
+
+    async fn finish(&mut self) -> Option<Ended> {
+        let rest = std::mem::take(&mut self.rest);
+        if !rest.is_empty()
+            && let Some(ended) = self.pass_on(rest).await
+        {
+            return Some(ended);
+        }
+        self.outlet.flush(Flush::End).await
+    }
+}
+
+fn text(cursor: &Cursor) -> String {
+    serde_json::to_string(cursor).unwrap_or_default()
+}
+
+/// What the script says.
+#[derive(Debug, PartialEq, Eq)]
+enum Found {
+    /// What follows is from this file, at this place.
+    File { ino: u64, offset: u64 },
+    /// Bytes of it.
+    Piece { offset: u64, data: Vec<u8> },
+}
+
+/// Takes the script's output apart.
+struct Parser {
+    // A line break, the mark, a blank.
+    mark: Vec<u8>,
+    buf: Vec<u8>,
+    // In a piece that starts there.
+    piece: Option<u64>,
+}
+
+impl Parser {
+    fn new(mark: &str) -> Self {
+        Self { mark: format!("\n{mark} ").into_bytes(), buf: Vec::new(), piece: None }
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        self.buf.extend_from_slice(bytes);
+    }
+
+    fn next(&mut self) -> Option<Found> {
+        loop {
+            let at = memchr::memmem::find(&self.buf, &self.mark);
+            if let Some(offset) = self.piece {
+                // What cannot be the beginning of the mark is data.
+                let end = at.unwrap_or_else(|| self.buf.len().saturating_sub(self.mark.len()));
+                if end > 0 {
+                    let data: Vec<u8> = self.buf.drain(..end).collect();
+                    self.piece = Some(offset + data.len() as u64);
+                    return Some(Found::Piece { offset, data });
+                }
+            }
+            let at = at?;
+            let words = at + self.mark.len();
+            let end = words + memchr::memchr(b'\n', self.buf.get(words..)?)?;
+            let line = String::from_utf8_lossy(&self.buf[words..end]).into_owned();
+            self.buf.drain(..=end);
+            let mut words = line.split(' ');
+            let kind = words.next();
+            let mut number = || words.next().and_then(|word| word.parse::<u64>().ok());
+            let (Some(ino), Some(offset)) = (number(), number()) else { continue };
+            match kind {
+                Some("D") => self.piece = Some(offset),
+                Some("E") => self.piece = None,
+                Some("F" | "T") => {
+                    self.piece = None;
+                    return Some(Found::File { ino, offset });
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The paths that match `pattern` inside the container, asked of its shell.
+///
+/// # Errors
+///
+/// What the daemon says.
+pub(crate) async fn expand(
+    endpoint: &DockerEndpoint,
+    container: &ContainerId,
+    pattern: &str,
+) -> io::Result<Vec<PathBuf>> {
+    let failed = |error: bollard::errors::Error| io::Error::other(chain(&error));
+    // The pattern is an argument and not a part of the script: nothing in it is run.
+    let script = "IFS=; for f in $1; do [ -f \"$f\" ] && printf '%s\\n' \"$f\"; done";
+    let docker = endpoint.connect().await.map_err(failed)?;
+    let options = CreateExecOptions {
+        attach_stdout: Some(true),
+        user: Some("0"),
+        cmd: Some(vec!["sh", "-c", script, "logstash-mesos", pattern]),
+        ..CreateExecOptions::default()
+    };
+    let exec = docker.create_exec(&container.0, options).await.map_err(failed)?;
+    let StartExecResults::Attached { mut output, .. } =
+        docker.start_exec(&exec.id, None).await.map_err(failed)?
+    else {
+        return Ok(Vec::new());
+    };
+    let mut text = Vec::new();
+    while let Some(piece) = output.next().await {
+        if let LogOutput::StdOut { message } | LogOutput::Console { message } = piece.map_err(failed)? {
+            text.extend_from_slice(&message);
+        }
+    }
+    Ok(String::from_utf8_lossy(&text)
+        .lines()
+        .filter(|line| line.starts_with('/'))
+        .map(PathBuf::from)
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_script_s_output_is_taken_apart_at_any_border() {
+        let said = b"\nMARK F 7 3\n\nMARK D 7 3\nabc\nMAR no\n\nMARK E 7 14\n\nMARK T 7 0\n\nMARK D 7 0\nx\n\nMARK E 7 2\n";
+        for size in 1..said.len() {
+            let mut parser = Parser::new("MARK");
+            let (mut files, mut data) = (Vec::new(), Vec::new());
+            for piece in said.chunks(size) {
+                parser.push(piece);
+                while let Some(found) = parser.next() {
+                    match found {
+                        Found::File { ino, offset } => files.push((ino, offset, data.len())),
+                        Found::Piece { offset, data: piece } => {
+                            let base = if files.len() == 1 { 3 } else { 0 };
+                            let before = if files.len() == 1 { data.len() } else { data.len() - 11 };
+                            assert_eq!(offset, base + before as u64, "pieces of {size}");
+                            data.extend(piece);
+                        }
+                    }
+                }
+            }
+            assert_eq!(files, [(7, 3, 0), (7, 0, 11)], "pieces of {size}");
+            assert_eq!(data, b"abc\nMAR no\nx\n", "pieces of {size}");
+        }
+    }
+}

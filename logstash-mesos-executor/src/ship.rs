@@ -1,0 +1,118 @@
+//! `ship`: the shipper alone on one Docker host.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use logstash_mesos_core::discovery::{DockerDiscovery, DockerEndpoint};
+use logstash_mesos_core::event::FieldReference;
+use logstash_mesos_core::executor::matching::OwnTraces;
+use logstash_mesos_core::executor::ship::{ShipSettings, ship};
+use logstash_mesos_core::executor::{Machine, ShipperSettings};
+use logstash_mesos_core::pipeline::compile::CompileOptions;
+use tokio_util::sync::CancellationToken;
+
+/// Ships the logs of the containers on this machine, without Mesos.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ShipFlags {
+    /// Directory with docker/*.conf and host/*.conf; watched for changes
+    #[arg(long, value_name = "DIR", env = "LOGSTASH_MESOS_CONFIG_DIR")]
+    config_dir: PathBuf,
+    /// Directory for positions; one process at a time uses it
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "LOGSTASH_MESOS_DATA_DIR",
+        default_value = "/var/lib/logstash-mesos/ship"
+    )]
+    data_dir: PathBuf,
+    /// The Docker daemon: unix://PATH, tcp://HOST:PORT or http://HOST:PORT
+    #[arg(long, value_name = "ADDRESS", env = "DOCKER_HOST", default_value = "unix:///var/run/docker.sock")]
+    docker_host: DockerEndpoint,
+    /// Where events of configurations without an output go
+    #[arg(long, value_name = "URL", env = "LOGSTASH_MESOS_ELASTICSEARCH_ENDPOINT")]
+    elasticsearch_endpoint: Option<String>,
+    #[command(flatten)]
+    common: Common,
+    /// Name of this machine in [host][name]
+    #[arg(long, value_name = "NAME", env = "LOGSTASH_MESOS_HOST_NAME")]
+    host_name: Option<String>,
+    /// Puts the metadata of events below this field
+    #[arg(long, value_name = "FIELD", env = "LOGSTASH_MESOS_METADATA_TARGET", value_parser = field)]
+    metadata_target: Option<FieldReference>,
+    /// Memory that all queues together may hold
+    #[arg(long, value_name = "N", env = "LOGSTASH_MESOS_QUEUE_MEGABYTES", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
+    queue_megabytes: u32,
+    /// Threads of each pipeline
+    #[arg(long, value_name = "N", env = "LOGSTASH_MESOS_PIPELINE_WORKERS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pipeline_workers: u32,
+    /// How long the end may take
+    #[arg(long, value_name = "N", env = "LOGSTASH_MESOS_SHUTDOWN_GRACE_SECS", default_value_t = 10)]
+    shutdown_grace_secs: u64,
+}
+
+/// What `ship` and the executor of an agent have in common.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Common {
+    /// The machine's root directory as this process sees it, when it runs in a container
+    #[arg(long, value_name = "DIR", env = "LOGSTASH_MESOS_HOST_ROOT", default_value = "/", value_parser = directory)]
+    pub(crate) host_root: PathBuf,
+    /// How long the files of a removed container are still read
+    #[arg(long, value_name = "N", env = "LOGSTASH_MESOS_DRAIN_TIMEOUT_SECS", default_value_t = 10)]
+    pub(crate) drain_timeout_secs: u64,
+}
+
+pub(crate) fn run(flags: ShipFlags) -> Result<(), Box<dyn Error>> {
+    let default_output = match &flags.elasticsearch_endpoint {
+        None => String::new(),
+        Some(url) => elasticsearch(url)?,
+    };
+    let settings = ShipSettings {
+        config_dir: flags.config_dir,
+        default_output,
+        shipper: ShipperSettings {
+            name: format!("`ship` (process {})", std::process::id()),
+            host_root: flags.common.host_root.clone(),
+            docker: Some(flags.docker_host.clone()),
+            machine: Machine {
+                host_name: flags.host_name.unwrap_or_else(Machine::own_name),
+                agent_id: None,
+                target: flags.metadata_target,
+            },
+            traces: OwnTraces::of_this_process(None),
+            drain_timeout: Duration::from_secs(flags.common.drain_timeout_secs),
+            compile: CompileOptions { data_dir: Some(flags.data_dir.clone()), ..CompileOptions::default() },
+            data_dir: flags.data_dir,
+            queue_bytes: usize::try_from(flags.queue_megabytes)? << 20,
+            workers: usize::try_from(flags.pipeline_workers)?,
+        },
+        shutdown_grace: Duration::from_secs(flags.shutdown_grace_secs),
+    };
+    let discovery = Arc::new(DockerDiscovery::new(flags.docker_host, flags.common.host_root));
+    let runtime = crate::runtime()?;
+    runtime.block_on(async {
+        let shutdown = CancellationToken::new();
+        crate::on_signal(shutdown.clone())?;
+        ship(settings, discovery, shutdown).await?;
+        Ok(())
+    })
+}
+
+/// The output for configurations that have none.
+fn elasticsearch(url: &str) -> Result<String, Box<dyn Error>> {
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    if rest.is_none_or(|rest| rest.is_empty() || rest.starts_with(['/', ':'])) || url.contains(['"', '\\']) {
+        return Err(format!("--elasticsearch-endpoint `{url}` is no URL: write http://HOST:PORT").into());
+    }
+    Ok(format!("output {{ elasticsearch {{ hosts => [\"{url}\"] }} }}"))
+}
+
+fn directory(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.is_dir() { Ok(path) } else { Err("it is not a directory".to_owned()) }
+}
+
+fn field(text: &str) -> Result<FieldReference, String> {
+    FieldReference::parse(text).map_err(|error| error.to_string())
+}
