@@ -66,7 +66,12 @@ fn report(framework: &str, how: Uninstall, done: &Uninstalled) {
         tracing::warn!(hostname, %agent_id, reason, "Agent was not reached: {what}");
     }
     let cleared = done.cleared;
-    tracing::info!(framework, cleared, not_reached = done.left.len(), "Framework is gone, and its state with it");
+    tracing::info!(
+        framework,
+        cleared,
+        not_reached = done.left.len(),
+        "Framework is gone, and its state with it"
+    );
 }
 
 /// Cancelled by SIGTERM and SIGINT.

@@ -1,6 +1,7 @@
 m=$1 f=$2 i=$3 o=$4
 follow() {
-  c= q=0
+  c= q=0 s=
+  trap 'kill $s 2>/dev/null; wait; exit' TERM
   while :; do
     if [ -z "$c" ] && [ -f "$f" ] && exec 4<"$f"; then
       set -- $(ls -lidnL /proc/self/fd/4)
@@ -34,10 +35,13 @@ follow() {
         fi
       fi
     fi
-    sleep 1
+    sleep 1 &
+    s=$!
+    wait $s
   done
 }
 follow &
 p=$!
 cat >/dev/null
 kill $p
+wait $p

@@ -1,8 +1,8 @@
 //! Conformance suites for the traits of this crate, for backends here and elsewhere.
 
+pub mod container_discovery;
 #[cfg(feature = "local")]
 pub mod fake_master;
-pub mod container_discovery;
 pub mod state_store;
 
 #[cfg(feature = "local")]
