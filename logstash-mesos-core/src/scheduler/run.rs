@@ -170,8 +170,7 @@ impl Scheduler {
             binary,
             access,
             ui: settings.ui,
-            url: Mutex::new(url),
-            started_ms: now_ms(),
+            url,
             calls: AtomicU64::default(),
             call_errors: AtomicU64::default(),
         });

@@ -22,9 +22,8 @@ pub(super) struct Shared {
     pub(super) binary: Option<Arc<ServedBinary>>,
     pub(super) access: Access,
     pub(super) ui: bool,
-    /// Where agents and people reach this scheduler. Empty until it is known.
-    pub(super) url: Mutex<String>,
-    pub(super) started_ms: u64,
+    /// Where agents and people reach this scheduler.
+    pub(super) url: String,
     pub(super) calls: AtomicU64,
     pub(super) call_errors: AtomicU64,
 }
@@ -56,11 +55,7 @@ impl Shared {
     }
 
     pub(super) fn url(&self) -> String {
-        self.url.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    pub(super) fn set_url(&self, url: String) {
-        *self.url.lock().unwrap_or_else(PoisonError::into_inner) = url;
+        self.url.clone()
     }
 }
 

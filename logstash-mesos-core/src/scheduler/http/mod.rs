@@ -137,3 +137,6 @@ fn error(status: StatusCode, text: &str) -> Response {
 /// More than any configuration may have, so that those too large get a helpful answer.
 const MAX_BODY_BYTES: usize = 4 << 20;
 const MAX_MESSAGE_BYTES: usize = 64 << 20;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,212 @@
+//! REST as clients see it, without a port.
+
+use super::super::binary::ServedBinary;
+use super::super::check::checker;
+use super::super::sessions::{Sessions, config_set};
+use super::super::shared::{Link, Shared};
+use super::super::state::{Event, Policy, State};
+use super::{Access, router};
+use crate::configs::{Configuration, Kind, Registry, Source};
+use crate::offer::{Needs, OnePerAgent, Refusals};
+use crate::store::MemoryStore;
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode, header};
+use http_body_util::BodyExt;
+use mesos_v1::proto;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tower::ServiceExt;
+
+struct Server {
+    shared: Arc<Shared>,
+    router: Router,
+}
+
+impl Server {
+    async fn new(bind: &str) -> Self {
+        let store = Arc::new(MemoryStore::default());
+        let registry = Arc::new(Registry::load(store.clone(), checker()).await.expect("loads"));
+        let needs = Needs { cpus_milli: 100, mem_megabytes: 64, disk_megabytes: 0 };
+        let policy = Policy {
+            strategy: Arc::new(OnePerAgent { needs, refusals: Refusals::default() }),
+            executor_id: "e".into(),
+            task_prefix: "logstash".to_owned(),
+            launch_parallelism: 1,
+            launch_timeout: Duration::from_secs(1),
+            backoff_first: Duration::from_secs(1),
+            backoff_longest: Duration::from_secs(1),
+            backoff_reset: Duration::from_secs(1),
+            stranger_grace: Duration::from_secs(1),
+            closed: None,
+        };
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), vec![7; 1_000_000]).expect("writes");
+        let shared = Arc::new(Shared {
+            framework_name: "logstash".to_owned(),
+            state: Mutex::new(State::new(policy, None, [])),
+            link: Mutex::new(Link::default()),
+            registry,
+            sessions: Arc::new(Sessions::new(config_set(&Default::default(), "", &BTreeMap::new()))),
+            store,
+            binary: Some(Arc::new(ServedBinary::open(file.path()).expect("reads"))),
+            access: Access::new(bind.parse().expect("an address"), false, None).expect("is fine"),
+            ui: true,
+            url: "http://127.0.0.1:9092".to_owned(),
+            calls: AtomicU64::default(),
+            call_errors: AtomicU64::default(),
+        });
+        Self { router: router(shared.clone()), shared }
+    }
+
+    async fn raw(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> (StatusCode, Vec<u8>) {
+        let mut request = Request::builder().method(method).uri(path).header(header::HOST, "127.0.0.1:9092");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::from(body.to_owned())).expect("is one");
+        let response = self.router.clone().oneshot(request).await.expect("never fails");
+        let status = response.status();
+        (status, response.into_body().collect().await.expect("reads").to_bytes().to_vec())
+    }
+
+    async fn call(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
+        let method = method.parse().expect("a method");
+        let (status, body) = self.raw(method, path, &[], body).await;
+        (status.as_u16(), serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+}
+
+#[tokio::test]
+async fn configurations_are_created_read_replaced_and_removed() {
+    let server = Server::new("127.0.0.1:9092").await;
+    let (status, _) = server.call("POST", "/api/configs", r#"{"name":"nginx:1.27","input":"filter { }"}"#).await;
+    assert_eq!(status, 200);
+    let name = "/api/configs/library%2Fnginx";
+    let body = r#"{"input":"filter { drop { } }","match":{"label.app":"web"}}"#;
+    assert_eq!(server.call("PUT", name, body).await.0, 200);
+    let (status, read) = server.call("GET", name, "").await;
+    assert_eq!((status, &read["input"], &read["match"]), (200, &json!("filter { drop { } }"), &json!({"label.app": "web"})));
+    let (_, list) = server.call("GET", "/api/configs", "").await;
+    let names: Vec<_> = list.as_array().expect("a list").iter().map(|c| c["name"].clone()).collect();
+    assert_eq!(names, ["library/nginx", "nginx:1.27"]);
+    let (_, replaced) = server.call("PUT", name, r#"{"input":"filter { drop { } }"}"#).await;
+    assert_eq!(replaced.get("match"), None, "a PUT without match clears it");
+    assert_eq!(server.call("DELETE", name, "").await.0, 200);
+    assert_eq!(server.call("GET", name, "").await.0, 404);
+    assert_eq!(server.call("DELETE", name, "").await.0, 404);
+    assert_eq!(server.call("PUT", name, r#"{"name":"other","input":""}"#).await.0, 400);
+    assert_eq!(server.call("PUT", name, "{").await.0, 400);
+    assert_eq!(server.call("POST", "/api/configs", r#"{"name":"x"}"#).await.0, 400);
+}
+
+#[tokio::test]
+async fn the_predecessors_forms_work_too() {
+    let server = Server::new("127.0.0.1:9092").await;
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let (status, _) = server.raw(Method::POST, "/configs", &form, "name=a%3A1&input=filter+%7B+%7D").await;
+    assert_eq!(status, 200);
+    assert_eq!(server.call("PUT", "/api/configs/whatever?name=b&input=filter%20%7B%20%7D", "").await.0, 200);
+    assert_eq!(server.call("GET", "/configs/a%3A1", "").await.1["input"], "filter { }");
+    assert_eq!(server.call("GET", "/api/configs?name=b", "").await.1["name"], "b");
+    assert_eq!(server.call("DELETE", "/api/configs?name=b", "").await.0, 200);
+    assert_eq!(server.call("DELETE", "/api/configs?name=b", "").await.0, 200, "as it was");
+    let (status, _) = server.raw(Method::PUT, "/host-config", &form, "input=filter+%7B+%7D").await;
+    assert_eq!(status, 200);
+    assert_eq!(server.call("GET", "/api/host-config", "").await.1["input"], "filter { }");
+    assert_eq!(server.call("PUT", "/api/host-config", r#"{"input":""}"#).await.0, 200);
+    assert_eq!(server.call("GET", "/api/host-config", "").await.1, json!({"name": "ui", "input": ""}));
+}
+
+#[tokio::test]
+async fn what_does_not_compile_is_refused_with_its_place_and_a_remedy() {
+    let server = Server::new("127.0.0.1:9092").await;
+    let (status, body) = server.call("PUT", "/api/configs/a", r#"{"input":"filter {\n  grokk { }\n}"}"#).await;
+    assert_eq!((status, &body["line"], &body["column"]), (422, &json!(2), &json!(3)));
+    assert!(body["remedy"].as_str().is_some_and(|r| r.contains("grok")), "{body}");
+    assert!(body["code"].as_str().is_some_and(|c| c.starts_with('E')), "{body}");
+    assert_eq!(server.call("GET", "/api/configs", "").await.1, json!([]));
+}
+
+#[tokio::test]
+async fn preconditions_directories_and_sizes_have_their_own_answers() {
+    let server = Server::new("127.0.0.1:9092").await;
+    let put = async |headers: &[(&str, &str)]| {
+        server.raw(Method::PUT, "/api/configs/a", headers, r#"{"input":"filter { }"}"#).await.0.as_u16()
+    };
+    assert_eq!(put(&[("if-none-match", "*")]).await, 200);
+    assert_eq!(put(&[("if-none-match", "*")]).await, 412);
+    assert_eq!(put(&[("if-match", "\"other\"")]).await, 412);
+    let large = json!({"input": "#".repeat(270_000)}).to_string();
+    assert_eq!(server.call("PUT", "/api/configs/a", &large).await.0, 413);
+    let content = Configuration {
+        name: "d".to_owned(),
+        kind: Kind::Docker,
+        input: "filter { }".to_owned(),
+        matches: BTreeMap::new(),
+        source: Source::Directory,
+    };
+    let path = "/c/docker/d.conf".into();
+    let found = crate::configs::directory::Found { kind: Kind::Docker, name: "d".into(), path, content: Ok(content) };
+    server.shared.registry.sync_directory(vec![found]).await.expect("syncs");
+    assert_eq!(server.call("PUT", "/api/configs/d", r#"{"input":"filter { }"}"#).await.0, 409);
+    assert_eq!(server.call("DELETE", "/api/configs/d", "").await.0, 409);
+    assert_eq!(server.call("GET", "/api/configs/d", "").await.1["source"], "directory");
+}
+
+#[tokio::test]
+async fn beyond_loopback_everything_can_be_read_and_nothing_written() {
+    let server = Server::new("0.0.0.0:9092").await;
+    let (status, body) = server.call("PUT", "/api/configs/a", r#"{"input":"filter { }"}"#).await;
+    assert_eq!(status, 403);
+    assert!(body["error"].as_str().is_some_and(|e| e.contains("--auth-file") && e.contains("--no-auth")), "{body}");
+    for path in ["/api/status", "/api/configs", "/health", "/metrics", "/"] {
+        assert_eq!(server.call("GET", path, "").await.0, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_status_says_why_an_agent_has_no_shipper() {
+    let server = Server::new("127.0.0.1:9092").await;
+    let mut offer = proto::Offer { hostname: "host-1".to_owned(), ..proto::Offer::default() };
+    offer.agent_id.value = "S1".to_owned();
+    let events = [Event::Subscribed { framework_id: "f".into() }, Event::Offers(vec![offer])];
+    for event in events {
+        server.shared.state().apply(event, 1_000, &mut || 0);
+    }
+    let (_, status) = server.call("GET", "/api/status", "").await;
+    let agent = &status["agents"][0];
+    assert_eq!((&agent["agent_id"], &agent["hostname"], &agent["executor"]), (&json!("S1"), &json!("host-1"), &Value::Null));
+    let reason = agent["declined"][0]["reason"].as_str().expect("a reason");
+    assert!(reason.contains("0.1 cpus wanted, 0 offered"), "{reason}");
+    assert_eq!(agent["declined"][0]["at"], "1970-01-01T00:00:01.000Z");
+    assert_eq!(status["framework"]["id"], "f");
+    assert_eq!(server.call("GET", "/ready", "").await.0, 503);
+}
+
+#[tokio::test]
+async fn the_executors_program_is_served_whole_under_its_hash() {
+    let server = Server::new("127.0.0.1:9092").await;
+    let path = server.shared.binary.as_ref().expect("is there").path();
+    let (status, body) = server.raw(Method::GET, &path, &[], "").await;
+    assert_eq!((status, body), (StatusCode::OK, vec![7; 1_000_000]));
+    assert_eq!(server.call("GET", "/executor/other/logstash-mesos-executor", "").await.0, 404);
+}
+
+#[tokio::test]
+async fn a_configuration_can_be_tried_on_lines() {
+    let server = Server::new("127.0.0.1:9092").await;
+    let trial = json!({
+        "input": "filter { if [message] == \"x\" { drop { } } mutate { add_field => { \"a\" => \"%{message}!\" } } }",
+        "lines": ["x", "y"],
+    });
+    let (status, body) = server.call("POST", "/api/try", &trial.to_string()).await;
+    assert_eq!(status, 200, "{body}");
+    let events = body["events"].as_array().expect("a list");
+    assert_eq!((events.len(), &events[0]["a"]), (1, &json!("y!")));
+    assert_eq!(server.call("POST", "/api/try", r#"{"input":"filter {"}"#).await.0, 422);
+    assert_eq!(server.call("POST", "/api/try", "x").await.0, 400);
+}
