@@ -194,7 +194,8 @@ impl Event {
         let steps = field.steps();
         let (start, steps) = if field.is_metadata() {
             if steps.is_empty() {
-                return self.metadata.take();
+                // It is always there, if only empty.
+                return Some(self.metadata.take().unwrap_or_else(|| Value::Map(Arc::default())));
             }
             (self.metadata.as_mut()?, steps)
         } else {

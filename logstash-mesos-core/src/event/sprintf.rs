@@ -162,11 +162,11 @@ fn placeholder(source: &Text, open: usize, close: usize) -> (Part, usize) {
     if "+%s".starts_with(inner) {
         return (Part::EpochSeconds, close + 1);
     }
-    if inner.starts_with('{') {
+    if let Some(pattern) = inner.strip_prefix('{') {
         match source.as_bytes().get(close + 1) {
-            Some(b'}') if inner == "{TIME_NOW" => return (Part::Now, close + 2),
+            Some(b'}') if pattern == "TIME_NOW" => return (Part::Now, close + 2),
             Some(b'}') => {
-                let pattern = JavaTimePattern::parse(&inner[1..]).map_err(|error| error.to_string());
+                let pattern = JavaTimePattern::parse(pattern).map_err(|error| error.to_string());
                 return (Part::JavaTime(pattern), close + 2);
             }
             Some(_) => {}

@@ -10,6 +10,9 @@ pub struct Timestamp {
 }
 
 impl Timestamp {
+    /// 1970-01-01T00:00:00Z.
+    pub const EPOCH: Self = Self { secs: 0, nanos: 0 };
+
     /// From seconds since 1970 and nanoseconds within the second (at most 999,999,999; more carries over).
     #[must_use]
     pub const fn new(secs: i64, nanos: u32) -> Self {

@@ -5,7 +5,7 @@ use super::catalog::PluginKind;
 /// Why a plugin of Logstash is absent, as the end of a sentence; nothing for names that are none of its
 /// plugins.
 pub(crate) fn reason(kind: PluginKind, name: &str) -> Option<&'static str> {
-    list(kind).contains(&name).then(|| match name {
+    list(kind).contains(&name).then_some(match name {
         "ruby" | "java_uuid" | "java_generator" | "java_stdin" | "java_stdout" | "java_line" => {
             ": it runs code inside Logstash"
         }

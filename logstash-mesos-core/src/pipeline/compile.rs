@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::catalog::{Catalog, PluginKind};
 use super::check::Checker;
+use super::common;
 use super::decorate::Decoration;
 use super::execute::{FilterGraph, FilterSlot};
 use super::graph::{Graph, Node};
@@ -13,7 +14,7 @@ use super::lang::ast::{Config, Plugin, SectionKind, Statement};
 use super::lang::{Code, Diagnostic, Diagnostics, Span, parse};
 use super::lower::Lower;
 use super::plugin::{Build, BuildContext, BuildError, EcsCompatibility, Input, Output, PluginSpec};
-use super::settings::Settings;
+use super::settings::{Kind, Settings};
 use super::variables::Variables;
 use crate::event::Clock;
 
@@ -305,7 +306,26 @@ impl Compiler<'_> {
             data_dir: options.data_dir.clone(),
             catalog: options.catalog.clone(),
         };
-        Some(CompiledPlugin { spec, settings, context, span: written.span })
+        let plugin = CompiledPlugin { spec, settings, context, span: written.span };
+        self.codecs(kind, &plugin, written).then_some(plugin)
+    }
+
+    /// Whether the codecs of an input or output can be made. The plugin itself is made when it starts, as
+    /// that opens files and connections; codecs only look at their settings.
+    fn codecs(&mut self, kind: PluginKind, plugin: &CompiledPlugin, written: &Plugin) -> bool {
+        let settings = plugin.spec.settings.iter().chain(common::settings(kind));
+        let codecs = settings.filter(|setting| matches!(setting.kind, Kind::Codec));
+        for setting in codecs {
+            if plugin.settings.plugin(setting.name).is_none() {
+                continue;
+            }
+            if let Err(error) = plugin.context.codec(&plugin.settings, setting.name) {
+                let error = BuildError { setting: Some(setting.name), ..error };
+                self.refused(&error, written, plugin.spec);
+                return false;
+            }
+        }
+        true
     }
 
     fn filter(&mut self, written: &Plugin) -> Option<FilterSlot> {

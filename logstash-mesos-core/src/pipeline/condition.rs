@@ -119,10 +119,9 @@ impl Condition {
             Self::WithinText(field, text) => {
                 event.get_text(field).is_some_and(|have| contains_text(text, have))
             }
-            Self::OneOf(field, texts) => event.get(field).is_some_and(|have| {
-                let have = java_text(have);
-                texts.iter().any(|text| *text == have)
-            }),
+            Self::OneOf(field, texts) => {
+                event.get(field).is_some_and(|have| texts.contains(&java_text(have)))
+            }
             Self::TextWithin(text, field) => match event.get(field) {
                 Some(Value::Text(have)) => contains_text(have, text),
                 Some(Value::List(items)) => items.iter().any(|item| item.as_text() == Some(text)),

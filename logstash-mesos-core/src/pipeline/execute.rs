@@ -351,3 +351,118 @@ impl<P> Graph<P> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{FieldReference, Origin, StreamKey, Text, Timestamp, Value};
+
+    /// Emits two more events for each, and one when flushed.
+    struct Triple;
+
+    impl Filter for Triple {
+        fn filter(&mut self, event: &mut Event, cx: &mut FilterContext<'_>) {
+            cx.emit(event.clone());
+            cx.emit(event.clone());
+        }
+
+        fn fork(&self) -> Box<dyn Filter> {
+            Box::new(Self)
+        }
+
+        fn flushes(&self) -> bool {
+            true
+        }
+
+        fn flush(&mut self, cx: &mut FilterContext<'_>, last: bool) {
+            cx.emit(Event::from_message(Text::from(if last { "last" } else { "flushed" }), NOW));
+        }
+    }
+
+    /// Drops events whose message is the text, appends to that of the others.
+    struct Mark(&'static str, &'static str);
+
+    impl Filter for Mark {
+        fn filter(&mut self, event: &mut Event, _: &mut FilterContext<'_>) {
+            let text = message(event);
+            if text == self.0 {
+                event.cancel();
+            }
+            event.fields_mut().insert("message", text + self.1);
+        }
+
+        fn fork(&self) -> Box<dyn Filter> {
+            Box::new(Self(self.0, self.1))
+        }
+    }
+
+    const NOW: Timestamp = Timestamp::EPOCH;
+
+    fn message(event: &Event) -> String {
+        event.get_text(&FieldReference::field("message")).map(ToString::to_string).unwrap_or_default()
+    }
+
+    fn slot(id: &str, filter: impl Filter + 'static) -> Node<FilterSlot> {
+        Node::Plugin(FilterSlot::new(Arc::from(id), "test", Box::new(filter), Decoration::default()))
+    }
+
+    fn worker(nodes: Vec<Node<FilterSlot>>) -> (FilterGraph, FilterWorker) {
+        let graph = FilterGraph { graph: Graph { nodes }, clock: Clock::Fixed(NOW) };
+        let worker = graph.fork();
+        (graph, worker)
+    }
+
+    fn line(text: &str, offset: u64) -> Event {
+        let mut event = Event::from_message(Text::from(text), NOW);
+        event.origin = Some(Origin { stream: StreamKey(Arc::from("s")), offset, ordinal: 0 });
+        event
+    }
+
+    #[test]
+    fn new_events_come_after_theirs_and_are_told_apart() {
+        let (graph, mut worker) =
+            worker(vec![slot("t", Triple), slot("m", Mark("", "!")), slot("u", Triple)]);
+        let results = worker.run(vec![line("a", 1), line("b", 2)]);
+        let found: Vec<_> =
+            results.iter().map(|event| (message(event), event.origin.clone().unwrap().ordinal)).collect();
+        assert_eq!(found.len(), 18);
+        assert!(found[..9].iter().all(|(text, _)| text == "a!"));
+        let mut ordinals: Vec<_> = found[..9].iter().map(|(_, ordinal)| *ordinal).collect();
+        ordinals.sort_unstable();
+        assert_eq!(ordinals, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+        let counts: Vec<_> =
+            graph.counters().iter().map(|(.., count)| (count.events_in(), count.events_out())).collect();
+        assert_eq!(counts, [(2, 6), (6, 6), (6, 18)]);
+    }
+
+    #[test]
+    fn events_of_the_first_branch_come_first_and_dropped_ones_not_at_all() {
+        let field = FieldReference::field("message");
+        let is = |text: &'static str| Condition::Equals(field.clone(), Value::from(text));
+        let nodes = vec![
+            slot("t", Triple),
+            slot("d", Mark("gone", "")),
+            Node::If {
+                arms: vec![(is("b"), Graph { nodes: vec![slot("b", Mark("", "1"))] })],
+                otherwise: Graph { nodes: vec![slot("o", Mark("", "2"))] },
+            },
+        ];
+        let (_, mut worker) = worker(nodes);
+        let found: Vec<_> = worker.run(vec![line("gone", 1), line("b", 2)]).iter().map(message).collect();
+        assert_eq!(found, ["b1", "b1", "b1"]);
+    }
+
+    #[test]
+    fn flushed_events_go_on_from_where_they_were_kept() {
+        let inner = Graph { nodes: vec![slot("t", Triple), slot("i", Mark("", "-inner"))] };
+        let nodes = vec![
+            slot("f", Mark("", "-first")),
+            Node::If { arms: vec![(Condition::Constant(false), inner)], otherwise: Graph::default() },
+            slot("l", Mark("", "-after")),
+        ];
+        let (_, mut worker) = worker(nodes);
+        assert!(worker.flushes());
+        let found: Vec<_> = worker.flush(true).iter().map(message).collect();
+        assert_eq!(found, ["last-inner-after"]);
+    }
+}

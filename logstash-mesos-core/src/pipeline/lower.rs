@@ -454,14 +454,14 @@ impl Lower<'_, '_> {
 
     /// `["abc"]` is the field named `"abc"`, quotes and all.
     fn one_element(&mut self, operand: &Operand) {
-        if let OperandKind::Selector(text) = &operand.kind {
-            if text.contains(['"', '\'']) {
-                self.warn(
-                    operand.span,
-                    "a list of one item is read as a field reference here",
-                    "write a list of two items (the second may repeat the first), or compare with `==`",
-                );
-            }
+        if let OperandKind::Selector(text) = &operand.kind
+            && text.contains(['"', '\''])
+        {
+            self.warn(
+                operand.span,
+                "a list of one item is read as a field reference here",
+                "write a list of two items (the second may repeat the first), or compare with `==`",
+            );
         }
     }
 

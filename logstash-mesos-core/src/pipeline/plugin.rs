@@ -25,19 +25,22 @@ pub struct PluginSpec {
     pub build: Build,
 }
 
+/// Makes a plugin from its checked settings.
+pub type Make<P> = fn(&Settings, &BuildContext) -> Result<Box<P>, BuildError>;
+
 /// How a plugin of each kind is made from its checked settings.
 ///
 /// A maker checks what the declaration cannot express and returns [`BuildError`] for what Logstash
 /// refuses at start; it does no I/O that can block for long.
 pub enum Build {
     /// A filter.
-    Filter(fn(&Settings, &BuildContext) -> Result<Box<dyn Filter>, BuildError>),
+    Filter(Make<dyn Filter>),
     /// A codec.
-    Codec(fn(&Settings, &BuildContext) -> Result<Box<dyn Codec>, BuildError>),
+    Codec(Make<dyn Codec>),
     /// An input.
-    Input(fn(&Settings, &BuildContext) -> Result<Box<dyn Input>, BuildError>),
+    Input(Make<dyn Input>),
     /// An output.
-    Output(fn(&Settings, &BuildContext) -> Result<Box<dyn Output>, BuildError>),
+    Output(Make<dyn Output>),
 }
 
 impl std::fmt::Debug for Build {
@@ -279,7 +282,9 @@ impl Batch {
 }
 
 /// Makes events later: appends them to a list.
-pub struct Deferred(Box<dyn FnOnce(&mut Vec<Event>) + Send>);
+pub struct Deferred(Box<MakeEvents>);
+
+type MakeEvents = dyn FnOnce(&mut Vec<Event>) + Send;
 
 impl Deferred {
     /// From a closure that appends the events.

@@ -190,11 +190,7 @@ static LANGUAGE: &[(&str, &[Line])] = &[
             ),
             ("`xor`, `nand`, `!`", "same", "The first two only alone."),
             ("Truth", "same", "Missing, null, false, `\"false\"` and `\"\"` are false."),
-            (
-                "Conditions around inputs",
-                "different",
-                "Refused; Logstash accepts and ignores what it cannot compile.",
-            ),
+            ("Conditions around inputs", "different", "Refused: an input has no event that could be asked."),
         ],
     ),
     (

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 /// Where the values of `${NAME}` come from.
 #[derive(Clone)]
-pub struct Variables(Arc<dyn Fn(&str) -> Option<String> + Send + Sync>);
+pub struct Variables(Arc<LookUp>);
+
+type LookUp = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 impl Variables {
     /// From any function.

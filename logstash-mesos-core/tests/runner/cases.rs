@@ -49,10 +49,10 @@ fn run(line: &str) -> Result<(), String> {
             return if found { Ok(()) } else { Err(format!("no {code} among:\n{complaints}")) };
         }
     };
-    if let Some(code) = case.get("warned").and_then(Value::as_text) {
-        if !compiled.warnings.list.iter().any(|warning| warning.code.0 == code.as_str()) {
-            return Err(format!("no {code} among:\n{}", compiled.warnings));
-        }
+    if let Some(code) = case.get("warned").and_then(Value::as_text)
+        && !compiled.warnings.list.iter().any(|warning| warning.code.0 == code.as_str())
+    {
+        return Err(format!("no {code} among:\n{}", compiled.warnings));
     }
     let events = list(case, "in").iter().map(event).collect::<Result<_, _>>()?;
     let results = compiled.filters.fork().run(events);

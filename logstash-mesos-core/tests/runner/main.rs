@@ -2,6 +2,7 @@
 
 mod cases;
 mod compatibility;
+mod examples;
 mod properties;
 
 /// A file that nobody declared is a test that nobody runs.

@@ -73,7 +73,8 @@ fn check(text: &str) -> Result<(), TestCaseError> {
     }
     let rendered = Diagnostics::new("x", text, complaints);
     let _ = (rendered.to_string(), rendered.to_json());
-    let options = CompileOptions { support_escapes: text.len() % 2 == 0, ..CompileOptions::default() };
+    let options =
+        CompileOptions { support_escapes: text.len().is_multiple_of(2), ..CompileOptions::default() };
     match compile(text, &options) {
         Ok(compiled) => prop_assert!(!compiled.warnings.has_errors()),
         Err(complaints) => {

@@ -14,8 +14,8 @@ impl Checker<'_> {
     /// Converts a value to what the setting takes. `Ok(None)`: it is there and empty.
     pub(super) fn convert(&mut self, raw: &Raw, kind: &Kind, span: Span) -> Converted {
         match kind {
-            Kind::Any => self.plain(raw, span).map(Some),
-            Kind::Array => Ok(Some(match self.plain(raw, span)? {
+            Kind::Any => plain(raw).map(Some),
+            Kind::Array => Ok(Some(match plain(raw)? {
                 SettingValue::Array(items) => SettingValue::Array(items),
                 hash @ SettingValue::Hash(_) => hash,
                 single => SettingValue::Array(vec![single]),
@@ -35,7 +35,7 @@ impl Checker<'_> {
                 }
                 Ok(Some(SettingValue::Array(list)))
             }
-            Kind::Hash => self.hash(raw, span).map(Some),
+            Kind::Hash => hash(raw).map(Some),
             Kind::Codec => match one(raw, "a codec")? {
                 None => Ok(None),
                 Some(Raw::Text(name)) => {
@@ -51,11 +51,11 @@ impl Checker<'_> {
                 },
                 Some(other) => Err(wrong("a codec", other, None)),
             },
-            _ => self.scalar(raw, kind, span),
+            _ => self.scalar(raw, kind),
         }
     }
 
-    fn scalar(&mut self, raw: &Raw, kind: &Kind, span: Span) -> Converted {
+    fn scalar(&self, raw: &Raw, kind: &Kind) -> Converted {
         let what = name_of(kind);
         let Some(raw) = one(raw, what)? else { return Ok(None) };
         let text = || match raw {
@@ -117,60 +117,9 @@ impl Checker<'_> {
             }
             _ => match raw {
                 Raw::Plugin(_) | Raw::Hash(_) | Raw::List(_) => Err(wrong(what, raw, None)),
-                _ => {
-                    let _ = span;
-                    Ok(text().map(SettingValue::String))
-                }
+                _ => Ok(text().map(SettingValue::String)),
             },
         }
-    }
-
-    /// A hash, or a list of keys and values in turn.
-    fn hash(&mut self, raw: &Raw, span: Span) -> Result<SettingValue, Complaint> {
-        let items = match raw {
-            Raw::Hash(_) => return self.plain(raw, span),
-            Raw::List(items) => items.as_slice(),
-            single => std::slice::from_ref(single),
-        };
-        if items.len() % 2 == 1 {
-            let remedy = "write `{ \"key\" => \"value\" }`".to_owned();
-            let message = if matches!(raw, Raw::List(_)) {
-                format!("a list in place of a hash needs an even number of items, found {}", items.len())
-            } else {
-                format!("expected a hash, found {}", describe(raw))
-            };
-            return Err(Some((message, Some(remedy))));
-        }
-        let mut entries: Vec<(Text, SettingValue)> = Vec::new();
-        for pair in items.chunks_exact(2) {
-            let key = self.plain(&pair[0], span)?.to_text();
-            let key = key.ok_or_else(|| wrong("a key", &pair[0], None))?;
-            let value = self.plain(&pair[1], span)?;
-            match entries.iter_mut().find(|(have, _)| *have == key) {
-                None => entries.push((key, value)),
-                Some((_, SettingValue::Array(have))) => have.push(value),
-                Some((_, have)) => *have = SettingValue::Array(vec![have.clone(), value]),
-            }
-        }
-        Ok(SettingValue::Hash(entries))
-    }
-
-    fn plain(&mut self, raw: &Raw, span: Span) -> Result<SettingValue, Complaint> {
-        Ok(match raw {
-            Raw::Text(text) => SettingValue::String(Text::from(text.as_str())),
-            Raw::Int(number) => SettingValue::Int(*number),
-            Raw::Float(number) => SettingValue::Float(*number),
-            Raw::List(items) => SettingValue::Array(
-                items.iter().map(|item| self.plain(item, span)).collect::<Result<_, _>>()?,
-            ),
-            Raw::Hash(entries) => SettingValue::Hash(
-                entries
-                    .iter()
-                    .map(|(key, value)| Ok((key.text(), self.plain(value, span)?)))
-                    .collect::<Result<_, Complaint>>()?,
-            ),
-            Raw::Plugin(_) => return Err(wrong("a value", raw, None)),
-        })
     }
 }
 
@@ -192,6 +141,52 @@ fn describe(raw: &Raw) -> String {
         Raw::Hash(_) => "a hash".to_owned(),
         Raw::Plugin(plugin) => format!("the plugin `{}`", plugin.name),
     }
+}
+
+/// A hash, or a list of keys and values in turn.
+fn hash(raw: &Raw) -> Result<SettingValue, Complaint> {
+    let items = match raw {
+        Raw::Hash(_) => return plain(raw),
+        Raw::List(items) => items.as_slice(),
+        single => std::slice::from_ref(single),
+    };
+    if items.len() % 2 == 1 {
+        let remedy = "write `{ \"key\" => \"value\" }`".to_owned();
+        let message = if matches!(raw, Raw::List(_)) {
+            format!("a list in place of a hash needs an even number of items, found {}", items.len())
+        } else {
+            format!("expected a hash, found {}", describe(raw))
+        };
+        return Err(Some((message, Some(remedy))));
+    }
+    let mut entries: Vec<(Text, SettingValue)> = Vec::new();
+    for pair in items.chunks_exact(2) {
+        let key = plain(&pair[0])?.to_text();
+        let key = key.ok_or_else(|| wrong("a key", &pair[0], None))?;
+        let value = plain(&pair[1])?;
+        match entries.iter_mut().find(|(have, _)| *have == key) {
+            None => entries.push((key, value)),
+            Some((_, SettingValue::Array(have))) => have.push(value),
+            Some((_, have)) => *have = SettingValue::Array(vec![have.clone(), value]),
+        }
+    }
+    Ok(SettingValue::Hash(entries))
+}
+
+fn plain(raw: &Raw) -> Result<SettingValue, Complaint> {
+    Ok(match raw {
+        Raw::Text(text) => SettingValue::String(Text::from(text.as_str())),
+        Raw::Int(number) => SettingValue::Int(*number),
+        Raw::Float(number) => SettingValue::Float(*number),
+        Raw::List(items) => SettingValue::Array(items.iter().map(plain).collect::<Result<_, _>>()?),
+        Raw::Hash(entries) => SettingValue::Hash(
+            entries
+                .iter()
+                .map(|(key, value)| Ok((key.text(), plain(value)?)))
+                .collect::<Result<_, Complaint>>()?,
+        ),
+        Raw::Plugin(_) => return Err(wrong("a value", raw, None)),
+    })
 }
 
 /// The single item of a list of one, the value itself otherwise; nothing for an empty list.

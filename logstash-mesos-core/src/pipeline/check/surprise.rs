@@ -26,26 +26,27 @@ impl Checker<'_> {
             );
         }
         // Several patterns for one field are what repeating `match` is for.
-        if let Some((key, span)) = &merged.doubled {
-            if setting.name != "match" && setting.name != "add_field" {
-                self.surprise(
-                    *span,
-                    format!("`{}` now has a list of two values for `{key}`, not the later one", setting.name),
-                    "keep one of them, or use two plugins",
-                );
-            }
+        if let Some((key, span)) = &merged.doubled
+            && setting.name != "match"
+            && setting.name != "add_field"
+        {
+            self.surprise(
+                *span,
+                format!("`{}` now has a list of two values for `{key}`, not the later one", setting.name),
+                "keep one of them, or use two plugins",
+            );
         }
-        if setting.name == "add_field" {
-            if let Some((key, _)) = entries.iter().find(|(_, value)| matches!(value, Raw::Hash(_))) {
-                self.surprise(
-                    merged.span,
-                    format!(
-                        "the hash for `{}` becomes the text of its pairs, such as `[\"x\", \"y\"]`",
-                        key.text()
-                    ),
-                    "add each field by its own reference: `\"[a][x]\" => \"y\"`",
-                );
-            }
+        if setting.name == "add_field"
+            && let Some((key, _)) = entries.iter().find(|(_, value)| matches!(value, Raw::Hash(_)))
+        {
+            self.surprise(
+                merged.span,
+                format!(
+                    "the hash for `{}` becomes the text of its pairs, such as `[\"x\", \"y\"]`",
+                    key.text()
+                ),
+                "add each field by its own reference: `\"[a][x]\" => \"y\"`",
+            );
         }
     }
 

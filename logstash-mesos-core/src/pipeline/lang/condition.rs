@@ -46,13 +46,12 @@ impl Parser<'_> {
     fn expression(&mut self) -> Parsed<Expression> {
         let start = self.lexer.at();
         let kind = if self.lexer.take("(") {
-            ExpressionKind::Group(Box::new(self.group(start)?))
+            ExpressionKind::Group(Box::new(self.group()?))
         } else if self.lexer.peek() == Some(b'!') && !self.lexer.rest().starts_with("!~") {
             self.lexer.take("!");
             self.lexer.space();
-            let at = self.lexer.at();
             if self.lexer.take("(") {
-                ExpressionKind::Not(Box::new(self.group(at)?))
+                ExpressionKind::Not(Box::new(self.group()?))
             } else if let Some(field) = self.lexer.selector() {
                 ExpressionKind::NotField(selector(&field))
             } else {
@@ -70,7 +69,7 @@ impl Parser<'_> {
         Ok(Expression { kind, span: Span::new(start, self.lexer.at()) })
     }
 
-    fn group(&mut self, opened: usize) -> Parsed<Chain> {
+    fn group(&mut self) -> Parsed<Chain> {
         self.lexer.space();
         let chain = self.chain()?;
         self.lexer.space();
@@ -78,7 +77,6 @@ impl Parser<'_> {
             return Ok(chain);
         }
         let (span, found) = (self.here(), self.found());
-        let _ = opened;
         self.fail(
             Code::SYNTAX,
             span,

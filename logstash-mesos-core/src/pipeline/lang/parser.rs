@@ -132,7 +132,7 @@ impl<'s> Parser<'s> {
 
     fn is_branch(&self) -> bool {
         let mut ahead = self.lexer.clone();
-        if !ahead.name().is_some_and(|name| name.text == "if") {
+        if ahead.name().is_none_or(|name| name.text != "if") {
             return false;
         }
         ahead.space();
@@ -622,4 +622,61 @@ fn read_number(text: &str) -> Option<Number> {
         return i64::from_str_radix(&format!("{sign}{digits}"), 8).ok().map(Number::Int);
     }
     text.parse().ok().map(Number::Int)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn codes(source: &str) -> Vec<&'static str> {
+        parse(source).1.iter().map(|complaint| complaint.code.0).collect()
+    }
+
+    #[test]
+    fn each_mistake_is_said_once_and_the_rest_is_understood() {
+        let source = "filter {\n  mutate { add_tag => a }\n  if [a] = 1 { drop { } }\n  grok { match => { \"a\", \"b\" } }\n  \
+                      json { source => \"m\" }\n}\nouput { }\noutput { stdout { } }";
+        assert_eq!(codes(source), ["E101", "E101", "E101", "E101"]);
+        let (config, _) = parse(source);
+        let kinds: Vec<_> = config.sections.iter().map(|section| section.kind).collect();
+        assert_eq!(kinds, [SectionKind::Filter, SectionKind::Output]);
+        let names: Vec<_> = config.sections[0]
+            .body
+            .iter()
+            .filter_map(|statement| match statement {
+                Statement::Plugin(plugin) => Some(plugin.name.as_str()),
+                Statement::Branch(_) => None,
+            })
+            .collect();
+        assert_eq!(names, ["json"]);
+    }
+
+    #[test]
+    fn names_may_begin_like_keywords() {
+        assert!(codes("filter { iffy { } if[a]{ drop{} }else{ drop{} } elsewhere { } }").is_empty());
+        assert!(
+            codes("filter { if [a]and[b]or![c]{ } else   if (([d])) { } elseif [e] in [f] { } }").is_empty()
+        );
+    }
+
+    #[test]
+    fn depth_length_and_number_of_mistakes_have_an_end() {
+        let nested =
+            |levels: usize| format!("filter {{ {}{} }}", "if [a] { ".repeat(levels), "}".repeat(levels));
+        assert!(codes(&nested(60)).is_empty());
+        assert_eq!(codes(&nested(50_000)), ["E105"]);
+        assert_eq!(codes(&format!("filter {{ x {{ y => {} }} }}", "[".repeat(50_000))), ["E105"]);
+        assert_eq!(codes(&format!("filter {{ if {}[a] {{ }} }}", "(".repeat(50_000))), ["E105"]);
+        assert!(codes(&format!("filter {{ if [a]{} {{ }} }}", " and [a]".repeat(1000))).is_empty());
+        assert_eq!(codes(&format!("filter {{ if [a]{} {{ }} }}", " and [a]".repeat(1001))), ["E105"]);
+        assert_eq!(codes(&"oops ".repeat(100_000)).len(), 1);
+        assert_eq!(codes(&format!("filter {{ {} }}", "oops\n".repeat(100_000))).len(), 100);
+    }
+
+    #[test]
+    fn unclosed_braces_are_shown_where_they_open() {
+        let (_, complaints) = parse("filter {\n  mutate {\n    add_tag => \"a\"\n");
+        assert_eq!(complaints.len(), 1);
+        assert_eq!(complaints[0].span, Span::new(11, 17));
+    }
 }
