@@ -70,7 +70,7 @@ pub(super) fn host_field(cx: &BuildContext) -> SharedField {
 }
 
 /// The name of this machine.
-pub(super) fn host_name() -> Text {
+pub(in super::super) fn host_name() -> Text {
     let name = rustix::system::uname();
     Text::from(name.nodename().to_string_lossy().into_owned())
 }

@@ -1,0 +1,238 @@
+//! `elapsed`: the time between two events that belong together.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::field::{Failed, Field};
+use super::ruby;
+use crate::event::{Event, Map, Text, Timestamp, Value};
+use crate::pipeline::input::common::host_name;
+use crate::pipeline::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
+use crate::pipeline::settings::{Default, Kind, Setting, Settings, Status};
+
+/// The declaration.
+pub(crate) static ELAPSED: PluginSpec = PluginSpec {
+    name: "elapsed",
+    doc: "Measures the time between a start and an end event with the same id.",
+    settings: &[
+        Setting::new("start_tag", Kind::String, "The tag of start events.").required(),
+        Setting::new("end_tag", Kind::String, "The tag of end events.").required(),
+        Setting::new("unique_id_field", Kind::String, "The field with what both have in common.").required(),
+        Setting::new("timeout", Kind::Number, "Seconds after which no end event is waited for.")
+            .default(Default::Int(1800)),
+        Setting::new("new_event_on_match", Kind::Boolean, "Makes an event of its own with the time.")
+            .default(Default::Bool(false)),
+        Setting::new("keep_start_event", Kind::OneOf(&["first", "last"]), "Which of several start events counts.")
+            .default(Default::String("first")),
+        Setting::new("periodic_flush", Kind::Boolean, "Whether start events expire.")
+            .default(Default::Bool(true))
+            .status(Status::Ignored("start events always expire")),
+    ],
+    build: Build::Filter(build),
+};
+
+fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, BuildError> {
+    let text = |name: &str| settings.text(name).unwrap_or_default();
+    Ok(Box::new(Elapsed {
+        start_tag: text("start_tag"),
+        end_tag: text("end_tag"),
+        id: Field::new(&text("unique_id_field")),
+        timeout: settings.int("timeout").unwrap_or(1800),
+        new_event: settings.bool("new_event_on_match"),
+        keep_first: text("keep_start_event") == "first",
+        host: host_name(),
+        started: Arc::default(),
+    }))
+}
+
+#[derive(Clone, Debug)]
+struct Elapsed {
+    start_tag: Text,
+    end_tag: Text,
+    id: Field,
+    timeout: i64,
+    new_event: bool,
+    keep_first: bool,
+    host: Text,
+    /// Common to all workers, by the id as text; in the order in which they came.
+    started: Arc<Mutex<Map>>,
+}
+
+impl Filter for Elapsed {
+    fn filter(&mut self, event: &mut Event, cx: &mut FilterContext<'_>) {
+        // Failing to store a result is no reason to lose the event.
+        let _left_as_it_is = self.apply(event, cx);
+    }
+
+    fn fork(&self) -> Box<dyn Filter> {
+        Box::new(self.clone())
+    }
+
+    fn flushes(&self) -> bool {
+        true
+    }
+
+    fn flush(&mut self, cx: &mut FilterContext<'_>, _: bool) {
+        let now = cx.clock.now();
+        let mut expired = Vec::new();
+        self.started().retain(|_, started| match Started::of(started) {
+            Some(started) if now.secs().saturating_sub(started.seen.secs()) >= self.timeout => {
+                expired.push(started);
+                false
+            }
+            _ => true,
+        });
+        for started in expired {
+            let mut event = Event::new(now);
+            event.tag("elapsed");
+            event.tag("elapsed_expired_error");
+            event.fields_mut().insert("host", self.host.clone());
+            let id = self.id.get().map(|id| event.set(id, started.id));
+            event.fields_mut().insert("elapsed_time", now.secs() - started.seen.secs());
+            event.fields_mut().insert("elapsed_timestamp_start", started.time);
+            if id.is_ok() {
+                cx.matched(&mut event);
+            }
+            cx.emit(event);
+        }
+    }
+}
+
+/// A start event, as far as it is needed later; kept as a value in the map.
+struct Started {
+    id: Value,
+    time: Timestamp,
+    seen: Timestamp,
+}
+
+impl Started {
+    fn of(value: &Value) -> Option<Self> {
+        match value {
+            Value::List(parts) => match parts.as_slice() {
+                [id, Value::Timestamp(time), Value::Timestamp(seen)] => {
+                    Some(Self { id: id.clone(), time: *time, seen: *seen })
+                }
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn into_value(self) -> Value {
+        Value::List(vec![self.id, Value::Timestamp(self.time), Value::Timestamp(self.seen)])
+    }
+}
+
+impl Elapsed {
+    fn started(&self) -> MutexGuard<'_, Map> {
+        self.started.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn apply(&self, event: &mut Event, cx: &mut FilterContext<'_>) -> Result<(), Failed> {
+        let id = match event.get(self.id.get()?) {
+            None | Some(Value::Null) => return Ok(()),
+            Some(id) => id.clone(),
+        };
+        // The type is a part of the key: 1 and "1" are different ids.
+        let key = Text::from(format!("{} {}", id.type_name(), ruby::to_s(&id)));
+        let now = cx.clock.now();
+        let time = event.timestamp().unwrap_or(now);
+        if has_tag(event, &self.start_tag) {
+            cx.matched(event);
+            let mut started = self.started();
+            if !(self.keep_first && started.contains_key(&key)) {
+                started.insert(key, Started { id, time, seen: now }.into_value());
+            }
+        } else if has_tag(event, &self.end_tag) {
+            cx.matched(event);
+            let start = self.started().remove(&key).as_ref().and_then(Started::of);
+            let Some(start) = start else {
+                event.tag("elapsed_end_without_start");
+                return Ok(());
+            };
+            if self.new_event {
+                let mut new = Event::new(now);
+                new.fields_mut().insert("host", self.host.clone());
+                self.describe(&mut new, time, &start)?;
+                cx.matched(&mut new);
+                cx.emit(new);
+            } else {
+                self.describe(event, time, &start)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn describe(&self, event: &mut Event, time: Timestamp, start: &Started) -> Result<(), Failed> {
+        event.tag("elapsed");
+        event.tag("elapsed_match");
+        let nanos = i64::from(time.subsec_nanos()) - i64::from(start.time.subsec_nanos());
+        #[expect(clippy::cast_precision_loss, reason = "Ruby subtracts times as floats too")]
+        let elapsed = (time.secs() - start.time.secs()) as f64 + nanos as f64 / 1e9;
+        event.fields_mut().insert("elapsed_time", elapsed);
+        event.set(self.id.get()?, start.id.clone())?;
+        event.fields_mut().insert("elapsed_timestamp_start", start.time);
+        Ok(())
+    }
+}
+
+fn has_tag(event: &Event, tag: &str) -> bool {
+    match event.fields().get("tags") {
+        Some(Value::List(tags)) => tags.iter().any(|have| have.as_text().is_some_and(|have| have == tag)),
+        // Ruby looks for a part of a string.
+        Some(Value::Text(tags)) => tags.contains(tag),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{NOW, build, fields, json_event, run};
+    use super::*;
+    use crate::event::Clock;
+    use crate::pipeline::plugin::Decoration;
+
+    const SETTINGS: &str = r#"{"start_tag":"s","end_tag":"e","unique_id_field":"id","timeout":10}"#;
+
+    fn event(tag: &str, id: u8, second: u8) -> Event {
+        json_event(&format!(r#"{{"tags":["{tag}"],"id":{id},"@timestamp":"2024-03-05T06:07:{second:02}.500Z"}}"#))
+    }
+
+    #[test]
+    fn the_time_between_two_events_is_measured() {
+        let mut filter = build(&ELAPSED, SETTINGS).unwrap();
+        run(&mut *filter, &mut event("s", 1, 1));
+        let mut other = filter.fork();
+        let mut end = event("e", 1, 4);
+        run(&mut *other, &mut end);
+        assert_eq!(
+            fields(&end),
+            concat!(
+                r#"{"tags":["e","elapsed","elapsed_match"],"id":1,"@timestamp":"2024-03-05T06:07:04.500Z","#,
+                r#""elapsed_time":3.0,"elapsed_timestamp_start":"2024-03-05T06:07:01.500Z"}"#
+            )
+        );
+        let mut again = event("e", 1, 5);
+        run(&mut *filter, &mut again);
+        assert!(fields(&again).contains("elapsed_end_without_start"));
+    }
+
+    #[test]
+    fn start_events_expire() {
+        let mut filter = build(&ELAPSED, SETTINGS).unwrap();
+        run(&mut *filter, &mut event("s", 7, 1));
+        let mut flush = |seconds| {
+            let mut emitted = Vec::new();
+            let clock = Clock::Fixed(Timestamp::new(NOW.now().secs() + seconds, 0));
+            filter.flush(
+                &mut FilterContext { decoration: &Decoration::default(), emitted: &mut emitted, clock },
+                false,
+            );
+            emitted
+        };
+        assert!(flush(9).is_empty());
+        let expired = flush(10);
+        assert_eq!(expired.len(), 1);
+        assert!(fields(&expired[0]).contains(r#""tags":["elapsed","elapsed_expired_error"]"#));
+        assert!(flush(100).is_empty());
+    }
+}
