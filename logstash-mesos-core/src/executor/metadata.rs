@@ -155,11 +155,11 @@ fn add_owned(fields: &mut Map, name: Text, value: Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Timestamp, write_json};
+    use crate::event::{Timestamp, write_json_map};
 
     fn json(event: &Event) -> String {
         let mut out = Vec::new();
-        write_json(event, &mut out);
+        write_json_map(event.fields(), &mut out);
         String::from_utf8(out).unwrap()
     }
 

@@ -21,8 +21,12 @@ pub(crate) static ELAPSED: PluginSpec = PluginSpec {
             .default(Default::Int(1800)),
         Setting::new("new_event_on_match", Kind::Boolean, "Makes an event of its own with the time.")
             .default(Default::Bool(false)),
-        Setting::new("keep_start_event", Kind::OneOf(&["first", "last"]), "Which of several start events counts.")
-            .default(Default::String("first")),
+        Setting::new(
+            "keep_start_event",
+            Kind::OneOf(&["first", "last"]),
+            "Which of several start events counts.",
+        )
+        .default(Default::String("first")),
         Setting::new("periodic_flush", Kind::Boolean, "Whether start events expire.")
             .default(Default::Bool(true))
             .status(Status::Ignored("start events always expire")),
@@ -194,7 +198,9 @@ mod tests {
     const SETTINGS: &str = r#"{"start_tag":"s","end_tag":"e","unique_id_field":"id","timeout":10}"#;
 
     fn event(tag: &str, id: u8, second: u8) -> Event {
-        json_event(&format!(r#"{{"tags":["{tag}"],"id":{id},"@timestamp":"2024-03-05T06:07:{second:02}.500Z"}}"#))
+        json_event(&format!(
+            r#"{{"tags":["{tag}"],"id":{id},"@timestamp":"2024-03-05T06:07:{second:02}.500Z"}}"#
+        ))
     }
 
     #[test]

@@ -114,7 +114,8 @@ impl Prune {
             if patterns.is_empty() {
                 continue;
             }
-            let regexes = patterns.iter().map(|pattern| pattern.regex(event)).collect::<Result<Vec<_>, _>>()?;
+            let regexes =
+                patterns.iter().map(|pattern| pattern.regex(event)).collect::<Result<Vec<_>, _>>()?;
             for name in event.fields().keys() {
                 let mut matches = false;
                 for regex in &regexes {
@@ -197,7 +198,10 @@ mod tests {
             prune(r#"{"whitelist_values":{"beta":"b","alpha":"z"}}"#),
             r#"{"message":"m","beta":["b1","b2"]}"#
         );
-        assert_eq!(prune(r#"{"blacklist_values":{"beta":".","nope":"."}}"#), r#"{"message":"m","alpha":"a1"}"#);
+        assert_eq!(
+            prune(r#"{"blacklist_values":{"beta":".","nope":"."}}"#),
+            r#"{"message":"m","alpha":"a1"}"#
+        );
         assert!(build(&PRUNE, r#"{"blacklist_values":{"beta":["b1"]}}"#).is_err());
         assert!(build(&PRUNE, r#"{"blacklist_names":["("]}"#).is_err());
     }

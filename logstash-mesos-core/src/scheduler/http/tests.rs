@@ -62,7 +62,13 @@ impl Server {
         Self { router: router(shared.clone()), shared }
     }
 
-    async fn raw(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> (StatusCode, Vec<u8>) {
+    async fn raw(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> (StatusCode, Vec<u8>) {
         let mut request = Request::builder().method(method).uri(path).header(header::HOST, "127.0.0.1:9092");
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -83,13 +89,17 @@ impl Server {
 #[tokio::test]
 async fn configurations_are_created_read_replaced_and_removed() {
     let server = Server::new("127.0.0.1:9092").await;
-    let (status, _) = server.call("POST", "/api/configs", r#"{"name":"nginx:1.27","input":"filter { }"}"#).await;
+    let (status, _) =
+        server.call("POST", "/api/configs", r#"{"name":"nginx:1.27","input":"filter { }"}"#).await;
     assert_eq!(status, 200);
     let name = "/api/configs/library%2Fnginx";
     let body = r#"{"input":"filter { drop { } }","match":{"label.app":"web"}}"#;
     assert_eq!(server.call("PUT", name, body).await.0, 200);
     let (status, read) = server.call("GET", name, "").await;
-    assert_eq!((status, &read["input"], &read["match"]), (200, &json!("filter { drop { } }"), &json!({"label.app": "web"})));
+    assert_eq!(
+        (status, &read["input"], &read["match"]),
+        (200, &json!("filter { drop { } }"), &json!({"label.app": "web"}))
+    );
     let (_, list) = server.call("GET", "/api/configs", "").await;
     let names: Vec<_> = list.as_array().expect("a list").iter().map(|c| c["name"].clone()).collect();
     assert_eq!(names, ["library/nginx", "nginx:1.27"]);
@@ -124,7 +134,8 @@ async fn the_predecessors_forms_work_too() {
 #[tokio::test]
 async fn what_does_not_compile_is_refused_with_its_place_and_a_remedy() {
     let server = Server::new("127.0.0.1:9092").await;
-    let (status, body) = server.call("PUT", "/api/configs/a", r#"{"input":"filter {\n  grokk { }\n}"}"#).await;
+    let (status, body) =
+        server.call("PUT", "/api/configs/a", r#"{"input":"filter {\n  grokk { }\n}"}"#).await;
     assert_eq!((status, &body["line"], &body["column"]), (422, &json!(2), &json!(3)));
     assert!(body["remedy"].as_str().is_some_and(|r| r.contains("grok")), "{body}");
     assert!(body["code"].as_str().is_some_and(|c| c.starts_with('E')), "{body}");
@@ -150,7 +161,8 @@ async fn preconditions_directories_and_sizes_have_their_own_answers() {
         source: Source::Directory,
     };
     let path = "/c/docker/d.conf".into();
-    let found = crate::configs::directory::Found { kind: Kind::Docker, name: "d".into(), path, content: Ok(content) };
+    let found =
+        crate::configs::directory::Found { kind: Kind::Docker, name: "d".into(), path, content: Ok(content) };
     server.shared.registry.sync_directory(vec![found]).await.expect("syncs");
     assert_eq!(server.call("PUT", "/api/configs/d", r#"{"input":"filter { }"}"#).await.0, 409);
     assert_eq!(server.call("DELETE", "/api/configs/d", "").await.0, 409);
@@ -162,7 +174,10 @@ async fn beyond_loopback_everything_can_be_read_and_nothing_written() {
     let server = Server::new("0.0.0.0:9092").await;
     let (status, body) = server.call("PUT", "/api/configs/a", r#"{"input":"filter { }"}"#).await;
     assert_eq!(status, 403);
-    assert!(body["error"].as_str().is_some_and(|e| e.contains("--auth-file") && e.contains("--no-auth")), "{body}");
+    assert!(
+        body["error"].as_str().is_some_and(|e| e.contains("--auth-file") && e.contains("--no-auth")),
+        "{body}"
+    );
     for path in ["/api/status", "/api/configs", "/health", "/metrics", "/"] {
         assert_eq!(server.call("GET", path, "").await.0, 200, "{path}");
     }
@@ -179,7 +194,10 @@ async fn the_status_says_why_an_agent_has_no_shipper() {
     }
     let (_, status) = server.call("GET", "/api/status", "").await;
     let agent = &status["agents"][0];
-    assert_eq!((&agent["agent_id"], &agent["hostname"], &agent["executor"]), (&json!("S1"), &json!("host-1"), &Value::Null));
+    assert_eq!(
+        (&agent["agent_id"], &agent["hostname"], &agent["executor"]),
+        (&json!("S1"), &json!("host-1"), &Value::Null)
+    );
     let reason = agent["declined"][0]["reason"].as_str().expect("a reason");
     assert!(reason.contains("0.1 cpus wanted, 0 offered"), "{reason}");
     assert_eq!(agent["declined"][0]["at"], "1970-01-01T00:00:01.000Z");

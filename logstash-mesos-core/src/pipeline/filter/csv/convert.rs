@@ -68,7 +68,11 @@ fn integer(text: &str) -> Option<BigInt> {
         [b'0', _, ..] => (8, &lower[1..]),
         _ => (10, lower.as_str()),
     };
-    if digits.starts_with('_') || digits.ends_with('_') || digits.contains("__") || digits.starts_with(['+', '-']) {
+    if digits.starts_with('_')
+        || digits.ends_with('_')
+        || digits.contains("__")
+        || digits.starts_with(['+', '-'])
+    {
         return None;
     }
     let number = BigInt::parse_bytes(digits.replace('_', "").as_bytes(), base)?;

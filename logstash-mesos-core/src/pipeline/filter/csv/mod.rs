@@ -22,14 +22,23 @@ pub(crate) static CSV: PluginSpec = PluginSpec {
         Setting::new("columns", Kind::Array, "The names of the columns.").default(Default::Strings(&[])),
         Setting::new("separator", Kind::String, "What stands between values.").default(Default::String(",")),
         Setting::new("quote_char", Kind::String, "What stands around values.").default(Default::String("\"")),
-        Setting::new("target", Kind::FieldReference, "Where the columns go; to the top of the event otherwise."),
-        Setting::new("autogenerate_column_names", Kind::Boolean, "Names columns without name `column1` and so on.")
-            .default(Default::Bool(true)),
+        Setting::new(
+            "target",
+            Kind::FieldReference,
+            "Where the columns go; to the top of the event otherwise.",
+        ),
+        Setting::new(
+            "autogenerate_column_names",
+            Kind::Boolean,
+            "Names columns without name `column1` and so on.",
+        )
+        .default(Default::Bool(true)),
         Setting::new("skip_header", Kind::Boolean, "Drops lines that are the column names.")
             .default(Default::Bool(false)),
         Setting::new("skip_empty_columns", Kind::Boolean, "Makes no field of an empty value.")
             .default(Default::Bool(false)),
-        Setting::new("skip_empty_rows", Kind::Boolean, "Tags empty lines as skipped.").default(Default::Bool(false)),
+        Setting::new("skip_empty_rows", Kind::Boolean, "Tags empty lines as skipped.")
+            .default(Default::Bool(false)),
         Setting::new("convert", Kind::Hash, "Columns and their types."),
         Setting::new("autodetect_column_names", Kind::Boolean, "Takes the names from the first line.")
             .default(Default::Bool(false)),
@@ -126,7 +135,11 @@ impl Naming {
         };
         Column {
             field: reference(&field).map_err(Failed::from),
-            converter: self.convert.iter().find(|(column, _)| column == name).map(|(_, converter)| *converter),
+            converter: self
+                .convert
+                .iter()
+                .find(|(column, _)| column == name)
+                .map(|(_, converter)| *converter),
         }
     }
 }
@@ -205,10 +218,19 @@ mod tests {
 
     #[test]
     fn columns_become_fields() {
-        assert_eq!(csv("{}", "a,\"b,c\",,\"\""), r#""column1":"a","column2":"b,c","column3":null,"column4":"""#);
-        assert_eq!(csv(r#"{"columns":["x","[n][y]"],"target":"t"}"#, "1,2,3"), r#""t":{"x":"1","n":{"y":"2"},"column3":"3"}"#);
+        assert_eq!(
+            csv("{}", "a,\"b,c\",,\"\""),
+            r#""column1":"a","column2":"b,c","column3":null,"column4":"""#
+        );
+        assert_eq!(
+            csv(r#"{"columns":["x","[n][y]"],"target":"t"}"#, "1,2,3"),
+            r#""t":{"x":"1","n":{"y":"2"},"column3":"3"}"#
+        );
         assert_eq!(csv(r#"{"columns":["x"],"autogenerate_column_names":false}"#, "1,2"), r#""x":"1""#);
-        assert_eq!(csv(r#"{"separator":";","quote_char":"'"}"#, "'a;b';\"c\""), r#""column1":"a;b","column2":"\"c\"""#);
+        assert_eq!(
+            csv(r#"{"separator":";","quote_char":"'"}"#, "'a;b';\"c\""),
+            r#""column1":"a;b","column2":"\"c\"""#
+        );
         assert_eq!(csv(r#"{"skip_empty_columns":true}"#, "a,,\"\""), r#""column1":"a""#);
     }
 

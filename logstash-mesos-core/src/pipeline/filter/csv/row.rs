@@ -52,7 +52,8 @@ fn row<'t>(
                 (Some(value), rest)
             }
             None => {
-                let end = rest.find(separator).unwrap_or(rest.len()).min(rest.find(row_end).unwrap_or(rest.len()));
+                let end =
+                    rest.find(separator).unwrap_or(rest.len()).min(rest.find(row_end).unwrap_or(rest.len()));
                 let value = &rest[..end];
                 if value.contains(quote) || value.contains(['\n', '\r']) {
                     return Err(Failed);
@@ -117,7 +118,9 @@ mod tests {
     fn only_the_first_row_counts() {
         let row = |text: &'static str| {
             let values = first(&Text::from(text), ",", "\"").map(|row| {
-                row.map(|row| row.into_iter().map(|value| value.map(|value| value.to_string())).collect::<Vec<_>>())
+                row.map(|row| {
+                    row.into_iter().map(|value| value.map(|value| value.to_string())).collect::<Vec<_>>()
+                })
             });
             values.map_err(|_| ())
         };

@@ -44,7 +44,8 @@ impl Dictionary {
         let given = settings.hash("dictionary");
         let limit = settings.int("yaml_dictionary_code_point_limit");
         let Some(path) = settings.text("dictionary_path") else {
-            let entries = given.iter().map(|(key, value)| (key.clone(), ruby::setting_to_value(value))).collect();
+            let entries =
+                given.iter().map(|(key, value)| (key.clone(), ruby::setting_to_value(value))).collect();
             let lookup = Lookup::new(entries, exact, regex)
                 .map_err(|message| BuildError::setting("dictionary", message))?;
             return Ok(Self { lookup: RwLock::new(Arc::new(lookup)), file: None, exact, regex });
@@ -62,7 +63,10 @@ impl Dictionary {
             .remedy("remove it"));
         }
         if limit.is_some_and(|limit| limit <= 0) {
-            return Err(BuildError::setting("yaml_dictionary_code_point_limit", "the limit must be positive"));
+            return Err(BuildError::setting(
+                "yaml_dictionary_code_point_limit",
+                "the limit must be positive",
+            ));
         }
         let seconds = u64::try_from(settings.int("refresh_interval").unwrap_or(300)).unwrap_or(0);
         let file = File {
@@ -75,8 +79,7 @@ impl Dictionary {
         let entries = file.read().map_err(|message| {
             wrong(format!("cannot read the dictionary `{}`: {message}", file.path.display()))
         })?;
-        let lookup =
-            Lookup::new(entries.clone().into_iter().collect(), exact, regex).map_err(wrong)?;
+        let lookup = Lookup::new(entries.clone().into_iter().collect(), exact, regex).map_err(wrong)?;
         {
             let mut state = file.state.lock().unwrap_or_else(PoisonError::into_inner);
             state.modified = file.modified();

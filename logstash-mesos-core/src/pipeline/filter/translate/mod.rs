@@ -24,22 +24,40 @@ pub(crate) static TRANSLATE: PluginSpec = PluginSpec {
         Setting::new("source", Kind::FieldReference, "The field with what is looked up."),
         Setting::new("field", Kind::String, "The old name of `source`.")
             .status(Status::Deprecated("use `source` instead")),
-        Setting::new("target", Kind::FieldReference, "Where the result goes: `source`, or `translation` without ECS."),
+        Setting::new(
+            "target",
+            Kind::FieldReference,
+            "Where the result goes: `source`, or `translation` without ECS.",
+        ),
         Setting::new("destination", Kind::String, "The old name of `target`.")
             .status(Status::Deprecated("use `target` instead")),
         Setting::new("override", Kind::Boolean, "Replaces a target that exists."),
         Setting::new("dictionary", Kind::Hash, "The dictionary."),
         Setting::new("dictionary_path", Kind::Path, "A file with the dictionary: YAML, JSON or CSV."),
-        Setting::new("yaml_dictionary_code_point_limit", Kind::Number, "The most characters a YAML file may have."),
-        Setting::new("yaml_load_strategy", Kind::OneOf(&["streaming", "one_shot"]), "How a YAML file is read.")
-            .default(Default::String("one_shot"))
-            .status(Status::Ignored("files are always read as a whole")),
+        Setting::new(
+            "yaml_dictionary_code_point_limit",
+            Kind::Number,
+            "The most characters a YAML file may have.",
+        ),
+        Setting::new(
+            "yaml_load_strategy",
+            Kind::OneOf(&["streaming", "one_shot"]),
+            "How a YAML file is read.",
+        )
+        .default(Default::String("one_shot"))
+        .status(Status::Ignored("files are always read as a whole")),
         Setting::new("refresh_interval", Kind::Number, "Seconds after which the file is looked at again.")
             .default(Default::Int(300)),
-        Setting::new("refresh_behaviour", Kind::OneOf(&["merge", "replace"]), "Whether old entries stay then.")
-            .default(Default::String("merge")),
-        Setting::new("exact", Kind::Boolean, "Looks whole values up, not parts of them.").default(Default::Bool(true)),
-        Setting::new("regex", Kind::Boolean, "Takes keys for regular expressions.").default(Default::Bool(false)),
+        Setting::new(
+            "refresh_behaviour",
+            Kind::OneOf(&["merge", "replace"]),
+            "Whether old entries stay then.",
+        )
+        .default(Default::String("merge")),
+        Setting::new("exact", Kind::Boolean, "Looks whole values up, not parts of them.")
+            .default(Default::Bool(true)),
+        Setting::new("regex", Kind::Boolean, "Takes keys for regular expressions.")
+            .default(Default::Bool(false)),
         Setting::new("fallback", Kind::String, "What is set when nothing is found."),
         Setting::new("iterate_on", Kind::String, "A list of values, or of hashes with `source`, to look up."),
     ],
@@ -49,19 +67,25 @@ pub(crate) static TRANSLATE: PluginSpec = PluginSpec {
 fn build(settings: &Settings, context: &BuildContext) -> Result<Box<dyn Filter>, BuildError> {
     let either = |new: &'static str, old: &'static str| match (settings.text(new), settings.text(old)) {
         (Some(_), Some(_)) => {
-            Err(BuildError::setting(old, format!("`{new}` and `{old}` cannot both be given")).remedy(format!("remove `{old}`")))
+            Err(BuildError::setting(old, format!("`{new}` and `{old}` cannot both be given"))
+                .remedy(format!("remove `{old}`")))
         }
         (new, old) => Ok(new.or(old)),
     };
     let Some(source) = either("source", "field")? else {
-        return Err(BuildError::setting("source", "`translate` needs a field to look up").remedy("set `source`"));
+        return Err(
+            BuildError::setting("source", "`translate` needs a field to look up").remedy("set `source`")
+        );
     };
     let target = either("target", "destination")?
         .unwrap_or_else(|| context.ecs.select(Text::from_static("translation"), source.clone()));
     let in_place = source == target;
     if in_place && settings.get("override").is_some() && !settings.bool("override") {
-        return Err(BuildError::setting("override", "`override => false` makes no sense where source and target are one")
-            .remedy("remove `override`"));
+        return Err(BuildError::setting(
+            "override",
+            "`override => false` makes no sense where source and target are one",
+        )
+        .remedy("remove `override`"));
     }
     let iterate_on = settings.text("iterate_on");
     let update = match &iterate_on {
@@ -205,7 +229,8 @@ mod tests {
     use crate::pipeline::plugin::EcsCompatibility;
 
     fn translate(more: &str, event: &str) -> String {
-        let settings = format!(r#"{{"source":"c","dictionary":{{"200":"OK","404":"Not Found","5..":5}}{more}}}"#);
+        let settings =
+            format!(r#"{{"source":"c","dictionary":{{"200":"OK","404":"Not Found","5..":5}}{more}}}"#);
         filtered_json(&TRANSLATE, &settings, event)
     }
 
@@ -215,11 +240,18 @@ mod tests {
         assert_eq!(translate(r#","target":"t""#, r#"{"c":404}"#), r#"{"c":404,"t":"Not Found"}"#);
         assert_eq!(translate(r#","target":"t""#, r#"{"c":["200",1]}"#), r#"{"c":["200",1],"t":"OK"}"#);
         assert_eq!(translate(r#","target":"t""#, r#"{"c":"200","t":1}"#), r#"{"c":"200","t":1}"#);
-        assert_eq!(translate(r#","target":"t","override":true"#, r#"{"c":"200","t":1}"#), r#"{"c":"200","t":"OK"}"#);
-        assert_eq!(translate(r#","target":"t","fallback":"no %{c}""#, r#"{"c":"x"}"#), r#"{"c":"x","t":"no x"}"#);
+        assert_eq!(
+            translate(r#","target":"t","override":true"#, r#"{"c":"200","t":1}"#),
+            r#"{"c":"200","t":"OK"}"#
+        );
+        assert_eq!(
+            translate(r#","target":"t","fallback":"no %{c}""#, r#"{"c":"x"}"#),
+            r#"{"c":"x","t":"no x"}"#
+        );
         assert_eq!(translate("", r#"{"d":1}"#), r#"{"d":1}"#);
         let mut filter =
-            build_with(&TRANSLATE, r#"{"field":"c","dictionary":{"1":"one"}}"#, EcsCompatibility::Disabled).unwrap();
+            build_with(&TRANSLATE, r#"{"field":"c","dictionary":{"1":"one"}}"#, EcsCompatibility::Disabled)
+                .unwrap();
         let mut event = json_event(r#"{"c":"1"}"#);
         run(&mut *filter, &mut event);
         assert_eq!(fields(&event), r#"{"c":"1","translation":"one"}"#);
@@ -228,14 +260,20 @@ mod tests {
     #[test]
     fn keys_can_be_expressions_or_parts() {
         assert_eq!(translate(r#","regex":true"#, r#"{"c":"503"}"#), r#"{"c":5}"#);
-        assert_eq!(translate(r#","exact":false"#, r#"{"c":"was 200 and 404"}"#), r#"{"c":"was OK and Not Found"}"#);
+        assert_eq!(
+            translate(r#","exact":false"#, r#"{"c":"was 200 and 404"}"#),
+            r#"{"c":"was OK and Not Found"}"#
+        );
         assert_eq!(translate(r#","exact":false,"regex":true"#, r#"{"c":"503 5.."}"#), r#"{"c":"503 5"}"#);
     }
 
     #[test]
     fn lists_are_translated_item_by_item() {
         let settings = r#"{"source":"l","target":"t","iterate_on":"l","dictionary":{"1":"one"}}"#;
-        assert_eq!(filtered_json(&TRANSLATE, settings, r#"{"l":["1",1,"x"]}"#), r#"{"l":["1",1,"x"],"t":["one","one",null]}"#);
+        assert_eq!(
+            filtered_json(&TRANSLATE, settings, r#"{"l":["1",1,"x"]}"#),
+            r#"{"l":["1",1,"x"],"t":["one","one",null]}"#
+        );
         let settings = r#"{"source":"[a][id]","target":"name","iterate_on":"l","dictionary":{"1":"one"},"fallback":"?"}"#;
         assert_eq!(
             filtered_json(&TRANSLATE, settings, r#"{"l":[{"a":{"id":1}},{"a":{"id":2}},{"b":1}]}"#),
@@ -260,10 +298,16 @@ mod tests {
             assert_eq!(get("two"), format!(r#"{{"c":"two","t":{two}}}"#), "{name}");
         }
         let missing = dir.path().join("no.json");
-        assert!(build(&TRANSLATE, &format!(r#"{{"source":"c","dictionary_path":"{}"}}"#, missing.display())).is_err());
+        assert!(
+            build(&TRANSLATE, &format!(r#"{{"source":"c","dictionary_path":"{}"}}"#, missing.display()))
+                .is_err()
+        );
         std::fs::write(dir.path().join("d.txt"), "").unwrap();
         let wrong = dir.path().join("d.txt");
-        assert!(build(&TRANSLATE, &format!(r#"{{"source":"c","dictionary_path":"{}"}}"#, wrong.display())).is_err());
+        assert!(
+            build(&TRANSLATE, &format!(r#"{{"source":"c","dictionary_path":"{}"}}"#, wrong.display()))
+                .is_err()
+        );
     }
 
     #[test]

@@ -90,7 +90,9 @@ impl Reader {
                     *key = Some(match value {
                         Value::Text(text) => Key::Text(text),
                         _ => {
-                            tracing::warn!("A key of the YAML dictionary is no string and will not be found; quote it");
+                            tracing::warn!(
+                                "A key of the YAML dictionary is no string and will not be found; quote it"
+                            );
                             Key::Other
                         }
                     });
@@ -172,7 +174,10 @@ mod tests {
             read("a: 1\n'b': \"2\"\nc: [yes, No, ~, 1.5, 010, x y]\nd:\n  e: |\n    text\n"),
             r#"{"a":1,"b":"2","c":[true,false,null,1.5,8,"x y"],"d":{"e":"text\n"}}"#
         );
-        assert_eq!(read("base: &b {x: 1}\nt: {<<: *b, y: 2}\nu: *b"), r#"{"base":{"x":1},"t":{"x":1,"y":2},"u":{"x":1}}"#);
+        assert_eq!(
+            read("base: &b {x: 1}\nt: {<<: *b, y: 2}\nu: *b"),
+            r#"{"base":{"x":1},"t":{"x":1,"y":2},"u":{"x":1}}"#
+        );
         assert_eq!(read("1: a\n'2': b"), r#"{"2":"b"}"#);
         assert_eq!(read(""), "null");
         assert!(read_yaml("a: [1").is_err());

@@ -22,12 +22,20 @@ pub(crate) static USERAGENT: PluginSpec = PluginSpec {
     doc: "Finds browser, operating system and device in a user agent.",
     settings: &[
         Setting::new("source", Kind::String, "The field with the user agent.").required(),
-        Setting::new("target", Kind::String, "Where the result goes: `[user_agent]`, or the top without ECS."),
+        Setting::new(
+            "target",
+            Kind::String,
+            "Where the result goes: `[user_agent]`, or the top without ECS.",
+        ),
         Setting::new("regexes", Kind::String, "A regexes.yaml of uap-core; otherwise the one of the system."),
         Setting::new("prefix", Kind::String, "What names of fields begin with, without ECS.")
             .default(Default::String("")),
-        Setting::new("lru_cache_size", Kind::Number, "How many results to keep, at most 4096 for each worker.")
-            .default(Default::Int(100_000)),
+        Setting::new(
+            "lru_cache_size",
+            Kind::Number,
+            "How many results to keep, at most 4096 for each worker.",
+        )
+        .default(Default::Int(100_000)),
     ],
     build: Build::Filter(build),
 };
@@ -338,7 +346,11 @@ device_parsers:
             )
         );
         assert_eq!(
-            parsed(EcsCompatibility::Disabled, r#","prefix":"p_""#, "(Windows Vista SP2) Chrome/9.8.7.65 x; M1 Build/Q ;"),
+            parsed(
+                EcsCompatibility::Disabled,
+                r#","prefix":"p_""#,
+                "(Windows Vista SP2) Chrome/9.8.7.65 x; M1 Build/Q ;"
+            ),
             concat!(
                 r#"{"p_name":"Chrome","p_device":"M1 (Q)","p_major":"9","p_minor":"8","p_patch":"7","p_version":"9.8.7.65","#,
                 r#""p_os_major":"Vista","p_os_minor":"2","p_os_version":"Vista 2","p_os_name":"Windows","p_os":"Windows","#,

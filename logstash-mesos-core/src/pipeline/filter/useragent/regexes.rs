@@ -44,13 +44,17 @@ struct Expression {
 impl Regexes {
     /// Reads a file; the error names it.
     pub(super) fn open(path: &Path) -> Result<Arc<Self>, String> {
-        let wrong = |message: String| format!("cannot read the user agents' expressions `{}`: {message}", path.display());
+        let wrong = |message: String| {
+            format!("cannot read the user agents' expressions `{}`: {message}", path.display())
+        };
         let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
         let Ok(Value::Map(map)) = read_yaml(&text) else {
             return Err(wrong("it is no YAML file with keys and values".to_owned()));
         };
         let list = |kind: &str, name: &str, versions: [&str; 3]| {
-            let Some(Value::List(items)) = map.get(kind) else { return Err(wrong(format!("it has no {kind}"))) };
+            let Some(Value::List(items)) = map.get(kind) else {
+                return Err(wrong(format!("it has no {kind}")));
+            };
             items
                 .iter()
                 .map(|item| item.as_map().and_then(|item| Expression::new(item, name, versions)))
@@ -58,7 +62,11 @@ impl Regexes {
                 .ok_or_else(|| wrong(format!("one of its {kind} has no regex")))
         };
         Ok(Arc::new(Self {
-            agents: list("user_agent_parsers", "family_replacement", ["v1_replacement", "v2_replacement", ""])?,
+            agents: list(
+                "user_agent_parsers",
+                "family_replacement",
+                ["v1_replacement", "v2_replacement", ""],
+            )?,
             systems: list(
                 "os_parsers",
                 "os_replacement",
@@ -72,8 +80,10 @@ impl Regexes {
     pub(super) fn find(&self, agent: &Text) -> Client {
         let mut search = Search { agent, scratch: Scratch::new(), captures: Captures::new() };
         let other = Text::from_static("Other");
-        let (name, version) = search.first(&self.agents, agent_of).unwrap_or((other.clone(), [const { None }; 4]));
-        let (os, os_version) = search.first(&self.systems, system_of).unwrap_or((other.clone(), [const { None }; 4]));
+        let (name, version) =
+            search.first(&self.agents, agent_of).unwrap_or((other.clone(), [const { None }; 4]));
+        let (os, os_version) =
+            search.first(&self.systems, system_of).unwrap_or((other.clone(), [const { None }; 4]));
         let device = search.first(&self.devices, device_of).unwrap_or(other);
         Client { name, version, os, os_version, device, ..Client::default() }.complete(agent)
     }
@@ -110,7 +120,11 @@ struct Search<'a> {
 
 impl Search<'_> {
     /// What the first expression that matches, and gives a name, says.
-    fn first<T>(&mut self, expressions: &[Expression], result: fn(&Expression, &Match<'_>) -> Option<T>) -> Option<T> {
+    fn first<T>(
+        &mut self,
+        expressions: &[Expression],
+        result: fn(&Expression, &Match<'_>) -> Option<T>,
+    ) -> Option<T> {
         expressions.iter().find_map(|expression| {
             let regex = expression.regex()?;
             if !regex.captures(self.agent, 0, &mut self.scratch, &mut self.captures).unwrap_or(false) {
@@ -159,7 +173,9 @@ fn agent_of(expression: &Expression, found: &Match<'_>) -> Option<Named> {
 
 fn system_of(expression: &Expression, found: &Match<'_>) -> Option<Named> {
     let name = match &expression.name {
-        Some(name) if found.groups >= 1 => Text::from(name.replace("$1", &found.group(1).unwrap_or_default())),
+        Some(name) if found.groups >= 1 => {
+            Text::from(name.replace("$1", &found.group(1).unwrap_or_default()))
+        }
         Some(name) => name.clone(),
         None => found.group(1)?,
     };

@@ -22,10 +22,16 @@ pub(super) enum NodeKind {
     Document,
     Element(Element),
     /// `raw` is the text as written, with its entities.
-    Text { text: String, raw: String },
+    Text {
+        text: String,
+        raw: String,
+    },
     CData(String),
     Comment(String),
-    Instruction { target: String, data: String },
+    Instruction {
+        target: String,
+        data: String,
+    },
 }
 
 /// A name with its namespace.
@@ -61,7 +67,10 @@ impl Document {
     /// not known is an error all the same.
     pub(super) fn parse(text: &str, recover: bool) -> Result<Self, Malformed> {
         let mut reader = Reader {
-            document: Self { nodes: vec![Node { parent: 0, kind: NodeKind::Document, children: Vec::new() }], broken: false },
+            document: Self {
+                nodes: vec![Node { parent: 0, kind: NodeKind::Document, children: Vec::new() }],
+                broken: false,
+            },
             rest: text.strip_prefix('\u{feff}').unwrap_or(text),
             open: vec![0],
         };
@@ -95,7 +104,8 @@ impl Document {
             NodeKind::Instruction { data, .. } => out.push_str(data),
             NodeKind::Document | NodeKind::Element(_) => {
                 for child in &self.nodes[at].children {
-                    if !matches!(self.nodes[*child].kind, NodeKind::Comment(_) | NodeKind::Instruction { .. }) {
+                    if !matches!(self.nodes[*child].kind, NodeKind::Comment(_) | NodeKind::Instruction { .. })
+                    {
                         self.text_of(*child, out);
                     }
                 }
@@ -108,7 +118,9 @@ impl Document {
         for node in &mut self.nodes {
             if let NodeKind::Element(element) = &mut node.kind {
                 element.declarations.clear();
-                for name in std::iter::once(&mut element.name).chain(element.attributes.iter_mut().map(|(name, _)| name)) {
+                for name in std::iter::once(&mut element.name)
+                    .chain(element.attributes.iter_mut().map(|(name, _)| name))
+                {
                     name.prefix.clear();
                     name.namespace.clear();
                 }
@@ -309,7 +321,8 @@ impl<'t> Reader<'t> {
             }
             let name = self.name()?;
             self.rest = self.rest.trim_start().strip_prefix('=').ok_or(Problem::Syntax)?.trim_start();
-            let quote = self.rest.chars().next().filter(|char| matches!(char, '"' | '\'')).ok_or(Problem::Syntax)?;
+            let quote =
+                self.rest.chars().next().filter(|char| matches!(char, '"' | '\'')).ok_or(Problem::Syntax)?;
             let (value, rest) = self.rest[1..].split_once(quote).ok_or(Problem::Syntax)?;
             if value.contains('<') || written.iter().any(|(have, _)| *have == name) {
                 return Err(Problem::Syntax);
@@ -431,14 +444,31 @@ mod tests {
         ] {
             assert_eq!(round_trip(text).as_deref(), Ok(text));
         }
-        assert_eq!(round_trip("<?xml version='1.0'?><!DOCTYPE r [<!ELEMENT r ANY>]>\n<r>&#65;&#x42;</r >").as_deref(), Ok("<r>AB</r>"));
+        assert_eq!(
+            round_trip("<?xml version='1.0'?><!DOCTYPE r [<!ELEMENT r ANY>]>\n<r>&#65;&#x42;</r >")
+                .as_deref(),
+            Ok("<r>AB</r>")
+        );
     }
 
     #[test]
     fn malformed_documents_are_refused() {
         for text in [
-            "", "plain", "<bad", "<a><b></a>", "<a/><b/>", "<a/>x", "<a b=1/>", "<a b='1' b='2'/>", "<a>&nope;</a>",
-            "<p:a/>", "<a", "<a><![CDATA[x</a>", "<a>&#xD800;</a>", "<1/>", "</a>",
+            "",
+            "plain",
+            "<bad",
+            "<a><b></a>",
+            "<a/><b/>",
+            "<a/>x",
+            "<a b=1/>",
+            "<a b='1' b='2'/>",
+            "<a>&nope;</a>",
+            "<p:a/>",
+            "<a",
+            "<a><![CDATA[x</a>",
+            "<a>&#xD800;</a>",
+            "<1/>",
+            "</a>",
         ] {
             assert_eq!(round_trip(text), Err(Malformed), "{text}");
         }

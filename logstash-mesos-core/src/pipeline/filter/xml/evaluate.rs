@@ -243,13 +243,16 @@ impl Evaluator<'_> {
         let kind = &self.document.nodes[at.node].kind;
         let name = self.name(at);
         let namespace = |prefix: &String| {
-            let found = self.namespaces.iter().find(|(have, _)| have == prefix).map(|(_, namespace)| namespace);
+            let found =
+                self.namespaces.iter().find(|(have, _)| have == prefix).map(|(_, namespace)| namespace);
             found.ok_or(Wrong)
         };
         let main = if step.axis == Axis::Attribute { at.attribute.is_some() } else { at.attribute.is_none() };
         Ok(match &step.test {
             Test::Node => true,
-            Test::Text => at.attribute.is_none() && matches!(kind, NodeKind::Text { .. } | NodeKind::CData(_)),
+            Test::Text => {
+                at.attribute.is_none() && matches!(kind, NodeKind::Text { .. } | NodeKind::CData(_))
+            }
             Test::Comment => at.attribute.is_none() && matches!(kind, NodeKind::Comment(_)),
             Test::Instruction => at.attribute.is_none() && matches!(kind, NodeKind::Instruction { .. }),
             Test::Any(None) => main && name.is_some(),
@@ -318,7 +321,8 @@ impl Evaluator<'_> {
     }
 
     fn call(&self, name: &str, arguments: &[Expr], context: Context) -> Outcome<Result> {
-        let values = arguments.iter().map(|argument| self.value(argument, context)).collect::<Outcome<Vec<_>>>()?;
+        let values =
+            arguments.iter().map(|argument| self.value(argument, context)).collect::<Outcome<Vec<_>>>()?;
         let own = || Result::Nodes(BTreeSet::from([context.at]));
         let first = || values.first().cloned().unwrap_or_else(own);
         let text = |at: usize| values.get(at).map(|value| self.text(value)).ok_or(Wrong);
@@ -343,25 +347,33 @@ impl Evaluator<'_> {
             "concat" => Result::Text(values.iter().map(|value| self.text(value)).collect()),
             "starts-with" => Result::Bool(text(0)?.starts_with(&text(1)?)),
             "contains" => Result::Bool(text(0)?.contains(&text(1)?)),
-            "substring-before" => {
-                Result::Text(text(0)?.split_once(&text(1)?).map_or_else(String::new, |(before, _)| before.to_owned()))
-            }
-            "substring-after" => {
-                Result::Text(text(0)?.split_once(&text(1)?).map_or_else(String::new, |(_, after)| after.to_owned()))
-            }
+            "substring-before" => Result::Text(
+                text(0)?.split_once(&text(1)?).map_or_else(String::new, |(before, _)| before.to_owned()),
+            ),
+            "substring-after" => Result::Text(
+                text(0)?.split_once(&text(1)?).map_or_else(String::new, |(_, after)| after.to_owned()),
+            ),
             "substring" => {
                 let start = round(self.number(values.get(1).ok_or(Wrong)?));
                 let end = values.get(2).map_or(f64::INFINITY, |len| start + round(self.number(len)));
                 #[expect(clippy::cast_precision_loss, reason = "positions are small")]
                 let inside = |at: usize| (at + 1) as f64 >= start && ((at + 1) as f64) < end;
-                Result::Text(text(0)?.chars().enumerate().filter(|(at, _)| inside(*at)).map(|(_, char)| char).collect())
+                Result::Text(
+                    text(0)?
+                        .chars()
+                        .enumerate()
+                        .filter(|(at, _)| inside(*at))
+                        .map(|(_, char)| char)
+                        .collect(),
+                )
             }
             "string-length" => count(self.text(&first()).chars().count()),
             "normalize-space" => {
                 Result::Text(self.text(&first()).split_whitespace().collect::<Vec<_>>().join(" "))
             }
             "translate" => {
-                let (from, to): (Vec<char>, Vec<char>) = (text(1)?.chars().collect(), text(2)?.chars().collect());
+                let (from, to): (Vec<char>, Vec<char>) =
+                    (text(1)?.chars().collect(), text(2)?.chars().collect());
                 let change = |char| match from.iter().position(|from| *from == char) {
                     Some(at) => to.get(at).copied(),
                     None => Some(char),

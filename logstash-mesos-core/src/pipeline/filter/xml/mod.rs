@@ -25,14 +25,21 @@ pub(crate) static XML: PluginSpec = PluginSpec {
         Setting::new("source", Kind::String, "The field with XML.").required(),
         Setting::new("target", Kind::String, "Where the whole document goes."),
         Setting::new("xpath", Kind::Hash, "XPath expressions and the fields for what they find."),
-        Setting::new("parse_options", Kind::String, "How XPath expressions see the document, such as `strict`."),
+        Setting::new(
+            "parse_options",
+            Kind::String,
+            "How XPath expressions see the document, such as `strict`.",
+        ),
         Setting::new("store_xml", Kind::Boolean, "Stores the whole document.").default(Default::Bool(true)),
-        Setting::new("force_array", Kind::Boolean, "Makes lists of single values too.").default(Default::Bool(true)),
-        Setting::new("force_content", Kind::Boolean, "Makes hashes of texts too.").default(Default::Bool(false)),
+        Setting::new("force_array", Kind::Boolean, "Makes lists of single values too.")
+            .default(Default::Bool(true)),
+        Setting::new("force_content", Kind::Boolean, "Makes hashes of texts too.")
+            .default(Default::Bool(false)),
         Setting::new("namespaces", Kind::Hash, "Prefixes for XPath expressions."),
         Setting::new("remove_namespaces", Kind::Boolean, "Lets XPath expressions ignore namespaces.")
             .default(Default::Bool(false)),
-        Setting::new("suppress_empty", Kind::Boolean, "Leaves empty elements out.").default(Default::Bool(true)),
+        Setting::new("suppress_empty", Kind::Boolean, "Leaves empty elements out.")
+            .default(Default::Bool(true)),
     ],
     build: Build::Filter(build),
 };
@@ -49,12 +56,16 @@ fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, Build
     let mut strict = false;
     for option in settings.text("parse_options").unwrap_or_default().as_str().split([',', '|']) {
         match option.trim().replace('_', "").to_uppercase().as_str() {
-            "" | "RECOVER" | "NONET" | "NOERROR" | "NOWARNING" | "NOENT" | "NOBLANKS" | "DTDLOAD" | "DTDATTR"
-            | "DTDVALID" | "PEDANTIC" | "SAX1" | "XINCLUDE" | "NODICT" | "NSCLEAN" | "NOCDATA" | "NOXINCNODE"
-            | "COMPACT" | "OLD10" | "NOBASEFIX" | "HUGE" | "BIGLINES" | "DEFAULTXML" => {}
+            "" | "RECOVER" | "NONET" | "NOERROR" | "NOWARNING" | "NOENT" | "NOBLANKS" | "DTDLOAD"
+            | "DTDATTR" | "DTDVALID" | "PEDANTIC" | "SAX1" | "XINCLUDE" | "NODICT" | "NSCLEAN"
+            | "NOCDATA" | "NOXINCNODE" | "COMPACT" | "OLD10" | "NOBASEFIX" | "HUGE" | "BIGLINES"
+            | "DEFAULTXML" => {}
             "STRICT" => strict = true,
             other => {
-                return Err(BuildError::setting("parse_options", format!("there is no parse option `{other}`")));
+                return Err(BuildError::setting(
+                    "parse_options",
+                    format!("there is no parse option `{other}`"),
+                ));
             }
         }
     }
@@ -64,9 +75,10 @@ fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, Build
         // A wrong expression fails event by event in Logstash; it can be said at once.
         .map(|(expression, field)| match xpath::parse(expression) {
             Ok(parsed) => Ok((parsed, Field::new(&ruby::setting_to_s(field)))),
-            Err(message) => {
-                Err(BuildError::setting("xpath", format!("the expression `{expression}` is wrong: {message}")))
-            }
+            Err(message) => Err(BuildError::setting(
+                "xpath",
+                format!("the expression `{expression}` is wrong: {message}"),
+            )),
         })
         .collect::<Result<_, _>>()?;
     Ok(Box::new(Xml {
@@ -165,7 +177,9 @@ impl Xml {
         let mut any = false;
         for (expression, field) in &self.xpath {
             let mut results: Vec<Value> = match evaluator.evaluate(expression).map_err(|_| Failed)? {
-                Found::Nodes(nodes) => nodes.into_iter().map(|node| Value::from(evaluator.written(node))).collect(),
+                Found::Nodes(nodes) => {
+                    nodes.into_iter().map(|node| Value::from(evaluator.written(node))).collect()
+                }
                 Found::Text(text) => vec![Value::from(text)],
                 Found::Number(number) => vec![Value::from(ruby::float_to_s(number))],
                 Found::Bool(true) => vec![Value::Text(Text::from_static("true"))],
@@ -196,10 +210,19 @@ mod tests {
     #[test]
     fn documents_become_hashes() {
         let store = |text: &str| xml(r#""target":"d""#, text);
-        assert_eq!(store("<r><x a='1'>one</x><x>two</x><y/></r>"), r#"{"d":{"x":[{"a":"1","content":"one"},"two"]}}"#);
-        assert_eq!(store("<r>mixed <b>bold</b> tail</r>"), r#"{"d":{"b":["bold"],"content":["mixed "," tail"]}}"#);
+        assert_eq!(
+            store("<r><x a='1'>one</x><x>two</x><y/></r>"),
+            r#"{"d":{"x":[{"a":"1","content":"one"},"two"]}}"#
+        );
+        assert_eq!(
+            store("<r>mixed <b>bold</b> tail</r>"),
+            r#"{"d":{"b":["bold"],"content":["mixed "," tail"]}}"#
+        );
         assert_eq!(store("<r/>"), r#"{"d":null}"#);
-        assert_eq!(store("<r xmlns:n='u'><n:a n:k='v'>1</n:a></r>"), r#"{"d":{"xmlns:n":"u","a":[{"n:k":"v","content":"1"}]}}"#);
+        assert_eq!(
+            store("<r xmlns:n='u'><n:a n:k='v'>1</n:a></r>"),
+            r#"{"d":{"xmlns:n":"u","a":[{"n:k":"v","content":"1"}]}}"#
+        );
         assert_eq!(xml(r#""target":"d","force_array":false"#, "<r><a>1</a></r>"), r#"{"d":{"a":"1"}}"#);
         assert_eq!(xml(r#""target":"d","force_content":true"#, "<r>1</r>"), r#"{"d":{"content":"1"}}"#);
         assert_eq!(xml(r#""target":"d","suppress_empty":false"#, "<r><a/></r>"), r#"{"d":{"a":[{}]}}"#);
@@ -210,10 +233,16 @@ mod tests {
         let find = |text: &str| {
             xml(r#""store_xml":false,"xpath":{"/r/a/text()":"a","count(//a)":"n","/r/b":"b"}"#, text)
         };
-        assert_eq!(find("<r><a>1</a><a>2</a><b><c/></b></r>"), r#"{"a":["1","2"],"n":["2.0"],"b":["<b><c/></b>"]}"#);
+        assert_eq!(
+            find("<r><a>1</a><a>2</a><b><c/></b></r>"),
+            r#"{"a":["1","2"],"n":["2.0"],"b":["<b><c/></b>"]}"#
+        );
         assert_eq!(find("<r><a>1"), r#"{"a":["1"],"n":["1.0"]}"#);
         assert_eq!(
-            xml(r#""store_xml":false,"remove_namespaces":true,"xpath":{"//a/text()":"a"},"force_array":false"#, "<r xmlns='u'><a>1</a></r>"),
+            xml(
+                r#""store_xml":false,"remove_namespaces":true,"xpath":{"//a/text()":"a"},"force_array":false"#,
+                "<r xmlns='u'><a>1</a></r>"
+            ),
             r#"{"a":"1"}"#
         );
     }
@@ -223,8 +252,14 @@ mod tests {
         for text in ["<bad", "plain", "<a/><b/>", "<a>&nope;</a>"] {
             assert_eq!(xml(r#""target":"d""#, text), r#"{"tags":["_xmlparsefailure"]}"#, "{text}");
         }
-        assert_eq!(xml(r#""store_xml":false,"xpath":{"//p:x":"a"}"#, "<r/>"), r#"{"tags":["_xmlparsefailure"]}"#);
-        assert_eq!(xml(r#""store_xml":false,"parse_options":"strict","xpath":{"//x":"a"}"#, "<r>"), r#"{"tags":["_xmlparsefailure"]}"#);
+        assert_eq!(
+            xml(r#""store_xml":false,"xpath":{"//p:x":"a"}"#, "<r/>"),
+            r#"{"tags":["_xmlparsefailure"]}"#
+        );
+        assert_eq!(
+            xml(r#""store_xml":false,"parse_options":"strict","xpath":{"//x":"a"}"#, "<r>"),
+            r#"{"tags":["_xmlparsefailure"]}"#
+        );
         assert!(build(&XML, r#"{"source":"x"}"#).is_err());
         assert!(build(&XML, r#"{"source":"x","target":"d","xpath":{"//[":"a"}}"#).is_err());
         assert!(build(&XML, r#"{"source":"x","target":"d","parse_options":"nope"}"#).is_err());

@@ -65,7 +65,9 @@ impl Simple {
             if !self.blank_line.is_match(&raw.concat(), &mut Scratch::new()).unwrap_or(false) {
                 let content = match raw.as_slice() {
                     [one] => Value::from((*one).to_owned()),
-                    several => several.iter().map(|text| Value::from((*text).to_owned())).collect::<Vec<_>>().into(),
+                    several => {
+                        several.iter().map(|text| Value::from((*text).to_owned())).collect::<Vec<_>>().into()
+                    }
                 };
                 result.insert(CONTENT, content);
             }

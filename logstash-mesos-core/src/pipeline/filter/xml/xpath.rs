@@ -9,7 +9,10 @@ pub(super) enum Expr {
     Number(f64),
     Call(String, Vec<Expr>),
     /// Steps from the document, from the context, or from what an expression gives.
-    Path { start: Start, steps: Vec<Step> },
+    Path {
+        start: Start,
+        steps: Vec<Step>,
+    },
 }
 
 /// Where a path starts.
@@ -166,7 +169,10 @@ impl Parser {
                 self.expect(")")?;
                 Some(inner)
             }
-            Some(_) if self.after() == "(" && !["node", "text", "comment", "processing-instruction"].contains(&token.as_str()) => {
+            Some(_)
+                if self.after() == "("
+                    && !["node", "text", "comment", "processing-instruction"].contains(&token.as_str()) =>
+            {
                 self.at += 2;
                 let mut arguments = Vec::new();
                 while !self.eat(")") {
@@ -200,7 +206,10 @@ impl Parser {
                 steps.push(self.step()?);
             } else if self.eat("/") {
                 // The document alone.
-                let ends = matches!(self.peek(), "" | ")" | "]" | "," | "|" | "=" | "!=" | "<" | ">" | "+" | "-" | "and" | "or");
+                let ends = matches!(
+                    self.peek(),
+                    "" | ")" | "]" | "," | "|" | "=" | "!=" | "<" | ">" | "+" | "-" | "and" | "or"
+                );
                 if ends && steps.is_empty() && matches!(start, Start::Document) {
                     break;
                 }
@@ -284,11 +293,15 @@ fn tokens(text: &str) -> Result<Vec<String>, String> {
     let mut tokens: Vec<String> = Vec::new();
     let mut rest = text.trim_start();
     while let Some(first) = rest.chars().next() {
-        let len = if let Some(double) = ["//", "..", "::", "!=", "<=", ">="].iter().find(|double| rest.starts_with(**double)) {
+        let len = if let Some(double) =
+            ["//", "..", "::", "!=", "<=", ">="].iter().find(|double| rest.starts_with(**double))
+        {
             double.len()
         } else if matches!(first, '"' | '\'') {
             rest[1..].find(first).map(|len| len + 2).ok_or("a string does not end")?
-        } else if first.is_ascii_digit() || (first == '.' && rest[1..].starts_with(|char: char| char.is_ascii_digit())) {
+        } else if first.is_ascii_digit()
+            || (first == '.' && rest[1..].starts_with(|char: char| char.is_ascii_digit()))
+        {
             rest.find(|char: char| !char.is_ascii_digit() && char != '.').unwrap_or(rest.len())
         } else if first.is_alphabetic() || first == '_' {
             let is_name = |char: char| char.is_alphanumeric() || matches!(char, '_' | '-' | '.');
@@ -297,7 +310,11 @@ fn tokens(text: &str) -> Result<Vec<String>, String> {
             if let Some(local) = rest[len..].strip_prefix(':')
                 && !local.starts_with(':')
             {
-                len += 1 + if local.starts_with('*') { 1 } else { local.find(|char| !is_name(char)).unwrap_or(local.len()) };
+                len += 1 + if local.starts_with('*') {
+                    1
+                } else {
+                    local.find(|char| !is_name(char)).unwrap_or(local.len())
+                };
             }
             len
         } else if "/.()[]@,|+-=<>*".contains(first) {
