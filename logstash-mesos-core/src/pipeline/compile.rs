@@ -41,6 +41,8 @@ pub struct CompileOptions {
     pub check_paths: bool,
     /// The plugins there are.
     pub catalog: Catalog,
+    /// Whether outputs give documents an id made from the event's place in its source.
+    pub deterministic_ids: bool,
 }
 
 /// What is done about a variable that is not set.
@@ -66,6 +68,7 @@ impl Default for CompileOptions {
             unknown_variables: UnknownVariable::Refuse,
             check_paths: true,
             catalog: Catalog::default(),
+            deterministic_ids: false,
         }
     }
 }
@@ -305,6 +308,7 @@ impl Compiler<'_> {
             plugin_id,
             data_dir: options.data_dir.clone(),
             catalog: options.catalog.clone(),
+            deterministic_ids: options.deterministic_ids,
         };
         let plugin = CompiledPlugin { spec, settings, context, span: written.span };
         self.codecs(kind, &plugin, written).then_some(plugin)

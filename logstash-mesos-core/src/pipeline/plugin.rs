@@ -88,6 +88,9 @@ pub struct BuildContext {
     pub data_dir: Option<std::path::PathBuf>,
     /// The plugins there are, for plugins that are made of others (codecs).
     pub catalog: Catalog,
+    /// Whether outputs that can give documents an id made from the event's place in its source, where the
+    /// configuration gives none: then a repeated delivery makes no second document.
+    pub deterministic_ids: bool,
 }
 
 impl BuildContext {

@@ -490,3 +490,6 @@ impl Worker {
         self.outputs.for_each_mut(&mut Slot::hand_over);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -331,4 +331,34 @@ mod tests {
         flate2::read::MultiGzDecoder::new(file).read_to_string(&mut text).unwrap();
         assert_eq!(text, "hello\nworld\n");
     }
+
+    #[cfg(feature = "testing")]
+    #[tokio::test]
+    async fn keeps_the_contract() {
+        use crate::testing::log_sink::{Destination, conformance};
+
+        struct Lines(tempfile::TempDir, Arc<FileSink>);
+
+        impl Destination for Lines {
+            fn sink(&self) -> Arc<dyn LogSink> {
+                Arc::clone(&self.1) as _
+            }
+
+            fn record(&self, text: &str) -> Vec<u8> {
+                format!("{text}\n").into_bytes()
+            }
+
+            fn arrived(&self) -> Vec<String> {
+                let text = fs::read_to_string(self.0.path().join("default.log")).unwrap_or_default();
+                text.lines().map(str::to_owned).collect()
+            }
+        }
+
+        conformance(async || {
+            let dir = tempfile::tempdir().unwrap();
+            let sink = Arc::new(FileSink::new(settings(dir.path())));
+            Lines(dir, sink)
+        })
+        .await;
+    }
 }

@@ -28,6 +28,18 @@ impl Fingerprint {
         Self::of_first(file, MOST)
     }
 
+    /// Of the first line of `file` (its first 1 KiB if it is longer): the same however much follows.
+    ///
+    /// # Errors
+    ///
+    /// What reading the file says.
+    pub fn of_first_line(file: &File, delimiter: &[u8]) -> io::Result<Self> {
+        let mut head = [0; MOST as usize];
+        let have = read_head(file, &mut head)?;
+        let end = memchr::memmem::find(&head[..have], delimiter).unwrap_or(have);
+        Ok(Self { len: u32::try_from(end).unwrap_or(MOST), hash: fnv(&head[..end]) })
+    }
+
     /// Whether the head of `file` is (still) the one this was made from.
     ///
     /// # Errors
@@ -45,21 +57,28 @@ impl Fingerprint {
 
     fn of_first(file: &File, len: u32) -> io::Result<Self> {
         let mut head = [0; MOST as usize];
-        let want = &mut head[..len.min(MOST) as usize];
-        let mut have = 0;
-        while have < want.len() {
-            match file.read_at(&mut want[have..], have as u64) {
-                Ok(0) => break,
-                Ok(n) => have += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        let hash = want[..have].iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-        Ok(Self { len: u32::try_from(have).unwrap_or(MOST), hash })
+        let have = read_head(file, &mut head[..len.min(MOST) as usize])?;
+        Ok(Self { len: u32::try_from(have).unwrap_or(MOST), hash: fnv(&head[..have]) })
     }
+}
+
+fn read_head(file: &File, head: &mut [u8]) -> io::Result<usize> {
+    let mut have = 0;
+    while have < head.len() {
+        match file.read_at(&mut head[have..], have as u64) {
+            Ok(0) => break,
+            Ok(n) => have += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(have)
+}
+
+fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 #[cfg(test)]

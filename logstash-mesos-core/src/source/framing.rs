@@ -31,13 +31,25 @@ pub struct Lines {
     data: Vec<u8>,
     delimiter: Arc<[u8]>,
     offset: u64,
+    file: Option<Arc<str>>,
 }
 
 impl Lines {
     /// Cuts `data`, which starts at `offset` of its stream. What follows the last delimiter is a line too.
     #[must_use]
     pub fn new(data: Vec<u8>, delimiter: Arc<[u8]>, offset: u64) -> Self {
-        Self { data, delimiter, offset }
+        Self { data, delimiter, offset, file: None }
+    }
+
+    /// Names the content of the file they are from: another one after a rotation or a truncation. With the
+    /// offset it names a line for ever.
+    #[must_use]
+    pub fn file(&self) -> Option<&Arc<str>> {
+        self.file.as_ref()
+    }
+
+    pub(super) fn set_file(&mut self, file: Arc<str>) {
+        self.file = Some(file);
     }
 
     /// Where the first line starts.
@@ -223,7 +235,8 @@ impl Framer {
             data.shrink_to_fit();
         }
         self.scanned = 0;
-        let lines = Lines { offset: self.start, data, delimiter: Arc::clone(&self.framing.delimiter) };
+        let lines =
+            Lines { offset: self.start, data, delimiter: Arc::clone(&self.framing.delimiter), file: None };
         self.start = lines.end();
         lines
     }

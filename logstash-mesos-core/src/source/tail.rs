@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use super::checkpoint::LiveFile;
 use super::framing::Framer;
-use super::{FileOpener, Fingerprint, Framing, Lines, Lost, Opened, StreamPositions, StreamStatus, Tracker};
+use super::{
+    FileOpener, Fingerprint, Framing, Identity, Lines, Lost, Opened, StreamPositions, StreamStatus, Tracker,
+};
 
 /// Where a file is begun that is seen for the first time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,6 +95,8 @@ struct OpenFile {
     stamp: Option<(u64, i64, i64)>,
     state: State,
     grew_at: Instant,
+    // Names its content, once there is a line.
+    key: Option<Arc<str>>,
 }
 
 enum Read {
@@ -187,8 +191,12 @@ impl Tail {
         }
     }
 
-    fn pass_on(&self, at: usize, lines: Lines) -> Step {
-        let file = &self.files[at];
+    fn pass_on(&mut self, at: usize, mut lines: Lines) -> Step {
+        let delimiter = Arc::clone(&self.settings.framing.delimiter);
+        let file = &mut self.files[at];
+        if let Some(key) = file.key(&delimiter) {
+            lines.set_file(key);
+        }
         self.status.update(|status| {
             status.error = None;
             status.rung = Some(file.opened.rung);
@@ -214,6 +222,7 @@ impl Tail {
         file.live = self.positions.begin(&file.opened, file.fingerprint, 0, Some(file.live.id()));
         file.framer = Framer::new(self.settings.framing.clone(), 0);
         file.size = 0;
+        file.key = None;
         file.at_end = true;
         file.stamp = None;
         match rest {
@@ -377,6 +386,7 @@ impl Tail {
             stamp: None,
             state,
             grew_at: now,
+            key: None,
         };
         self.files.push_back(file);
         self.status.update(|status| status.files += 1);
@@ -419,6 +429,15 @@ fn is_saved(position: &super::checkpoint::FilePosition, opened: &Opened) -> io::
 }
 
 impl OpenFile {
+    fn key(&mut self, delimiter: &[u8]) -> Option<Arc<str>> {
+        if self.key.is_none() {
+            let line = Fingerprint::of_first_line(&self.opened.file, delimiter).ok()?;
+            let Identity { dev, ino } = self.opened.identity;
+            self.key = Some(Arc::from(format!("{dev:x}-{ino:x}-{:x}", line.hash)));
+        }
+        self.key.clone()
+    }
+
     fn lag(&self) -> u64 {
         self.size.saturating_sub(self.framer.position())
     }

@@ -3,6 +3,7 @@
 pub mod container_discovery;
 #[cfg(feature = "local")]
 pub mod fake_master;
+pub mod log_sink;
 pub mod state_store;
 
 #[cfg(feature = "local")]

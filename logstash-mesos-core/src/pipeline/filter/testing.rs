@@ -79,6 +79,7 @@ pub(crate) fn build_with(
         plugin_id: spec.name.to_owned(),
         data_dir: None,
         catalog: crate::pipeline::Catalog::default(),
+        ..BuildContext::default()
     };
     make(&Settings::new(values, given), &context)
 }

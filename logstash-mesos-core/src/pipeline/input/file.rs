@@ -576,22 +576,26 @@ impl FileFields {
         Clock::Fixed(self.clock.now())
     }
 
-    fn finish(&self, mut event: Event, offset: u64) -> Event {
+    fn finish(&self, mut event: Event, stream: &StreamKey, offset: u64) -> Event {
         event.set_metadata(self.metadata.clone());
         self.path.apply(&mut event);
         self.host.apply(&mut event);
         self.options.apply(&mut event);
-        event.origin = Some(Origin { stream: self.stream.clone(), offset, ordinal: 0 });
+        event.origin = Some(Origin { stream: stream.clone(), offset, ordinal: 0 });
         event
     }
 
     fn decode(&self, codec: &mut dyn Codec, lines: Lines, events: &mut Vec<Event>) -> Option<u64> {
         let now = self.now();
+        let stream = match lines.file() {
+            Some(file) => StreamKey(Arc::from(format!("{}:{file}", self.stream.0))),
+            None => self.stream.clone(),
+        };
         let mut kept_from = None;
         for line in lines {
             let before = events.len();
             let kept_nothing = !codec.keeps();
-            let mut emit = |event| events.push(self.finish(event, line.offset));
+            let mut emit = |event| events.push(self.finish(event, &stream, line.offset));
             match line.content {
                 Content::Text(text) => codec.decode_text(text, now, &mut emit),
                 Content::Bytes(bytes) => codec.decode(bytes, now, &mut emit),
@@ -627,7 +631,12 @@ impl Decoder for FileDecoder {
 
     fn flush(&mut self, _: Flush, batch: &mut Batch) -> bool {
         let fields = &self.fields;
-        self.codec.flush(fields.now(), &mut |event| batch.events.push(fields.finish(event, 0)));
+        self.codec.flush(fields.now(), &mut |event| {
+            let mut event = fields.finish(event, &fields.stream, 0);
+            // Where it began is not known any more.
+            event.origin = None;
+            batch.events.push(event);
+        });
         false
     }
 

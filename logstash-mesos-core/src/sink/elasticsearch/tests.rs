@@ -197,3 +197,32 @@ async fn a_server_that_is_silent_is_not_waited_for_for_ever() {
     assert!(sink.deliver(&batch(&["1"])).await.unwrap_err().is_transient());
     assert!(start.elapsed() < Duration::from_secs(5));
 }
+
+#[cfg(feature = "testing")]
+#[tokio::test]
+async fn keeps_the_contract() {
+    use crate::testing::log_sink::{Destination, conformance};
+
+    struct Documents(Server, Arc<ElasticsearchSink>);
+
+    impl Destination for Documents {
+        fn sink(&self) -> Arc<dyn LogSink> {
+            Arc::clone(&self.1) as _
+        }
+
+        fn record(&self, text: &str) -> Vec<u8> {
+            format!("{{\"index\":{{}}}}\n{text}\n").into_bytes()
+        }
+
+        fn arrived(&self) -> Vec<String> {
+            self.0.seen.lock().unwrap().iter().flat_map(|(_, documents)| documents.clone()).collect()
+        }
+    }
+
+    conformance(async || {
+        let server = Server::start(|_, _| ok());
+        let sink = Arc::new(sink(vec![server.node()], |_| {}));
+        Documents(server, sink)
+    })
+    .await;
+}

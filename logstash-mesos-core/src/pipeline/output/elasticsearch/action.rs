@@ -2,7 +2,7 @@
 
 use super::DataStream;
 use crate::event::{
-    Event, JsonReader, JsonRules, Template, Text, write_json, write_json_map, write_json_string,
+    Event, JsonReader, JsonRules, Origin, Template, Text, write_json, write_json_map, write_json_string,
 };
 use crate::pipeline::settings::Settings;
 
@@ -60,6 +60,8 @@ pub(super) struct Parts {
     pub(super) index: Template,
     pub(super) stream: Option<DataStream>,
     pub(super) document_id: Option<Template>,
+    // Where there is no `document_id`: one from the event's place in its source.
+    pub(super) ids_by_origin: bool,
     pub(super) routing: Option<Template>,
     pub(super) pipeline: Option<Template>,
     pub(super) version: Option<Template>,
@@ -81,6 +83,7 @@ pub(super) struct Encoder {
 impl Encoder {
     pub(super) fn new(parts: Parts) -> Self {
         let plain = parts.stream.is_none()
+            && !parts.ids_by_origin
             && parts.index.is_constant()
             && matches!(parts.action, Action::Index | Action::Create)
             && [&parts.document_id, &parts.routing, &parts.pipeline, &parts.version]
@@ -160,6 +163,12 @@ impl Encoder {
                 write_member(name, &value, out);
             }
         }
+        if parts.ids_by_origin
+            && parts.document_id.is_none()
+            && let Some(origin) = &event.origin
+        {
+            write_member("_id", &id_of(origin), out);
+        }
         if let Some(kind) = &parts.version_type {
             write_member("version_type", kind, out);
         }
@@ -208,6 +217,18 @@ impl Encoder {
         out.push(b'}');
         Ok(())
     }
+}
+
+/// Names the place of an event: the same bytes of the same file give the same id when they are read again.
+fn id_of(origin: &Origin) -> Text {
+    use base64::Engine;
+    use sha2::{Digest, Sha256};
+    let mut hash = Sha256::new();
+    hash.update(origin.stream.0.as_bytes());
+    hash.update([0]);
+    hash.update(origin.offset.to_le_bytes());
+    hash.update(origin.ordinal.to_le_bytes());
+    Text::from(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(&hash.finalize()[..15]))
 }
 
 /// A JSON document on one line: a line break would end it for the server.

@@ -199,6 +199,7 @@ fn encoder(settings: &Settings, cx: &BuildContext) -> Result<Encoder, BuildError
         action,
         index,
         stream,
+        ids_by_origin: cx.deterministic_ids,
         document_id: template("document_id"),
         routing: template("routing"),
         pipeline: template("pipeline"),
