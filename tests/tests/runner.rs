@@ -3,7 +3,9 @@
 #![expect(clippy::print_stdout, reason = "figures belong into the test's output")]
 
 mod configurations;
+mod discovery;
 mod faults;
+mod ladder;
 mod lines;
 mod local;
 mod parts;

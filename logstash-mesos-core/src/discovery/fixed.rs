@@ -67,3 +67,74 @@ impl ContainerDiscovery for FixedDiscovery {
         }
     }
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::discovery::{ContainerId, ContainerState, LogDriver};
+    use crate::testing::container_discovery::{World, conformance};
+
+    /// Containers that exist on paper.
+    struct Paper {
+        discovery: Arc<FixedDiscovery>,
+        list: Mutex<(BTreeMap<String, Container>, u32)>,
+    }
+
+    impl Paper {
+        fn change(&self, change: impl FnOnce(&mut BTreeMap<String, Container>, u32)) {
+            let mut list = self.list.lock().unwrap();
+            list.1 += 1;
+            let now = list.1;
+            change(&mut list.0, now);
+            self.discovery.set(list.0.values().cloned().collect());
+        }
+    }
+
+    #[async_trait]
+    impl World for Paper {
+        async fn start(&self, name: &str) {
+            self.change(|list, now| {
+                let container = list.entry(name.to_owned()).or_insert_with(|| Container {
+                    id: ContainerId(format!("{now:064x}").into()),
+                    name: name.to_owned().into(),
+                    image: "paper".into(),
+                    labels: BTreeMap::new(),
+                    state: ContainerState::Created,
+                    started_at: "".into(),
+                    mounts: Vec::new(),
+                    layers: None,
+                    log: LogDriver::default(),
+                    tty: false,
+                    mesos: None,
+                    shipper_of: None,
+                });
+                container.state = ContainerState::Running { pid: 1 };
+                container.started_at = now.to_string().into();
+            });
+        }
+
+        async fn end(&self, name: &str) {
+            self.change(|list, _| {
+                if let Some(container) = list.get_mut(name) {
+                    container.state = ContainerState::Exited;
+                }
+            });
+        }
+
+        async fn remove(&self, name: &str) {
+            self.change(|list, _| {
+                list.remove(name);
+            });
+        }
+    }
+
+    #[tokio::test]
+    async fn conforms() {
+        let discovery = Arc::new(FixedDiscovery::default());
+        let world = Paper { discovery: Arc::clone(&discovery), list: Mutex::default() };
+        conformance(discovery, &world).await;
+    }
+}

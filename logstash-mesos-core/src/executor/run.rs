@@ -98,6 +98,9 @@ enum Command {
 /// How often everything is looked at again: patterns expanded, streams that ended taken up.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How long what is on its way may take when everything is to be forgotten.
+const CLEAR_GRACE: Duration = Duration::from_secs(3);
+
 /// How often a data directory that somebody else holds is tried.
 const LOCK_EVERY: Duration = Duration::from_secs(2);
 
@@ -230,6 +233,8 @@ async fn run(
         set_version: String::new(),
         checkpoints,
         picture,
+        cleared: false,
+        tidy: false,
         settings,
         _lock: lock,
     };
@@ -263,6 +268,10 @@ struct Driver {
     set_version: String,
     checkpoints: Checkpoints,
     picture: watch::Receiver<Arc<Discovered>>,
+    // Reading has stopped for good.
+    cleared: bool,
+    // Positions that are about nothing any more have been dropped.
+    tidy: bool,
     _lock: DataDirLock,
 }
 
@@ -316,6 +325,9 @@ impl Driver {
 
     /// Takes over a set of configurations.
     async fn apply(&mut self, set: &ConfigSet) -> Applied {
+        if self.cleared {
+            return Applied { set_version: set.version.clone(), results: Vec::new() };
+        }
         let results = self.pipelines.apply(set);
         self.set_version.clone_from(&set.version);
         if let Err(error) = set.keep(&self.settings.data_dir) {
@@ -338,6 +350,10 @@ impl Driver {
         let wanted = state::wanted(subscriptions, &picture.containers, &self.settings.traces, &self.expanded);
         self.streams.reconcile(wanted, &self.pipelines, &picture).await;
         self.pipelines.reap();
+        if !self.tidy && matches!(picture.daemon, DaemonState::Connected { .. }) {
+            self.tidy = true;
+            self.streams.forget_removed(&picture.containers);
+        }
     }
 
     async fn stop(&mut self, grace: Duration) {
@@ -351,28 +367,34 @@ impl Driver {
     }
 
     async fn clear(&mut self, keep_positions: bool) -> Result<(), String> {
-        self.stop(Duration::from_secs(5)).await;
+        self.cleared = true;
+        self.stop(CLEAR_GRACE).await;
         self.pipelines.apply(&ConfigSet::default());
         self.set_version.clear();
         let mut problems = Vec::new();
-        if !keep_positions {
-            self.checkpoints.retain(|_, _| false);
-            for key in self.checkpoints.keys() {
-                self.checkpoints.forget(&key);
-            }
+        if !keep_positions && let Err(error) = self.checkpoints.discard() {
+            problems.push(crate::discovery::chain(&error));
         }
+        // Only what we made: the directory may be one that others use too.
         let mut names = vec!["configurations.json"];
         if !keep_positions {
-            names.push("positions.json");
+            names.extend(["plugins", "dead-letters"]);
         }
         for name in names {
             let path = self.settings.data_dir.join(name);
-            if let Err(error) = std::fs::remove_file(&path)
+            let removed =
+                if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+            if let Err(error) = removed
                 && error.kind() != std::io::ErrorKind::NotFound
             {
                 problems.push(format!("cannot remove `{}`: {error}", path.display()));
             }
         }
+        if !keep_positions {
+            let _others_may_use_it = std::fs::remove_file(self.settings.data_dir.join("lock"))
+                .and_then(|()| std::fs::remove_dir(&self.settings.data_dir));
+        }
+        info!(keep_positions, "Data cleared, reading has stopped for good");
         if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
     }
 

@@ -166,6 +166,23 @@ impl Streams {
         });
     }
 
+    /// Forgets the positions of containers that were removed while nobody looked.
+    pub(crate) fn forget_removed(&self, containers: &BTreeMap<ContainerId, Arc<Container>>) {
+        for key in self.checkpoints.keys() {
+            let id = key.strip_prefix("container:").and_then(|rest| rest.split(':').next());
+            if let Some(id) = id
+                && !containers.keys().any(|known| known.0 == *id)
+                && !self
+                    .running
+                    .keys()
+                    .any(|stream| stream.container().is_some_and(|running| running.0 == *id))
+            {
+                info!(stream = %key, "Container was removed while nobody read it, its position is forgotten");
+                self.checkpoints.forget(&key);
+            }
+        }
+    }
+
     /// The files that match each pattern now.
     pub(crate) async fn expand(&mut self, patterns: Vec<Pattern>) -> BTreeMap<Pattern, Vec<PathBuf>> {
         #[cfg(feature = "docker")]
@@ -545,6 +562,7 @@ impl Streams {
             },
             _ => (now.rung.unwrap_or_default().to_owned(), String::new()),
         };
+        let arrived = self.checkpoints.stream(&id.position_key()).arrived().unwrap_or(now.offset);
         let mut configurations: Vec<_> = stream.readers.iter().map(|(key, _)| key.clone()).collect();
         configurations.dedup();
         StreamReport {
@@ -556,8 +574,8 @@ impl Streams {
             path,
             method,
             reason: now.error.unwrap_or(reason),
-            offset: now.offset,
-            lag_bytes: now.lag_bytes,
+            lag_bytes: now.lag_bytes + now.offset.saturating_sub(arrived),
+            offset: arrived,
             events: now.events,
             lost: now.lost.into_iter().map(|(reason, count)| (reason.as_str().to_owned(), count)).collect(),
             configurations,

@@ -84,6 +84,8 @@ struct Shared {
     path: Option<PathBuf>,
     state: Mutex<State>,
     changed: Condvar,
+    // Held while the file is written.
+    saving: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -93,6 +95,7 @@ struct State {
     cursors: BTreeMap<Arc<str>, String>,
     dirty: bool,
     closing: bool,
+    discarded: bool,
 }
 
 #[derive(Debug)]
@@ -201,6 +204,23 @@ impl Checkpoints {
     pub fn save(&self) -> Result<(), CheckpointError> {
         self.shared.save()
     }
+
+    /// Removes the file, for good: nothing is written any more.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Io`] when it cannot be removed.
+    pub fn discard(&self) -> Result<(), CheckpointError> {
+        let _nobody_writes = self.shared.saving.lock().unwrap_or_else(PoisonError::into_inner);
+        self.shared.lock().discarded = true;
+        let Some(path) = &self.shared.path else { return Ok(()) };
+        match fs::remove_file(path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(CheckpointError::Io { path: path.clone(), source })
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The positions of one stream.
@@ -230,6 +250,14 @@ impl StreamPositions {
         while self.unfinished().iter().any(|(_, position)| position.offset < position.size) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// The first byte of the newest file that has not arrived yet.
+    #[must_use]
+    pub fn arrived(&self) -> Option<u64> {
+        let state = self.checkpoints.shared.lock();
+        let mine = state.files.values().rev().find(|entry| entry.stream == self.key);
+        mine.map(|entry| entry.position.offset)
     }
 
     /// What was stored with [`StreamPositions::cursor_tracker`].
@@ -382,7 +410,7 @@ impl Drop for LiveFile {
 
 impl Shared {
     fn new(path: Option<PathBuf>, state: State) -> Self {
-        Self { path, state: Mutex::new(state), changed: Condvar::new() }
+        Self { path, state: Mutex::new(state), changed: Condvar::new(), saving: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -411,9 +439,10 @@ impl Shared {
 
     fn save(&self) -> Result<(), CheckpointError> {
         let Some(path) = &self.path else { return Ok(()) };
+        let _alone = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         let text = {
             let mut state = self.lock();
-            if !state.dirty {
+            if !state.dirty || state.discarded {
                 return Ok(());
             }
             state.dirty = false;

@@ -94,6 +94,12 @@ pub trait FileOpener: Send + Sync + 'static {
         Ok(self.open()?.map(|opened| opened.identity))
     }
 
+    /// The files that rotation has put aside, oldest first, where their order is known. They are part of the
+    /// stream: those that nothing is known of are read from their beginning.
+    fn earlier(&self) -> io::Result<Vec<Opened>> {
+        Ok(Vec::new())
+    }
+
     /// Opens an earlier file of this stream, which has been renamed since: what a rotation left behind
     /// while nobody read. `None` where it cannot be found.
     fn find(&self, identity: Identity) -> io::Result<Option<Opened>> {

@@ -327,9 +327,26 @@ impl Tail {
         if !self.first_open {
             saved.clear();
         }
+        let from_end = !known_stream && self.settings.start == StartPosition::End;
+        let mut put_aside = if self.first_open && resume.is_none() && !from_end {
+            self.opener.earlier()?
+        } else {
+            Vec::new()
+        };
         for (id, position) in saved {
             let behind = position.size > position.offset;
-            let found = if behind { self.opener.find(position.identity())? } else { None };
+            let mut found = None;
+            for at in 0..put_aside.len() {
+                if is_saved(&position, &put_aside[at])? {
+                    // Those before it had been finished.
+                    found = put_aside.drain(..=at).next_back();
+                    break;
+                }
+            }
+            if found.is_none() {
+                // Also when nothing was left in it: it may have grown between our end and its rotation.
+                found = self.opener.find(position.identity())?;
+            }
             match found {
                 Some(earlier) if is_saved(&position, &earlier)? => {
                     self.push(earlier, position.offset, Some(id), State::Renamed, now)?;
@@ -342,6 +359,9 @@ impl Tail {
                     self.positions.remove(id);
                 }
             }
+        }
+        for earlier in put_aside {
+            self.push(earlier, 0, None, State::Renamed, now)?;
         }
         let (offset, replaces) = match resume {
             Some((id, position)) if position.offset <= size => (position.offset, Some(id)),

@@ -339,3 +339,19 @@ async fn reading_can_begin_at_the_end() {
     bed.expect(&["new", "newer"]).await;
     stream.stop().await;
 }
+
+#[tokio::test]
+async fn what_was_written_between_the_end_and_a_rotation_is_caught_up_with() {
+    let bed = Bed::new();
+    let log = bed.path("app.log");
+    append(&log, "a\n");
+    let stream = bed.follow(&bed.positions(), quick());
+    bed.expect(&["a"]).await;
+    stream.stop().await;
+    append(&log, "b\n");
+    fs::rename(&log, bed.path("app.log.1")).unwrap();
+    append(&log, "c\n");
+    let stream = bed.follow(&bed.positions(), quick());
+    bed.expect(&["a", "b", "c"]).await;
+    stream.stop().await;
+}
