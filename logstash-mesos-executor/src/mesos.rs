@@ -30,7 +30,7 @@ pub(crate) fn run(flags: AgentFlags) -> Result<(), Box<dyn Error>> {
         data_dir: flags.data_dir,
         host_root: flags.common.host_root,
         drain_timeout: Duration::from_secs(flags.common.drain_timeout_secs),
-        compile: CompileOptions::default(),
+        compile: CompileOptions { deterministic_ids: true, ..CompileOptions::default() },
         build: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let runtime = crate::runtime()?;

@@ -82,7 +82,11 @@ pub(crate) fn run(flags: ShipFlags) -> Result<(), Box<dyn Error>> {
             },
             traces: OwnTraces::of_this_process(None),
             drain_timeout: Duration::from_secs(flags.common.drain_timeout_secs),
-            compile: CompileOptions { data_dir: Some(flags.data_dir.clone()), ..CompileOptions::default() },
+            compile: CompileOptions {
+                data_dir: Some(flags.data_dir.clone()),
+                deterministic_ids: true,
+                ..CompileOptions::default()
+            },
             data_dir: flags.data_dir,
             queue_bytes: usize::try_from(flags.queue_megabytes)? << 20,
             workers: usize::try_from(flags.pipeline_workers)?,

@@ -16,6 +16,8 @@ use crate::source::{Content, Decoder, Flush, Lines, StreamStatus};
 /// An input of a configuration, as one of the readers of a stream.
 #[derive(Clone)]
 pub(crate) struct Target {
+    /// Names the configuration and the input: one line is another event for each of them.
+    pub(crate) name: Arc<str>,
     /// How the input makes events of lines.
     pub(crate) input: Arc<StreamInput>,
     /// Where its pipeline takes them.
@@ -90,6 +92,8 @@ pub(crate) struct FanDecoder {
     records: Box<dyn Records>,
     metadata: Arc<Metadata>,
     key: StreamKey,
+    // For each target, with the content of the file that the last lines were from.
+    contents: Vec<StreamKey>,
     clock: Clock,
     status: Arc<StreamStatus>,
     // For the targets as they were at the last lines.
@@ -114,7 +118,17 @@ impl FanDecoder {
         clock: Clock,
         status: Arc<StreamStatus>,
     ) -> Self {
-        Self { fan, records, metadata, key, clock, status, known: Arc::new([]), groups: Vec::new() }
+        Self {
+            fan,
+            records,
+            metadata,
+            key,
+            contents: Vec::new(),
+            clock,
+            status,
+            known: Arc::new([]),
+            groups: Vec::new(),
+        }
     }
 
     fn regroup(&mut self) {
@@ -141,9 +155,15 @@ impl FanDecoder {
         self.known = targets;
     }
 
+    fn name_contents(&mut self, file: Option<&Arc<str>>) {
+        let file = file.map_or("", |file| file);
+        let names = self.known.iter().map(|target| format!("{}:{}:{file}", target.name, self.key.0));
+        self.contents = names.map(|name| StreamKey(Arc::from(name))).collect();
+    }
+
     /// Has `feed` give records, and puts the events of each target behind one another into `batch`.
     fn make(&mut self, batch: &mut Batch, feed: impl FnOnce(&mut dyn Records, &mut dyn FnMut(Record))) {
-        let Self { records, metadata, key, clock, groups, known, fan, .. } = self;
+        let Self { records, metadata, key, contents, clock, groups, known, fan, .. } = self;
         // Asked once: lines that come together were read at the same moment.
         let now = Clock::Fixed(clock.now());
         feed(&mut **records, &mut |record| {
@@ -167,6 +187,9 @@ impl FanDecoder {
                 batch.events.extend(group.events.iter().cloned());
             }
             for event in &mut batch.events[from..] {
+                if let (Some(origin), Some(content)) = (&mut event.origin, contents.get(at)) {
+                    origin.stream = content.clone();
+                }
                 target.input.decorate(event);
             }
             ends.push(batch.events.len());
@@ -182,7 +205,8 @@ impl FanDecoder {
             return Err(lines);
         }
         let (mut codec, input) = (group.codec.fork(), Arc::clone(&target.input));
-        let (metadata, key) = (Arc::clone(&self.metadata), self.key.clone());
+        let Some(key) = self.contents.first().cloned() else { return Err(lines) };
+        let metadata = Arc::clone(&self.metadata);
         let now = Clock::Fixed(self.clock.now());
         let status = Arc::clone(&self.status);
         batch.deferred = Some(Deferred::new(move |events| {
@@ -226,6 +250,7 @@ fn decode(
 impl Decoder for FanDecoder {
     fn decode(&mut self, lines: Lines, batch: &mut Batch) -> Option<u64> {
         self.regroup();
+        self.name_contents(lines.file());
         let lines = match self.defer(lines, batch) {
             Ok(()) => return None,
             Err(lines) => lines,

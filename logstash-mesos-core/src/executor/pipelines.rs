@@ -235,7 +235,8 @@ impl Pipelines {
             .filter_map(|(key, number)| {
                 let running = self.running.get(key)?;
                 let input = Arc::clone(running.inputs.get(*number)?);
-                Some(Target { input, sender: Arc::clone(&running.sender) })
+                let name = Arc::from(format!("{key}#{number}"));
+                Some(Target { name, input, sender: Arc::clone(&running.sender) })
             })
             .collect();
         (targets, self.generation(readers))

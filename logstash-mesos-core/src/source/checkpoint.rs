@@ -69,6 +69,10 @@ pub struct FilePosition {
     pub size: u64,
     /// Seconds since 1970 of the last change.
     pub at: u64,
+    /// When its content was first seen, in nanoseconds since 1970: tells it from what was or will be in a file
+    /// of the same name and inode, even where the first bytes are the same.
+    #[serde(default)]
+    pub begun: u64,
 }
 
 impl FilePosition {
@@ -236,6 +240,7 @@ pub(super) struct LiveFile {
     id: u64,
     shared: Arc<Shared>,
     tracker: Tracker,
+    begun: u64,
 }
 
 impl StreamPositions {
@@ -313,21 +318,23 @@ impl StreamPositions {
         if known.as_ref().is_some_and(|(_, position)| position.offset >= size) {
             return None;
         }
-        let live = self.begin(opened, fingerprint, 0, known.map(|(id, _)| id));
+        let live = self.begin(opened, fingerprint, 0, known.map(|(id, _)| id), true);
         live.seen(size, fingerprint);
         Some((live.tracker().clone(), size))
     }
 
-    /// Begins to read `opened` at `offset`, in place of entry `replaces`.
+    /// Begins to read `opened` at `offset`, in place of entry `replaces`; `same` when the content is the one
+    /// that entry is about.
     pub(super) fn begin(
         &self,
         opened: &Opened,
         fingerprint: Fingerprint,
         offset: u64,
         replaces: Option<u64>,
+        same: bool,
     ) -> LiveFile {
         let shared = Arc::clone(&self.checkpoints.shared);
-        let position = FilePosition {
+        let mut position = FilePosition {
             rung: opened.rung.to_owned(),
             dev: opened.identity.dev,
             ino: opened.identity.ino,
@@ -335,12 +342,17 @@ impl StreamPositions {
             offset,
             size: offset,
             at: now_secs(),
+            begun: now_nanos(),
         };
         let mut new_id = 0;
+        let mut begun = position.begun;
         shared.change(|state| {
-            if let Some(old) = replaces {
-                state.files.remove(&old);
+            if let Some(old) = replaces.and_then(|old| state.files.remove(&old))
+                && same
+            {
+                position.begun = old.position.begun;
             }
+            begun = position.begun;
             new_id = state.next_id;
             state.next_id += 1;
             let entry = Entry { stream: Arc::clone(&self.key), position, live: true, forget_at: None };
@@ -349,11 +361,16 @@ impl StreamPositions {
         // Holds the whole, so that positions are saved after the last acknowledgement.
         let checkpoints = self.checkpoints.clone();
         let tracker = Tracker::new(move |end| checkpoints.shared.advance(new_id, end));
-        LiveFile { id: new_id, shared, tracker }
+        LiveFile { id: new_id, shared, tracker, begun }
     }
 }
 
 impl LiveFile {
+    /// Names the content of the file for as long as its position is kept.
+    pub(super) fn content_key(&self) -> Arc<str> {
+        Arc::from(format!("{:x}", self.begun))
+    }
+
     pub(super) fn id(&self) -> u64 {
         self.id
     }
@@ -555,6 +572,11 @@ fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
     }
 }
 
+fn now_nanos() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
 fn now_secs() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
@@ -573,7 +595,7 @@ mod tests {
         let fingerprint = Fingerprint::of(&opened.file).unwrap();
 
         let checkpoints = Checkpoints::open(&dir.path().join("data")).unwrap();
-        let live = checkpoints.stream("k").begin(&opened, fingerprint, 0, None);
+        let live = checkpoints.stream("k").begin(&opened, fingerprint, 0, None, false);
         live.seen(10, fingerprint);
         drop(live.tracker().begin(4));
         drop(checkpoints.stream("docker").cursor_tracker().begin("cursor 7".to_owned()));
@@ -596,7 +618,7 @@ mod tests {
         fs::write(&log, "0123456789").unwrap();
         let opened = HostFile::new(&log).open().unwrap().unwrap();
         let checkpoints = Checkpoints::in_memory();
-        let live = checkpoints.stream("k").begin(&opened, Fingerprint::default(), 0, None);
+        let live = checkpoints.stream("k").begin(&opened, Fingerprint::default(), 0, None, false);
         let ack = live.tracker().begin(10);
         live.finish(10);
         assert_eq!(checkpoints.stream("k").unfinished().len(), 1);

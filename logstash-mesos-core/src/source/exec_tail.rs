@@ -47,6 +47,9 @@ pub struct ExecTail {
 struct Cursor {
     ino: u64,
     offset: u64,
+    // When its content was first seen: an inode and a cut file come back with other content.
+    #[serde(default)]
+    begun: u64,
 }
 
 const SCRIPT: &str = include_str!("exec_tail.sh");
@@ -203,7 +206,11 @@ impl Reader {
                 if another && let Some(ended) = self.file_ended().await {
                     return Some(ended);
                 }
-                self.cursor = Cursor { ino, offset };
+                if another || self.cursor.begun == 0 {
+                    let now = crate::event::Timestamp::now();
+                    let begun = now.secs().unsigned_abs() * 1_000_000_000 + u64::from(now.subsec_nanos());
+                    self.cursor = Cursor { ino, offset, begun };
+                }
                 None
             }
             Found::Piece { offset, data } => {
@@ -229,13 +236,16 @@ impl Reader {
     async fn pass_on(&mut self, data: Vec<u8>) -> Option<Ended> {
         let end = self.cursor.offset - self.rest.len() as u64;
         let start = end.saturating_sub(data.len() as u64);
-        let lines = Lines::new(data, Arc::clone(&self.delimiter), start);
-        let ino = self.cursor.ino;
+        let mut lines = Lines::new(data, Arc::clone(&self.delimiter), start);
+        let Cursor { ino, begun, .. } = self.cursor;
+        lines.set_file(Arc::from(format!("{begun:x}")));
         let tracker = self.tracker.clone();
         let read = self.cursor.offset;
         self.status.read_on(lines.byte_len(), read);
         self.outlet
-            .lines(lines, move |kept| tracker.begin(text(&Cursor { ino, offset: kept.unwrap_or(end) })))
+            .lines(lines, move |kept| {
+                tracker.begin(text(&Cursor { ino, offset: kept.unwrap_or(end), begun }))
+            })
             .await
     }
 

@@ -28,18 +28,6 @@ impl Fingerprint {
         Self::of_first(file, MOST)
     }
 
-    /// Of the first line of `file` (its first 1 KiB if it is longer): the same however much follows.
-    ///
-    /// # Errors
-    ///
-    /// What reading the file says.
-    pub fn of_first_line(file: &File, delimiter: &[u8]) -> io::Result<Self> {
-        let mut head = [0; MOST as usize];
-        let have = read_head(file, &mut head)?;
-        let end = memchr::memmem::find(&head[..have], delimiter).unwrap_or(have);
-        Ok(Self { len: u32::try_from(end).unwrap_or(MOST), hash: fnv(&head[..end]) })
-    }
-
     /// Whether the head of `file` is (still) the one this was made from.
     ///
     /// # Errors

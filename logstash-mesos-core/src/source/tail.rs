@@ -10,9 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::checkpoint::LiveFile;
 use super::framing::Framer;
-use super::{
-    FileOpener, Fingerprint, Framing, Identity, Lines, Lost, Opened, StreamPositions, StreamStatus, Tracker,
-};
+use super::{FileOpener, Fingerprint, Framing, Lines, Lost, Opened, StreamPositions, StreamStatus, Tracker};
 
 /// Where a file is begun that is seen for the first time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,8 +93,6 @@ struct OpenFile {
     stamp: Option<(u64, i64, i64)>,
     state: State,
     grew_at: Instant,
-    // Names its content, once there is a line.
-    key: Option<Arc<str>>,
 }
 
 enum Read {
@@ -191,12 +187,9 @@ impl Tail {
         }
     }
 
-    fn pass_on(&mut self, at: usize, mut lines: Lines) -> Step {
-        let delimiter = Arc::clone(&self.settings.framing.delimiter);
-        let file = &mut self.files[at];
-        if let Some(key) = file.key(&delimiter) {
-            lines.set_file(key);
-        }
+    fn pass_on(&self, at: usize, mut lines: Lines) -> Step {
+        let file = &self.files[at];
+        lines.set_file(file.live.content_key());
         self.status.update(|status| {
             status.error = None;
             status.rung = Some(file.opened.rung);
@@ -217,12 +210,14 @@ impl Tail {
                 *status.lost.entry(Lost::Truncated).or_default() += unread;
             }
         });
-        let rest = file.framer.take_rest().map(|rest| (rest, file.live.tracker().clone()));
+        let rest = file.framer.take_rest().map(|mut rest| {
+            rest.set_file(file.live.content_key());
+            (rest, file.live.tracker().clone())
+        });
         file.fingerprint = Fingerprint::default();
-        file.live = self.positions.begin(&file.opened, file.fingerprint, 0, Some(file.live.id()));
+        file.live = self.positions.begin(&file.opened, file.fingerprint, 0, Some(file.live.id()), false);
         file.framer = Framer::new(self.settings.framing.clone(), 0);
         file.size = 0;
-        file.key = None;
         file.at_end = true;
         file.stamp = None;
         match rest {
@@ -349,7 +344,7 @@ impl Tail {
             }
             match found {
                 Some(earlier) if is_saved(&position, &earlier)? => {
-                    self.push(earlier, position.offset, Some(id), State::Renamed, now)?;
+                    self.push(earlier, position.offset, Some((id, true)), State::Renamed, now)?;
                 }
                 _ if self.settings.keep_finished && !behind => {}
                 _ => {
@@ -364,10 +359,10 @@ impl Tail {
             self.push(earlier, 0, None, State::Renamed, now)?;
         }
         let (offset, replaces) = match resume {
-            Some((id, position)) if position.offset <= size => (position.offset, Some(id)),
+            Some((id, position)) if position.offset <= size => (position.offset, Some((id, true))),
             Some((id, position)) => {
                 lost.push((Lost::ReplacedWhileStopped, position.size.saturating_sub(position.offset)));
-                (0, Some(id))
+                (0, Some((id, false)))
             }
             None if self.first_sight && !known_stream && self.settings.start == StartPosition::End => {
                 (size, None)
@@ -389,12 +384,13 @@ impl Tail {
         &mut self,
         opened: Opened,
         offset: u64,
-        replaces: Option<u64>,
+        replaces: Option<(u64, bool)>,
         state: State,
         now: Instant,
     ) -> io::Result<()> {
         let fingerprint = Fingerprint::of(&opened.file)?;
-        let live = self.positions.begin(&opened, fingerprint, offset, replaces);
+        let same = replaces.is_some_and(|(_, same)| same);
+        let live = self.positions.begin(&opened, fingerprint, offset, replaces.map(|(id, _)| id), same);
         let framer = Framer::new(self.settings.framing.clone(), offset);
         let file = OpenFile {
             opened,
@@ -406,7 +402,6 @@ impl Tail {
             stamp: None,
             state,
             grew_at: now,
-            key: None,
         };
         self.files.push_back(file);
         self.status.update(|status| status.files += 1);
@@ -449,15 +444,6 @@ fn is_saved(position: &super::checkpoint::FilePosition, opened: &Opened) -> io::
 }
 
 impl OpenFile {
-    fn key(&mut self, delimiter: &[u8]) -> Option<Arc<str>> {
-        if self.key.is_none() {
-            let line = Fingerprint::of_first_line(&self.opened.file, delimiter).ok()?;
-            let Identity { dev, ino } = self.opened.identity;
-            self.key = Some(Arc::from(format!("{dev:x}-{ino:x}-{:x}", line.hash)));
-        }
-        self.key.clone()
-    }
-
     fn lag(&self) -> u64 {
         self.size.saturating_sub(self.framer.position())
     }
