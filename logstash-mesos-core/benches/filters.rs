@@ -48,7 +48,7 @@ fn main() {
             ACCESS,
         ),
         ("mutate gsub literal", r#"mutate { gsub => ["message", "/", "_"] }"#, ACCESS),
-        ("mutate gsub regex", r#"mutate { gsub => ["message", "\d+", "#"] }"#, ACCESS),
+        ("mutate gsub regex", r#"mutate { gsub => ["message", "\d+", "N"] }"#, ACCESS),
         (
             "dissect, date",
             r#"dissect { mapping => { "message" => "%{}[%{time}]%{}" } } date { match => ["time", "dd/MMM/yyyy:HH:mm:ss Z"] }"#,
