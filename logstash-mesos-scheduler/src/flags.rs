@@ -148,6 +148,27 @@ mod tests {
         command().debug_assert();
     }
 
+    /// The table in `docs/scheduler.md` is made from the settings: with `UPDATE_DOCS=1` it is written anew.
+    #[test]
+    fn every_setting_is_documented() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/scheduler.md");
+        let page = std::fs::read_to_string(path).expect("the page is there");
+        let mut table = "| flag | default | |\n| --- | --- | --- |\n".to_owned();
+        for spec in SETTINGS {
+            let value = if spec.value.is_empty() { String::new() } else { format!(" {}", spec.value.replace('|', "\\|")) };
+            let default = if spec.default.is_empty() { String::new() } else { format!("`{}`", spec.default) };
+            table.push_str(&format!("| `--{}{value}` | {default} | {} |\n", spec.flag(), spec.help));
+        }
+        let (start, end) = ("<!-- settings -->\n", "<!-- /settings -->");
+        let (before, rest) = page.split_once(start).expect("has a place for it");
+        let (old, after) = rest.split_once(end).expect("has an end for it");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, format!("{before}{start}{table}{end}{after}")).expect("writes");
+        } else {
+            assert_eq!(old, table, "run this test with UPDATE_DOCS=1");
+        }
+    }
+
     #[test]
     fn run_may_be_left_out() {
         for line in

@@ -168,7 +168,7 @@ impl Loaded {
 
     /// An error about a value, which names who gave it.
     pub fn invalid(&self, key: &str, problem: impl Display) -> SettingError {
-        let value = self.text(key).unwrap_or_default().to_owned();
+        let value = without_credentials(self.text(key).unwrap_or_default());
         SettingError::Invalid { origin: self.origin(key), value, problem: problem.to_string() }
     }
 
@@ -253,6 +253,14 @@ fn read_file(
         flat.insert(key, values);
     }
     Ok(flat)
+}
+
+/// A URL as it may stand in a message.
+fn without_credentials(text: &str) -> String {
+    match (text.split_once("://"), text.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, after))) => format!("{scheme}://{after}"),
+        _ => text.to_owned(),
+    }
 }
 
 /// How many letters to change to get from one word to the other.

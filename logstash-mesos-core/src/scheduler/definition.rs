@@ -219,3 +219,104 @@ const VOLUMES: [(&str, &str, volume::Mode); 4] = [
     ("/var/lib/docker", "/var/lib/docker", volume::Mode::Ro),
     ("/var/lib/logstash-mesos", "/var/lib/logstash-mesos", volume::Mode::Rw),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scheduler::{Phase, Task};
+
+    fn definition(program: Program) -> Definition {
+        Definition {
+            framework_name: "log stash/x".to_owned(),
+            program,
+            needs: Needs { cpus_milli: 100, mem_megabytes: 64, disk_megabytes: 0 },
+            user: Some("root".to_owned()),
+            environment: BTreeMap::from([("A".to_owned(), "b".to_owned())]),
+        }
+    }
+
+    fn served(content: &[u8]) -> Program {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), content).expect("writes");
+        Program::Served(Arc::new(ServedBinary::open(file.path()).expect("reads")))
+    }
+
+    fn task_info(program: Program, url: &str) -> TaskInfo {
+        let definition = definition(program);
+        let task = Task {
+            task_id: "t".into(),
+            agent_id: "a".into(),
+            hostname: "h".to_owned(),
+            executor_id: definition.executor_id(),
+            phase: Phase::Intended,
+            since_ms: 0,
+            ending: None,
+            kill: Default::default(),
+            suspected_ms: None,
+        };
+        let launch = Launch {
+            offer_id: "o".into(),
+            task,
+            task_resources: vec![],
+            executor_resources: vec![],
+            refuse_for: Default::default(),
+        };
+        let bootstrap = Bootstrap { urls: vec![url.to_owned()], set_version: "v".to_owned() };
+        definition.task_info(&launch, &"f".into(), url, &bootstrap)
+    }
+
+    #[test]
+    fn a_fetched_program_is_argument_zero_and_its_url_has_no_part_in_the_id() {
+        let [one, other] = ["http://a:1", "http://b:2"].map(|url| task_info(served(b"program"), url));
+        let [one, other] = [one, other].map(|info| info.executor.expect("is set"));
+        assert_eq!(one.executor_id, other.executor_id);
+        let command = one.command.expect("is set");
+        assert_eq!(command.value.as_deref(), Some("./logstash-mesos-executor"));
+        assert_eq!(command.arguments, ["logstash-mesos-executor"]);
+        assert_eq!(command.shell, Some(false));
+        let uri = &command.uris[0];
+        assert!(uri.value.starts_with("http://a:1/executor/") && uri.value.ends_with("/logstash-mesos-executor"));
+        assert_eq!((uri.executable, uri.extract), (Some(true), Some(false)));
+    }
+
+    #[test]
+    fn the_id_follows_the_definition_and_is_one_that_mesos_takes() {
+        let image = |containerizer| Program::Image { image: "x".to_owned(), containerizer };
+        let programs = [
+            served(b"program"),
+            served(b"newer program"),
+            Program::Command("/x".to_owned()),
+            Program::Command("/y".to_owned()),
+            image(Containerizer::Mesos),
+            image(Containerizer::Docker),
+        ];
+        let mut ids: Vec<_> = programs.map(|p| definition(p).executor_id()).to_vec();
+        let other = Definition { environment: BTreeMap::new(), ..definition(Program::Command("/x".to_owned())) };
+        ids.push(other.executor_id());
+        assert!(ids.iter().all(|id| id.as_str().starts_with("log-stash-x-executor-")), "{ids:?}");
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), 7);
+    }
+
+    #[test]
+    fn an_image_runs_its_own_entry_point_under_both_containerizers() {
+        for containerizer in [Containerizer::Mesos, Containerizer::Docker] {
+            let info = task_info(Program::Image { image: "x:1".to_owned(), containerizer }, "http://a:1");
+            let executor = info.executor.expect("is set");
+            let command = executor.command.expect("is set");
+            assert_eq!((command.value, command.shell), (None, Some(false)));
+            assert!(command.arguments.is_empty() && command.uris.is_empty());
+            let container = executor.container.expect("is set");
+            assert_eq!(container.docker.is_some(), containerizer == Containerizer::Docker);
+            assert_eq!(container.mesos.is_some(), containerizer == Containerizer::Mesos);
+        }
+    }
+
+    #[test]
+    fn a_command_on_the_agents_is_its_own_argument_zero() {
+        let command = task_info(Program::Command("/opt/x".to_owned()), "http://a:1").executor.and_then(|e| e.command);
+        let command = command.expect("is set");
+        assert_eq!((command.value.as_deref(), command.arguments), (Some("/opt/x"), vec!["/opt/x".to_owned()]));
+    }
+}

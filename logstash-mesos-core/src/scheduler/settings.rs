@@ -260,14 +260,9 @@ fn master(raw: &Loaded) -> Result<Master, SettingError> {
         return Ok(Master::Local);
     }
     if text.starts_with("zk://") {
-        let shown = text.rsplit_once('@').map_or(text, |(_, after)| after).to_owned();
-        return Err(SettingError::Invalid {
-            origin: raw.origin("mesos.master"),
-            value: shown,
-            problem: "asks for detection through ZooKeeper, which this version does not have yet; list the masters \
-                      as HOST:PORT,HOST:PORT,… (each leads to the leading one)"
-                .to_owned(),
-        });
+        let problem = "asks for detection through ZooKeeper, which this version does not have yet; list the masters as \
+                       HOST:PORT,HOST:PORT,… (each leads to the leading one)";
+        return Err(raw.invalid("mesos.master", problem));
     }
     let endpoints: Result<Vec<_>, _> = text
         .split(',')
@@ -459,7 +454,8 @@ mod tests {
             ("mesos.master", "zk://u:secret@h:2181/mesos", "--mesos-master"),
             ("mesos.master", "ftp://h", "--mesos-master"),
             ("mesos.master", ",", "--mesos-master"),
-            ("state", "zk://h/x", "--state"),
+            ("state", "zk://u:secret@h/x", "--state"),
+            ("state", "redis://h", "--state"),
             ("state", "file:", "--state"),
             ("mesos.role", "a b", "--mesos-role"),
             ("mesos.role", "a//b", "--mesos-role"),

@@ -39,6 +39,9 @@ impl Trial {
         let mut local = LocalSettings::new(dir.join("agent"));
         let data_dir = dir.join("data").display().to_string();
         local.executor_environment.insert("LOGSTASH_MESOS_DATA_DIR".to_owned(), data_dir);
+        if Path::new(DOCKER_SOCKET).exists() {
+            local.executor_environment.insert("DOCKER_HOST".to_owned(), format!("unix://{DOCKER_SOCKET}"));
+        }
         let cluster = Cluster::start(local).await.map_err(|e| failed(e.into()))?;
         let master = Endpoint::parse(&cluster.address().to_string(), DEFAULT_MASTER_PORT);
         settings.master = Master::Endpoints(vec![master.map_err(|e| failed(e.into()))?]);
@@ -67,12 +70,17 @@ impl Trial {
             matches: BTreeMap::new(),
             source: Source::Rest,
         };
-        let only_sample = registry.snapshot().entries.keys().all(|(_, name)| name == SAMPLE);
+        let only_sample = registry.snapshot().entries.keys().all(|(_, name)| name == SAMPLE || name == ALL);
         if only_sample && registry.snapshot().problems.is_empty() {
             let input = SAMPLE_CONFIGURATION.replace("{path}", &log.display().to_string());
-            let stored = registry.put(sample(SAMPLE, Kind::Host, input), Precondition::default()).await;
-            if let Err(error) = stored {
-                tracing::warn!(error = super::chain(&error), "The sample configuration is not used");
+            let mut samples = vec![sample(SAMPLE, Kind::Host, input)];
+            if Path::new(DOCKER_SOCKET).exists() {
+                samples.push(sample(ALL, Kind::Docker, ALL_CONFIGURATION.to_owned()));
+            }
+            for sample in samples {
+                if let Err(error) = registry.put(sample, Precondition::default()).await {
+                    tracing::warn!(error = super::chain(&error), "The sample configuration is not used");
+                }
             }
             tokio::spawn(write_sample(log.clone(), stop.clone()));
             tracing::info!(log = %log.display(), "A sample log is written, rotated every 200 lines and shipped");
@@ -168,6 +176,10 @@ async fn follow(path: PathBuf, events: mpsc::Sender<String>, stop: CancellationT
     }
 }
 
+const DOCKER_SOCKET: &str = "/var/run/docker.sock";
+/// Matches every image.
+const ALL: &str = "*";
+const ALL_CONFIGURATION: &str = "# A sample: what every container writes to its standard output and error.\ninput { docker { } }\n";
 const SAMPLE: &str = "sample";
 const SAMPLE_CONFIGURATION: &str = r#"# A sample: what a web server wrote, taken apart.
 input {

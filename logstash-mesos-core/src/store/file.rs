@@ -140,7 +140,14 @@ impl Inner {
         self.check(key, expect)?;
         let path = self.path(key);
         match fs::remove_file(&path).and_then(|()| sync_parent(&path)) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                // An uninstall leaves no empty directories; one that is not empty refuses to go.
+                let mut above = path.parent();
+                while let Some(dir) = above.filter(|dir| *dir != self.dir && fs::remove_dir(dir).is_ok()) {
+                    above = dir.parent();
+                }
+                Ok(())
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(self.unavailable(key, error)),
         }

@@ -8,6 +8,11 @@ use super::super::state::{Event, Policy, State};
 use super::{Access, router};
 use crate::configs::{Configuration, Kind, Registry, Source};
 use crate::offer::{Needs, OnePerAgent, Refusals};
+use crate::protocol::control_client::ControlClient;
+use crate::protocol::{
+    Applied, ConfigKind, ConfigResult, ExecutorMessage, Hello, SchedulerMessage, SourceKind, Status, StreamStatus,
+    executor_message, scheduler_message,
+};
 use crate::store::MemoryStore;
 use axum::Router;
 use axum::body::Body;
@@ -227,4 +232,130 @@ async fn a_configuration_can_be_tried_on_lines() {
     assert_eq!((events.len(), &events[0]["a"]), (1, &json!("y!")));
     assert_eq!(server.call("POST", "/api/try", r#"{"input":"filter {"}"#).await.0, 422);
     assert_eq!(server.call("POST", "/api/try", "x").await.0, 400);
+}
+
+/// An executor that talks to the server over a real port.
+struct Peer {
+    say: tokio::sync::mpsc::Sender<ExecutorMessage>,
+    heard: tonic::Streaming<SchedulerMessage>,
+}
+
+impl Peer {
+    async fn open(url: &str, token: &str) -> Self {
+        let endpoint = tonic::transport::Endpoint::from_shared(url.to_owned()).expect("a URL");
+        let mut client = ControlClient::new(endpoint.connect().await.expect("connects"));
+        let (say, said) = tokio::sync::mpsc::channel(4);
+        let hello = Hello {
+            framework_id: "f".to_owned(),
+            agent_id: "S1".to_owned(),
+            executor_id: "e".to_owned(),
+            hostname: "host-1".to_owned(),
+            token: token.to_owned(),
+            ..Hello::default()
+        };
+        let first = ExecutorMessage { message: Some(executor_message::Message::Hello(hello)) };
+        say.send(first).await.expect("is open");
+        let said = tokio_stream::wrappers::ReceiverStream::new(said);
+        let heard = client.session(said).await.expect("is served").into_inner();
+        Self { say, heard }
+    }
+
+    async fn next(&mut self) -> scheduler_message::Message {
+        self.heard.message().await.expect("is open").and_then(|m| m.message).expect("says something")
+    }
+}
+
+#[tokio::test]
+async fn an_executor_is_admitted_by_the_token_that_mesos_brought_and_gets_every_change() {
+    let server = Server::new("127.0.0.1:9092").await;
+    let listener = super::Listener::bind("127.0.0.1:0".parse().expect("an address")).await.expect("binds");
+    let url = format!("http://{}", listener.address());
+    let stop = tokio_util::sync::CancellationToken::new();
+    tokio::spawn(super::serve(listener, server.router.clone(), stop.clone()));
+    let shared = &server.shared;
+
+    // A task runs on the agent.
+    let resource = |(name, value): (&str, f64)| proto::Resource {
+        name: name.to_owned(),
+        scalar: Some(proto::value::Scalar { value }),
+        ..proto::Resource::default()
+    };
+    let mut offer = proto::Offer { hostname: "host-1".to_owned(), ..proto::Offer::default() };
+    offer.agent_id.value = "S1".to_owned();
+    offer.resources = [("cpus", 1.0), ("mem", 100.0)].map(resource).to_vec();
+    let mut state = shared.state();
+    state.apply(Event::Subscribed { framework_id: "f".into() }, 1, &mut || 0);
+    state.apply(Event::Offers(vec![offer]), 1, &mut || 0);
+    let task_id = state.tasks().next().expect("is launched").task_id.clone();
+    let running = proto::TaskStatus {
+        task_id: (&task_id).into(),
+        state: proto::TaskState::TaskRunning.into(),
+        ..proto::TaskStatus::default()
+    };
+    state.apply(Event::Update(Box::new(running)), 1, &mut || 0);
+    shared.sessions.expect(&state);
+    drop(state);
+
+    // Who was not woken gets nothing but a refusal.
+    for token in ["", "guessed"] {
+        let refusal = Peer::open(&url, token).await.next().await;
+        assert!(matches!(refusal, scheduler_message::Message::Rejected(r) if r.token_invalid), "{token:?}");
+    }
+    let wakes = shared.sessions.wakes_due(&shared.state(), &url, 1);
+    let [(_, wake)] = &wakes[..] else { panic!("{wakes:?}") };
+    assert!(shared.sessions.wakes_due(&shared.state(), &url, 2).is_empty(), "not at once again");
+    let again = shared.sessions.wakes_due(&shared.state(), &url, 10_000);
+    assert_eq!(again[0].1.token, wake.token, "repeated until it is used");
+
+    let mut peer = Peer::open(&url, &wake.token).await;
+    assert!(matches!(peer.next().await, scheduler_message::Message::Welcome(_)));
+    assert!(matches!(peer.next().await, scheduler_message::Message::ConfigSet(set) if set.configurations.is_empty()));
+    assert!(shared.sessions.wakes_due(&shared.state(), &url, 1_000_000).is_empty(), "it was used");
+
+    assert_eq!(server.call("PUT", "/api/configs/nginx", r#"{"input":"filter { }"}"#).await.0, 200);
+    let set = config_set(&shared.registry.snapshot(), "", &BTreeMap::new());
+    shared.sessions.set.send_replace(Arc::new(set));
+    let scheduler_message::Message::ConfigSet(set) = peer.next().await else { panic!("no set") };
+    assert_eq!(set.configurations[0].name, "nginx");
+
+    // What it says is shown, and its complaint stands beside the configuration.
+    let stream = StreamStatus {
+        id: "1".to_owned(),
+        name: "web".to_owned(),
+        path: "/var/log/a".to_owned(),
+        source: SourceKind::Path.into(),
+        lost: [("truncated".to_owned(), 3)].into(),
+        ..StreamStatus::default()
+    };
+    let status = Status { streams: vec![stream], events_in: 7, ..Status::default() };
+    let result = ConfigResult {
+        name: "nginx".to_owned(),
+        kind: ConfigKind::Docker.into(),
+        version: set.configurations[0].version.clone(),
+        error: "no such plugin there".to_owned(),
+    };
+    let applied = Applied { set_version: set.set_version, results: vec![result] };
+    for message in [executor_message::Message::Status(status), executor_message::Message::Applied(applied)] {
+        peer.say.send(ExecutorMessage { message: Some(message) }).await.expect("is open");
+    }
+    let shown = async || server.call("GET", "/api/status", "").await.1;
+    while shown().await["configurations"][0]["error"].is_null() {
+        tokio::task::yield_now().await;
+    }
+    let status = shown().await;
+    assert!(status["configurations"][0]["error"].as_str().is_some_and(|e| e.contains("no such plugin there")));
+    assert_eq!(status["agents"][0]["executor"]["connected"], true);
+    assert_eq!((&status["streams"][0]["path"], &status["streams"][0]["lost"]["truncated"]), (&json!("/var/log/a"), &json!(3)));
+
+    // A second process with the same token takes the place of the first.
+    let mut second = Peer::open(&url, &wake.token).await;
+    assert!(matches!(second.next().await, scheduler_message::Message::Welcome(_)));
+    loop {
+        match peer.heard.message().await {
+            // What was on its way before.
+            Ok(Some(_)) => {}
+            Ok(None) | Err(_) => break,
+        }
+    }
+    stop.cancel();
 }
