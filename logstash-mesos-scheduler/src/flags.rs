@@ -155,7 +155,11 @@ mod tests {
         let page = std::fs::read_to_string(path).expect("the page is there");
         let mut table = "| flag | default | |\n| --- | --- | --- |\n".to_owned();
         for spec in SETTINGS {
-            let value = if spec.value.is_empty() { String::new() } else { format!(" {}", spec.value.replace('|', "\\|")) };
+            let value = if spec.value.is_empty() {
+                String::new()
+            } else {
+                format!(" {}", spec.value.replace('|', "\\|"))
+            };
             let default = if spec.default.is_empty() { String::new() } else { format!("`{}`", spec.default) };
             table.push_str(&format!("| `--{}{value}` | {default} | {} |\n", spec.flag(), spec.help));
         }

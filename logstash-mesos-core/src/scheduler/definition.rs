@@ -275,7 +275,9 @@ mod tests {
         assert_eq!(command.arguments, ["logstash-mesos-executor"]);
         assert_eq!(command.shell, Some(false));
         let uri = &command.uris[0];
-        assert!(uri.value.starts_with("http://a:1/executor/") && uri.value.ends_with("/logstash-mesos-executor"));
+        assert!(
+            uri.value.starts_with("http://a:1/executor/") && uri.value.ends_with("/logstash-mesos-executor")
+        );
         assert_eq!((uri.executable, uri.extract), (Some(true), Some(false)));
     }
 
@@ -291,7 +293,8 @@ mod tests {
             image(Containerizer::Docker),
         ];
         let mut ids: Vec<_> = programs.map(|p| definition(p).executor_id()).to_vec();
-        let other = Definition { environment: BTreeMap::new(), ..definition(Program::Command("/x".to_owned())) };
+        let other =
+            Definition { environment: BTreeMap::new(), ..definition(Program::Command("/x".to_owned())) };
         ids.push(other.executor_id());
         assert!(ids.iter().all(|id| id.as_str().starts_with("log-stash-x-executor-")), "{ids:?}");
         ids.sort();
@@ -315,8 +318,12 @@ mod tests {
 
     #[test]
     fn a_command_on_the_agents_is_its_own_argument_zero() {
-        let command = task_info(Program::Command("/opt/x".to_owned()), "http://a:1").executor.and_then(|e| e.command);
+        let command =
+            task_info(Program::Command("/opt/x".to_owned()), "http://a:1").executor.and_then(|e| e.command);
         let command = command.expect("is set");
-        assert_eq!((command.value.as_deref(), command.arguments), (Some("/opt/x"), vec!["/opt/x".to_owned()]));
+        assert_eq!(
+            (command.value.as_deref(), command.arguments),
+            (Some("/opt/x"), vec!["/opt/x".to_owned()])
+        );
     }
 }

@@ -199,7 +199,7 @@ fn strangers_are_killed_after_a_grace_and_never_in_answer_to_unknown() {
     assert!(matches!(actions[..], [Action::Acknowledge { .. }]));
     assert_eq!(run(&mut state, Event::Tick, 29_999), []);
     let kill = Action::Kill { task_id: id.clone(), agent_id: "a".into() };
-    assert_eq!(run(&mut state, Event::Tick, 30_000), [kill.clone()]);
+    assert_eq!(run(&mut state, Event::Tick, 30_000), std::slice::from_ref(&kill));
     assert_eq!(run(&mut state, Event::Tick, 34_999), []);
     assert_eq!(run(&mut state, Event::Tick, 35_000), [kill]);
     run(&mut state, update(&id, "a", TaskState::TaskUnknown), 36_000);

@@ -179,7 +179,8 @@ async fn follow(path: PathBuf, events: mpsc::Sender<String>, stop: CancellationT
 const DOCKER_SOCKET: &str = "/var/run/docker.sock";
 /// Matches every image.
 const ALL: &str = "*";
-const ALL_CONFIGURATION: &str = "# A sample: what every container writes to its standard output and error.\ninput { docker { } }\n";
+const ALL_CONFIGURATION: &str =
+    "# A sample: what every container writes to its standard output and error.\ninput { docker { } }\n";
 const SAMPLE: &str = "sample";
 const SAMPLE_CONFIGURATION: &str = r#"# A sample: what a web server wrote, taken apart.
 input {

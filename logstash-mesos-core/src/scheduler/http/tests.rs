@@ -10,8 +10,8 @@ use crate::configs::{Configuration, Kind, Registry, Source};
 use crate::offer::{Needs, OnePerAgent, Refusals};
 use crate::protocol::control_client::ControlClient;
 use crate::protocol::{
-    Applied, ConfigKind, ConfigResult, ExecutorMessage, Hello, SchedulerMessage, SourceKind, Status, StreamStatus,
-    executor_message, scheduler_message,
+    Applied, ConfigKind, ConfigResult, ExecutorMessage, Hello, SchedulerMessage, SourceKind, Status,
+    StreamStatus, executor_message, scheduler_message,
 };
 use crate::store::MemoryStore;
 use axum::Router;
@@ -283,18 +283,19 @@ async fn an_executor_is_admitted_by_the_token_that_mesos_brought_and_gets_every_
     let mut offer = proto::Offer { hostname: "host-1".to_owned(), ..proto::Offer::default() };
     offer.agent_id.value = "S1".to_owned();
     offer.resources = [("cpus", 1.0), ("mem", 100.0)].map(resource).to_vec();
-    let mut state = shared.state();
-    state.apply(Event::Subscribed { framework_id: "f".into() }, 1, &mut || 0);
-    state.apply(Event::Offers(vec![offer]), 1, &mut || 0);
-    let task_id = state.tasks().next().expect("is launched").task_id.clone();
-    let running = proto::TaskStatus {
-        task_id: (&task_id).into(),
-        state: proto::TaskState::TaskRunning.into(),
-        ..proto::TaskStatus::default()
-    };
-    state.apply(Event::Update(Box::new(running)), 1, &mut || 0);
-    shared.sessions.expect(&state);
-    drop(state);
+    {
+        let mut state = shared.state();
+        state.apply(Event::Subscribed { framework_id: "f".into() }, 1, &mut || 0);
+        state.apply(Event::Offers(vec![offer]), 1, &mut || 0);
+        let task_id = state.tasks().next().expect("is launched").task_id.clone();
+        let running = proto::TaskStatus {
+            task_id: (&task_id).into(),
+            state: proto::TaskState::TaskRunning.into(),
+            ..proto::TaskStatus::default()
+        };
+        state.apply(Event::Update(Box::new(running)), 1, &mut || 0);
+        shared.sessions.expect(&state);
+    }
 
     // Who was not woken gets nothing but a refusal.
     for token in ["", "guessed"] {
@@ -309,7 +310,9 @@ async fn an_executor_is_admitted_by_the_token_that_mesos_brought_and_gets_every_
 
     let mut peer = Peer::open(&url, &wake.token).await;
     assert!(matches!(peer.next().await, scheduler_message::Message::Welcome(_)));
-    assert!(matches!(peer.next().await, scheduler_message::Message::ConfigSet(set) if set.configurations.is_empty()));
+    assert!(
+        matches!(peer.next().await, scheduler_message::Message::ConfigSet(set) if set.configurations.is_empty())
+    );
     assert!(shared.sessions.wakes_due(&shared.state(), &url, 1_000_000).is_empty(), "it was used");
 
     assert_eq!(server.call("PUT", "/api/configs/nginx", r#"{"input":"filter { }"}"#).await.0, 200);
@@ -343,19 +346,19 @@ async fn an_executor_is_admitted_by_the_token_that_mesos_brought_and_gets_every_
         tokio::task::yield_now().await;
     }
     let status = shown().await;
-    assert!(status["configurations"][0]["error"].as_str().is_some_and(|e| e.contains("no such plugin there")));
+    assert!(
+        status["configurations"][0]["error"].as_str().is_some_and(|e| e.contains("no such plugin there"))
+    );
     assert_eq!(status["agents"][0]["executor"]["connected"], true);
-    assert_eq!((&status["streams"][0]["path"], &status["streams"][0]["lost"]["truncated"]), (&json!("/var/log/a"), &json!(3)));
+    assert_eq!(
+        (&status["streams"][0]["path"], &status["streams"][0]["lost"]["truncated"]),
+        (&json!("/var/log/a"), &json!(3))
+    );
 
     // A second process with the same token takes the place of the first.
     let mut second = Peer::open(&url, &wake.token).await;
     assert!(matches!(second.next().await, scheduler_message::Message::Welcome(_)));
-    loop {
-        match peer.heard.message().await {
-            // What was on its way before.
-            Ok(Some(_)) => {}
-            Ok(None) | Err(_) => break,
-        }
-    }
+    // What was on its way before may still come.
+    while let Ok(Some(_)) = peer.heard.message().await {}
     stop.cancel();
 }
