@@ -118,8 +118,11 @@ fn with_settings(command: clap::Command) -> clap::Command {
         let arg = Arg::new(spec.key).long(spec.flag()).help(format!("{}{default}", spec.help));
         match spec.arity {
             Arity::Switch => arg.action(ArgAction::SetTrue),
-            Arity::Many => arg.action(ArgAction::Append).value_name(spec.value),
-            Arity::One => arg.value_name(spec.value),
+            // So that a number below zero is refused with the name of its flag.
+            Arity::Many => {
+                arg.action(ArgAction::Append).value_name(spec.value).allow_negative_numbers(true)
+            }
+            Arity::One => arg.value_name(spec.value).allow_negative_numbers(true),
         }
     });
     command

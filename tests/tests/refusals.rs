@@ -6,9 +6,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use logstash_mesos_tests::executor::{executor, pipeline, ship_recipe};
+use logstash_mesos_tests::http::request;
 use logstash_mesos_tests::place::{Place, files_below, free_port, programs};
 use logstash_mesos_tests::process::{Finished, Recipe};
 use logstash_mesos_tests::wait::{PATIENCE, until};
+use serde_json::json;
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -18,9 +20,13 @@ fn scheduler(directory: &Path, arguments: &[&str]) -> Finished {
 }
 
 fn recipe(directory: &Path, arguments: &[&str]) -> Recipe {
-    Recipe::new(programs().join("logstash-mesos-scheduler"), directory, "scheduler")
-        .args(["--http-bind", &format!("127.0.0.1:{}", free_port())])
-        .args(arguments)
+    let recipe = Recipe::new(programs().join("logstash-mesos-scheduler"), directory, "scheduler");
+    let recipe = if arguments.contains(&"--http-bind") {
+        recipe
+    } else {
+        recipe.args(["--http-bind", &format!("127.0.0.1:{}", free_port())])
+    };
+    recipe.args(arguments)
 }
 
 #[track_caller]
@@ -66,12 +72,16 @@ fn a_state_that_cannot_be_read_is_named_and_not_overwritten() {
     let url = format!("file:{}", state.display());
     let arguments = ["--mesos-master", "127.0.0.1:9", "--state", url.as_str()];
     {
-        let mut process = recipe(place.path(), &arguments).start();
-        until("something in the state", PATIENCE, || {
+        let bind = format!("127.0.0.1:{}", free_port());
+        let mut process =
+            recipe(place.path(), &[&arguments[..], &["--http-bind", bind.as_str()]].concat()).start();
+        let body = json!({"input": "input { stdin { } }\noutput { stdout { } }"});
+        until("a configuration to be stored", PATIENCE, || {
             process.assert_running();
-            let found = files_below(&state);
-            if found.is_empty() { Err("nothing".into()) } else { Ok(found) }
+            let answer = request("PUT", &format!("http://{bind}/api/configs/web"), Some(&body))?;
+            if answer.status == 200 { Ok(()) } else { Err(answer.body) }
         });
+        assert!(!files_below(&state).is_empty());
         process.terminate(Duration::from_secs(20));
     }
     for record in files_below(&state) {

@@ -80,9 +80,9 @@ fn read(kind: Kind, stem: &str, path: &Path) -> Option<Found> {
     let found = |name: String, content| Some(Found { kind, name, path: path.to_owned(), content });
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::IsADirectory) => {
-            return None;
-        }
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => return None,
+        // A link to nowhere is still there, and somebody meant something by it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => return None,
         Err(error) => return found(stem.to_owned(), Err(format!("cannot be read: {error}"))),
     };
     let Ok(name) = percent_decode_str(stem).decode_utf8() else {
@@ -164,13 +164,15 @@ mod tests {
         write(dir.path(), "docker/c.conf", b"#: name = red\n");
         write(dir.path(), "docker/d%2f.conf", b"");
         write(dir.path(), "docker/d%2F.conf", b"");
+        std::os::unix::fs::symlink("nowhere", dir.path().join("docker/e.conf")).expect("a link");
         let found = scan(dir.path()).expect("reads");
         let errors: Vec<_> = found.into_iter().map(|f| f.content.expect_err("is refused")).collect();
         assert!(errors[0].contains("line 2"), "{}", errors[0]);
         assert!(errors[1].contains("`colour`"), "{}", errors[1]);
         assert!(errors[2].contains("line 1"), "{}", errors[2]);
         assert!(errors[3].contains("name the same configuration"), "{}", errors[3]);
-        assert_eq!(errors.len(), 4);
+        assert!(errors[4].contains("cannot be read"), "{}", errors[4]);
+        assert_eq!(errors.len(), 5);
     }
 
     #[test]
