@@ -119,9 +119,7 @@ fn with_settings(command: clap::Command) -> clap::Command {
         match spec.arity {
             Arity::Switch => arg.action(ArgAction::SetTrue),
             // So that a number below zero is refused with the name of its flag.
-            Arity::Many => {
-                arg.action(ArgAction::Append).value_name(spec.value).allow_negative_numbers(true)
-            }
+            Arity::Many => arg.action(ArgAction::Append).value_name(spec.value).allow_negative_numbers(true),
             Arity::One => arg.value_name(spec.value).allow_negative_numbers(true),
         }
     });

@@ -3,7 +3,7 @@
 mod flags;
 
 use flags::{Command, Flags};
-use logstash_mesos_core::scheduler::{self, Uninstall, Uninstalled};
+use logstash_mesos_core::scheduler::{self, Master, Uninstall, Uninstalled};
 use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
@@ -31,7 +31,13 @@ fn main() -> ExitCode {
 }
 
 fn try_main(flags: &Flags) -> Result<(), Box<dyn Error>> {
-    let settings = flags.settings()?;
+    let mut settings = flags.settings()?;
+    if settings.master == Master::Local
+        && let Ok(docker) = std::env::var("DOCKER_HOST")
+    {
+        // The local executor starts as one of an agent, without our environment, but means the same Docker.
+        settings.executor_environment.entry("DOCKER_HOST".to_owned()).or_insert(docker);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let shutdown = shutdown_signal()?;

@@ -209,7 +209,8 @@ impl Docker {
 
         let root = self.directory.join("bare");
         fs::create_dir_all(root.join("logs")).expect("the test's directory is writable");
-        fs::copy(busybox, root.join("program")).expect("busybox can be copied");
+        // Busybox does what its name says, so it keeps its own.
+        fs::copy(busybox, root.join("busybox")).expect("busybox can be copied");
         self.import(&root, BARE, &[]);
     }
 }

@@ -78,6 +78,9 @@ impl Shipping {
 fn a_killed_executor_is_replaced_and_goes_on_where_it_was() {
     let shipping = Shipping::start("executor");
     let before = shipping.executor();
+    // It has a checkpoint to continue from.
+    let positions = shipping.cluster.agents[0].data_dir().join("positions.json");
+    until("a checkpoint", PATIENCE, || std::fs::metadata(&positions).map_err(|error| error.to_string()));
     send(before, Signal::KILL);
     let after = until("another executor", PATIENCE * 2, || {
         let processes = shipping.cluster.agents[0].executor_processes();

@@ -52,7 +52,8 @@ fn a_docker_daemon_runs_containers_which_survive_its_end() {
     docker.restart();
     assert_eq!(docker.command(&["exec", &id, "cat", "/tmp/file"]), "hello");
 
-    let bare = docker.run(BARE, &[], &["/program", "sleep", "1000"]);
+    let bare = docker.run(BARE, &[], &["/busybox", "sleep", "1000"]);
+    assert_eq!(bare.inspect("{{.State.Status}}"), "running");
     assert!(docker.try_command(&["exec", bare.id(), "sh", "-c", "true"]).is_err());
     let ended = docker.run_script(&[], "exit 0");
     ended.wait_for_exit(Duration::from_secs(20));

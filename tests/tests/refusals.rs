@@ -53,7 +53,7 @@ fn flags_that_cannot_be_right_are_refused_by_name() {
     refused(&with(&["--state", "memory", "--executor-mem-megabytes", "-5"]), &["executor-mem-megabytes"]);
     refused(&with(&["--state", "memory", "--config-dir", "/no/such/dir"]), &["config-dir", "/no/such/dir"]);
     refused(
-        &with(&["--state", "memory", "--elasticsearch-endpoint", "nonsense"]),
+        &with(&["--state", "memory", "--elasticsearch-endpoint", "ftp://127.0.0.1"]),
         &["elasticsearch-endpoint"],
     );
     refused(&with(&["--state", "memory", "--http-bind", "nowhere"]), &["http-bind", "nowhere"]);
