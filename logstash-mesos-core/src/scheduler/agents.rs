@@ -92,6 +92,7 @@ fn parse(body: &[u8]) -> Option<Vec<ListedAgent>> {
             agent_id: AgentId::new(info.get("id")?.get("value")?.as_str()?),
             hostname: info.get("hostname").and_then(Value::as_str).unwrap_or_default().to_owned(),
             active: flag("active") && !flag("deactivated") && agent.get("drain_info").is_none(),
+            draining: agent.get("drain_info").is_some(),
         })
     };
     Some(agents.iter().filter_map(agent).collect())

@@ -185,6 +185,9 @@ impl Driver {
                 if shown.connected {
                     tracing::warn!(error, "Subscription ended");
                     shown.since_ms = now_ms();
+                } else if shown.error != error && shown.error != CLOSING {
+                    // The same again is told every 15 seconds.
+                    tracing::warn!(error, "No subscription with the Mesos master yet");
                 }
                 shown.connected = false;
                 if shown.error != CLOSING {

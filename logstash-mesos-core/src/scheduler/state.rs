@@ -83,6 +83,8 @@ pub struct ListedAgent {
     pub hostname: String,
     /// It is registered, active and not drained.
     pub active: bool,
+    /// An operator drains it, or has done so.
+    pub draining: bool,
 }
 
 /// What to do, in order.
@@ -462,13 +464,15 @@ impl State {
         for agent in self.agents.values_mut() {
             agent.listed = false;
         }
-        for ListedAgent { agent_id, hostname, active } in listed {
+        let mut present = BTreeSet::new();
+        for ListedAgent { agent_id, hostname, active, draining } in listed {
+            present.insert(agent_id.clone());
             let agent = self.agents.entry(agent_id).or_default();
-            agent.hostname = hostname;
-            agent.listed = active;
+            (agent.hostname, agent.listed, agent.draining) = (hostname, active, draining);
         }
         let tasks = &self.tasks;
-        self.agents.retain(|id, agent| agent.listed || tasks.values().any(|t| t.agent_id == *id));
+        // One that is drained or away stays, for whoever asks why it has no task.
+        self.agents.retain(|id, _| present.contains(id) || tasks.values().any(|t| t.agent_id == *id));
         vec![]
     }
 
@@ -575,8 +579,14 @@ impl State {
     fn ask_for_offers(&mut self, now_ms: u64) -> Vec<Action> {
         let covered: BTreeSet<_> = self.tasks.values().map(|t| &t.agent_id).collect();
         let open = self.policy.closed.is_none();
-        let lacking =
-            || self.agents.iter().filter(|(id, agent)| open && !agent.draining && !covered.contains(id));
+        let lacking = || {
+            self.agents.iter().filter(|(id, agent)| {
+                let offers = agent.listed
+                    || !self.listed
+                    || agent.last_offer_ms.is_some_and(|at| now_ms < at + SILENCE_MS);
+                open && offers && !agent.draining && !covered.contains(id)
+            })
+        };
         if !self.suppressed {
             let all_covered =
                 self.listed && self.agents.values().any(|a| a.listed) && lacking().next().is_none();

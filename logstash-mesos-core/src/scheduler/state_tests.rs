@@ -258,7 +258,12 @@ fn offers_are_suppressed_when_every_agent_is_covered_and_revived_when_one_is_not
     let mut state = state();
     let id = running(&mut state);
     let list = |names: &[&str]| {
-        let agent = |n: &&str| ListedAgent { agent_id: (*n).into(), hostname: (*n).to_owned(), active: true };
+        let agent = |n: &&str| ListedAgent {
+            agent_id: (*n).into(),
+            hostname: (*n).to_owned(),
+            active: true,
+            draining: false,
+        };
         Event::AgentsListed(names.iter().map(agent).collect())
     };
     run(&mut state, list(&["a"]), 10);
