@@ -13,6 +13,10 @@ use super::{Text, Value};
 #[derive(Clone, Debug, Default)]
 pub struct Map {
     entries: Vec<(Text, Value)>,
+    #[expect(
+        clippy::box_collection,
+        reason = "nearly no map has one, and every map carries the place for it"
+    )]
     index: OnceLock<Box<HashMap<Text, usize>>>,
 }
 

@@ -445,7 +445,7 @@ impl Streams {
                     docker,
                     container,
                     positions,
-                    decoder: decoder(Box::new(ApiLines::default())),
+                    decoder: decoder(Box::<ApiLines>::default()),
                     sender,
                     status: Arc::clone(&status),
                     stop: stop.clone(),

@@ -46,6 +46,7 @@ pub(crate) struct Faults {
 
 /// An answer in place of the real one.
 #[derive(Debug, Clone)]
+#[cfg_attr(not(feature = "testing"), expect(dead_code, reason = "only tests ask for faults"))]
 pub(crate) enum Answer {
     /// This status, with a `Location` if there is one.
     Status { status: StatusCode, location: Option<HeaderValue>, text: String },

@@ -216,10 +216,10 @@ mod tests {
         symlink("../../../secret", dir.path().join("root/var/log/escape")).unwrap();
         symlink("loop", dir.path().join("root/var/log/loop")).unwrap();
         let root = open_directory(&dir.path().join("root")).unwrap();
-        let ways: [&dyn Fn(&str) -> io::Result<Node>; 2] =
-            [&|path| lookup_in_root(root.as_fd(), Path::new(path)), &|path| {
-                resolve(Path::new(path), |at| lookup_beneath(root.as_fd(), at))
-            }];
+        type Way<'a> = &'a dyn Fn(&str) -> io::Result<Node>;
+        let ways: [Way<'_>; 2] = [&|path| lookup_in_root(root.as_fd(), Path::new(path)), &|path| {
+            resolve(Path::new(path), |at| lookup_beneath(root.as_fd(), at))
+        }];
         for way in ways {
             assert_eq!(read(way("/var/log/absolute").unwrap()), "inside");
             assert_eq!(read(way("/var/log/relative").unwrap()), "inside");

@@ -33,10 +33,9 @@ struct Uuid {
 impl Filter for Uuid {
     fn filter(&mut self, event: &mut Event, cx: &mut FilterContext<'_>) {
         let Ok(target) = self.target.get() else { return };
-        if self.overwrite || matches!(event.get(target), None | Some(Value::Null)) {
-            if event.set(target, random()).is_err() {
-                return;
-            }
+        let wanted = self.overwrite || matches!(event.get(target), None | Some(Value::Null));
+        if wanted && event.set(target, random()).is_err() {
+            return;
         }
         cx.matched(event);
     }

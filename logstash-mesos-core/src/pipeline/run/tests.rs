@@ -84,7 +84,7 @@ impl LogSink for ProbeSink {
         let mut delivered = Delivered::default();
         match self.kind.as_str() {
             "stuck" => return Err(unavailable()),
-            "flaky" if call % 3 == 0 => return Err(unavailable()),
+            "flaky" if call.is_multiple_of(3) => return Err(unavailable()),
             "flaky" if call % 3 == 1 => delivered.again = (0..batch.len()).step_by(2).collect(),
             "picky" => delivered.rejected.extend(
                 (0..batch.len())

@@ -8,19 +8,21 @@ use std::time::Instant;
 use super::*;
 use crate::event::Ack;
 
+/// Requests: the head of each, and its documents.
+type Seen = Arc<Mutex<Vec<(String, Vec<String>)>>>;
 type Script = dyn Fn(usize, &[String]) -> (u16, String) + Send + Sync;
 
 /// Answers bulk requests: `script` gets the number of the request and the documents.
 struct Server {
     port: u16,
-    seen: Arc<Mutex<Vec<(String, Vec<String>)>>>,
+    seen: Seen,
 }
 
 impl Server {
     fn start(script: impl Fn(usize, &[String]) -> (u16, String) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let seen = Arc::<Mutex<Vec<(String, Vec<String>)>>>::default();
+        let seen = Seen::default();
         let (log, script): (_, Arc<Script>) = (Arc::clone(&seen), Arc::new(script));
         std::thread::spawn(move || {
             for connection in listener.incoming() {

@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(row("a,"), Ok(Some(vec![Some("a".to_owned()), None])));
         assert_eq!(row("\na"), Ok(Some(vec![])));
         assert_eq!(row(""), Ok(None));
-        assert_eq!(row("a\r\nb\nc").is_ok(), true);
+        assert!(row("a\r\nb\nc").is_ok());
         assert_eq!(row("a\rb,\n"), some(&["a"]));
         assert_eq!(row("a,b\nc\r"), some(&["a", "b"]));
     }

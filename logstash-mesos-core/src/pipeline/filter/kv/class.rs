@@ -59,12 +59,11 @@ impl Table {
     pub(super) fn new(class: &str) -> Option<Self> {
         // Negation, nested classes, intersections and escapes for whole kinds of characters reach beyond
         // ASCII or mean more than they show.
-        let mut chars = class.chars();
         let mut escaped = false;
         if class.is_empty() || class.starts_with('^') || class.contains("&&") || !class.is_ascii() {
             return None;
         }
-        while let Some(char) = chars.next() {
+        for char in class.chars() {
             if escaped {
                 if char.is_ascii_alphanumeric() && !matches!(char, 't' | 'n' | 'r' | 's' | 'd' | 'w') {
                     return None;

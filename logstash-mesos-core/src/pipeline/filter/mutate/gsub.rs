@@ -18,6 +18,10 @@ pub(super) struct Gsub {
 }
 
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are a few per pipeline, and each is read for every event"
+)]
 enum Needle {
     /// A text without anything that means something in a regular expression.
     Literal(Finder<'static>),
