@@ -26,7 +26,7 @@ use super::{Container, ContainerDiscovery, ContainerId, DaemonState, Discovered,
 
 /// Asks a Docker daemon.
 ///
-/// Events say when to look; a listing every [`LISTING_EVERY`] finds what no event told, and every fourth
+/// Events say when to look; a listing every `LISTING_EVERY` finds what no event told, and every fourth
 /// one looks at each container again. After an outage everything is read anew, so a restart of the
 /// daemon costs no more than the wait until it answers.
 #[derive(Debug)]

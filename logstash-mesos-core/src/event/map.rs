@@ -8,7 +8,7 @@ use super::{Text, Value};
 /// Keys and values in insertion order.
 ///
 /// Most events have fewer than twenty fields: a scan over one vector beats hashing there and needs one
-/// allocation. Above [`INDEX_FROM`] entries the first look for a key makes a hash index, which is kept up
+/// allocation. Above `INDEX_FROM` entries the first look for a key makes a hash index, which is kept up
 /// from then on, so a document with a thousand keys stays linear and one that is only passed on pays nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Map {

@@ -111,7 +111,7 @@ impl PipelineCounters {
 pub struct OutputStatus {
     /// The plugin's id.
     pub id: Arc<str>,
-    /// [`LogSink::name`] of its sink.
+    /// [`crate::sink::LogSink::name`] of its sink.
     pub sink: String,
     /// Records that arrived.
     pub delivered: u64,
