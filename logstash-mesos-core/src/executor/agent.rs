@@ -343,13 +343,22 @@ fn data_dir(
         if let Err(error) = noted {
             warn!(%error, path = %note.display(), "The id of the Docker daemon could not be noted");
         }
-        return base.join(id);
+        let dir = base.join(id);
+        // What was read of the machine's files while the daemon had never been seen.
+        let without = base.join(WITHOUT_DOCKER);
+        if without.exists() && !dir.exists() {
+            let moved = std::fs::rename(&without, &dir);
+            info!(?moved, data_dir = %dir.display(), "Positions made without Docker are taken over");
+        }
+        return dir;
     }
     match std::fs::read_to_string(&note) {
         Ok(id) if !id.trim().is_empty() => base.join(file_name(id.trim())),
-        _ => base.join("without-docker"),
+        _ => base.join(WITHOUT_DOCKER),
     }
 }
+
+const WITHOUT_DOCKER: &str = "without-docker";
 
 fn file_name(text: &str) -> String {
     let name: String =
@@ -367,7 +376,10 @@ mod tests {
         let endpoint: DockerEndpoint = "unix:///run/d.sock".parse().unwrap();
         let without = data_dir(root.path(), "f-0001", &endpoint, None);
         assert!(without.ends_with("var/lib/logstash-mesos/f-0001/without-docker"));
+        std::fs::create_dir_all(&without).unwrap();
+        std::fs::write(without.join("positions.json"), "x").unwrap();
         let with = data_dir(root.path(), "f-0001", &endpoint, Some("ABCD:EFGH"));
+        assert!(with.join("positions.json").exists());
         assert!(with.ends_with("var/lib/logstash-mesos/f-0001/ABCD-EFGH"));
         assert_eq!(data_dir(root.path(), "f-0001", &endpoint, None), with);
     }

@@ -142,7 +142,7 @@ pub(crate) fn pipeline(key: &ConfigKey, running: &RunningPipeline) -> PipelineRe
         events_failed: outputs.iter().map(|output| output.rejected).sum(),
         outputs: outputs
             .into_iter()
-            .map(|output| OutputReport { name: output.sink, error: None, pending: 0 })
+            .map(|output| OutputReport { name: output.sink, error: output.trouble, pending: 0 })
             .collect(),
     }
 }

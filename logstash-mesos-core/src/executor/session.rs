@@ -258,7 +258,8 @@ impl Sent {
         let about_us = before.docker != report.docker
             || before.waiting != report.waiting
             || before.set_version != report.set_version
-            || (details && before.pipelines != report.pipelines);
+            || (details && before.pipelines != report.pipelines)
+            || troubles(before) != troubles(report);
         if changed.is_empty() && ended.is_empty() && !about_us {
             return None;
         }
@@ -266,6 +267,12 @@ impl Sent {
         self.report = Some(Arc::clone(report));
         Some(status)
     }
+}
+
+/// What keeps outputs from delivering.
+fn troubles(report: &Report) -> Vec<Option<&str>> {
+    let outputs = report.pipelines.iter().flat_map(|pipeline| &pipeline.outputs);
+    outputs.map(|output| output.error.as_deref()).collect()
 }
 
 /// Whether more than counters differ.

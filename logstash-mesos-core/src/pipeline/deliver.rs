@@ -48,6 +48,7 @@ pub struct DeliveryCounters {
     delivered_bytes: AtomicU64,
     rejected: AtomicU64,
     retries: AtomicU64,
+    trouble: Mutex<Option<String>>,
 }
 
 impl DeliveryCounters {
@@ -67,6 +68,16 @@ impl DeliveryCounters {
     #[must_use]
     pub fn rejected(&self) -> u64 {
         self.rejected.load(Ordering::Relaxed)
+    }
+
+    /// Why nothing arrives at the moment.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_trouble(&self, trouble: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
     /// Deliveries that had to be tried again.
@@ -191,6 +202,7 @@ impl Lane {
                     }
                     if pause.said_trouble {
                         info!(plugin_id = %self.id, output = self.sink.name(), "Output takes events again");
+                        self.delivery.set_trouble(None);
                         pause = Backoff::default();
                     }
                     if delivered.again.is_empty() {
@@ -286,6 +298,7 @@ impl Backoff {
         if self.said_at.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
             self.said_at = Some(Instant::now());
             self.said_trouble = true;
+            lane.delivery.set_trouble(Some(error.to_string()));
             let attempt = lane.delivery.retries();
             warn!(%error, plugin_id = %lane.id, attempt, "Output does not take events, trying until it does");
         }

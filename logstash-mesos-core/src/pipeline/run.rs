@@ -121,6 +121,8 @@ pub struct OutputStatus {
     pub rejected: u64,
     /// Deliveries that had to be tried again.
     pub retries: u64,
+    /// Why nothing arrives at the moment; it is tried again.
+    pub trouble: Option<String>,
 }
 
 /// The counters of one filter: its id, its name, what it has done.
@@ -276,6 +278,7 @@ impl RunningPipeline {
             delivered_bytes: lane.delivery.delivered_bytes(),
             rejected: lane.delivery.rejected(),
             retries: lane.delivery.retries(),
+            trouble: lane.delivery.trouble(),
         };
         self.lanes.iter().map(status).collect()
     }

@@ -79,6 +79,8 @@ pub(super) struct Tail {
     // Nothing has been opened yet: what was left unfinished by an earlier process is looked for.
     first_open: bool,
     looked_at: Option<Instant>,
+    // What the last look at the name met.
+    look_error: Option<String>,
 }
 
 struct OpenFile {
@@ -132,6 +134,7 @@ impl Tail {
             first_sight: true,
             first_open: true,
             looked_at: None,
+            look_error: None,
         }
     }
 
@@ -231,7 +234,7 @@ impl Tail {
 
     fn report(&self, error: Option<&io::Error>) {
         self.status.update(|status| {
-            status.error = error.map(ToString::to_string);
+            status.error = error.map(ToString::to_string).or_else(|| self.look_error.clone());
             status.lag_bytes = self.files.iter().map(OpenFile::lag).sum();
             if let Some(current) = self.files.back() {
                 status.rung = Some(current.opened.rung);
@@ -245,9 +248,7 @@ impl Tail {
     /// Asks which file the name leads to now, and opens it if it is another one.
     fn look(&mut self, now: Instant) {
         self.looked_at = Some(now);
-        if let Err(error) = self.try_look(now) {
-            self.status.update(|status| status.error = Some(error.to_string()));
-        }
+        self.look_error = self.try_look(now).err().map(|error| error.to_string());
     }
 
     fn try_look(&mut self, now: Instant) -> io::Result<()> {
