@@ -134,8 +134,12 @@ impl Definition {
             value: Some(value.clone()),
             ..environment::Variable::default()
         };
+        let mut variables: Vec<_> = self.environment.iter().map(variable).collect();
+        if matches!(self.program, Program::Image { .. }) && !self.environment.contains_key(HOST_ROOT.0) {
+            variables.push(variable((&HOST_ROOT.0.to_owned(), &HOST_ROOT.1.to_owned())));
+        }
         let base = CommandInfo {
-            environment: Some(Environment { variables: self.environment.iter().map(variable).collect() }),
+            environment: Some(Environment { variables }),
             user: self.user.clone(),
             shell: Some(false),
             ..CommandInfo::default()
@@ -212,6 +216,8 @@ fn id_part(text: &str) -> String {
 /// As the predecessor called it; other tools look for it.
 const TASK_NAME: &str = "logstash.task";
 const PROGRAM: &str = "logstash-mesos-executor";
+/// Tells an executor in a container where the host's files are.
+const HOST_ROOT: (&str, &str) = ("LOGSTASH_MESOS_HOST_ROOT", "/host");
 /// The host's files and the Docker socket, to read; positions, to keep.
 const VOLUMES: [(&str, &str, volume::Mode); 4] = [
     ("/host", "/", volume::Mode::Ro),
@@ -310,6 +316,8 @@ mod tests {
             let command = executor.command.expect("is set");
             assert_eq!((command.value, command.shell), (None, Some(false)));
             assert!(command.arguments.is_empty() && command.uris.is_empty());
+            let variables = command.environment.expect("is set").variables;
+            assert!(variables.iter().any(|v| v.name == HOST_ROOT.0 && v.value.as_deref() == Some("/host")));
             let container = executor.container.expect("is set");
             assert_eq!(container.docker.is_some(), containerizer == Containerizer::Docker);
             assert_eq!(container.mesos.is_some(), containerizer == Containerizer::Mesos);
