@@ -489,6 +489,7 @@ impl<'p> Parser<'p> {
         let skip = |parser: &mut Self, n: usize| parser.pos = start + n;
         match (first, second) {
             (None, _) => self.fail(Kind::EndInGroup),
+            (Some(')'), _) => Err(RegexError::new(Kind::UndefinedGroupOption, start)),
             (Some(':'), _) => {
                 skip(self, 2);
                 self.group_body()

@@ -302,6 +302,7 @@ fn mistakes_are_named_as_in_ruby() {
     refuses("a)", "unmatched close parenthesis");
     refuses("(?", "end pattern in group");
     refuses("(?y)", "undefined group option");
+    refuses("(?)", "undefined group option");
     refuses("(?~a)", "undefined group option");
     refuses(r"a\", "end pattern at escape");
     refuses("(?<>a)", "group name is empty");
