@@ -118,7 +118,7 @@ const HEAD: &str = "# Compatibility with Logstash
 What the native engine does with a Logstash configuration, compared with Logstash 9.5: *same*, *different* and why, or
 *absent*. A configuration that needs something absent is refused when it is saved, with its line; nothing is left
 out silently. This page is written from the tables the engine uses; regenerate it with
-`UPDATE=1 cargo test -p logstash-mesos-core --test compatibility`.
+`UPDATE=1 cargo test -p logstash-mesos-core --features elasticsearch --test runner`.
 
 ## Language
 ";

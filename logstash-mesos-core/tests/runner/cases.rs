@@ -1,4 +1,5 @@
-//! Cases in data files: `tests/cases/parity/*.jsonl`, one a line.
+//! Cases in data files: `tests/cases/parser/*.conf`, each with what is said about it beside it, and
+//! `tests/cases/parity/*.jsonl`, one a line.
 //!
 //! A case has `source` (where upstream says so), `config`, and either `in` and `out` (events; `@timestamp` and
 //! `@version` are compared where `out` has them), or `refused` (the code of a complaint). `warned` names a code
@@ -8,6 +9,38 @@ use std::path::Path;
 
 use logstash_mesos_core::event::{Clock, Event, FieldReference, Map, Text, Timestamp, Value, read_json};
 use logstash_mesos_core::pipeline::{CompileOptions, Variables, compile};
+
+/// The complaints about each configuration, as people see them. `UPDATE=1` writes them anew.
+#[test]
+fn complaints_are_as_recorded() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/parser");
+    let mut differing = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("the folder of the cases can be read") {
+        let path = entry.expect("an entry can be read").path();
+        if path.extension().is_none_or(|extension| extension != "conf") {
+            continue;
+        }
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let text = std::fs::read_to_string(&path).expect("a case can be read");
+        let options =
+            CompileOptions { origin: name.clone(), check_paths: false, ..CompileOptions::default() };
+        let (accepted, said) = match compile(&text, &options) {
+            Ok(compiled) => (true, compiled.warnings),
+            Err(complaints) => (false, complaints),
+        };
+        assert_eq!(!accepted, name.starts_with("err_"), "{name}: {said}");
+        assert_eq!(said.is_empty(), name.starts_with("ok_"), "{name}: {said}");
+        let recorded = path.with_extension("said");
+        let said = format!("{said}\n");
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&recorded, &said).expect("the record can be written");
+        }
+        if std::fs::read_to_string(&recorded).unwrap_or_default() != said {
+            differing.push(format!("{name}:\n{said}"));
+        }
+    }
+    assert!(differing.is_empty(), "UPDATE=1 accepts what is said now:\n{}", differing.join("\n"));
+}
 
 #[test]
 fn parity_cases() {

@@ -89,7 +89,12 @@ impl Checker<'_> {
         for merged in self.merged(attributes) {
             let (name, span, value_span) = (merged.name.as_str(), merged.name_span, merged.span);
             let Some(setting) = declared(name) else {
-                let known = spec.settings.iter().chain(common::settings(kind)).map(|setting| setting.name);
+                let known = spec
+                    .settings
+                    .iter()
+                    .chain(common::settings(kind))
+                    .filter(|setting| !matches!(setting.status, Status::Obsolete(_)))
+                    .map(|setting| setting.name);
                 let remedy = suggestion(name, known.clone()).or_else(|| {
                     let mut names: Vec<_> = spec.settings.iter().map(|setting| setting.name).collect();
                     names.sort_unstable();

@@ -57,8 +57,9 @@ impl<'s> Parser<'s> {
         const WORDS: [(&str, SectionKind); 3] =
             [("input", SectionKind::Input), ("filter", SectionKind::Filter), ("output", SectionKind::Output)];
         let start = self.lexer.at();
-        let Some(&(_, kind)) = WORDS.iter().find(|(word, _)| self.lexer.take(word)) else {
-            let name = self.lexer.name();
+        let name = self.lexer.name();
+        let known = WORDS.iter().find(|(word, _)| name.as_ref().is_some_and(|name| name.text == *word));
+        let Some(&(_, kind)) = known else {
             let span = name.as_ref().map_or_else(|| self.here(), |name| name.span);
             let remedy =
                 name.and_then(|name| suggestion(name.text, WORDS.map(|(word, _)| word))).unwrap_or_else(
@@ -584,9 +585,10 @@ impl<'s> Parser<'s> {
         while !self.gave_up {
             self.lexer.space();
             let mut ahead = self.lexer.clone();
-            let known = ahead.name().is_some_and(|name| matches!(name.text, "input" | "filter" | "output"));
+            // Another section, be its name right or wrong.
+            let named = ahead.name().is_some();
             ahead.space();
-            if self.lexer.is_at_end() || (known && ahead.peek() == Some(b'{')) {
+            if self.lexer.is_at_end() || (named && ahead.peek() == Some(b'{')) {
                 return;
             }
             match self.lexer.peek() {
