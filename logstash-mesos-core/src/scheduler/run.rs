@@ -377,3 +377,7 @@ pub fn directory_of(program: &Path) -> PathBuf {
 pub(super) async fn clear(store: &dyn StateStore) -> Result<(), StoreError> {
     Records::clear(store).await
 }
+
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;
