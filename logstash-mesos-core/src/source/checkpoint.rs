@@ -257,6 +257,11 @@ impl StreamPositions {
         }
     }
 
+    /// Whether some stream of the same reader has this file open.
+    pub(super) fn is_live(&self, identity: Identity) -> bool {
+        self.checkpoints.is_live(identity)
+    }
+
     /// The first byte of the newest file that has not arrived yet.
     #[must_use]
     pub fn arrived(&self) -> Option<u64> {

@@ -289,6 +289,14 @@ impl Tail {
             current.state = State::Current;
             return Ok(());
         }
+        // Rotation gave this name to a file that is still being read under its last one: it is taken over when
+        // that reader is done.
+        if self.settings.adopt && self.positions.is_live(opened.identity) {
+            if self.files.back().is_some_and(|current| current.state == State::Current) {
+                self.rename_current(now);
+            }
+            return Ok(());
+        }
         self.rename_current(now);
         self.open_next(opened, now)
     }
