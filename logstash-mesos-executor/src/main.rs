@@ -13,6 +13,11 @@ mod mesos;
 mod pipeline;
 mod ship;
 
+/// Events are made and dropped by the million: this allocator takes a third of the time of the C library's for
+/// that, and gives memory back.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Ships the logs of the containers on one machine through Logstash configurations.
 ///
 /// Without a subcommand it is the executor on an agent of a Mesos cluster, and reads what the agent puts in

@@ -37,9 +37,8 @@ pub struct RunSettings {
     pub pipeline_id: String,
     /// `pipeline.workers`: threads that filter and encode.
     pub workers: usize,
-    /// `pipeline.batch.size`: most events that go through the filters at a time. `None`: as many as the
-    /// input hands over together.
-    pub batch_size: Option<usize>,
+    /// `pipeline.batch.size`: most events that go through the filters at a time.
+    pub batch_size: usize,
     /// Most bytes that wait for a worker.
     pub queue_bytes: usize,
     /// Where dead letters are kept; `None`: they are only logged.
@@ -53,8 +52,8 @@ impl Default for RunSettings {
         Self {
             pipeline_id: "main".to_owned(),
             workers: thread::available_parallelism().map_or(1, usize::from),
-            batch_size: None,
-            queue_bytes: 8 << 20,
+            batch_size: 125,
+            queue_bytes: 4 << 20,
             data_dir: None,
             clock: Clock::System,
         }
@@ -187,7 +186,7 @@ impl RunningPipeline {
                 counters: Arc::clone(&counters),
                 filters: compiled.filters.fork(),
                 outputs: outputs.map(Slot::fork),
-                batch_size: settings.batch_size.unwrap_or(usize::MAX).max(1),
+                batch_size: settings.batch_size.max(1),
                 oldest: None,
                 flushed: Instant::now(),
                 kept: Ack::none(),
@@ -438,15 +437,16 @@ impl Worker {
     }
 
     fn work(&mut self, mut batch: super::plugin::Batch, flushes: bool) {
-        let mut events = batch.take_events();
         let ack = std::mem::take(&mut batch.ack);
         self.counters.batches.fetch_add(1, Ordering::Relaxed);
-        self.counters.events_in.fetch_add(events.len() as u64, Ordering::Relaxed);
-        while events.len() > self.batch_size {
-            let rest = events.split_off(self.batch_size);
-            self.filter_and_encode(std::mem::replace(&mut events, rest), &ack);
+        loop {
+            let (events, more) = batch.take_part(self.batch_size);
+            self.counters.events_in.fetch_add(events.len() as u64, Ordering::Relaxed);
+            self.filter_and_encode(events, &ack);
+            if !more {
+                break;
+            }
         }
-        self.filter_and_encode(events, &ack);
         if flushes {
             self.kept.merge(ack);
         }

@@ -138,6 +138,18 @@ pub struct LineIter {
     at: usize,
 }
 
+impl LineIter {
+    /// Whether all lines have been given out.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let len = match &self.block {
+            Block::Utf8(text) => text.len(),
+            Block::Bytes(bytes) => bytes.len(),
+        };
+        self.at >= len
+    }
+}
+
 impl Iterator for LineIter {
     type Item = Line;
 

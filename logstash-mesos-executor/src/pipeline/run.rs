@@ -22,13 +22,12 @@ pub(crate) struct Flags {
     #[arg(short = 'w', long = "pipeline.workers", visible_alias = "pipeline-workers", value_name = "N",
           value_parser = clap::value_parser!(u16).range(1..))]
     workers: Option<u16>,
-    /// Most events that go through the filters at a time (`pipeline.batch.size`); by default as many as an
-    /// input hands over together.
-    #[arg(short = 'b', long = "pipeline.batch.size", visible_alias = "pipeline-batch-size", value_name = "N",
+    /// Most events that go through the filters at a time (`pipeline.batch.size`).
+    #[arg(short = 'b', long = "pipeline.batch.size", visible_alias = "pipeline-batch-size", value_name = "N", default_value_t = 125,
           value_parser = clap::value_parser!(u32).range(1..))]
-    batch_size: Option<u32>,
+    batch_size: u32,
     /// Most bytes that wait between inputs and filters.
-    #[arg(long, value_name = "BYTES", default_value_t = 8 << 20, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "BYTES", default_value_t = 4 << 20, value_parser = clap::value_parser!(u64).range(1..))]
     queue_max_bytes: u64,
     /// Where positions and dead letters are kept (`path.data`); nowhere by default: then files are read as if
     /// they were seen for the first time.
@@ -58,7 +57,7 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, Unusable> {
     }
     let mut settings = RunSettings {
         pipeline_id: options.pipeline_id.clone(),
-        batch_size: flags.batch_size.map(|size| size as usize),
+        batch_size: flags.batch_size as usize,
         queue_bytes: usize::try_from(flags.queue_max_bytes).unwrap_or(usize::MAX),
         data_dir: flags.data_dir.clone(),
         clock: options.clock,

@@ -73,14 +73,13 @@ impl TextCodec {
     /// The event of one line. In ECS mode the line is kept in `[event][original]` too, which costs a
     /// reference, not a copy.
     pub(super) fn event(&self, text: Text, clock: Clock) -> Event {
-        let mut event = Event::from_message(text, clock.now());
-        if self.keeps_original
-            && let Some(Value::Text(text)) = event.fields().get("message")
-        {
-            let mut original = Map::with_capacity(1);
-            original.insert(Text::from_static("original"), text.clone());
-            event.fields_mut().insert(Text::from_static("event"), original);
+        if !self.keeps_original {
+            return Event::from_message(text, clock.now());
         }
+        let mut original = Map::with_capacity(1);
+        original.push(Text::from_static("original"), Value::Text(text.clone()));
+        let mut event = Event::from_message(text, clock.now());
+        event.fields_mut().push(Text::from_static("event"), Value::from(original));
         event
     }
 

@@ -56,7 +56,7 @@ impl SharedField {
 
     pub(super) fn apply(&self, event: &mut Event) {
         if !event.fields().contains_key(&self.top) {
-            event.fields_mut().insert(self.top.clone(), self.whole.clone());
+            event.fields_mut().push(self.top.clone(), self.whole.clone());
         } else if !event.contains(&self.field) {
             // Where something that is no hash stands in the way, the event keeps what it has.
             let _kept = event.set(&self.field, self.value.clone());

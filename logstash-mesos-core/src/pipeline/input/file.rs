@@ -19,8 +19,8 @@ use crate::pipeline::plugin::{
 };
 use crate::pipeline::settings::{Default as Preset, Kind, Setting, Settings, Status};
 use crate::source::{
-    Checkpoints, Content, Decoder, Ended, Flush, Follow, Framing, HostFile, Identity, Lines, Readers,
-    StartPosition, Stop, StreamStatus, TailSettings, glob,
+    Checkpoints, Content, Decoder, Ended, Flush, Follow, Framing, HostFile, Identity, LineIter, Lines,
+    Readers, StartPosition, Stop, StreamStatus, TailSettings, glob,
 };
 
 /// The declaration.
@@ -585,17 +585,24 @@ impl FileFields {
         event
     }
 
-    fn decode(&self, codec: &mut dyn Codec, lines: Lines, events: &mut Vec<Event>) -> Option<u64> {
+    /// The events of the next lines, until there are `at_most` or no more lines. Returns where what the codec
+    /// keeps began.
+    fn decode(
+        &self,
+        codec: &mut dyn Codec,
+        lines: &mut LineIter,
+        stream: &StreamKey,
+        events: &mut Vec<Event>,
+        at_most: usize,
+    ) -> Option<u64> {
         let now = self.now();
-        let stream = match lines.file() {
-            Some(file) => StreamKey(Arc::from(format!("{}:{file}", self.stream.0))),
-            None => self.stream.clone(),
-        };
+        let full = events.len().saturating_add(at_most);
         let mut kept_from = None;
-        for line in lines {
+        while events.len() < full {
+            let Some(line) = lines.next() else { break };
             let before = events.len();
             let kept_nothing = !codec.keeps();
-            let mut emit = |event| events.push(self.finish(event, &stream, line.offset));
+            let mut emit = |event| events.push(self.finish(event, stream, line.offset));
             match line.content {
                 Content::Text(text) => codec.decode_text(text, now, &mut emit),
                 Content::Bytes(bytes) => codec.decode(bytes, now, &mut emit),
@@ -607,24 +614,41 @@ impl FileFields {
         }
         if codec.keeps() { kept_from } else { None }
     }
+
+    /// Names the content of the file the lines are from.
+    fn stream_of(&self, lines: &Lines) -> StreamKey {
+        match lines.file() {
+            Some(file) => StreamKey(Arc::from(format!("{}:{file}", self.stream.0))),
+            None => self.stream.clone(),
+        }
+    }
 }
 
 impl Decoder for FileDecoder {
     fn decode(&mut self, lines: Lines, batch: &mut Batch) -> Option<u64> {
+        let stream = self.fields.stream_of(&lines);
+        let start = lines.offset();
         if !self.codec.is_stateless() {
-            let start = lines.offset();
             let kept_before = self.codec.keeps();
-            let kept_from = self.fields.decode(&mut *self.codec, lines, &mut batch.events);
+            let codec = &mut *self.codec;
+            let events = &mut batch.events;
+            let kept_from = self.fields.decode(codec, &mut lines.into_iter(), &stream, events, usize::MAX);
             return kept_from.or((self.codec.keeps() && kept_before).then_some(start));
         }
         let mut codec = self.codec.fork();
         let fields = Arc::clone(&self.fields);
-        batch.deferred = Some(Deferred::new(move |events| {
-            // A guess that makes growing rare.
-            events.reserve(lines.byte_len() / 128 + 1);
+        let mut unread = Some(lines);
+        let mut reading = None;
+        batch.deferred = Some(Deferred::in_parts(move |events, at_most| {
+            if let Some(lines) = unread.take() {
+                reading = Some(lines.into_iter());
+            }
+            let Some(lines) = &mut reading else { return false };
             let before = events.len();
-            fields.decode(&mut *codec, lines, events);
+            events.reserve(at_most.min(1024));
+            fields.decode(&mut *codec, lines, &stream, events, at_most);
             fields.status.count_events((events.len() - before) as u64);
+            !lines.is_empty()
         }));
         None
     }

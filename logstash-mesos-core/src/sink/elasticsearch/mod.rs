@@ -72,7 +72,7 @@ impl Default for ElasticsearchSettings {
             tls: TlsSettings::default(),
             reject_codes: vec![400, 404],
             silence: Vec::new(),
-            batching: Batching { max_bytes: 2 << 20, max_records: 16_384, in_flight: 4 },
+            batching: Batching { max_bytes: 1 << 20, max_records: 16_384, in_flight: 3 },
         }
     }
 }
