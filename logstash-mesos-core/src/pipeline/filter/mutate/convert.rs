@@ -225,6 +225,8 @@ fn without_underscores(text: &str, is_digit: impl Fn(u8) -> bool) -> Option<Stri
 /// `BigDecimal(text)` of JRuby, which ignores what follows white space and needs no digits after a point.
 fn lenient_decimal(text: &str) -> Option<BigDecimal> {
     let text = text.split(ruby::is_space).next()?;
+    // An imaginary number passes for a real one: `91i` is 91.
+    let text = text.strip_suffix('i').unwrap_or(text);
     let (mantissa, exponent) = match text.find(['e', 'd']) {
         Some(at) => (&text[..at], &text[at + 1..]),
         None => (text, "0"),
@@ -276,6 +278,7 @@ mod tests {
             ("\".5\"", "0"),
             ("\"010\"", "10"),
             ("\"1_000\"", "1000"),
+            ("\"91i\"", "91"),
             ("\"0x1F\"", "31"),
             ("\"-0x1.8p4\"", "-24"),
             ("5.9", "5"),
