@@ -51,7 +51,7 @@ fn main() {
         let now = Timestamp::new(1_709_618_828, 123_000_000);
         let mut json = Vec::new();
         let (mut best_filters, mut best_whole) = (f64::MAX, f64::MAX);
-        for _ in 0..ROUNDS {
+        for _ in 0..rounds() {
             let mut filters = 0.0;
             let start = Instant::now();
             for _ in 0..BATCHES {
@@ -81,4 +81,9 @@ fn main() {
             line.len() as f64 / best_whole / 1e6
         );
     }
+}
+
+/// One round shows that it still runs: `--quick`, as the check script says.
+fn rounds() -> usize {
+    if std::env::args().any(|argument| argument == "--quick") { 1 } else { ROUNDS }
 }
