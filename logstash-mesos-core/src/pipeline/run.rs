@@ -83,9 +83,16 @@ pub struct PipelineCounters {
     events_in: AtomicU64,
     events_out: AtomicU64,
     batches: AtomicU64,
+    failed_inputs: AtomicU64,
 }
 
 impl PipelineCounters {
+    /// Inputs that said that they can never work.
+    #[must_use]
+    pub fn failed_inputs(&self) -> u64 {
+        self.failed_inputs.load(Ordering::Relaxed)
+    }
+
     /// Events taken from inputs.
     #[must_use]
     pub fn events_in(&self) -> u64 {
@@ -239,8 +246,10 @@ impl RunningPipeline {
                 clock: self.settings.clock,
             };
             let plugin_id = id.to_owned();
+            let counters = Arc::clone(&self.counters);
             self.inputs.spawn(async move {
                 if let Err(problem) = input.run(cx).await {
+                    counters.failed_inputs.fetch_add(1, Ordering::Relaxed);
                     error!(error = problem, plugin_id, "Input cannot work");
                 }
             });

@@ -87,6 +87,8 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, Unusable> {
         };
         info!(reason = asked, "Pipeline ends");
         let ended_by_itself = asked == "all inputs ended";
+        // They have said why.
+        let failed = pipeline.counters().failed_inputs() > 0;
         // Nobody waits for a program whose inputs have ended: it may take the time it needs.
         let grace = if ended_by_itself { Duration::MAX } else { grace };
         let shutdown = pipeline.shutdown(grace);
@@ -102,7 +104,7 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, Unusable> {
         if result == Shutdown::GivenUp {
             warn!("Not everything was delivered");
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     })
 }
 
