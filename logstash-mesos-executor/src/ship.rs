@@ -35,7 +35,7 @@ pub(crate) struct ShipFlags {
     elasticsearch_endpoint: Option<String>,
     #[command(flatten)]
     common: Common,
-    /// Name of this machine in [host][name]
+    /// Name of this machine in `[host][name]`
     #[arg(long, value_name = "NAME", env = "LOGSTASH_MESOS_HOST_NAME")]
     host_name: Option<String>,
     /// Puts the metadata of events below this field
