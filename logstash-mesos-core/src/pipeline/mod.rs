@@ -19,6 +19,7 @@ pub mod graph;
 pub(crate) mod input;
 pub mod lang;
 mod lower;
+mod lumberjack;
 mod output;
 pub mod plugin;
 pub mod queue;

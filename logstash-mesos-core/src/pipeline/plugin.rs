@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::catalog::{Catalog, PluginKind};
 pub use super::decorate::Decoration;
-use super::settings::{Setting, Settings};
+use super::settings::{Setting, SettingValue, Settings};
 use crate::event::{Ack, Blob, Clock, Event, Text};
 use crate::sink::{LogSink, RecordBatch};
 
@@ -118,12 +118,42 @@ impl BuildContext {
         codec: &str,
     ) -> Result<Box<dyn Codec>, BuildError> {
         let (_, own) = settings.plugin(name).ok_or_else(|| BuildError::setting(name, "a codec is needed"))?;
+        self.make_codec(name, codec, &own)
+    }
+
+    /// Makes the codec that the setting `name` holds for an input that is a stream: as Logstash does it, the
+    /// codecs for lines stand in for those for whole documents, and `multiline` finds the lines itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`BuildContext::codec`].
+    pub fn stream_codec(
+        &self,
+        settings: &Settings,
+        name: &'static str,
+    ) -> Result<Box<dyn Codec>, BuildError> {
+        match settings.plugin(name) {
+            Some((codec, _)) if codec == "plain" => self.codec_as(settings, name, "line"),
+            Some((codec, _)) if codec == "json" => self.codec_as(settings, name, "json_lines"),
+            Some((codec, own)) if codec == "multiline" => {
+                self.make_codec(name, codec, &own.with("streaming_input", SettingValue::Bool(true)))
+            }
+            _ => self.codec(settings, name),
+        }
+    }
+
+    fn make_codec(
+        &self,
+        name: &'static str,
+        codec: &str,
+        own: &Settings,
+    ) -> Result<Box<dyn Codec>, BuildError> {
         let Some(Build::Codec(make)) = self.catalog.find(PluginKind::Codec, codec).map(|spec| &spec.build)
         else {
             return Err(BuildError::setting(name, format!("there is no codec `{codec}`")));
         };
-        let ecs = super::compile::ecs(&own).unwrap_or(self.ecs);
-        make(&own, &Self { ecs, ..self.clone() })
+        let ecs = super::compile::ecs(own).unwrap_or(self.ecs);
+        make(own, &Self { ecs, ..self.clone() })
     }
 }
 

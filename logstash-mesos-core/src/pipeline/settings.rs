@@ -173,6 +173,14 @@ impl Settings {
         Self { values, given }
     }
 
+    /// The same settings with `value` in the place of what `name` was.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: SettingValue) -> Self {
+        self.values.retain(|(have, _)| have != name);
+        self.values.push((Text::from_static(name), value));
+        self
+    }
+
     /// The value, if there is one (from the configuration or the default).
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&SettingValue> {

@@ -6,11 +6,15 @@ mod file;
 mod null;
 mod record;
 mod stdout;
+mod tcp;
+mod udp;
 
 pub use file::{FileSink, FileSinkSettings, WriteBehavior};
 pub use null::NullSink;
 pub use record::{Record, RecordBatch};
 pub use stdout::StdoutSink;
+pub use tcp::{TcpClientSink, TcpServerSink};
+pub use udp::UdpSink;
 
 use std::sync::Arc;
 

@@ -1,11 +1,16 @@
 //! The codecs, one file each, named after the plugin.
 
 mod charset;
+pub(crate) mod csv;
 pub(crate) mod dots;
 pub(crate) mod json;
 pub(crate) mod json_lines;
 mod json_text;
 pub(crate) mod line;
+pub(crate) mod msgpack;
+pub(crate) mod multiline;
 pub(crate) mod plain;
 pub(crate) mod rubydebug;
+#[cfg(test)]
+mod testing;
 mod tokenizer;

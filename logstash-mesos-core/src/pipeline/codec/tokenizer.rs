@@ -39,6 +39,11 @@ impl Tokenizer {
         self.rest = data[start..].to_vec();
     }
 
+    /// Whether no line is unfinished.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     /// The unfinished line.
     pub(super) fn flush(&mut self) -> Option<Blob> {
         (!self.rest.is_empty()).then(|| Blob::from(std::mem::take(&mut self.rest)))

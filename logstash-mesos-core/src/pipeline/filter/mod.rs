@@ -5,7 +5,7 @@ mod field;
 mod ip;
 mod ruby;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub(crate) mod anonymize;
 pub(crate) mod bytes;

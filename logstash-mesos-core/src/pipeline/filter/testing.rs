@@ -4,7 +4,7 @@ use crate::event::{Clock, Event, Text, Timestamp, Value, read_json, write_json, 
 use crate::pipeline::plugin::{
     Build, BuildContext, BuildError, Decoration, EcsCompatibility, Filter, FilterContext, PluginSpec,
 };
-use crate::pipeline::settings::{Default, Kind, SettingValue, Settings};
+use crate::pipeline::settings::{Default, Kind, Setting, SettingValue, Settings};
 
 /// The current time in these tests: 2024-03-05T06:07:08.123Z.
 pub(crate) const NOW: Clock = Clock::Fixed(Timestamp::new(1_709_618_828, 123_000_000));
@@ -46,21 +46,45 @@ pub(crate) fn build_with(
     ecs: EcsCompatibility,
 ) -> Result<Box<dyn Filter>, BuildError> {
     let Build::Filter(make) = spec.build else { panic!("a filter") };
+    make(&settings_of(spec, settings), &context(spec, ecs))
+}
+
+/// What a maker is given in these tests.
+pub(crate) fn context(spec: &PluginSpec, ecs: EcsCompatibility) -> BuildContext {
+    BuildContext {
+        ecs,
+        clock: NOW,
+        pipeline_id: "main".to_owned(),
+        plugin_id: spec.name.to_owned(),
+        data_dir: None,
+        catalog: crate::pipeline::Catalog::default(),
+        ..BuildContext::default()
+    }
+}
+
+/// Settings written as a JSON object, defaults filled in.
+pub(crate) fn settings_of(spec: &PluginSpec, settings: &str) -> Settings {
     let Value::Map(map) = read_json(&Text::from(settings)).expect("the test writes JSON") else {
         panic!("settings are an object")
     };
     let given: Vec<_> = map.keys().cloned().collect();
     let mut values: Vec<(Text, SettingValue)> = Vec::new();
     for (key, value) in map.iter() {
-        let setting = spec.settings.iter().find(|setting| setting.name == *key).expect("a known setting");
-        let mut value = setting_value(value);
+        let setting = declared(spec).find(|setting| setting.name == *key).expect("a known setting");
+        let mut value = match (&setting.kind, value) {
+            (Kind::Codec, value) => codec_value(value),
+            (_, value) => setting_value(value),
+        };
         if matches!(setting.kind, Kind::Array | Kind::List(_)) && !matches!(value, SettingValue::Array(_)) {
             value = SettingValue::Array(vec![value]);
         }
         values.push((key.clone(), value));
     }
-    for setting in spec.settings.iter().filter(|setting| !given.iter().any(|have| have == setting.name)) {
+    for setting in declared(spec).filter(|setting| !given.iter().any(|have| have == setting.name)) {
         let value = match setting.default {
+            Default::String(name) if matches!(setting.kind, Kind::Codec) => {
+                codec_value(&Value::Text(Text::from_static(name)))
+            }
             Default::None => continue,
             Default::String(text) => SettingValue::String(Text::from_static(text)),
             Default::Int(number) => SettingValue::Int(number),
@@ -72,16 +96,30 @@ pub(crate) fn build_with(
         };
         values.push((Text::from_static(setting.name), value));
     }
-    let context = BuildContext {
-        ecs,
-        clock: NOW,
-        pipeline_id: "main".to_owned(),
-        plugin_id: spec.name.to_owned(),
-        data_dir: None,
-        catalog: crate::pipeline::Catalog::default(),
-        ..BuildContext::default()
+    Settings::new(values, given)
+}
+
+/// The plugin's own settings, and the common ones it does not declare itself.
+fn declared(spec: &PluginSpec) -> impl Iterator<Item = &'static Setting> {
+    let own = spec.settings;
+    let common = crate::pipeline::common::settings(spec.build.kind());
+    own.iter().chain(common.iter().filter(|common| !own.iter().any(|own| own.name == common.name)))
+}
+
+/// A codec: its name, or a hash of its name and its settings.
+fn codec_value(value: &Value) -> SettingValue {
+    let (name, own) = match value {
+        Value::Map(map) => map.iter().next().expect("the test names a codec"),
+        name => (name.as_text().expect("the test names a codec"), &Value::Null),
     };
-    make(&Settings::new(values, given), &context)
+    let spec = crate::pipeline::Catalog::default()
+        .find(crate::pipeline::PluginKind::Codec, name)
+        .expect("the test names a codec that is there");
+    let mut text = Vec::new();
+    write_json(own, &mut text);
+    let text = String::from_utf8(text).expect("JSON is UTF-8");
+    let own = if text == "null" { "{}" } else { text.as_str() };
+    SettingValue::Plugin(name.clone(), settings_of(spec, own))
 }
 
 fn setting_value(value: &Value) -> SettingValue {

@@ -540,6 +540,7 @@ impl File {
         metadata.insert("host", Value::Text(host_name()));
         FileDecoder {
             codec: self.codec.lock().unwrap_or_else(PoisonError::into_inner).fork(),
+            kept_from: None,
             fields: Arc::new(FileFields {
                 options: self.options.clone(),
                 host: self.host.clone(),
@@ -556,6 +557,8 @@ impl File {
 /// Makes the events of one file.
 struct FileDecoder {
     codec: Box<dyn Codec>,
+    // Where the lines begin that the codec keeps.
+    kept_from: Option<u64>,
     fields: Arc<FileFields>,
 }
 
@@ -627,13 +630,13 @@ impl FileFields {
 impl Decoder for FileDecoder {
     fn decode(&mut self, lines: Lines, batch: &mut Batch) -> Option<u64> {
         let stream = self.fields.stream_of(&lines);
-        let start = lines.offset();
         if !self.codec.is_stateless() {
-            let kept_before = self.codec.keeps();
             let codec = &mut *self.codec;
             let events = &mut batch.events;
-            let kept_from = self.fields.decode(codec, &mut lines.into_iter(), &stream, events, usize::MAX);
-            return kept_from.or((self.codec.keeps() && kept_before).then_some(start));
+            let begun = self.fields.decode(codec, &mut lines.into_iter(), &stream, events, usize::MAX);
+            // An event may go on through many blocks: the position stays in front of its first line.
+            self.kept_from = if self.codec.keeps() { begun.or(self.kept_from) } else { None };
+            return self.kept_from;
         }
         let mut codec = self.codec.fork();
         let fields = Arc::clone(&self.fields);
@@ -655,6 +658,7 @@ impl Decoder for FileDecoder {
 
     fn flush(&mut self, _: Flush, batch: &mut Batch) -> bool {
         let fields = &self.fields;
+        self.kept_from = None;
         self.codec.flush(fields.now(), &mut |event| {
             let mut event = fields.finish(event, &fields.stream, 0);
             // Where it began is not known any more.

@@ -1,9 +1,16 @@
 //! The inputs, one file each, named after the plugin.
 
 mod archive;
+pub(crate) mod beats;
 pub(crate) mod common;
 pub(crate) mod docker;
 pub(crate) mod file;
 pub(crate) mod generator;
 pub(crate) mod heartbeat;
+pub(crate) mod net;
 pub(crate) mod stdin;
+pub(crate) mod syslog;
+pub(crate) mod tcp;
+#[cfg(test)]
+pub(crate) mod testing;
+pub(crate) mod udp;

@@ -21,12 +21,7 @@ pub(crate) static STDIN: PluginSpec = PluginSpec {
 };
 
 fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, BuildError> {
-    // Codecs for whole documents meet a stream here: Logstash puts the ones for lines in their place.
-    let codec = match settings.plugin("codec") {
-        Some((name, _)) if name == "plain" => cx.codec_as(settings, "codec", "line")?,
-        Some((name, _)) if name == "json" => cx.codec_as(settings, "codec", "json_lines")?,
-        _ => cx.codec(settings, "codec")?,
-    };
+    let codec = cx.stream_codec(settings, "codec")?;
     Ok(Box::new(Stdin {
         codec,
         options: InputOptions::new(settings),

@@ -1,7 +1,12 @@
 //! The outputs, one file each, named after the plugin.
 
+mod codec_output;
 #[cfg(feature = "elasticsearch")]
 pub(crate) mod elasticsearch;
 pub(crate) mod file;
 pub(crate) mod null;
 pub(crate) mod stdout;
+pub(crate) mod tcp;
+#[cfg(test)]
+mod testing;
+pub(crate) mod udp;

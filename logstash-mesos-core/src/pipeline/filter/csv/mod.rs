@@ -84,6 +84,26 @@ fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, Build
     }))
 }
 
+/// The values of the first row of `text`, for the codec of the same name: `Ok(None)` for an empty text,
+/// `Err` for one that is malformed.
+pub(in crate::pipeline) fn values(
+    text: &Text,
+    separator: &str,
+    quote: &str,
+) -> Result<Option<Vec<Option<Text>>>, ()> {
+    row::first(text, separator, quote).map_err(|Failed| ())
+}
+
+/// Whether `convert` knows the type `kind`.
+pub(in crate::pipeline) fn is_type(kind: &str) -> bool {
+    Converter::named(kind).is_some()
+}
+
+/// `value` as the type `kind`; nothing where that fails.
+pub(in crate::pipeline) fn converted(kind: &str, value: Option<Text>) -> Option<Value> {
+    Converter::named(kind)?.convert(value).ok()
+}
+
 #[derive(Clone, Debug)]
 struct Csv {
     source: Field,

@@ -1,0 +1,503 @@
+//! `beats`: events from beats and other Logstashes. A window is acknowledged when its events have arrived.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+use super::common::{EVENT_BYTES, InputOptions};
+use super::net::{self, MissingFields, TLS_SWITCH, refuse_tls, tls};
+use crate::event::{
+    Ack, Clock, Event, FieldReference, JsonReader, JsonRules, Map, Outcome, Text, Timestamp, Value,
+};
+use crate::pipeline::lumberjack::{Frame, FrameReader, acknowledgement};
+use crate::pipeline::plugin::{
+    Batch, Build, BuildContext, BuildError, Codec, EcsCompatibility, Input, InputContext, PluginSpec,
+};
+use crate::pipeline::settings::{Default as Preset, Kind, Setting, Settings, Status};
+
+const ASK_ENRICH: Status = Status::Deprecated("use `enrich`");
+const THREADS: Status = Status::Ignored("connections share the threads of the process");
+
+/// The declaration.
+pub(crate) static BEATS: PluginSpec = PluginSpec {
+    name: "beats",
+    doc: "Takes events from beats (versions 1 and 2 of the lumberjack protocol), and tells them when an event has arrived at its output.",
+    settings: &[
+        Setting::new("host", Kind::String, "The address to listen on.").default(Preset::String("0.0.0.0")),
+        Setting::new("port", Kind::Number, "The port.").required(),
+        Setting::new(
+            "client_inactivity_timeout",
+            Kind::Number,
+            "Ends a connection after so many idle seconds; 0 never does.",
+        )
+        .default(Preset::Int(60)),
+        Setting::new(
+            "enrich",
+            Kind::List(&Kind::OneOf(&[
+                "source_metadata",
+                "codec_metadata",
+                "ssl_peer_metadata",
+                "all",
+                "none",
+            ])),
+            "What is added to events: the address of the peer, a tag that names the codec.",
+        ),
+        Setting::new("include_codec_tag", Kind::Boolean, "Adds a tag that names the codec.")
+            .default(Preset::Bool(true))
+            .status(ASK_ENRICH),
+        Setting::new("add_hostname", Kind::Boolean, "Copies `[beat][hostname]` to `host`.")
+            .default(Preset::Bool(false))
+            .status(Status::Absent("beats name their host in `[host][name]`")),
+        Setting::new("executor_threads", Kind::Number, "Threads that decode.").status(THREADS),
+        Setting::new("event_loop_threads", Kind::Number, "Threads that read.").status(THREADS),
+        TLS_SWITCH,
+        Setting::new("ssl", Kind::Boolean, "Whether TLS is spoken; only `false` is taken.")
+            .default(Preset::Bool(false))
+            .status(Status::Deprecated("use `ssl_enabled`")),
+        tls("ssl_certificate", Kind::String),
+        tls("ssl_key", Kind::String),
+        tls("ssl_key_passphrase", Kind::Password),
+        tls("ssl_certificate_authorities", Kind::Array),
+        tls("ssl_client_authentication", Kind::OneOf(&["none", "optional", "required"])),
+        tls("ssl_verify_mode", Kind::OneOf(&["none", "peer", "force_peer"])),
+        tls("ssl_peer_metadata", Kind::Boolean),
+        tls("ssl_handshake_timeout", Kind::Number),
+        tls("ssl_cipher_suites", Kind::Array),
+        tls("ssl_supported_protocols", Kind::Array),
+        tls("cipher_suites", Kind::Array),
+        tls("tls_min_version", Kind::Number),
+        tls("tls_max_version", Kind::Number),
+    ],
+    build: Build::Input(build),
+};
+
+fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, BuildError> {
+    refuse_tls(settings, &["ssl_enabled", "ssl"])?;
+    let name = settings.plugin("codec").map_or(Text::from_static("plain"), |(name, _)| name.clone());
+    if name == "multiline" {
+        return Err(BuildError::setting("codec", "`multiline` would mix the streams of a beat")
+            .remedy("join lines where they are read, with the `multiline` options of the beat"));
+    }
+    let enrich = Enrich::new(settings)?;
+    let codec = if enrich.codec || settings.is_given("codec") {
+        cx.codec(settings, "codec")?
+    } else {
+        BuildContext { ecs: EcsCompatibility::Disabled, ..cx.clone() }.codec(settings, "codec")?
+    };
+    let idle = settings.float("client_inactivity_timeout").filter(|seconds| *seconds > 0.0);
+    Ok(Box::new(Beats {
+        host: settings.text("host").unwrap_or(Text::from_static("0.0.0.0")),
+        port: net::port(settings)?,
+        connections: Arc::new(Connections {
+            idle: idle.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+            codec_tag: enrich.codec.then(|| format!("beats_input_codec_{name}_applied")),
+            codec: Mutex::new(codec),
+            options: InputOptions::new(settings),
+            ip_field: enrich
+                .source
+                .then_some(cx.ecs.select("[@metadata][ip_address]", "[@metadata][input][beats][host][ip]")),
+        }),
+    }))
+}
+
+struct Enrich {
+    source: bool,
+    codec: bool,
+}
+
+impl Enrich {
+    fn new(settings: &Settings) -> Result<Self, BuildError> {
+        let mut enrich = Self { source: true, codec: true };
+        if settings.is_given("enrich") {
+            let words = settings.strings("enrich");
+            if words.len() > 1 && words.iter().any(|word| word == "all" || word == "none") {
+                return Err(BuildError::setting("enrich", "`all` and `none` stand alone"));
+            }
+            let has = |name: &str| words.iter().any(|word| word == name || word == "all");
+            enrich = Self { source: has("source_metadata"), codec: has("codec_metadata") };
+        }
+        if settings.is_given("include_codec_tag") {
+            enrich.codec = settings.bool("include_codec_tag");
+        }
+        Ok(enrich)
+    }
+}
+
+struct Beats {
+    host: Text,
+    port: u16,
+    connections: Arc<Connections>,
+}
+
+/// What every connection needs.
+struct Connections {
+    idle: Option<Duration>,
+    codec_tag: Option<String>,
+    // Only forked; behind a lock so that several tasks may look at it.
+    codec: Mutex<Box<dyn Codec>>,
+    options: InputOptions,
+    ip_field: Option<&'static str>,
+}
+
+#[async_trait]
+impl Input for Beats {
+    async fn run(self: Box<Self>, cx: InputContext) -> Result<(), String> {
+        let address = format!("{}:{}", self.host, self.port);
+        let bind = || net::listen(&self.host, self.port, true);
+        let Some(listener) = net::bound(&address, &cx, bind).await else { return Ok(()) };
+        let cx = Arc::new(cx);
+        let running = TaskTracker::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = cx.shutdown.cancelled() => break,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    let (connections, cx) = (Arc::clone(&self.connections), Arc::clone(&cx));
+                    running.spawn(async move {
+                        let mut connection = Connection::new(&connections, peer);
+                        match connection.run(stream, &cx).await {
+                            Ok(()) => debug!(%peer, "Connection ended"),
+                            Err(error) => warn!(%error, %peer, "Connection ended"),
+                        }
+                    });
+                }
+                Err(error) => {
+                    warn!(%error, address, "Connection cannot be accepted");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+        running.close();
+        running.wait().await;
+        Ok(())
+    }
+}
+
+/// Windows of one connection that are on their way at a time; then nothing more is read.
+const MOST_WINDOWS: usize = 4;
+/// How often a peer that waits is told that its events are on their way.
+const STILL_THERE: Duration = Duration::from_secs(5);
+/// How long the end of the input waits for acknowledgements.
+const LAST_WAIT: Duration = Duration::from_secs(5);
+
+/// One peer.
+struct Connection<'c> {
+    shared: &'c Connections,
+    codec: Box<dyn Codec>,
+    json: JsonReader,
+    from: Option<MissingFields>,
+    frames: FrameReader,
+    // The window that is being read: events announced, come, the last number, the events.
+    announced: u32,
+    come: u32,
+    last: u32,
+    events: Vec<Event>,
+    bytes: usize,
+    // Windows on their way.
+    sent: VecDeque<Sent>,
+}
+
+struct Sent {
+    version: u8,
+    last: u32,
+    outcome: oneshot::Receiver<Outcome>,
+}
+
+impl<'c> Connection<'c> {
+    fn new(shared: &'c Connections, peer: SocketAddr) -> Self {
+        let ip = Text::from(peer.ip().to_canonical().to_string());
+        Self {
+            shared,
+            codec: shared.codec.lock().unwrap_or_else(PoisonError::into_inner).fork(),
+            json: JsonReader::new(JsonRules::CODEC),
+            from: shared.ip_field.map(|field| MissingFields::new(vec![(field, Value::Text(ip))])),
+            frames: FrameReader::default(),
+            announced: 0,
+            come: 0,
+            last: 0,
+            events: Vec::new(),
+            bytes: 0,
+            sent: VecDeque::new(),
+        }
+    }
+
+    async fn run(&mut self, mut stream: TcpStream, cx: &InputContext) -> std::io::Result<()> {
+        let mut block = vec![0; 64 << 10];
+        let mut alive = tokio::time::interval(STILL_THERE);
+        alive.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let idle = self.shared.idle.filter(|_| self.sent.is_empty());
+            let reads = self.sent.len() < MOST_WINDOWS;
+            tokio::select! {
+                outcome = first_outcome(&mut self.sent) => {
+                    if !self.acknowledge(outcome, &mut stream).await? {
+                        return Ok(());
+                    }
+                    alive.reset();
+                }
+                read = stream.read(&mut block), if reads => {
+                    let len = read?;
+                    if len == 0 {
+                        return Ok(());
+                    }
+                    self.frames.feed(&block[..len]).map_err(std::io::Error::other)?;
+                    if !self.take_frames(&mut stream, cx).await? {
+                        return Ok(());
+                    }
+                }
+                _ = alive.tick() => {
+                    if let Some(front) = self.sent.front() {
+                        stream.write_all(&acknowledgement(front.version, 0)).await?;
+                    }
+                }
+                () = tokio::time::sleep(idle.unwrap_or_default()), if idle.is_some() => return Ok(()),
+                () = cx.shutdown.cancelled() => break,
+            }
+        }
+        // What is on its way may still arrive; what does not is sent again by the peer.
+        let _time_is_up = tokio::time::timeout(LAST_WAIT, async {
+            while !self.sent.is_empty() {
+                let outcome = first_outcome(&mut self.sent).await;
+                if !self.acknowledge(outcome, &mut stream).await? {
+                    break;
+                }
+            }
+            stream.shutdown().await
+        })
+        .await;
+        Ok(())
+    }
+
+    /// `false` when the peer must send its events again.
+    async fn acknowledge(
+        &mut self,
+        outcome: Option<Outcome>,
+        stream: &mut TcpStream,
+    ) -> std::io::Result<bool> {
+        let Some(sent) = self.sent.pop_front() else { return Ok(true) };
+        if outcome != Some(Outcome::Delivered) {
+            return Ok(false);
+        }
+        stream.write_all(&acknowledgement(sent.version, sent.last)).await?;
+        Ok(true)
+    }
+
+    /// `false` when the pipeline has ended.
+    async fn take_frames(&mut self, stream: &mut TcpStream, cx: &InputContext) -> std::io::Result<bool> {
+        while let Some((version, frame)) = self.frames.next() {
+            match frame {
+                Frame::Window(0) => stream.write_all(&acknowledgement(version, 0)).await?,
+                Frame::Window(announced) => {
+                    self.announced = announced;
+                    self.come = 0;
+                    self.events.clear();
+                    self.bytes = 0;
+                    continue;
+                }
+                Frame::Json { sequence, payload } => {
+                    self.last = sequence;
+                    self.bytes += payload.len();
+                    let text = Text::from_utf8(payload)
+                        .map_err(|_| std::io::Error::other("an event of a beat is not UTF-8"))?;
+                    match self.json.read(&text) {
+                        Ok(Value::Map(map)) => self.event(Arc::unwrap_or_clone(map), cx.clock),
+                        Ok(other) => {
+                            warn!(found = other.type_name(), "An event of a beat is no hash, left out");
+                        }
+                        Err(error) => warn!(%error, "An event of a beat is no JSON, left out"),
+                    }
+                    self.come += 1;
+                }
+                Frame::Data { sequence, fields } => {
+                    self.last = sequence;
+                    self.bytes += fields
+                        .iter()
+                        .filter_map(|(_, value)| value.as_text())
+                        .map(|text| text.len())
+                        .sum::<usize>();
+                    self.event(fields, cx.clock);
+                    self.come += 1;
+                }
+            }
+            if self.announced > 0 && self.come >= self.announced && !self.send(version, cx).await {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn send(&mut self, version: u8, cx: &InputContext) -> bool {
+        let (done, outcome) = oneshot::channel();
+        let ack = Ack::new(move |outcome| {
+            let _connection_has_ended = done.send(outcome);
+        });
+        let events = std::mem::take(&mut self.events);
+        let byte_size = self.bytes + events.len() * EVENT_BYTES;
+        self.announced = 0;
+        self.sent.push_back(Sent { version, last: self.last, outcome });
+        cx.events.send(Batch { events, byte_size, ack, ..Batch::default() }).await
+    }
+
+    /// The events of one that a beat sent: the codec reads the line, and gets the other fields.
+    fn event(&mut self, mut fields: Map, clock: Clock) {
+        let line = ["message", "line"]
+            .into_iter()
+            .find(|name| fields.get(name).is_some_and(|v| v.as_text().is_some()));
+        let Some(Value::Text(line)) = line.and_then(|name| fields.remove(name)) else {
+            if let Ok(mut event) = Event::from_map(fields, clock) {
+                self.finish(&mut event, Some("beats_input_raw_event"));
+                self.events.push(event);
+            }
+            return;
+        };
+        let time = match fields.remove("@timestamp") {
+            Some(Value::Text(text)) => Timestamp::parse_iso8601(&text),
+            _ => None,
+        };
+        let mut events = Vec::new();
+        self.codec.decode_text(line, clock, &mut |event| events.push(event));
+        for mut event in events {
+            if let Some(time) = time {
+                event.fields_mut().insert("@timestamp", time);
+            }
+            for (name, value) in fields.iter() {
+                let _refused_as_in_logstash = event.set(&FieldReference::field(name.clone()), value.clone());
+            }
+            self.finish(&mut event, self.shared.codec_tag.as_deref());
+            self.events.push(event);
+        }
+    }
+
+    fn finish(&self, event: &mut Event, tag: Option<&str>) {
+        if let Some(from) = &self.from {
+            from.apply(event);
+        }
+        self.shared.options.apply(event);
+        if self.shared.codec_tag.is_some()
+            && let Some(tag) = tag
+        {
+            event.tag(tag);
+        }
+    }
+}
+
+/// How the oldest window ended, once it has; `None` when nobody will say.
+async fn first_outcome(sent: &mut VecDeque<Sent>) -> Option<Outcome> {
+    match sent.front_mut() {
+        Some(front) => (&mut front.outcome).await.ok(),
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Running, connect, free_port, refused};
+    use super::*;
+    use crate::pipeline::lumberjack::testing::window;
+
+    async fn read_ack(stream: &mut TcpStream) -> [u8; 6] {
+        let mut ack = [0; 6];
+        // Zero only says that the peer is at work.
+        while ack[2..] == [0; 4] {
+            let read = tokio::time::timeout(Duration::from_secs(20), stream.read_exact(&mut ack)).await;
+            read.expect("an acknowledgement in time").expect("the connection is open");
+        }
+        ack
+    }
+
+    #[tokio::test]
+    async fn a_window_is_acknowledged_when_its_events_have_arrived() {
+        let port = free_port();
+        let mut input =
+            Running::start(&BEATS, &format!(r#"{{"host":"127.0.0.1","port":{port}}}"#), EcsCompatibility::V8);
+        let mut stream = connect(port).await;
+        let first = r#"{"@timestamp":"2024-03-05T01:02:03.000Z","@metadata":{"beat":"filebeat"},"message":"hi","host":{"name":"h"}}"#;
+        stream.write_all(&window(&[first, r#"{"metric":1.5}"#])).await.unwrap();
+        let (one, two) = (input.next().await, input.next().await);
+        assert_eq!(one.text("message"), "hi");
+        assert_eq!(one.json("@timestamp"), "\"2024-03-05T01:02:03.000Z\"");
+        assert_eq!(
+            (one.text("[@metadata][beat]"), one.text("[host][name]")),
+            ("filebeat".into(), "h".into())
+        );
+        assert_eq!(one.text("[@metadata][input][beats][host][ip]"), "127.0.0.1");
+        assert_eq!(one.json("tags"), r#"["beats_input_codec_plain_applied"]"#);
+        assert_eq!(
+            (two.json("metric"), two.json("tags")),
+            ("1.5".into(), r#"["beats_input_raw_event"]"#.into())
+        );
+        // Nothing is acknowledged while one of them is on its way; the next window is read meanwhile.
+        drop(one);
+        stream.write_all(&window(&[r#"{"message":"next"}"#])).await.unwrap();
+        let three = input.next().await;
+        drop(three);
+        let mut ack = [0; 6];
+        let early = tokio::time::timeout(Duration::from_millis(100), stream.read_exact(&mut ack)).await;
+        assert!(early.is_err() || ack[2..] == [0; 4], "{ack:?}");
+        drop(two);
+        assert_eq!(read_ack(&mut stream).await, *b"2A\0\0\0\x02");
+        assert_eq!(read_ack(&mut stream).await, *b"2A\0\0\0\x01");
+        input.stop().await;
+    }
+
+    #[tokio::test]
+    async fn what_was_given_up_is_not_acknowledged() {
+        let port = free_port();
+        let mut input =
+            Running::start(&BEATS, &format!(r#"{{"host":"127.0.0.1","port":{port}}}"#), EcsCompatibility::V8);
+        let mut stream = connect(port).await;
+        stream.write_all(&window(&[r#"{"message":"hi"}"#])).await.unwrap();
+        let event = input.next().await;
+        event.ack.abandon();
+        drop(event);
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.unwrap();
+        assert!(rest.is_empty(), "{rest:?}");
+        input.stop().await;
+    }
+
+    #[tokio::test]
+    async fn version_1_and_the_old_names() {
+        let port = free_port();
+        let settings = format!(r#"{{"host":"127.0.0.1","port":{port},"enrich":["source_metadata"]}}"#);
+        let mut input = Running::start(&BEATS, &settings, EcsCompatibility::Disabled);
+        let mut stream = connect(port).await;
+        stream
+            .write_all(
+                b"1W\0\0\0\x011D\0\0\0\x01\0\0\0\x02\0\0\0\x04line\0\0\0\x02hi\0\0\0\x04file\0\0\0\x02/a",
+            )
+            .await
+            .unwrap();
+        let event = input.next().await;
+        assert_eq!((event.text("message"), event.text("file")), ("hi".into(), "/a".into()));
+        assert_eq!(
+            (event.text("[@metadata][ip_address]"), event.json("tags")),
+            ("127.0.0.1".into(), String::new())
+        );
+        drop(event);
+        assert_eq!(read_ack(&mut stream).await, *b"1A\0\0\0\x01");
+        stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        let mut rest = Vec::new();
+        // The peer may be told by a reset.
+        let _ended = stream.read_to_end(&mut rest).await;
+        assert!(rest.is_empty(), "{rest:?}");
+        input.stop().await;
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused() {
+        assert!(refused(&BEATS, r#"{"port":5044,"ssl_enabled":true}"#).contains("TLS"));
+        let multiline = r#"{"port":5044,"codec":{"multiline":{"pattern":"x","what":"next"}}}"#;
+        assert!(refused(&BEATS, multiline).contains("multiline"));
+    }
+}

@@ -1,0 +1,283 @@
+//! What the inputs that listen on the network share.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::net::{TcpListener, TcpSocket, lookup_host};
+use tracing::{info, warn};
+
+use super::common::unacknowledged;
+use crate::event::{Blob, Event, FieldReference, Value};
+use crate::pipeline::plugin::{BuildError, Codec, InputContext};
+use crate::pipeline::settings::{Kind, Setting, Settings, Status};
+
+/// Why nothing about TLS can be set.
+pub(crate) const NO_TLS: Status =
+    Status::Absent("TLS is not spoken here; let a proxy such as stunnel or HAProxy end it in front");
+
+/// A setting about TLS that takes `kind`.
+pub(crate) const fn tls(name: &'static str, kind: Kind) -> Setting {
+    Setting::new(name, kind, "For TLS.").status(NO_TLS)
+}
+
+/// The switch for TLS: `false` is fine.
+pub(crate) const TLS_SWITCH: Setting =
+    Setting::new("ssl_enabled", Kind::Boolean, "Whether TLS is spoken; only `false` is taken.")
+        .default(crate::pipeline::settings::Default::Bool(false));
+
+/// Refuses the switch for TLS.
+pub(crate) fn refuse_tls(settings: &Settings, names: &[&'static str]) -> Result<(), BuildError> {
+    match names.iter().find(|name| settings.bool(name)) {
+        None => Ok(()),
+        Some(name) => Err(BuildError::setting(name, "TLS is not spoken here")
+            .remedy("let a proxy such as stunnel or HAProxy end it in front")),
+    }
+}
+
+/// The `port` of the settings.
+pub(crate) fn port(settings: &Settings) -> Result<u16, BuildError> {
+    let port = settings.int("port").ok_or_else(|| BuildError::setting("port", "is needed"))?;
+    u16::try_from(port).map_err(|_| BuildError::setting("port", format!("{port} is no port")))
+}
+
+/// How long to wait before an address is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How often to say that it is not free.
+const SAY_EVERY: u32 = 15;
+
+/// Tries until `bind` works; `None` when the input shall end.
+pub(super) async fn bound<T, F>(what: &str, cx: &InputContext, bind: impl Fn() -> F) -> Option<T>
+where
+    F: Future<Output = std::io::Result<T>>,
+{
+    let mut tries = 0_u32;
+    loop {
+        match bind().await {
+            Ok(socket) => {
+                info!(address = what, "Input listens");
+                return Some(socket);
+            }
+            Err(error) if tries.is_multiple_of(SAY_EVERY) => {
+                warn!(%error, address = what, "Input cannot listen, trying until it can");
+            }
+            Err(_) => {}
+        }
+        tries += 1;
+        tokio::select! {
+            () = tokio::time::sleep(AGAIN) => {}
+            () = cx.shutdown.cancelled() => return None,
+        }
+    }
+}
+
+/// Listens on `host` and `port`.
+pub(super) async fn listen(host: &str, port: u16, keep_alive: bool) -> std::io::Result<TcpListener> {
+    let address = resolve(host, port).await?;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    // Connections have it from the socket that accepted them.
+    socket.set_keepalive(keep_alive)?;
+    socket.bind(address)?;
+    socket.listen(1024)
+}
+
+/// The first address of `host`.
+pub(crate) async fn resolve(host: &str, port: u16) -> std::io::Result<SocketAddr> {
+    lookup_host((host, port)).await?.next().ok_or_else(|| std::io::Error::other("the host has no address"))
+}
+
+/// Fields that events get unless they have them.
+#[derive(Clone, Debug)]
+pub(super) struct MissingFields {
+    // What goes into `@metadata`, whole: an event that has none shares it.
+    metadata: Option<Value>,
+    fields: Vec<(FieldReference, Value)>,
+}
+
+impl MissingFields {
+    /// From references and values.
+    pub(super) fn new(fields: Vec<(&str, Value)>) -> Self {
+        let fields: Vec<_> = fields
+            .into_iter()
+            .filter_map(|(name, value)| Some((FieldReference::parse(name).ok()?, value)))
+            .collect();
+        let mut event = Event::empty();
+        for (field, value) in &fields {
+            if field.is_metadata() {
+                let _empty_event_takes_all = event.set(field, value.clone());
+            }
+        }
+        let metadata = event.metadata().cloned().map(Value::from);
+        Self { metadata, fields }
+    }
+
+    /// Adds what `event` does not have.
+    pub(super) fn apply(&self, event: &mut Event) {
+        let whole = self.metadata.as_ref().filter(|_| event.metadata().is_none());
+        if let Some(metadata) = whole {
+            event.set_metadata(metadata.clone());
+        }
+        for (field, value) in &self.fields {
+            let done = whole.is_some() && field.is_metadata();
+            if !done && matches!(event.get(field), None | Some(Value::Null)) {
+                // Where something that is no hash stands in the way, the event keeps what it has.
+                let _kept = event.set(field, value.clone());
+            }
+        }
+    }
+}
+
+const BLOCK: usize = 16 << 10;
+
+/// Reads `stream` to its end, through `codec`. `first` came from it before.
+pub(super) async fn pump(
+    mut stream: impl AsyncRead + Unpin,
+    first: &[u8],
+    mut codec: Box<dyn Codec>,
+    cx: &InputContext,
+    mut finish: impl FnMut(&mut Event) + Send,
+) -> std::io::Result<()> {
+    let mut block = vec![0; BLOCK];
+    let mut events = Vec::new();
+    if !first.is_empty() {
+        decode(&mut *codec, first, cx, &mut finish, &mut events);
+    }
+    let ended = loop {
+        if !events.is_empty() {
+            let bytes = BLOCK.min(events.len() * 64);
+            if !cx.events.send(unacknowledged(std::mem::take(&mut events), bytes)).await {
+                return Ok(());
+            }
+        }
+        let idle = codec.auto_flush().filter(|_| codec.keeps());
+        let read = tokio::select! {
+            read = stream.read(&mut block) => read,
+            () = cx.shutdown.cancelled() => break Ok(()),
+            () = tokio::time::sleep(idle.unwrap_or_default()), if idle.is_some() => {
+                flush(&mut *codec, cx, &mut finish, &mut events);
+                continue;
+            }
+        };
+        match read {
+            Ok(0) => break Ok(()),
+            Ok(len) => decode(&mut *codec, &block[..len], cx, &mut finish, &mut events),
+            Err(error) => break Err(error),
+        }
+    };
+    flush(&mut *codec, cx, &mut finish, &mut events);
+    if !events.is_empty() {
+        cx.events.send(unacknowledged(events, 0)).await;
+    }
+    ended
+}
+
+fn decode(
+    codec: &mut dyn Codec,
+    data: &[u8],
+    cx: &InputContext,
+    finish: &mut (impl FnMut(&mut Event) + Send),
+    events: &mut Vec<Event>,
+) {
+    codec.decode(Blob::from(data), cx.clock, &mut |mut event| {
+        finish(&mut event);
+        events.push(event);
+    });
+}
+
+fn flush(
+    codec: &mut dyn Codec,
+    cx: &InputContext,
+    finish: &mut (impl FnMut(&mut Event) + Send),
+    events: &mut Vec<Event>,
+) {
+    codec.flush(cx.clock, &mut |mut event| {
+        finish(&mut event);
+        events.push(event);
+    });
+}
+
+/// What a proxy says about a connection, by version 1 of its protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Proxied {
+    pub(super) client: String,
+    pub(super) client_port: i64,
+    pub(super) proxy: String,
+    pub(super) proxy_port: i64,
+}
+
+/// No line of a proxy is longer.
+const MAX_PROXY_LINE: usize = 1024;
+
+impl Proxied {
+    /// Reads the first line of `stream`, and what came behind it.
+    pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<(Self, Vec<u8>)> {
+        let mut begin = Vec::new();
+        loop {
+            if let Some(end) = memchr::memmem::find(&begin, b"\r\n") {
+                let rest = begin.split_off(end + 2);
+                let line = String::from_utf8_lossy(&begin);
+                return Ok((Self::parse(&line).ok_or_else(|| wrong(&line))?, rest));
+            }
+            if begin.len() > MAX_PROXY_LINE || stream.read_buf(&mut begin).await? == 0 {
+                return Err(wrong(&String::from_utf8_lossy(&begin)));
+            }
+        }
+    }
+
+    fn parse(line: &str) -> Option<Self> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words.as_slice() {
+            ["PROXY", _, client, proxy, client_port, proxy_port] => Some(Self {
+                client: (*client).to_owned(),
+                client_port: client_port.parse().ok()?,
+                proxy: (*proxy).to_owned(),
+                proxy_port: proxy_port.parse().ok()?,
+            }),
+            _ => None,
+        }
+    }
+}
+
+fn wrong(line: &str) -> std::io::Error {
+    let shown: String = line.chars().take(100).collect();
+    std::io::Error::other(format!("`{}` is no line of the PROXY protocol, version 1", shown.escape_debug()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_proxy_says_who_connected() {
+        let mut stream = &b"PROXY TCP4 1.2.3.4 5.6.7.8 1111 2222\r\nrest"[..];
+        let (proxied, rest) = Proxied::read(&mut stream).await.unwrap();
+        assert_eq!((proxied.client.as_str(), proxied.client_port), ("1.2.3.4", 1111));
+        assert_eq!(
+            (proxied.proxy.as_str(), proxied.proxy_port, rest.as_slice()),
+            ("5.6.7.8", 2222, &b"rest"[..])
+        );
+        for wrong in ["GET / HTTP/1.1\r\n", "PROXY TCP4 1.2.3.4", "PROXY TCP4 a b c d\r\n"] {
+            assert!(Proxied::read(&mut wrong.as_bytes()).await.is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn fields_are_added_where_there_is_nothing() {
+        let fields = MissingFields::new(vec![
+            ("[@metadata][a][b]", Value::Int(1)),
+            ("[@metadata][a][c]", Value::Int(2)),
+            ("host", "h".into()),
+        ]);
+        let mut event = Event::empty();
+        fields.apply(&mut event);
+        let get = |event: &Event, name: &str| event.get(&FieldReference::parse(name).unwrap()).cloned();
+        assert_eq!(get(&event, "[@metadata][a][c]"), Some(Value::Int(2)));
+        assert_eq!(get(&event, "host"), Some("h".into()));
+        let mut event = Event::empty();
+        event.set(&FieldReference::parse("[@metadata][a][b]").unwrap(), 7_i64).unwrap();
+        fields.apply(&mut event);
+        assert_eq!(get(&event, "[@metadata][a][b]"), Some(Value::Int(7)));
+        assert_eq!(get(&event, "[@metadata][a][c]"), Some(Value::Int(2)));
+    }
+}

@@ -1,0 +1,502 @@
+//! `syslog`: messages by RFC 3164, over TCP and UDP on one port.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
+use tokio::net::UdpSocket;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+use super::common::{InputOptions, unacknowledged};
+use super::net::{self, Proxied};
+use crate::event::{Blob, Clock, Event, FieldReference, Text, Value};
+use crate::pipeline::catalog::PluginKind;
+use crate::pipeline::plugin::{
+    Build, BuildContext, BuildError, Codec, Decoration, EcsCompatibility, Filter, FilterContext, Input,
+    InputContext, PluginSpec,
+};
+use crate::pipeline::settings::{Default as Preset, Kind, Setting, SettingValue, Settings};
+
+/// The declaration.
+pub(crate) static SYSLOG: PluginSpec = PluginSpec {
+    name: "syslog",
+    doc: "Takes syslog messages over TCP and UDP. Those by RFC 5424 are understood too, where Logstash tags them.",
+    settings: &[
+        Setting::new("host", Kind::String, "The address to listen on.").default(Preset::String("0.0.0.0")),
+        Setting::new("port", Kind::Number, "The port, for TCP and UDP.").default(Preset::Int(514)),
+        Setting::new("syslog_field", Kind::String, "The field with the whole message, behind the codec.")
+            .default(Preset::String("message")),
+        Setting::new(
+            "grok_pattern",
+            Kind::String,
+            "The pattern of a message, in place of the one for RFC 3164.",
+        ),
+        Setting::new(
+            "proxy_protocol",
+            Kind::Boolean,
+            "Whether a proxy says in a line of its own who connected (version 1).",
+        )
+        .default(Preset::Bool(false)),
+        Setting::new("use_labels", Kind::Boolean, "Adds the names of facility and severity.")
+            .default(Preset::Bool(true)),
+        Setting::new("facility_labels", Kind::Array, "The names of facilities.").default(Preset::Strings(&[
+            "kernel",
+            "user-level",
+            "mail",
+            "system",
+            "security/authorization",
+            "syslogd",
+            "line printer",
+            "network news",
+            "UUCP",
+            "clock",
+            "security/authorization",
+            "FTP",
+            "NTP",
+            "log audit",
+            "log alert",
+            "clock",
+            "local0",
+            "local1",
+            "local2",
+            "local3",
+            "local4",
+            "local5",
+            "local6",
+            "local7",
+        ])),
+        Setting::new("severity_labels", Kind::Array, "The names of severities.").default(Preset::Strings(&[
+            "Emergency",
+            "Alert",
+            "Critical",
+            "Error",
+            "Warning",
+            "Notice",
+            "Informational",
+            "Debug",
+        ])),
+        Setting::new("timezone", Kind::String, "The time zone of times that do not say one."),
+        Setting::new("locale", Kind::String, "The language of month names."),
+    ],
+    build: Build::Input(build),
+};
+
+fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, BuildError> {
+    let place = Place {
+        host: settings.text("host").unwrap_or(Text::from_static("0.0.0.0")),
+        port: net::port(settings)?,
+        proxied: settings.bool("proxy_protocol"),
+    };
+    Ok(Box::new(Syslog { place, relay: Relay::new(settings, cx)? }))
+}
+
+struct Syslog {
+    place: Place,
+    relay: Relay,
+}
+
+/// Where messages come in.
+struct Place {
+    host: Text,
+    port: u16,
+    proxied: bool,
+}
+
+/// The longest line over TCP; a longer one is cut.
+const MAX_LINE: u64 = 1 << 20;
+/// Most datagrams of a batch.
+const AT_ONCE: usize = 500;
+
+#[async_trait]
+impl Input for Syslog {
+    async fn run(self: Box<Self>, cx: InputContext) -> Result<(), String> {
+        let Self { place, relay } = *self;
+        tokio::join!(place.serve_tcp(relay.fork(), &cx), place.serve_udp(relay, &cx));
+        Ok(())
+    }
+}
+
+impl Place {
+    async fn serve_udp(&self, mut relay: Relay, cx: &InputContext) {
+        let address = format!("udp {}:{}", self.host, self.port);
+        let bind = || UdpSocket::bind((self.host.as_str(), self.port));
+        let Some(socket) = net::bound(&address, cx, bind).await else { return };
+        let mut buffer = vec![0; 65_536];
+        loop {
+            let mut next = tokio::select! {
+                received = socket.recv_from(&mut buffer) => received,
+                () = cx.shutdown.cancelled() => return,
+            };
+            let (mut events, mut bytes) = (Vec::new(), 0);
+            while let Ok((len, peer)) = next {
+                bytes += len;
+                relay.decode(&buffer[..len], &peer.ip().to_canonical().to_string(), cx.clock, &mut events);
+                if events.len() >= AT_ONCE {
+                    break;
+                }
+                next = socket.try_recv_from(&mut buffer);
+            }
+            if !events.is_empty() && !cx.events.send(unacknowledged(events, bytes)).await {
+                return;
+            }
+        }
+    }
+
+    async fn serve_tcp(&self, relay: Relay, cx: &InputContext) {
+        let address = format!("tcp {}:{}", self.host, self.port);
+        let bind = || net::listen(&self.host, self.port, false);
+        let Some(listener) = net::bound(&address, cx, bind).await else { return };
+        let relay = Arc::new(Mutex::new(relay));
+        let running = TaskTracker::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = cx.shutdown.cancelled() => break,
+            };
+            let Ok((mut stream, peer)) = accepted else {
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                continue;
+            };
+            let relay = relay.lock().unwrap_or_else(PoisonError::into_inner).fork();
+            let cx = InputContext {
+                events: Arc::clone(&cx.events),
+                shutdown: cx.shutdown.clone(),
+                clock: cx.clock,
+            };
+            let proxied = self.proxied;
+            running.spawn(async move {
+                let mut client = peer.ip().to_canonical().to_string();
+                let mut first = Vec::new();
+                if proxied {
+                    let read = tokio::select! {
+                        read = Proxied::read(&mut stream) => read,
+                        () = cx.shutdown.cancelled() => return,
+                    };
+                    match read {
+                        Ok((said, rest)) => (client, first) = (said.client, rest),
+                        Err(error) => return warn!(%error, %peer, "Connection ended"),
+                    }
+                }
+                if let Err(error) = read_lines(first.as_slice().chain(stream), &client, relay, &cx).await {
+                    debug!(%error, %peer, "Connection broke");
+                }
+            });
+        }
+        running.close();
+        running.wait().await;
+    }
+}
+
+async fn read_lines(
+    stream: impl AsyncRead + Unpin,
+    client: &str,
+    mut relay: Relay,
+    cx: &InputContext,
+) -> std::io::Result<()> {
+    let mut lines = BufReader::with_capacity(64 << 10, stream);
+    let mut line = Vec::new();
+    let (mut events, mut bytes) = (Vec::new(), 0);
+    loop {
+        // Cancelled only at the end: what was read of a line is in `line`.
+        let read = tokio::select! {
+            read = async { (&mut lines).take(MAX_LINE).read_until(b'\n', &mut line).await } => read?,
+            () = cx.shutdown.cancelled() => 0,
+        };
+        if read == 0 && line.is_empty() {
+            return Ok(());
+        }
+        bytes += line.len();
+        let text = line.strip_suffix(b"\n").unwrap_or(&line);
+        relay.decode(text.strip_suffix(b"\r").unwrap_or(text), client, cx.clock, &mut events);
+        line.clear();
+        // Lines that are there already go along.
+        let more = memchr::memchr(b'\n', lines.buffer()).is_some();
+        if (!more || events.len() >= AT_ONCE)
+            && !events.is_empty()
+            && !cx.events.send(unacknowledged(std::mem::take(&mut events), std::mem::take(&mut bytes))).await
+        {
+            return Ok(());
+        }
+    }
+}
+
+/// Makes events of messages, as a relay would understand them.
+struct Relay {
+    codec: Box<dyn Codec>,
+    grok: Box<dyn Filter>,
+    date: Box<dyn Filter>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    options: InputOptions,
+    ecs: EcsCompatibility,
+    syslog_field: FieldReference,
+    original: FieldReference,
+    host: FieldReference,
+    priority: FieldReference,
+    facility: FieldReference,
+    severity: FieldReference,
+    facility_label: FieldReference,
+    severity_label: FieldReference,
+    use_labels: bool,
+    facilities: Vec<Text>,
+    severities: Vec<Text>,
+}
+
+const FAILED: &str = "_grokparsefailure_sysloginput";
+
+impl Relay {
+    fn new(settings: &Settings, cx: &BuildContext) -> Result<Self, BuildError> {
+        let field = |old, ecs| {
+            FieldReference::parse(cx.ecs.select(old, ecs))
+                .map_err(|error| BuildError::plugin(error.to_string()))
+        };
+        let syslog_field = settings.text("syslog_field").unwrap_or(Text::from_static("message"));
+        let patterns = match settings.text("grok_pattern") {
+            Some(pattern) => vec![pattern],
+            None => patterns(cx.ecs),
+        };
+        let list =
+            |texts: Vec<Text>| SettingValue::Array(texts.into_iter().map(SettingValue::String).collect());
+        let text = |text: &'static str| SettingValue::String(Text::from_static(text));
+        let grok = Settings::default()
+            .with("match", SettingValue::Hash(vec![(syslog_field.clone(), list(patterns))]))
+            .with("overwrite", list(vec![syslog_field.clone()]))
+            .with("tag_on_failure", list(vec![Text::from_static(FAILED)]))
+            .with("named_captures_only", SettingValue::Bool(true))
+            .with("break_on_match", SettingValue::Bool(true))
+            .with("patterns_files_glob", text("*"))
+            .with("timeout_millis", SettingValue::Int(30_000))
+            .with("tag_on_timeout", text("_groktimeout"));
+        let formats = ["timestamp", "MMM dd HH:mm:ss", "MMM  d HH:mm:ss", "MMM d HH:mm:ss", "ISO8601"];
+        let mut date = Settings::default()
+            .with("match", list(formats.map(Text::from_static).to_vec()))
+            .with("target", text("@timestamp"))
+            .with("precision", text("ms"))
+            .with("tag_on_failure", list(vec![Text::from_static("_dateparsefailure")]));
+        for name in ["timezone", "locale"] {
+            if let Some(value) = settings.text(name) {
+                date = date.with(name, SettingValue::String(value));
+            }
+        }
+        Ok(Self {
+            codec: cx.codec(settings, "codec")?,
+            grok: filter("grok", &grok, cx)?,
+            date: filter("date", &date, cx)?,
+            shared: Arc::new(Shared {
+                options: InputOptions::new(settings),
+                ecs: cx.ecs,
+                syslog_field: FieldReference::parse(&syslog_field)
+                    .map_err(|error| BuildError::setting("syslog_field", error.to_string()))?,
+                original: field("[event][original]", "[event][original]")?,
+                host: field("host", "[host][ip]")?,
+                priority: field("priority", "[log][syslog][priority]")?,
+                facility: field("facility", "[log][syslog][facility][code]")?,
+                severity: field("severity", "[log][syslog][severity][code]")?,
+                facility_label: field("facility_label", "[log][syslog][facility][name]")?,
+                severity_label: field("severity_label", "[log][syslog][severity][name]")?,
+                use_labels: settings.bool("use_labels"),
+                facilities: settings.strings("facility_labels"),
+                severities: settings.strings("severity_labels"),
+            }),
+        })
+    }
+
+    fn fork(&self) -> Self {
+        Self {
+            codec: self.codec.fork(),
+            grok: self.grok.fork(),
+            date: self.date.fork(),
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
+    fn decode(&mut self, data: &[u8], client: &str, clock: Clock, events: &mut Vec<Event>) {
+        let Self { codec, grok, date, shared } = self;
+        codec.decode(Blob::from(data), clock, &mut |mut event| {
+            shared.options.apply(&mut event);
+            set(&mut event, &shared.host, Value::Text(Text::from(client)));
+            relay(&mut event, &mut **grok, &mut **date, shared, clock);
+            events.push(event);
+        });
+    }
+}
+
+/// RFC 3164, then RFC 5424.
+fn patterns(ecs: EcsCompatibility) -> Vec<Text> {
+    let patterns = ecs.select(
+        ["<%{POSINT:priority}>%{SYSLOGLINE}", "(?=<%{NONNEGINT:priority}>)%{SYSLOG5424LINE}"],
+        ["<%{POSINT:[log][syslog][priority]:int}>%{SYSLOGLINE}", "%{SYSLOG5424LINE}"],
+    );
+    patterns.map(Text::from_static).to_vec()
+}
+
+fn filter(name: &str, settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Filter>, BuildError> {
+    match cx.catalog.find(PluginKind::Filter, name).map(|spec| &spec.build) {
+        Some(Build::Filter(make)) => make(settings, cx).map_err(|mut error| {
+            error.setting = match error.setting {
+                Some("match") => Some("grok_pattern"),
+                other => other,
+            };
+            error
+        }),
+        _ => Err(BuildError::plugin(format!("there is no filter `{name}`"))),
+    }
+}
+
+/// Where something that is no hash stands in the way, the event keeps what it has.
+fn set(event: &mut Event, field: &FieldReference, value: Value) {
+    let _kept = event.set(field, value);
+}
+
+fn relay(event: &mut Event, grok: &mut dyn Filter, date: &mut dyn Filter, shared: &Shared, clock: Clock) {
+    let decoration = Decoration::default();
+    let mut emitted = Vec::new();
+    let mut run = |filter: &mut dyn Filter, event: &mut Event| {
+        filter.filter(event, &mut FilterContext { decoration: &decoration, emitted: &mut emitted, clock });
+    };
+    let ecs = shared.ecs != EcsCompatibility::Disabled;
+    if ecs && let Some(original) = event.get(&shared.syslog_field).cloned() {
+        set(event, &shared.original, original);
+    }
+    run(grok, event);
+    let failed = match event.fields().get("tags") {
+        Some(Value::List(tags)) => tags.iter().any(|tag| tag.as_text().is_some_and(|tag| tag == FAILED)),
+        Some(Value::Text(tag)) => tag == FAILED,
+        _ => false,
+    };
+    // RFC 3164 gives unknown messages the priority 13.
+    let priority = if failed { 13 } else { priority(event.get(&shared.priority)) };
+    set(event, &shared.priority, Value::Int(priority));
+    set(event, &shared.severity, Value::Int(priority & 7));
+    set(event, &shared.facility, Value::Int(priority >> 3));
+    if !failed {
+        if !ecs {
+            for name in ["timestamp8601", "syslog5424_ts"] {
+                if let Some(time) = event.fields().get(name).cloned() {
+                    event.fields_mut().insert("timestamp", time);
+                }
+            }
+        }
+        run(date, event);
+        if ecs {
+            event.fields_mut().remove("timestamp");
+        }
+    }
+    if shared.use_labels {
+        let label = |labels: &[Text], code: i64| {
+            usize::try_from(code).ok().and_then(|code| labels.get(code).cloned())
+        };
+        if let Some(name) = label(&shared.facilities, priority >> 3) {
+            set(event, &shared.facility_label, Value::Text(name));
+        }
+        if let Some(name) = label(&shared.severities, priority & 7) {
+            set(event, &shared.severity_label, Value::Text(name));
+        }
+    }
+}
+
+/// Ruby's `to_i` of what grok found; nothing is 0.
+fn priority(value: Option<&Value>) -> i64 {
+    match value {
+        Some(Value::Int(number)) => *number,
+        Some(Value::Text(text)) => text.parse().unwrap_or(0),
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::super::testing::{Running, connect, free_port};
+    use super::*;
+
+    const ASA: &str = "<164>Oct 26 15:19:25 1.2.3.4 %ASA-4-106023: Deny udp src DRAC:10.1.2.3/43434";
+
+    fn settings(port: u16, more: &str) -> String {
+        format!(r#"{{"host":"127.0.0.1","port":{port},"timezone":"UTC"{more}}}"#)
+    }
+
+    #[tokio::test]
+    async fn messages_over_tcp_by_their_old_names() {
+        let port = free_port();
+        let mut input = Running::start(&SYSLOG, &settings(port, ""), EcsCompatibility::Disabled);
+        let mut stream = connect(port).await;
+        stream.write_all(format!("{ASA}\nno syslog at all\n").as_bytes()).await.unwrap();
+        let event = input.next().await;
+        assert_eq!(event.text("message"), "Deny udp src DRAC:10.1.2.3/43434");
+        assert_eq!(
+            (event.json("priority"), event.json("severity"), event.json("facility")),
+            ("164".into(), "4".into(), "20".into())
+        );
+        assert_eq!(
+            (event.text("severity_label"), event.text("facility_label")),
+            ("Warning".into(), "local4".into())
+        );
+        assert_eq!(
+            (event.text("program"), event.text("timestamp")),
+            ("%ASA-4-106023".into(), "Oct 26 15:19:25".into())
+        );
+        assert!(event.json("@timestamp").contains("-10-26T15:19:25.000Z"), "{}", event.json("@timestamp"));
+        let event = input.next().await;
+        assert_eq!(event.text("message"), "no syslog at all");
+        assert_eq!((event.json("priority"), event.json("tags")), ("13".into(), format!("[\"{FAILED}\"]")));
+        assert_eq!(event.text("host"), "127.0.0.1");
+        input.stop().await;
+    }
+
+    #[tokio::test]
+    async fn messages_over_udp_by_their_ecs_names() {
+        let port = free_port();
+        let mut input = Running::start(&SYSLOG, &settings(port, ""), EcsCompatibility::V8);
+        // Listens on TCP and UDP at about the same time.
+        drop(connect(port).await);
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let event = loop {
+            let _refused_while_nobody_listens = socket.send_to(ASA.as_bytes(), ("127.0.0.1", port)).await;
+            if let Some(event) = input.try_next().await {
+                break event;
+            }
+        };
+        assert_eq!(event.text("message"), "Deny udp src DRAC:10.1.2.3/43434");
+        assert_eq!(event.text("[event][original]"), ASA);
+        assert_eq!(event.text("[host][ip]"), "127.0.0.1");
+        assert_eq!(
+            event.json("[log][syslog]"),
+            r#"{"priority":164,"severity":{"code":4,"name":"Warning"},"facility":{"code":20,"name":"local4"}}"#
+        );
+        assert_eq!(event.json("timestamp"), "");
+        input.stop().await;
+    }
+
+    #[tokio::test]
+    async fn rfc_5424_and_a_pattern_of_ones_own() {
+        let line = "<34>1 2003-10-11T22:14:15.003Z mymachine.example.com su - ID47 - failed for lonvick\n";
+        for (ecs, message) in
+            [(EcsCompatibility::V8, "message"), (EcsCompatibility::Disabled, "syslog5424_msg")]
+        {
+            let port = free_port();
+            let mut input = Running::start(&SYSLOG, &settings(port, ""), ecs);
+            connect(port).await.write_all(line.as_bytes()).await.unwrap();
+            let event = input.next().await;
+            assert_eq!(event.json("@timestamp"), "\"2003-10-11T22:14:15.003Z\"");
+            assert_eq!(event.text(message), "failed for lonvick");
+            assert_eq!(event.json(ecs.select("severity", "[log][syslog][severity][code]")), "2");
+            input.stop().await;
+        }
+        let port = free_port();
+        let own = r#","grok_pattern":"PRI %{POSINT:priority} %{GREEDYDATA:message}","use_labels":false,"proxy_protocol":true"#;
+        let mut input = Running::start(&SYSLOG, &settings(port, own), EcsCompatibility::Disabled);
+        connect(port).await.write_all(b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\nPRI 165 hi\r\n").await.unwrap();
+        let event = input.next().await;
+        assert_eq!(
+            (event.text("message"), event.json("facility"), event.text("host")),
+            ("hi".into(), "20".into(), "1.2.3.4".into())
+        );
+        assert_eq!(event.json("severity_label"), "");
+        input.stop().await;
+    }
+}

@@ -1,0 +1,153 @@
+//! `udp`: datagrams.
+
+use async_trait::async_trait;
+use tokio::net::UdpSocket;
+use tracing::warn;
+
+use super::common::{InputOptions, unacknowledged};
+use super::net::{self, MissingFields};
+use crate::event::{Blob, Event, Text, Value};
+use crate::pipeline::plugin::{Build, BuildContext, BuildError, Codec, Input, InputContext, PluginSpec};
+use crate::pipeline::settings::{Default as Preset, Kind, Setting, Settings, Status};
+
+/// The declaration.
+pub(crate) static UDP: PluginSpec = PluginSpec {
+    name: "udp",
+    doc: "Takes events from UDP datagrams.",
+    settings: &[
+        Setting::new("host", Kind::String, "The address to listen on.").default(Preset::String("0.0.0.0")),
+        Setting::new("port", Kind::Number, "The port.").required(),
+        Setting::new("buffer_size", Kind::Number, "The longest datagram in bytes; the rest is cut off.")
+            .default(Preset::Int(65_536)),
+        Setting::new("receive_buffer_bytes", Kind::Number, "The size of the socket's buffer.").status(
+            Status::Ignored("the system's default is used; it can be raised with `net.core.rmem_default`"),
+        ),
+        Setting::new("workers", Kind::Number, "Threads that decode.")
+            .default(Preset::Int(2))
+            .status(Status::Ignored("datagrams are taken in batches by one task")),
+        Setting::new("queue_size", Kind::Number, "How many datagrams wait to be decoded.")
+            .default(Preset::Int(2000))
+            .status(Status::Ignored("the queue of the pipeline is bounded in bytes")),
+        Setting::new("source_ip_fieldname", Kind::String, "The field for the address of the sender."),
+        Setting::new("metadata", Kind::Boolean, "Tells the codec who sent a datagram.")
+            .default(Preset::Bool(false))
+            .status(Status::Ignored("no codec here asks for it")),
+    ],
+    build: Build::Input(build),
+};
+
+fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, BuildError> {
+    let field = settings
+        .text("source_ip_fieldname")
+        .unwrap_or(Text::from_static(cx.ecs.select("host", "[host][ip]")));
+    Ok(Box::new(Udp {
+        host: settings.text("host").unwrap_or(Text::from_static("0.0.0.0")),
+        port: net::port(settings)?,
+        longest: settings
+            .int("buffer_size")
+            .and_then(|n| usize::try_from(n).ok())
+            .unwrap_or(65_536)
+            .clamp(1, 65_536),
+        field,
+        codec: cx.codec(settings, "codec")?,
+        options: InputOptions::new(settings),
+    }))
+}
+
+struct Udp {
+    host: Text,
+    port: u16,
+    longest: usize,
+    field: Text,
+    codec: Box<dyn Codec>,
+    options: InputOptions,
+}
+
+/// Most events of a batch, about.
+const AT_ONCE: usize = 500;
+
+#[async_trait]
+impl Input for Udp {
+    async fn run(mut self: Box<Self>, cx: InputContext) -> Result<(), String> {
+        let address = format!("{}:{}", self.host, self.port);
+        let bind = || UdpSocket::bind((self.host.as_str(), self.port));
+        let Some(socket) = net::bound(&address, &cx, bind).await else { return Ok(()) };
+        let mut buffer = vec![0; self.longest];
+        loop {
+            let received = tokio::select! {
+                received = socket.recv_from(&mut buffer) => received,
+                () = cx.shutdown.cancelled() => return Ok(()),
+            };
+            let (mut events, mut bytes, mut next) = (Vec::new(), 0, received);
+            loop {
+                match next {
+                    Ok((len, peer)) => {
+                        bytes += len;
+                        self.decode(&buffer[..len], &peer.ip().to_canonical().to_string(), &cx, &mut events);
+                    }
+                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
+                    Err(error) => {
+                        warn!(%error, address, "Datagram cannot be received");
+                        break;
+                    }
+                }
+                if events.len() >= AT_ONCE {
+                    break;
+                }
+                // What has come meanwhile goes along.
+                next = socket.try_recv_from(&mut buffer);
+            }
+            if !events.is_empty() && !cx.events.send(unacknowledged(events, bytes)).await {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Udp {
+    fn decode(&mut self, data: &[u8], peer: &str, cx: &InputContext, events: &mut Vec<Event>) {
+        let Self { codec, options, field, .. } = self;
+        let from = MissingFields::new(vec![(field.as_str(), Value::Text(Text::from(peer)))]);
+        let mut emit = |mut event: Event| {
+            options.apply(&mut event);
+            from.apply(&mut event);
+            events.push(event);
+        };
+        codec.decode(Blob::from(data), cx.clock, &mut emit);
+        codec.flush(cx.clock, &mut emit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Running, free_port};
+    use super::*;
+    use crate::pipeline::plugin::EcsCompatibility;
+
+    #[tokio::test]
+    async fn a_datagram_is_an_event() {
+        for (ecs, codec, field) in
+            [(EcsCompatibility::Disabled, "plain", "host"), (EcsCompatibility::V8, "line", "[host][ip]")]
+        {
+            let port = free_port();
+            let settings = format!(r#"{{"host":"127.0.0.1","port":{port},"codec":"{codec}"}}"#);
+            let mut input = Running::start(&UDP, &settings, ecs);
+            let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            socket.connect(("127.0.0.1", port)).await.unwrap();
+            // Until the input listens, datagrams are lost.
+            while input.try_next().await.is_none() {
+                let _refused_while_nobody_listens = socket.send(b"probe").await;
+            }
+            socket.send(b"no line end").await.unwrap();
+            loop {
+                let event = input.next().await;
+                assert_eq!(event.text(field), "127.0.0.1");
+                if event.text("message") == "no line end" {
+                    break;
+                }
+                assert_eq!(event.text("message"), "probe");
+            }
+            input.stop().await;
+        }
+    }
+}

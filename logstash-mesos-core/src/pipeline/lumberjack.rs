@@ -1,0 +1,235 @@
+//! The protocol between beats and Logstash, in its versions 1 and 2: windows of events, acknowledged by number.
+
+use std::collections::VecDeque;
+use std::io::Read;
+
+use thiserror::Error;
+
+use crate::event::{Blob, Map, Value};
+
+/// A part of a connection.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Frame {
+    /// So many events come now, and are acknowledged together.
+    Window(u32),
+    /// An event as JSON.
+    Json {
+        /// Its number within the window.
+        sequence: u32,
+        /// The JSON text.
+        payload: Blob,
+    },
+    /// An event as keys and values.
+    Data {
+        /// Its number within the window.
+        sequence: u32,
+        /// The fields.
+        fields: Map,
+    },
+}
+
+/// What came is not the protocol.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub(crate) enum ProtocolError {
+    /// Neither version 1 nor 2.
+    #[error("version {0:#x} of the lumberjack protocol is not known (is the peer speaking TLS?)")]
+    Version(u8),
+    /// A kind of frame that does not exist.
+    #[error("frame of type {0:#x} is not known")]
+    Kind(u8),
+    /// Longer than anybody sends.
+    #[error("frame of {0} bytes is too long")]
+    Length(usize),
+    /// What is inside a compressed frame cannot be read.
+    #[error("compressed frame is broken")]
+    Compressed,
+}
+
+/// No frame, and nothing that was compressed, is longer.
+const MAX_BYTES: usize = 64 << 20;
+/// No event of version 1 has more keys.
+const MAX_PAIRS: u32 = 10_000;
+
+/// Finds frames in pieces of a stream.
+#[derive(Debug, Default)]
+pub(crate) struct FrameReader {
+    rest: Vec<u8>,
+    // With the version of the protocol they came by.
+    ready: VecDeque<(u8, Frame)>,
+}
+
+impl FrameReader {
+    /// Takes the next piece.
+    pub(crate) fn feed(&mut self, data: &[u8]) -> Result<(), ProtocolError> {
+        self.rest.extend_from_slice(data);
+        let rest = std::mem::take(&mut self.rest);
+        let used = self.frames(&rest, true)?;
+        self.rest = rest;
+        self.rest.drain(..used);
+        Ok(())
+    }
+
+    /// The next whole frame.
+    pub(crate) fn next(&mut self) -> Option<(u8, Frame)> {
+        self.ready.pop_front()
+    }
+
+    fn frames(&mut self, data: &[u8], outermost: bool) -> Result<usize, ProtocolError> {
+        let mut cursor = Cursor { data, at: 0 };
+        loop {
+            let start = cursor.at;
+            if self.frame(&mut cursor, outermost)?.is_none() {
+                return Ok(start);
+            }
+        }
+    }
+
+    /// `None` where the frame is not whole yet.
+    fn frame(&mut self, cursor: &mut Cursor<'_>, outermost: bool) -> Result<Option<()>, ProtocolError> {
+        let Some(version) = cursor.byte() else { return Ok(None) };
+        if !matches!(version, b'1' | b'2') {
+            return Err(ProtocolError::Version(version));
+        }
+        let Some(kind) = cursor.byte() else { return Ok(None) };
+        let frame = match kind {
+            b'W' => cursor.number().map(Frame::Window),
+            b'J' => {
+                let Some(sequence) = cursor.number() else { return Ok(None) };
+                cursor.sized()?.map(|payload| Frame::Json { sequence, payload: Blob::from(payload) })
+            }
+            b'D' => data(cursor)?,
+            b'C' if outermost => {
+                let Some(compressed) = cursor.sized()? else { return Ok(None) };
+                let mut inner = Vec::new();
+                flate2::read::ZlibDecoder::new(compressed)
+                    .take(MAX_BYTES as u64 + 1)
+                    .read_to_end(&mut inner)
+                    .map_err(|_| ProtocolError::Compressed)?;
+                if inner.len() > MAX_BYTES {
+                    return Err(ProtocolError::Length(inner.len()));
+                }
+                if self.frames(&inner, false)? != inner.len() {
+                    return Err(ProtocolError::Compressed);
+                }
+                return Ok(Some(()));
+            }
+            other => return Err(ProtocolError::Kind(other)),
+        };
+        Ok(frame.map(|frame| self.ready.push_back((version, frame))))
+    }
+}
+
+fn data(cursor: &mut Cursor<'_>) -> Result<Option<Frame>, ProtocolError> {
+    let (Some(sequence), Some(pairs)) = (cursor.number(), cursor.number()) else { return Ok(None) };
+    if pairs > MAX_PAIRS {
+        return Err(ProtocolError::Length(pairs as usize));
+    }
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let mut fields = Map::new();
+    for _ in 0..pairs {
+        let Some(key) = cursor.sized()? else { return Ok(None) };
+        let Some(value) = cursor.sized()? else { return Ok(None) };
+        fields.insert(text(key), Value::from(text(value)));
+    }
+    Ok(Some(Frame::Data { sequence, fields }))
+}
+
+/// Up to here everything has come: acknowledges the events up to `sequence`.
+pub(crate) fn acknowledgement(version: u8, sequence: u32) -> [u8; 6] {
+    let [a, b, c, d] = sequence.to_be_bytes();
+    [version, b'A', a, b, c, d]
+}
+
+struct Cursor<'d> {
+    data: &'d [u8],
+    at: usize,
+}
+
+impl<'d> Cursor<'d> {
+    fn take(&mut self, len: usize) -> Option<&'d [u8]> {
+        let taken = self.data.get(self.at..self.at.checked_add(len)?)?;
+        self.at += len;
+        Some(taken)
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        self.take(1)?.first().copied()
+    }
+
+    fn number(&mut self) -> Option<u32> {
+        self.take(4)?.try_into().ok().map(u32::from_be_bytes)
+    }
+
+    fn sized(&mut self) -> Result<Option<&'d [u8]>, ProtocolError> {
+        let Some(len) = self.number() else { return Ok(None) };
+        let len = len as usize;
+        if len > MAX_BYTES { Err(ProtocolError::Length(len)) } else { Ok(self.take(len)) }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use std::io::Write;
+
+    /// A window of events as a beat sends it: compressed.
+    pub(crate) fn window(events: &[&str]) -> Vec<u8> {
+        let mut inner = Vec::new();
+        for (at, event) in events.iter().enumerate() {
+            inner.extend_from_slice(b"2J");
+            inner.extend_from_slice(&(at as u32 + 1).to_be_bytes());
+            inner.extend_from_slice(&(event.len() as u32).to_be_bytes());
+            inner.extend_from_slice(event.as_bytes());
+        }
+        let mut compressor = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        compressor.write_all(&inner).unwrap();
+        let compressed = compressor.finish().unwrap();
+        let mut out = b"2W".to_vec();
+        out.extend_from_slice(&(events.len() as u32).to_be_bytes());
+        out.extend_from_slice(b"2C");
+        out.extend_from_slice(&(compressed.len() as u32).to_be_bytes());
+        out.extend_from_slice(&compressed);
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_found_across_pieces() {
+        let mut bytes = testing::window(&[r#"{"a":1}"#, r#"{"a":2}"#]);
+        bytes.extend_from_slice(b"1W\0\0\0\x011D\0\0\0\x01\0\0\0\x01\0\0\0\x04line\0\0\0\x02hi");
+        for piece in [1, 2, 7, bytes.len()] {
+            let mut reader = FrameReader::default();
+            let mut frames = Vec::new();
+            for chunk in bytes.chunks(piece) {
+                reader.feed(chunk).unwrap();
+                frames.extend(std::iter::from_fn(|| reader.next()));
+            }
+            let fields = Map::from_iter([("line", "hi")]);
+            let json =
+                |sequence: u32, text: &str| Frame::Json { sequence, payload: Blob::from(text.as_bytes()) };
+            assert_eq!(
+                frames,
+                [
+                    (b'2', Frame::Window(2)),
+                    (b'2', json(1, r#"{"a":1}"#)),
+                    (b'2', json(2, r#"{"a":2}"#)),
+                    (b'1', Frame::Window(1)),
+                    (b'1', Frame::Data { sequence: 1, fields }),
+                ]
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_frame_is_refused() {
+        let refused = |bytes: &[u8]| FrameReader::default().feed(bytes).unwrap_err();
+        assert_eq!(refused(b"GET / HTTP/1.1"), ProtocolError::Version(b'G'));
+        assert_eq!(refused(b"2Z"), ProtocolError::Kind(b'Z'));
+        assert_eq!(refused(b"2J\0\0\0\x01\xff\xff\xff\xff"), ProtocolError::Length(0xffff_ffff));
+        assert_eq!(refused(b"2C\0\0\0\x02zz"), ProtocolError::Compressed);
+        assert_eq!(refused(b"2D\0\0\0\x01\xff\xff\xff\xff"), ProtocolError::Length(0xffff_ffff));
+    }
+}
