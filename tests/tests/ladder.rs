@@ -123,15 +123,20 @@ fn tail_inside_the_container_where_nothing_is_visible_and_no_process_stays_behin
         let count: u32 = processes.trim().parse().map_err(|_| processes.clone())?;
         if count <= 2 { Ok(()) } else { Err(writer.shell("ps")) }
     });
+    // While nobody reads, the file is cut and grows beyond where it was.
+    let write = |from: u64, to: u64| {
+        writer.shell(&format!(
+            "i={from}; while [ $i -lt {to} ]; do echo \"file $i\" >> /var/log/app.log; i=$((i + 1)); done"
+        ))
+    };
+    writer.shell(": > /var/log/app.log");
+    write(LINES, LINES + 900);
     // The next one goes on where this one was.
     let _again = recipe.start();
-    writer.shell(&format!(
-        "i={LINES}; while [ $i -lt {} ]; do echo \"file $i\" >> /var/log/app.log; i=$((i + 1)); done",
-        LINES + 100
-    ));
+    write(LINES + 900, LINES + 1000);
     until("the lines of the second", PATIENCE, || {
         let text = fs::read_to_string(&out).unwrap_or_default();
-        let last = format!("file {}\n", LINES + 99);
+        let last = format!("file {}\n", LINES + 999);
         if text.contains(&last) { Ok(()) } else { Err(format!("{last} is not there")) }
     });
     let text = fs::read_to_string(&out).expect("it is there");

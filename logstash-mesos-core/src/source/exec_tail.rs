@@ -16,7 +16,7 @@ use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 
 use super::outlet::Outlet;
-use super::{Decoder, Ended, Flush, Lines, Stop, StreamPositions, StreamStatus, Tracker};
+use super::{Decoder, Ended, Fingerprint, Flush, Lines, Stop, StreamPositions, StreamStatus, Tracker};
 use crate::discovery::{ContainerId, DockerEndpoint, chain};
 use crate::pipeline::plugin::BatchSender;
 
@@ -50,7 +50,13 @@ struct Cursor {
     // When its content was first seen: an inode and a cut file come back with other content.
     #[serde(default)]
     begun: u64,
+    // Of that content: a file that was cut and has grown beyond the offset is known by it.
+    #[serde(default)]
+    head: Fingerprint,
 }
+
+/// As much of a file's head as its fingerprint covers.
+const HEAD: usize = 1024;
 
 const SCRIPT: &str = include_str!("exec_tail.sh");
 const RUNG: &str = "exec-tail";
@@ -68,6 +74,8 @@ impl ExecTail {
         let mut reader = Reader {
             cursor,
             rest: Vec::new(),
+            head: Vec::new(),
+            written_anew: false,
             delimiter,
             outlet: Outlet::new(decoder, sender, Arc::clone(&status), stop.now.clone()),
             tracker,
@@ -164,6 +172,9 @@ async fn try_follow(
                     if let Some(ended) = reader.take(found).await {
                         return Ok(Follow::Ended(ended));
                     }
+                    if std::mem::take(&mut reader.written_anew) {
+                        return Ok(Follow::Over);
+                    }
                 }
             }
             LogOutput::StdErr { message } if complaint.len() < 1024 => complaint.extend_from_slice(&message),
@@ -191,6 +202,10 @@ struct Reader {
     cursor: Cursor,
     // The beginning of an unfinished line, before that byte.
     rest: Vec<u8>,
+    // The first bytes of the file.
+    head: Vec<u8>,
+    // The file has other content than the position is about: it is to be read from its beginning.
+    written_anew: bool,
     delimiter: Arc<[u8]>,
     outlet: Outlet,
     tracker: Tracker<String>,
@@ -200,7 +215,19 @@ struct Reader {
 impl Reader {
     async fn take(&mut self, found: Found) -> Option<Ended> {
         match found {
-            Found::File { ino, offset } => {
+            Found::Head { ino, data } => {
+                if ino == self.cursor.ino && !self.cursor.head.matches_bytes(&data) {
+                    self.cursor = Cursor::default();
+                    self.rest.clear();
+                    self.written_anew = true;
+                }
+                self.head = data;
+                None
+            }
+            Found::File { ino, offset, opened } => {
+                if !opened {
+                    self.head.clear();
+                }
                 // The end of an unfinished line is not in the next file.
                 let another = ino != self.cursor.ino || offset != self.cursor.offset;
                 if another && let Some(ended) = self.file_ended().await {
@@ -209,7 +236,7 @@ impl Reader {
                 if another || self.cursor.begun == 0 {
                     let now = crate::event::Timestamp::now();
                     let begun = now.secs().unsigned_abs() * 1_000_000_000 + u64::from(now.subsec_nanos());
-                    self.cursor = Cursor { ino, offset, begun };
+                    self.cursor = Cursor { ino, offset, begun, ..Cursor::default() };
                 }
                 None
             }
@@ -217,6 +244,10 @@ impl Reader {
                 if offset != self.cursor.offset {
                     self.rest.clear();
                     self.cursor.offset = offset;
+                }
+                if offset == self.head.len() as u64 {
+                    let room = HEAD.saturating_sub(self.head.len());
+                    self.head.extend_from_slice(&data[..data.len().min(room)]);
                 }
                 self.cursor.offset += data.len() as u64;
                 self.rest.extend_from_slice(&data);
@@ -237,14 +268,15 @@ impl Reader {
         let end = self.cursor.offset - self.rest.len() as u64;
         let start = end.saturating_sub(data.len() as u64);
         let mut lines = Lines::new(data, Arc::clone(&self.delimiter), start);
-        let Cursor { ino, begun, .. } = self.cursor;
+        self.cursor.head = Fingerprint::of_bytes(&self.head);
+        let Cursor { ino, begun, head, .. } = self.cursor;
         lines.set_file(Arc::from(format!("{begun:x}")));
         let tracker = self.tracker.clone();
         let read = self.cursor.offset;
         self.status.read_on(lines.byte_len(), read);
         self.outlet
             .lines(lines, move |kept| {
-                tracker.begin(text(&Cursor { ino, offset: kept.unwrap_or(end), begun }))
+                tracker.begin(text(&Cursor { ino, offset: kept.unwrap_or(end), begun, head }))
             })
             .await
     }
@@ -277,8 +309,10 @@ fn text(cursor: &Cursor) -> String {
 /// What the script says.
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
-    /// What follows is from this file, at this place.
-    File { ino: u64, offset: u64 },
+    /// A file has been opened, and begins like this.
+    Head { ino: u64, data: Vec<u8> },
+    /// What follows is from this file, at this place; it was opened, or cut.
+    File { ino: u64, offset: u64, opened: bool },
     /// Bytes of it.
     Piece { offset: u64, data: Vec<u8> },
 }
@@ -290,11 +324,13 @@ struct Parser {
     buf: Vec<u8>,
     // In a piece that starts there.
     piece: Option<u64>,
+    // In the head of this file.
+    head: Option<u64>,
 }
 
 impl Parser {
     fn new(mark: &str) -> Self {
-        Self { mark: format!("\n{mark} ").into_bytes(), buf: Vec::new(), piece: None }
+        Self { mark: format!("\n{mark} ").into_bytes(), buf: Vec::new(), piece: None, head: None }
     }
 
     fn push(&mut self, bytes: &[u8]) {
@@ -314,6 +350,9 @@ impl Parser {
                 }
             }
             let at = at?;
+            if let Some(ino) = self.head.take() {
+                return Some(Found::Head { ino, data: self.buf.drain(..at).collect() });
+            }
             let words = at + self.mark.len();
             let end = words + memchr::memchr(b'\n', self.buf.get(words..)?)?;
             let line = String::from_utf8_lossy(&self.buf[words..end]).into_owned();
@@ -323,11 +362,12 @@ impl Parser {
             let mut number = || words.next().and_then(|word| word.parse::<u64>().ok());
             let (Some(ino), Some(offset)) = (number(), number()) else { continue };
             match kind {
+                Some("H") => self.head = Some(ino),
                 Some("D") => self.piece = Some(offset),
                 Some("E") => self.piece = None,
-                Some("F" | "T") => {
+                Some(kind @ ("F" | "T")) => {
                     self.piece = None;
-                    return Some(Found::File { ino, offset });
+                    return Some(Found::File { ino, offset, opened: kind == "F" });
                 }
                 _ => {}
             }
@@ -380,15 +420,16 @@ mod tests {
 
     #[test]
     fn the_script_s_output_is_taken_apart_at_any_border() {
-        let said = b"\nMARK F 7 3\n\nMARK D 7 3\nabc\nMAR no\n\nMARK E 7 14\n\nMARK T 7 0\n\nMARK D 7 0\nx\n\nMARK E 7 2\n";
+        let said = b"\nMARK H 7 0\n123abc\nMARK E 7 0\n\nMARK F 7 3\n\nMARK D 7 3\nabc\nMAR no\n\nMARK E 7 14\n\nMARK T 7 0\n\nMARK D 7 0\nx\n\nMARK E 7 2\n";
         for size in 1..said.len() {
             let mut parser = Parser::new("MARK");
-            let (mut files, mut data) = (Vec::new(), Vec::new());
+            let (mut heads, mut files, mut data) = (Vec::new(), Vec::new(), Vec::new());
             for piece in said.chunks(size) {
                 parser.push(piece);
                 while let Some(found) = parser.next() {
                     match found {
-                        Found::File { ino, offset } => files.push((ino, offset, data.len())),
+                        Found::Head { ino, data } => heads.push((ino, data)),
+                        Found::File { ino, offset, .. } => files.push((ino, offset, data.len())),
                         Found::Piece { offset, data: piece } => {
                             let base = if files.len() == 1 { 3 } else { 0 };
                             let before = if files.len() == 1 { data.len() } else { data.len() - 11 };
@@ -398,6 +439,7 @@ mod tests {
                     }
                 }
             }
+            assert_eq!(heads, [(7, b"123abc".to_vec())], "pieces of {size}");
             assert_eq!(files, [(7, 3, 0), (7, 0, 11)], "pieces of {size}");
             assert_eq!(data, b"abc\nMAR no\nx\n", "pieces of {size}");
         }

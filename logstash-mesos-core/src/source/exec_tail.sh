@@ -8,6 +8,9 @@ follow() {
       c=$1
       [ "$c" = "$i" ] || o=0
       i= q=0
+      printf '\n%s H %s 0\n' "$m" "$c"
+      head -c 1024 /proc/self/fd/4
+      printf '\n%s E %s 0\n' "$m" "$c"
       printf '\n%s F %s %s\n' "$m" "$c" "$o"
     fi
     if [ -n "$c" ]; then

@@ -28,6 +28,25 @@ impl Fingerprint {
         Self::of_first(file, MOST)
     }
 
+    /// Of the first bytes of a file.
+    #[cfg_attr(
+        not(feature = "docker"),
+        expect(dead_code, reason = "only files inside containers come as bytes")
+    )]
+    pub(super) fn of_bytes(head: &[u8]) -> Self {
+        let head = &head[..head.len().min(MOST as usize)];
+        Self { len: u32::try_from(head.len()).unwrap_or(MOST), hash: fnv(head) }
+    }
+
+    /// As [`Fingerprint::matches`], for a file that begins with `head`.
+    #[cfg_attr(
+        not(feature = "docker"),
+        expect(dead_code, reason = "only files inside containers come as bytes")
+    )]
+    pub(super) fn matches_bytes(&self, head: &[u8]) -> bool {
+        self.len == 0 || head.get(..self.len as usize).is_some_and(|head| Self::of_bytes(head) == *self)
+    }
+
     /// Whether the head of `file` is (still) the one this was made from.
     ///
     /// # Errors
