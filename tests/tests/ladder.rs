@@ -11,14 +11,15 @@ use logstash_mesos_tests::wait::{PATIENCE, until};
 
 const LINES: u64 = 2000;
 
-/// Writes numbered lines into a file and to the standard output, renames the file once and cuts it once.
+/// Writes numbered lines into a file and to the standard output, renames the file once, when a reader has had the
+/// time to find it, and cuts it once.
 fn writer(docker: &Docker, directory: &str) -> Container {
     docker.run_script(
         &[],
         &format!(
             "mkdir -p {directory}; L={directory}/app.log; i=0; while [ $i -lt {LINES} ]; do \
              echo \"file $i\" >> $L; echo \"out $i\"; i=$((i + 1)); \
-             if [ $i = 700 ]; then mv $L $L.1; fi; \
+             if [ $i = 300 ]; then sleep 3; fi; if [ $i = 700 ]; then mv $L $L.1; fi; \
              if [ $i = 1400 ]; then sleep 4; : > $L; sleep 2; fi; \
              if [ $((i % 50)) = 0 ]; then usleep 50000; fi; done; exec sleep 100000"
         ),

@@ -31,12 +31,14 @@ fn a_file_that_is_renamed_and_then_truncated_arrives_complete() {
     let cluster = Cluster::start("rotation");
     let scheduler = cluster.scheduler();
     scheduler.put(BUSYBOX, &access_log(&cluster)).expect(200);
-    let (renamed_at, truncated_at, end) = (1_000, 2_000, 3_000);
+    let (seen, renamed_at, truncated_at, end) = (500, 1_000, 2_000, 3_000);
 
     // Both agents at once, one writer on each.
     let script = |name: &str| {
         format!(
-            "write {name} 0 {renamed_at} {LOG}; mv {LOG} {LOG}.1
+            "write {name} 0 {seen} {LOG}
+             until [ -e /tmp/seen ]; do usleep 100000; done
+             write {name} {seen} {renamed_at} {LOG}; mv {LOG} {LOG}.1
              write {name} {renamed_at} {truncated_at} {LOG}
              until [ -e /tmp/truncate ]; do usleep 100000; done
              : > {LOG}
@@ -49,6 +51,12 @@ fn a_file_that_is_renamed_and_then_truncated_arrives_complete() {
         .zip(["left", "right"])
         .map(|(docker, name)| (name, writer(docker, BUSYBOX, &script(name))))
         .collect();
+
+    // A name that leads elsewhere before anybody has looked at it says nothing about the file it led to.
+    for (name, container) in &containers {
+        let _ = arrived(&cluster.opensearch, &cluster.index(), name, 0..seen, |_, _| Ok(()));
+        container.shell("touch /tmp/seen");
+    }
 
     // What is truncated before it was read is gone for everybody, so the writer waits for the reader.
     for (name, container) in &containers {
