@@ -18,6 +18,7 @@ pub static PLUGINS: &[&PluginSpec] = &[
     &filter::drop::DROP,
     &filter::elapsed::ELAPSED,
     &filter::fingerprint::FINGERPRINT,
+    &filter::geoip::GEOIP,
     &filter::grok::GROK,
     &filter::json::JSON,
     &filter::kv::KV,

@@ -1,5 +1,6 @@
 //! The filters, one file each, named after the plugin.
 
+mod cache;
 mod digest;
 mod field;
 mod ip;
@@ -18,6 +19,7 @@ pub(crate) mod dissect;
 pub(crate) mod drop;
 pub(crate) mod elapsed;
 pub(crate) mod fingerprint;
+pub(crate) mod geoip;
 pub(crate) mod grok;
 pub(crate) mod json;
 pub(crate) mod kv;

@@ -2,12 +2,12 @@
 
 mod regexes;
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use regexes::{Client, Regexes};
 
+use super::cache::Cache;
 use super::field::{Failed, Field};
 use super::ruby;
 use crate::event::{Event, Text, Value};
@@ -95,7 +95,7 @@ fn build(settings: &Settings, context: &BuildContext) -> Result<Box<dyn Filter>,
             ],
         }),
         regexes,
-        cache: Cache { capacity, recent: HashMap::new(), older: HashMap::new() },
+        cache: Cache::new(capacity),
     }))
 }
 
@@ -108,7 +108,7 @@ struct UserAgent {
     remove_source: bool,
     fields: Arc<Fields>,
     regexes: Arc<Regexes>,
-    cache: Cache,
+    cache: Cache<Arc<Client>>,
 }
 
 #[derive(Debug)]
@@ -124,38 +124,6 @@ struct Fields {
     os_parts: [Field; 3],
 }
 
-/// Results in two generations: a full one becomes the older, and what is used there comes back.
-#[derive(Debug)]
-struct Cache {
-    capacity: usize,
-    recent: HashMap<Text, Arc<Client>>,
-    older: HashMap<Text, Arc<Client>>,
-}
-
-impl Cache {
-    fn get(&mut self, agent: &str, make: impl FnOnce(&Text) -> Client) -> Arc<Client> {
-        if let Some(client) = self.recent.get(agent) {
-            return Arc::clone(client);
-        }
-        // A copy of its own: a slice would keep the whole batch in memory.
-        let (agent, client) = match self.older.remove_entry(agent) {
-            Some(entry) => entry,
-            None => {
-                let agent = Text::from(agent.to_owned());
-                let client = Arc::new(make(&agent));
-                (agent, client)
-            }
-        };
-        if self.recent.len() >= self.capacity / 2 {
-            self.older = std::mem::take(&mut self.recent);
-        }
-        if self.capacity > 0 {
-            self.recent.insert(agent, Arc::clone(&client));
-        }
-        client
-    }
-}
-
 impl Filter for UserAgent {
     fn filter(&mut self, event: &mut Event, cx: &mut FilterContext<'_>) {
         if self.apply(event).unwrap_or(false) {
@@ -169,7 +137,7 @@ impl Filter for UserAgent {
             remove_source: self.remove_source,
             fields: Arc::clone(&self.fields),
             regexes: Arc::clone(&self.regexes),
-            cache: Cache { capacity: self.cache.capacity, recent: HashMap::new(), older: HashMap::new() },
+            cache: self.cache.fork(),
         })
     }
 }
@@ -188,7 +156,8 @@ impl UserAgent {
         if agent.is_empty() {
             return Ok(false);
         }
-        let client = self.cache.get(agent, |agent| self.regexes.find(agent));
+        let client =
+            self.cache.get_or_make(agent, |agent| Arc::new(self.regexes.find(&Text::from(agent.to_owned()))));
         if self.remove_source {
             event.remove(source);
         }
