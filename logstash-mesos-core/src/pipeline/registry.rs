@@ -15,6 +15,7 @@ pub static PLUGINS: &[&PluginSpec] = &[
     &filter::date::DATE,
     &filter::de_dot::DE_DOT,
     &filter::dissect::DISSECT,
+    &filter::dns::DNS,
     &filter::drop::DROP,
     &filter::elapsed::ELAPSED,
     &filter::fingerprint::FINGERPRINT,

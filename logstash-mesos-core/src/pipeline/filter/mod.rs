@@ -16,6 +16,7 @@ pub(crate) mod csv;
 pub(crate) mod date;
 pub(crate) mod de_dot;
 pub(crate) mod dissect;
+pub(crate) mod dns;
 pub(crate) mod drop;
 pub(crate) mod elapsed;
 pub(crate) mod fingerprint;

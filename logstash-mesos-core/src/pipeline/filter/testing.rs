@@ -75,7 +75,9 @@ pub(crate) fn settings_of(spec: &PluginSpec, settings: &str) -> Settings {
             (Kind::Codec, value) => codec_value(value),
             (_, value) => setting_value(value),
         };
-        if matches!(setting.kind, Kind::Array | Kind::List(_)) && !matches!(value, SettingValue::Array(_)) {
+        let fits = matches!(value, SettingValue::Array(_))
+            || (matches!(setting.kind, Kind::Array) && matches!(value, SettingValue::Hash(_)));
+        if matches!(setting.kind, Kind::Array | Kind::List(_)) && !fits {
             value = SettingValue::Array(vec![value]);
         }
         values.push((key.clone(), value));
