@@ -19,7 +19,7 @@ pub mod graph;
 pub(crate) mod input;
 pub mod lang;
 mod lower;
-mod lumberjack;
+pub(crate) mod lumberjack;
 mod output;
 pub mod plugin;
 pub mod queue;
@@ -27,6 +27,7 @@ pub mod reference;
 pub mod registry;
 pub mod run;
 pub mod settings;
+mod tls;
 pub mod variables;
 
 pub use catalog::{Catalog, PluginKind};

@@ -1,5 +1,6 @@
 //! Conformance suites for the traits of this crate, for backends here and elsewhere.
 
+pub mod beats;
 pub mod container_discovery;
 #[cfg(feature = "local")]
 pub mod fake_master;
