@@ -193,6 +193,11 @@ impl Settings {
         self.given.iter().any(|have| have == name)
     }
 
+    /// The names that the configuration itself gives.
+    pub fn given(&self) -> impl Iterator<Item = &str> {
+        self.given.iter().map(Text::as_str)
+    }
+
     /// A string.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<Text> {

@@ -3,6 +3,8 @@
 #[cfg(feature = "elasticsearch")]
 pub mod elasticsearch;
 mod file;
+#[cfg(feature = "http")]
+pub mod http_client;
 mod null;
 mod record;
 mod stdout;

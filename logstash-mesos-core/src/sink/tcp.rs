@@ -7,9 +7,10 @@ use async_trait::async_trait;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, mpsc};
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::{Batching, Delivered, LogSink, RecordBatch, SinkError};
+use crate::tls::{Acceptor, Connector, Stream};
 
 /// Writes the bytes of the records to a server. What the system took counts as delivered: TCP does not say
 /// what the peer has read.
@@ -17,51 +18,47 @@ use super::{Batching, Delivered, LogSink, RecordBatch, SinkError};
 pub struct TcpClientSink {
     host: String,
     port: u16,
+    tls: Option<Connector>,
     // No connection yet, or a broken one.
-    stream: Mutex<Option<TcpStream>>,
+    stream: Mutex<Option<Stream>>,
 }
 
 /// No server takes longer to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl TcpClientSink {
-    /// For the server at `host` and `port`; connects with the first batch.
+    /// For the server at `host` and `port`; connects with the first batch, with TLS if there is a connector.
     #[must_use]
-    pub fn new(host: String, port: u16) -> Self {
-        Self { host, port, stream: Mutex::new(None) }
+    pub fn new(host: String, port: u16, tls: Option<Connector>) -> Self {
+        Self { host, port, tls, stream: Mutex::new(None) }
     }
 
-    async fn connect(&self) -> std::io::Result<TcpStream> {
-        let connecting = TcpStream::connect((self.host.as_str(), self.port));
-        let stream = tokio::time::timeout(CONNECT_TIMEOUT, connecting)
+    async fn connect(&self) -> std::io::Result<Stream> {
+        let connecting = async {
+            let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
+            stream.set_nodelay(true)?;
+            match &self.tls {
+                None => Ok(Stream::Plain(stream)),
+                Some(tls) => tls.connect(&self.host, stream).await,
+            }
+        };
+        tokio::time::timeout(CONNECT_TIMEOUT, connecting)
             .await
-            .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
-        stream.set_nodelay(true)?;
-        Ok(stream)
+            .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))?
     }
 
     async fn write(&self, batch: &RecordBatch) -> std::io::Result<()> {
         let mut place = self.stream.lock().await;
         // Out of its place until all is written: a call that is dropped half-way leaves no half record behind.
-        let mut stream = match place.take() {
-            Some(stream) if is_open(&stream) => stream,
-            _ => self.connect().await?,
+        let kept = place.take().and_then(|mut stream| stream.is_open().then_some(stream));
+        let mut stream = match kept {
+            Some(stream) => stream,
+            None => self.connect().await?,
         };
         stream.write_all(&batch.body).await?;
+        stream.flush().await?;
         *place = Some(stream);
         Ok(())
-    }
-}
-
-/// Whether the peer has not closed the connection. What it sends is thrown away.
-fn is_open(stream: &TcpStream) -> bool {
-    let mut thrown_away = [0; 4096];
-    loop {
-        match stream.try_read(&mut thrown_away) {
-            Ok(0) => return false,
-            Ok(_) => {}
-            Err(error) => return error.kind() == std::io::ErrorKind::WouldBlock,
-        }
     }
 }
 
@@ -89,6 +86,7 @@ impl LogSink for TcpClientSink {
 pub struct TcpServerSink {
     host: String,
     port: u16,
+    tls: Option<Acceptor>,
     clients: Mutex<Option<Clients>>,
 }
 
@@ -102,16 +100,17 @@ struct Clients {
 const MOST_WAITING: usize = 8;
 
 impl TcpServerSink {
-    /// Listens on `host` and `port` from the first batch on.
+    /// Listens on `host` and `port` from the first batch on, with TLS if there is an acceptor.
     #[must_use]
-    pub fn new(host: String, port: u16) -> Self {
-        Self { host, port, clients: Mutex::new(None) }
+    pub fn new(host: String, port: u16, tls: Option<Acceptor>) -> Self {
+        Self { host, port, tls, clients: Mutex::new(None) }
     }
 
     async fn listen(&self) -> std::io::Result<Clients> {
         let listener = TcpListener::bind((self.host.as_str(), self.port)).await?;
         info!(output = self.name(), "Output listens");
         let (sender, accepted) = mpsc::unbounded_channel();
+        let tls = self.tls.clone();
         tokio::spawn(async move {
             loop {
                 let stream = tokio::select! {
@@ -123,20 +122,35 @@ impl TcpServerSink {
                     continue;
                 };
                 debug!(%peer, "Client connected");
-                let (batches, waiting) = mpsc::channel(MOST_WAITING);
-                tokio::spawn(feed(stream, waiting));
-                if sender.send(batches).is_err() {
-                    return;
-                }
+                let (sender, tls) = (sender.clone(), tls.clone());
+                tokio::spawn(async move {
+                    let secured = match tls {
+                        None => Ok(Stream::Plain(stream)),
+                        Some(tls) => tls.accept(stream).await,
+                    };
+                    match secured {
+                        Ok(stream) => {
+                            let (batches, waiting) = mpsc::channel(MOST_WAITING);
+                            if sender.send(batches).is_ok() {
+                                feed(stream, waiting).await;
+                            }
+                        }
+                        Err(error) => warn!(%error, %peer, "Connection refused, TLS failed"),
+                    }
+                });
             }
         });
         Ok(Clients { accepted, writers: Vec::new() })
     }
 }
 
-async fn feed(mut stream: TcpStream, mut waiting: mpsc::Receiver<Arc<RecordBatch>>) {
+async fn feed(mut stream: Stream, mut waiting: mpsc::Receiver<Arc<RecordBatch>>) {
     while let Some(batch) = waiting.recv().await {
-        if let Err(error) = stream.write_all(&batch.body).await {
+        let written = match stream.write_all(&batch.body).await {
+            Ok(()) => stream.flush().await,
+            error => error,
+        };
+        if let Err(error) = written {
             return debug!(%error, "Client went away");
         }
     }

@@ -7,21 +7,21 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::oneshot;
-use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+use super::accept::Listen;
 use super::common::{EVENT_BYTES, InputOptions};
-use super::net::{self, MissingFields, TLS_SWITCH, refuse_tls, tls};
 use crate::event::{
-    Ack, Clock, Event, FieldReference, JsonReader, JsonRules, Map, Outcome, Text, Timestamp, Value,
+    Ack, Clock, Event, FieldReference, JsonReader, JsonRules, Map, Outcome, Text, Timestamp, Value, java_text,
 };
 use crate::pipeline::lumberjack::{Frame, FrameReader, acknowledgement};
 use crate::pipeline::plugin::{
     Batch, Build, BuildContext, BuildError, Codec, EcsCompatibility, Input, InputContext, PluginSpec,
 };
 use crate::pipeline::settings::{Default as Preset, Kind, Setting, Settings, Status};
+use crate::pipeline::tls;
+use crate::tls::Stream;
 
 const ASK_ENRICH: Status = Status::Deprecated("use `enrich`");
 const THREADS: Status = Status::Ignored("connections share the threads of the process");
@@ -58,35 +58,39 @@ pub(crate) static BEATS: PluginSpec = PluginSpec {
             .status(Status::Absent("beats name their host in `[host][name]`")),
         Setting::new("executor_threads", Kind::Number, "Threads that decode.").status(THREADS),
         Setting::new("event_loop_threads", Kind::Number, "Threads that read.").status(THREADS),
-        TLS_SWITCH,
-        Setting::new("ssl", Kind::Boolean, "Whether TLS is spoken; only `false` is taken.")
-            .default(Preset::Bool(false))
-            .status(Status::Deprecated("use `ssl_enabled`")),
-        tls("ssl_certificate", Kind::String),
-        tls("ssl_key", Kind::String),
-        tls("ssl_key_passphrase", Kind::Password),
-        tls("ssl_certificate_authorities", Kind::Array),
-        tls("ssl_client_authentication", Kind::OneOf(&["none", "optional", "required"])),
-        tls("ssl_verify_mode", Kind::OneOf(&["none", "peer", "force_peer"])),
-        tls("ssl_peer_metadata", Kind::Boolean),
-        tls("ssl_handshake_timeout", Kind::Number),
-        tls("ssl_cipher_suites", Kind::Array),
-        tls("ssl_supported_protocols", Kind::Array),
-        tls("cipher_suites", Kind::Array),
-        tls("tls_min_version", Kind::Number),
-        tls("tls_max_version", Kind::Number),
+        tls::ENABLED,
+        tls::CERTIFICATE,
+        tls::KEY,
+        tls::KEY_PASSPHRASE,
+        tls::CLIENT_AUTHORITIES,
+        tls::CLIENT_AUTHENTICATION.default(Preset::String("none")),
+        tls::HANDSHAKE_TIMEOUT,
+        tls::PROTOCOLS,
+        tls::CIPHERS,
+        tls::obsolete("ssl", "use `ssl_enabled`"),
+        tls::obsolete("ssl_peer_metadata", "use `enrich`"),
+        tls::obsolete("ssl_verify_mode", "use `ssl_client_authentication`"),
+        tls::obsolete("cipher_suites", "use `ssl_cipher_suites`"),
+        tls::obsolete("tls_min_version", "use `ssl_supported_protocols`"),
+        tls::obsolete("tls_max_version", "use `ssl_supported_protocols`"),
     ],
     build: Build::Input(build),
 };
 
 fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, BuildError> {
-    refuse_tls(settings, &["ssl_enabled", "ssl"])?;
     let name = settings.plugin("codec").map_or(Text::from_static("plain"), |(name, _)| name.clone());
     if name == "multiline" {
         return Err(BuildError::setting("codec", "`multiline` would mix the streams of a beat")
             .remedy("join lines where they are read, with the `multiline` options of the beat"));
     }
     let enrich = Enrich::new(settings)?;
+    let asks = settings.text("ssl_client_authentication").is_some_and(|asks| asks != "none");
+    let authenticates =
+        settings.bool("ssl_enabled") && (asks || !settings.strings("ssl_certificate_authorities").is_empty());
+    if settings.bool("ssl_enabled") && authenticates && enrich.peer && !asks {
+        return Err(BuildError::setting("enrich", "`ssl_peer_metadata` needs `ssl_client_authentication`")
+            .remedy("set it to `optional` or `required`"));
+    }
     let codec = if enrich.codec || settings.is_given("codec") {
         cx.codec(settings, "codec")?
     } else {
@@ -94,8 +98,7 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, Build
     };
     let idle = settings.float("client_inactivity_timeout").filter(|seconds| *seconds > 0.0);
     Ok(Box::new(Beats {
-        host: settings.text("host").unwrap_or(Text::from_static("0.0.0.0")),
-        port: net::port(settings)?,
+        listen: Listen::new(settings, true, tls::acceptor(settings, cx, tls::Rules::Beats)?)?,
         connections: Arc::new(Connections {
             idle: idle.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
             codec_tag: enrich.codec.then(|| format!("beats_input_codec_{name}_applied")),
@@ -104,6 +107,14 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, Build
             ip_field: enrich
                 .source
                 .then_some(cx.ecs.select("[@metadata][ip_address]", "[@metadata][input][beats][host][ip]")),
+            peer_fields: (enrich.peer && authenticates).then(|| {
+                cx.ecs.select(
+                    ["protocol", "subject", "cipher_suite"]
+                        .map(|name| format!("[@metadata][tls_peer][{name}]")),
+                    ["version_protocol", "client][subject", "cipher"]
+                        .map(|name| format!("[@metadata][input][beats][tls][{name}]")),
+                )
+            }),
         }),
     }))
 }
@@ -111,20 +122,29 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, Build
 struct Enrich {
     source: bool,
     codec: bool,
+    peer: bool,
 }
 
 impl Enrich {
     fn new(settings: &Settings) -> Result<Self, BuildError> {
-        let mut enrich = Self { source: true, codec: true };
+        let mut enrich = Self { source: true, codec: true, peer: false };
         if settings.is_given("enrich") {
             let words = settings.strings("enrich");
             if words.len() > 1 && words.iter().any(|word| word == "all" || word == "none") {
                 return Err(BuildError::setting("enrich", "`all` and `none` stand alone"));
             }
             let has = |name: &str| words.iter().any(|word| word == name || word == "all");
-            enrich = Self { source: has("source_metadata"), codec: has("codec_metadata") };
+            enrich = Self {
+                source: has("source_metadata"),
+                codec: has("codec_metadata"),
+                peer: has("ssl_peer_metadata"),
+            };
         }
         if settings.is_given("include_codec_tag") {
+            if settings.is_given("enrich") {
+                return Err(BuildError::setting("include_codec_tag", "stands beside `enrich`")
+                    .remedy("leave it out: `enrich` says the same with `codec_metadata`"));
+            }
             enrich.codec = settings.bool("include_codec_tag");
         }
         Ok(enrich)
@@ -132,8 +152,7 @@ impl Enrich {
 }
 
 struct Beats {
-    host: Text,
-    port: u16,
+    listen: Listen,
     connections: Arc<Connections>,
 }
 
@@ -145,40 +164,46 @@ struct Connections {
     codec: Mutex<Box<dyn Codec>>,
     options: InputOptions,
     ip_field: Option<&'static str>,
+    // For the version of TLS, the subject of the client's certificate, and the cipher suite.
+    peer_fields: Option<[String; 3]>,
+}
+
+impl Connections {
+    fn known_of(&self, peer: SocketAddr, stream: &Stream) -> Vec<(FieldReference, Value)> {
+        let mut known = Vec::new();
+        let mut add = |field: &str, value: String| {
+            known.extend(FieldReference::parse(field).map(|field| (field, Value::from(value))));
+        };
+        if let Some(field) = self.ip_field {
+            add(field, peer.ip().to_canonical().to_string());
+        }
+        if let (Some([protocol, subject, cipher]), Some(tls)) = (&self.peer_fields, stream.peer()) {
+            let verified = tls.subject.is_some();
+            add("[@metadata][tls_peer][status]", if verified { "verified" } else { "unverified" }.into());
+            if let Some(name) = tls.subject {
+                add(protocol, tls.protocol);
+                add(subject, name);
+                add(cipher, tls.cipher);
+            }
+        }
+        known
+    }
 }
 
 #[async_trait]
 impl Input for Beats {
     async fn run(self: Box<Self>, cx: InputContext) -> Result<(), String> {
-        let address = format!("{}:{}", self.host, self.port);
-        let bind = || net::listen(&self.host, self.port, true);
-        let Some(listener) = net::bound(&address, &cx, bind).await else { return Ok(()) };
-        let cx = Arc::new(cx);
-        let running = TaskTracker::new();
-        loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                () = cx.shutdown.cancelled() => break,
-            };
-            match accepted {
-                Ok((stream, peer)) => {
-                    let (connections, cx) = (Arc::clone(&self.connections), Arc::clone(&cx));
-                    running.spawn(async move {
-                        let mut connection = Connection::new(&connections, peer);
-                        match connection.run(stream, &cx).await {
-                            Ok(()) => debug!(%peer, "Connection ended"),
-                            Err(error) => warn!(%error, %peer, "Connection ended"),
-                        }
-                    });
-                }
-                Err(error) => {
-                    warn!(%error, address, "Connection cannot be accepted");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+        let connections = self.connections;
+        let talk = move |stream, peer, cx: Arc<InputContext>| {
+            let connections = Arc::clone(&connections);
+            async move {
+                match Connection::new(&connections, peer, &stream).run(stream, &cx).await {
+                    Ok(()) => debug!(%peer, "Connection ended"),
+                    Err(error) => warn!(%error, %peer, "Connection ended"),
                 }
             }
-        }
-        running.close();
-        running.wait().await;
+        };
+        self.listen.serve(&Arc::new(cx), talk).await;
         Ok(())
     }
 }
@@ -195,7 +220,8 @@ struct Connection<'c> {
     shared: &'c Connections,
     codec: Box<dyn Codec>,
     json: JsonReader,
-    from: Option<MissingFields>,
+    // What is known of the peer, and where events have it.
+    from: Vec<(FieldReference, Value)>,
     frames: FrameReader,
     // The window that is being read: events announced, come, the last number, the events.
     announced: u32,
@@ -214,13 +240,12 @@ struct Sent {
 }
 
 impl<'c> Connection<'c> {
-    fn new(shared: &'c Connections, peer: SocketAddr) -> Self {
-        let ip = Text::from(peer.ip().to_canonical().to_string());
+    fn new(shared: &'c Connections, peer: SocketAddr, stream: &Stream) -> Self {
         Self {
             shared,
             codec: shared.codec.lock().unwrap_or_else(PoisonError::into_inner).fork(),
             json: JsonReader::new(JsonRules::CODEC),
-            from: shared.ip_field.map(|field| MissingFields::new(vec![(field, Value::Text(ip))])),
+            from: shared.known_of(peer, stream),
             frames: FrameReader::default(),
             announced: 0,
             come: 0,
@@ -231,9 +256,9 @@ impl<'c> Connection<'c> {
         }
     }
 
-    async fn run(&mut self, mut stream: TcpStream, cx: &InputContext) -> std::io::Result<()> {
+    async fn run(&mut self, mut stream: Stream, cx: &InputContext) -> std::io::Result<()> {
         let mut block = vec![0; 64 << 10];
-        let mut alive = tokio::time::interval(STILL_THERE);
+        let mut alive = tokio::time::interval_at(tokio::time::Instant::now() + STILL_THERE, STILL_THERE);
         alive.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let idle = self.shared.idle.filter(|_| self.sent.is_empty());
@@ -279,11 +304,7 @@ impl<'c> Connection<'c> {
     }
 
     /// `false` when the peer must send its events again.
-    async fn acknowledge(
-        &mut self,
-        outcome: Option<Outcome>,
-        stream: &mut TcpStream,
-    ) -> std::io::Result<bool> {
+    async fn acknowledge(&mut self, outcome: Option<Outcome>, stream: &mut Stream) -> std::io::Result<bool> {
         let Some(sent) = self.sent.pop_front() else { return Ok(true) };
         if outcome != Some(Outcome::Delivered) {
             return Ok(false);
@@ -293,7 +314,7 @@ impl<'c> Connection<'c> {
     }
 
     /// `false` when the pipeline has ended.
-    async fn take_frames(&mut self, stream: &mut TcpStream, cx: &InputContext) -> std::io::Result<bool> {
+    async fn take_frames(&mut self, stream: &mut Stream, cx: &InputContext) -> std::io::Result<bool> {
         while let Some((version, frame)) = self.frames.next() {
             match frame {
                 Frame::Window(0) => stream.write_all(&acknowledgement(version, 0)).await?,
@@ -352,8 +373,11 @@ impl<'c> Connection<'c> {
     fn event(&mut self, mut fields: Map, clock: Clock) {
         let line = ["message", "line"]
             .into_iter()
-            .find(|name| fields.get(name).is_some_and(|v| v.as_text().is_some()));
-        let Some(Value::Text(line)) = line.and_then(|name| fields.remove(name)) else {
+            .find(|name| {
+                fields.get(name).is_some_and(|v| !matches!(v, Value::Null | Value::Map(_) | Value::List(_)))
+            })
+            .and_then(|name| fields.remove(name));
+        let Some(line) = line.map(|line| java_text(&line)) else {
             if let Ok(mut event) = Event::from_map(fields, clock) {
                 self.finish(&mut event, Some("beats_input_raw_event"));
                 self.events.push(event);
@@ -379,8 +403,9 @@ impl<'c> Connection<'c> {
     }
 
     fn finish(&self, event: &mut Event, tag: Option<&str>) {
-        if let Some(from) = &self.from {
-            from.apply(event);
+        for (field, value) in &self.from {
+            // Whatever a peer says of itself there, this is what we saw.
+            let _kept_where_no_hash = event.set(field, value.clone());
         }
         self.shared.options.apply(event);
         if self.shared.codec_tag.is_some()
@@ -401,11 +426,13 @@ async fn first_outcome(sent: &mut VecDeque<Sent>) -> Option<Outcome> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::TcpStream;
+
     use super::super::testing::{Running, connect, free_port, refused};
     use super::*;
     use crate::pipeline::lumberjack::testing::window;
 
-    async fn read_ack(stream: &mut TcpStream) -> [u8; 6] {
+    async fn read_ack(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> [u8; 6] {
         let mut ack = [0; 6];
         // Zero only says that the peer is at work.
         while ack[2..] == [0; 4] {
@@ -494,9 +521,50 @@ mod tests {
         input.stop().await;
     }
 
+    #[cfg(feature = "tls")]
+    #[tokio::test]
+    async fn frames_over_tls_from_a_client_with_a_certificate() {
+        let made = crate::tls::testing::Certificates::new();
+        made.signed("client", "ca", "/O=Acme/CN=beat", "");
+        let port = free_port();
+        let [certificate, key, ca] = ["server.pem", "server.key", "ca.pem"].map(|name| made.text(name));
+        let settings = format!(
+            r#"{{"host":"127.0.0.1","port":{port},"ssl_enabled":true,"ssl_certificate":"{certificate}",
+                "ssl_key":"{key}","ssl_certificate_authorities":["{ca}"],"ssl_client_authentication":"optional",
+                "enrich":["all"]}}"#
+        );
+        let mut input = Running::start(&BEATS, &settings, EcsCompatibility::V8);
+        connect(port).await.write_all(&window(&[r#"{"message":"plain"}"#])).await.unwrap();
+        for (arguments, status, subject) in
+            [("-cert client.pem -key client.key", "verified", "CN=beat,O=Acme"), ("", "unverified", "")]
+        {
+            let mut beat = made.s_client(port, arguments);
+            let spoofed = r#"{"message":"hi","@metadata":{"tls_peer":{"status":"verified"}}}"#;
+            beat.stdin.as_mut().unwrap().write_all(&window(&[spoofed])).await.unwrap();
+            let event = input.next().await;
+            assert_eq!(event.text("message"), "hi");
+            assert_eq!(event.text("[@metadata][tls_peer][status]"), status);
+            assert_eq!(event.text("[@metadata][input][beats][tls][client][subject]"), subject);
+            let protocol = event.text("[@metadata][input][beats][tls][version_protocol]");
+            assert_eq!(protocol, if subject.is_empty() { "" } else { "TLSv1.3" });
+            drop(event);
+            assert_eq!(read_ack(beat.stdout.as_mut().unwrap()).await, *b"2A\0\0\0\x01");
+        }
+        assert!(input.try_next().await.is_none());
+        input.stop().await;
+    }
+
     #[test]
     fn what_cannot_work_is_refused() {
-        assert!(refused(&BEATS, r#"{"port":5044,"ssl_enabled":true}"#).contains("TLS"));
+        let key = r#""ssl_enabled":true,"ssl_certificate":"a","ssl_key":"b""#;
+        let none = format!(r#"{{"port":1,{key},"ssl_client_authentication":"required"}}"#);
+        assert!(refused(&BEATS, &none).contains("ssl_certificate_authorities"));
+        let none = format!(
+            r#"{{"port":1,{key},"ssl_client_authentication":"none","ssl_certificate_authorities":["c"]}}"#
+        );
+        assert!(refused(&BEATS, &none).contains("no use"));
+
+        assert!(refused(&BEATS, r#"{"port":5044,"ssl_enabled":true}"#).contains("ssl_certificate"));
         let multiline = r#"{"port":5044,"codec":{"multiline":{"pattern":"x","what":"next"}}}"#;
         assert!(refused(&BEATS, multiline).contains("multiline"));
     }

@@ -10,30 +10,8 @@ use tracing::{info, warn};
 use super::common::unacknowledged;
 use crate::event::{Blob, Event, FieldReference, Value};
 use crate::pipeline::plugin::{BuildError, Codec, InputContext};
-use crate::pipeline::settings::{Kind, Setting, Settings, Status};
-
-/// Why nothing about TLS can be set.
-pub(crate) const NO_TLS: Status =
-    Status::Absent("TLS is not spoken here; let a proxy such as stunnel or HAProxy end it in front");
-
-/// A setting about TLS that takes `kind`.
-pub(crate) const fn tls(name: &'static str, kind: Kind) -> Setting {
-    Setting::new(name, kind, "For TLS.").status(NO_TLS)
-}
-
-/// The switch for TLS: `false` is fine.
-pub(crate) const TLS_SWITCH: Setting =
-    Setting::new("ssl_enabled", Kind::Boolean, "Whether TLS is spoken; only `false` is taken.")
-        .default(crate::pipeline::settings::Default::Bool(false));
-
-/// Refuses the switch for TLS.
-pub(crate) fn refuse_tls(settings: &Settings, names: &[&'static str]) -> Result<(), BuildError> {
-    match names.iter().find(|name| settings.bool(name)) {
-        None => Ok(()),
-        Some(name) => Err(BuildError::setting(name, "TLS is not spoken here")
-            .remedy("let a proxy such as stunnel or HAProxy end it in front")),
-    }
-}
+use crate::pipeline::settings::Settings;
+use crate::tls::{Connector, Stream};
 
 /// The `port` of the settings.
 pub(crate) fn port(settings: &Settings) -> Result<u16, BuildError> {
@@ -80,6 +58,23 @@ pub(super) async fn listen(host: &str, port: u16, keep_alive: bool) -> std::io::
     socket.set_keepalive(keep_alive)?;
     socket.bind(address)?;
     socket.listen(1024)
+}
+
+/// Connects to `host` and `port`, with TLS or without.
+pub(super) async fn connect(
+    host: &str,
+    port: u16,
+    keep_alive: bool,
+    tls: Option<&Connector>,
+) -> std::io::Result<(Stream, SocketAddr)> {
+    let address = resolve(host, port).await?;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_keepalive(keep_alive)?;
+    let stream = socket.connect(address).await?;
+    match tls {
+        None => Ok((Stream::Plain(stream), address)),
+        Some(tls) => Ok((tls.connect(host, stream).await?, address)),
+    }
 }
 
 /// The first address of `host`.

@@ -1,13 +1,14 @@
 //! `syslog`: messages by RFC 3164, over TCP and UDP on one port.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::net::UdpSocket;
-use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+use super::accept::Listen;
 use super::common::{InputOptions, unacknowledged};
 use super::net::{self, Proxied};
 use crate::event::{Blob, Clock, Event, FieldReference, Text, Value};
@@ -17,6 +18,7 @@ use crate::pipeline::plugin::{
     InputContext, PluginSpec,
 };
 use crate::pipeline::settings::{Default as Preset, Kind, Setting, SettingValue, Settings};
+use crate::tls::Stream;
 
 /// The declaration.
 pub(crate) static SYSLOG: PluginSpec = PluginSpec {
@@ -83,11 +85,8 @@ pub(crate) static SYSLOG: PluginSpec = PluginSpec {
 };
 
 fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, BuildError> {
-    let place = Place {
-        host: settings.text("host").unwrap_or(Text::from_static("0.0.0.0")),
-        port: net::port(settings)?,
-        proxied: settings.bool("proxy_protocol"),
-    };
+    let place =
+        Place { listen: Listen::new(settings, false, None)?, proxied: settings.bool("proxy_protocol") };
     Ok(Box::new(Syslog { place, relay: Relay::new(settings, cx)? }))
 }
 
@@ -98,8 +97,7 @@ struct Syslog {
 
 /// Where messages come in.
 struct Place {
-    host: Text,
-    port: u16,
+    listen: Listen,
     proxied: bool,
 }
 
@@ -111,7 +109,7 @@ const AT_ONCE: usize = 500;
 #[async_trait]
 impl Input for Syslog {
     async fn run(self: Box<Self>, cx: InputContext) -> Result<(), String> {
-        let Self { place, relay } = *self;
+        let (Self { place, relay }, cx) = (*self, Arc::new(cx));
         tokio::join!(place.serve_tcp(relay.fork(), &cx), place.serve_udp(relay, &cx));
         Ok(())
     }
@@ -119,8 +117,9 @@ impl Input for Syslog {
 
 impl Place {
     async fn serve_udp(&self, mut relay: Relay, cx: &InputContext) {
-        let address = format!("udp {}:{}", self.host, self.port);
-        let bind = || UdpSocket::bind((self.host.as_str(), self.port));
+        let Listen { host, port, .. } = &self.listen;
+        let address = format!("udp {host}:{port}");
+        let bind = || UdpSocket::bind((host.as_str(), *port));
         let Some(socket) = net::bound(&address, cx, bind).await else { return };
         let mut buffer = vec![0; 65_536];
         loop {
@@ -143,29 +142,11 @@ impl Place {
         }
     }
 
-    async fn serve_tcp(&self, relay: Relay, cx: &InputContext) {
-        let address = format!("tcp {}:{}", self.host, self.port);
-        let bind = || net::listen(&self.host, self.port, false);
-        let Some(listener) = net::bound(&address, cx, bind).await else { return };
-        let relay = Arc::new(Mutex::new(relay));
-        let running = TaskTracker::new();
-        loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                () = cx.shutdown.cancelled() => break,
-            };
-            let Ok((mut stream, peer)) = accepted else {
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-                continue;
-            };
+    async fn serve_tcp(&self, relay: Relay, cx: &Arc<InputContext>) {
+        let (relay, proxied) = (Arc::new(Mutex::new(relay)), self.proxied);
+        let read = move |mut stream: Stream, peer: SocketAddr, cx: Arc<InputContext>| {
             let relay = relay.lock().unwrap_or_else(PoisonError::into_inner).fork();
-            let cx = InputContext {
-                events: Arc::clone(&cx.events),
-                shutdown: cx.shutdown.clone(),
-                clock: cx.clock,
-            };
-            let proxied = self.proxied;
-            running.spawn(async move {
+            async move {
                 let mut client = peer.ip().to_canonical().to_string();
                 let mut first = Vec::new();
                 if proxied {
@@ -181,10 +162,9 @@ impl Place {
                 if let Err(error) = read_lines(first.as_slice().chain(stream), &client, relay, &cx).await {
                     debug!(%error, %peer, "Connection broke");
                 }
-            });
-        }
-        running.close();
-        running.wait().await;
+            }
+        };
+        self.listen.serve(cx, read).await;
     }
 }
 

@@ -5,17 +5,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::net::TcpStream;
-use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+use super::accept::Listen;
 use super::common::InputOptions;
-use super::net::{self, MissingFields, Proxied, TLS_SWITCH, refuse_tls, tls};
+use super::net::{self, MissingFields, Proxied};
 use crate::event::{Text, Value};
 use crate::pipeline::plugin::{
     Build, BuildContext, BuildError, Codec, EcsCompatibility, Input, InputContext, PluginSpec,
 };
 use crate::pipeline::settings::{Default as Preset, Kind, Setting, Settings, Status};
+use crate::pipeline::tls;
+use crate::tls::{Connector, Stream};
 
 /// The declaration.
 pub(crate) static TCP: PluginSpec = PluginSpec {
@@ -43,33 +44,32 @@ pub(crate) static TCP: PluginSpec = PluginSpec {
         Setting::new("dns_reverse_lookup_enabled", Kind::Boolean, "Looks up the names of peers.")
             .default(Preset::Bool(true))
             .status(Status::Ignored("names are not looked up: the field for the name has the address")),
-        TLS_SWITCH,
-        tls("ssl_client_authentication", Kind::OneOf(&["none", "optional", "required"])),
-        tls("ssl_verification_mode", Kind::OneOf(&["full", "none"])),
-        tls("ssl_certificate", Kind::String),
-        tls("ssl_key", Kind::String),
-        tls("ssl_key_passphrase", Kind::Password),
-        tls("ssl_extra_chain_certs", Kind::Array),
-        tls("ssl_certificate_authorities", Kind::Array),
-        tls("ssl_supported_protocols", Kind::Array),
-        tls("ssl_cipher_suites", Kind::Array),
-        Setting::new("ssl_enable", Kind::Any, "Removed.").status(Status::Obsolete("use `ssl_enabled`")),
-        Setting::new("ssl_verify", Kind::Any, "Removed.")
-            .status(Status::Obsolete("use `ssl_client_authentication` or `ssl_verification_mode`")),
-        Setting::new("ssl_cert", Kind::Any, "Removed.").status(Status::Obsolete("use `ssl_certificate`")),
+        tls::ENABLED,
+        tls::CLIENT_AUTHENTICATION.default(Preset::String("required")),
+        tls::VERIFICATION_MODE,
+        tls::CERTIFICATE,
+        tls::KEY,
+        tls::KEY_PASSPHRASE,
+        tls::EXTRA_CHAIN,
+        tls::CLIENT_AUTHORITIES,
+        tls::PROTOCOLS,
+        tls::CIPHERS,
+        tls::obsolete("ssl_enable", "use `ssl_enabled`"),
+        tls::obsolete("ssl_verify", "use `ssl_client_authentication` or `ssl_verification_mode`"),
+        tls::obsolete("ssl_cert", "use `ssl_certificate`"),
     ],
     build: Build::Input(build),
 };
 
 fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, BuildError> {
-    refuse_tls(settings, &["ssl_enabled"])?;
+    let connects = settings.text("mode").as_deref() == Some("client");
+    let acceptor = if connects { None } else { tls::acceptor(settings, cx, tls::Rules::Tcp)? };
     Ok(Box::new(Tcp {
-        host: settings.text("host").unwrap_or(Text::from_static("0.0.0.0")),
-        port: net::port(settings)?,
-        connects: settings.text("mode").as_deref() == Some("client"),
-        keep_alive: settings.bool("tcp_keep_alive"),
+        listen: Listen::new(settings, settings.bool("tcp_keep_alive"), acceptor)?,
+        connects: connects.then(|| tls::connector(settings, cx)).transpose()?,
         connections: Arc::new(Connections {
             proxied: settings.bool("proxy_protocol"),
+            believes: settings.text("ssl_verification_mode").as_deref() != Some("none"),
             codec: Mutex::new(cx.stream_codec(settings, "codec")?),
             options: InputOptions::new(settings),
             ecs: cx.ecs,
@@ -78,16 +78,17 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, Build
 }
 
 struct Tcp {
-    host: Text,
-    port: u16,
-    connects: bool,
-    keep_alive: bool,
+    listen: Listen,
+    // To a server, with TLS or without.
+    connects: Option<Option<Connector>>,
     connections: Arc<Connections>,
 }
 
 /// What every connection needs.
 struct Connections {
     proxied: bool,
+    // Whether the name in a peer's certificate is to be believed.
+    believes: bool,
     // Only forked; behind a lock so that several tasks may look at it.
     codec: Mutex<Box<dyn Codec>>,
     options: InputOptions,
@@ -98,59 +99,42 @@ struct Connections {
 impl Input for Tcp {
     async fn run(self: Box<Self>, cx: InputContext) -> Result<(), String> {
         let cx = Arc::new(cx);
-        if self.connects {
-            self.connect(&cx).await
-        } else {
-            self.serve(cx).await
+        match &self.connects {
+            Some(tls) => self.connect(tls.as_ref(), &cx).await,
+            None => {
+                let connections = Arc::clone(&self.connections);
+                let read = move |stream, peer, cx: Arc<InputContext>| {
+                    let connections = Arc::clone(&connections);
+                    async move { connections.read(stream, peer, &cx).await }
+                };
+                self.listen.serve(&cx, read).await;
+            }
         }
         Ok(())
     }
 }
 
+const SUBJECT: &str = "[@metadata][input][tcp][tls][client][subject]";
 /// Between connections to a server that ends them.
 const CONNECT_AGAIN: Duration = Duration::from_secs(1);
 
 impl Tcp {
-    async fn serve(&self, cx: Arc<InputContext>) {
-        let address = format!("{}:{}", self.host, self.port);
-        let bind = || net::listen(&self.host, self.port, self.keep_alive);
-        let Some(listener) = net::bound(&address, &cx, bind).await else { return };
-        let running = TaskTracker::new();
-        loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                () = cx.shutdown.cancelled() => break,
-            };
-            match accepted {
-                Ok((stream, peer)) => {
-                    let (connections, cx) = (Arc::clone(&self.connections), Arc::clone(&cx));
-                    running.spawn(async move { connections.read(stream, peer, &cx).await });
-                }
-                Err(error) => {
-                    warn!(%error, address, "Connection cannot be accepted");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            }
-        }
-        running.close();
-        running.wait().await;
-    }
-
-    async fn connect(&self, cx: &InputContext) {
+    async fn connect(&self, tls: Option<&Connector>, cx: &InputContext) {
+        let Listen { host, port, keep_alive, .. } = &self.listen;
         let mut failed = 0_u32;
         loop {
             let connected = tokio::select! {
-                connected = TcpStream::connect((self.host.as_str(), self.port)) => connected,
+                connected = net::connect(host, *port, *keep_alive, tls) => connected,
                 () = cx.shutdown.cancelled() => return,
             };
-            match connected.and_then(|stream| stream.peer_addr().map(|peer| (stream, peer))) {
+            match connected {
                 Ok((stream, peer)) => {
                     failed = 0;
                     self.connections.read(stream, peer, cx).await;
                 }
                 Err(error) => {
                     if failed.is_multiple_of(15) {
-                        warn!(%error, host = %self.host, port = self.port, "Server does not answer, trying until it does");
+                        warn!(%error, %host, port, "Server does not answer, trying until it does");
                     }
                     failed += 1;
                 }
@@ -164,9 +148,11 @@ impl Tcp {
 }
 
 impl Connections {
-    async fn read(&self, mut stream: TcpStream, peer: SocketAddr, cx: &InputContext) {
+    async fn read(&self, mut stream: Stream, peer: SocketAddr, cx: &InputContext) {
         let address = peer.ip().to_canonical().to_string();
-        let (mut fields, mut first) = (self.fields(&address, &address, peer.port().into(), None), Vec::new());
+        let subject = stream.peer().and_then(|peer| peer.subject).filter(|_| self.believes);
+        let mut fields = self.fields(&address, &address, peer.port().into(), None);
+        let mut first = Vec::new();
         if self.proxied {
             let read = tokio::select! {
                 read = Proxied::read(&mut stream) => read,
@@ -180,6 +166,10 @@ impl Connections {
                 Err(error) => return warn!(%error, %peer, "Connection ended"),
             }
         }
+        if let Some(subject) = subject {
+            fields.push((self.ecs.select("sslsubject", SUBJECT), Value::from(subject)));
+        }
+        let fields = MissingFields::new(fields);
         let codec = self.codec.lock().unwrap_or_else(PoisonError::into_inner).fork();
         let finish = |event: &mut crate::event::Event| {
             fields.apply(event);
@@ -191,7 +181,13 @@ impl Connections {
         }
     }
 
-    fn fields(&self, name: &str, ip: &str, port: i64, proxied: Option<&Proxied>) -> MissingFields {
+    fn fields(
+        &self,
+        name: &str,
+        ip: &str,
+        port: i64,
+        proxied: Option<&Proxied>,
+    ) -> Vec<(&'static str, Value)> {
         let text = |text: &str| Value::Text(Text::from(text));
         let names = self.ecs.select(
             ["host", "[@metadata][ip_address]", "port", "proxy_host", "proxy_port"],
@@ -208,7 +204,7 @@ impl Connections {
             fields.push((names[3], text(&proxied.proxy)));
             fields.push((names[4], Value::Int(proxied.proxy_port)));
         }
-        MissingFields::new(fields)
+        fields
     }
 }
 
@@ -292,9 +288,53 @@ mod tests {
         input.stop().await;
     }
 
+    #[cfg(feature = "tls")]
+    #[tokio::test]
+    async fn tls_with_client_certificates_beside_peers_that_speak_something_else() {
+        let made = crate::tls::testing::Certificates::new();
+        made.signed("client", "ca", "/O=Acme/CN=shipper", "");
+        let port = free_port();
+        let [certificate, key, ca] = ["server.pem", "server.key", "ca.pem"].map(|name| made.text(name));
+        let settings = format!(
+            r#"{{"host":"127.0.0.1","port":{port},"ssl_enabled":true,"ssl_certificate":"{certificate}",
+                "ssl_key":"{key}","ssl_certificate_authorities":["{ca}"]}}"#
+        );
+        let mut input = Running::start(&TCP, &settings, EcsCompatibility::V8);
+        // Plain text, and nobody's certificate: neither comes through, and neither stops the others.
+        connect(port).await.write_all(b"plain\n").await.unwrap();
+        let mut nobody = made.s_client(port, "");
+        nobody.stdin.take().unwrap().write_all(b"nobody\n").await.unwrap();
+        let mut known = made.s_client(port, "-cert client.pem -key client.key");
+        known.stdin.as_mut().unwrap().write_all(b"over TLS\n").await.unwrap();
+        let event = input.next().await;
+        assert_eq!(event.text("message"), "over TLS");
+        assert_eq!(event.text("[@metadata][input][tcp][tls][client][subject]"), "CN=shipper,O=Acme");
+        assert!(input.try_next().await.is_none());
+
+        // And the other way round: this input connects to a server that writes to its clients.
+        let output = crate::pipeline::output::Serving::new(&certificate, &key);
+        let client = format!(
+            r#"{{"host":"localhost","port":{},"mode":"client","ssl_enabled":true,"ssl_certificate_authorities":["{ca}"]}}"#,
+            output.port
+        );
+        let mut connected = Running::start(&TCP, &client, EcsCompatibility::Disabled);
+        let event = loop {
+            output.write(r#"{"message":"from a server"}"#).await;
+            if let Some(event) = connected.try_next().await {
+                break event;
+            }
+        };
+        assert_eq!(event.text("message"), r#"{"message":"from a server"}"#);
+        assert_eq!(event.text("sslsubject"), "CN=localhost");
+        connected.stop().await;
+        input.stop().await;
+    }
+
     #[test]
     fn what_cannot_work_is_refused() {
-        assert!(refused(&TCP, r#"{"port":5000,"ssl_enabled":true}"#).contains("TLS"));
+        assert!(refused(&TCP, r#"{"port":5000,"ssl_enabled":true}"#).contains("ssl_certificate"));
+        let client = r#"{"port":1,"mode":"client","ssl_enabled":true,"ssl_client_authentication":"none"}"#;
+        assert!(refused(&TCP, client).contains("clients"));
         assert!(refused(&TCP, r#"{"port":70000}"#).contains("70000"));
     }
 }

@@ -10,3 +10,6 @@ pub(crate) mod tcp;
 #[cfg(test)]
 mod testing;
 pub(crate) mod udp;
+
+#[cfg(all(test, feature = "tls"))]
+pub(crate) use tcp::Serving;

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use super::codec_output::CodecOutput;
-use crate::pipeline::input::net::{NO_TLS, port, refuse_tls, tls};
+use crate::pipeline::input::net::port;
 use crate::pipeline::plugin::{Build, BuildContext, BuildError, Output, PluginSpec};
 use crate::pipeline::settings::{Default, Kind, Setting, Settings, Status};
+use crate::pipeline::tls;
 use crate::sink::{LogSink, TcpClientSink, TcpServerSink};
-
-const NO_TLS_SWITCH: &str = "Whether TLS is spoken; only `false` is taken.";
 
 /// The declaration.
 pub(crate) static TCP: PluginSpec = PluginSpec {
@@ -27,35 +26,59 @@ pub(crate) static TCP: PluginSpec = PluginSpec {
         Setting::new("reconnect_interval", Kind::Number, "Seconds between tries to connect.")
             .default(Default::Int(10))
             .status(Status::Ignored("pauses grow from a tenth of a second to thirty seconds")),
-        Setting::new("ssl_enabled", Kind::Boolean, NO_TLS_SWITCH).default(Default::Bool(false)),
-        Setting::new("ssl_enable", Kind::Boolean, NO_TLS_SWITCH)
-            .default(Default::Bool(false))
-            .status(Status::Deprecated("use `ssl_enabled`")),
-        tls("ssl_verify", Kind::Boolean),
-        tls("ssl_verification_mode", Kind::OneOf(&["full", "none"])),
-        tls("ssl_client_authentication", Kind::OneOf(&["none", "optional", "required"])),
-        tls("ssl_cacert", Kind::String),
-        tls("ssl_certificate_authorities", Kind::Array),
-        tls("ssl_cert", Kind::String),
-        tls("ssl_certificate", Kind::String),
-        tls("ssl_key", Kind::String),
-        tls("ssl_key_passphrase", Kind::Password),
-        tls("ssl_supported_protocols", Kind::Array),
-        Setting::new("ssl_cipher_suites", Kind::Array, "For TLS.").status(NO_TLS),
+        tls::ENABLED,
+        tls::CLIENT_AUTHENTICATION.default(Default::String("none")),
+        tls::VERIFICATION_MODE,
+        tls::AUTHORITIES,
+        tls::CERTIFICATE,
+        tls::KEY,
+        tls::KEY_PASSPHRASE,
+        tls::PROTOCOLS,
+        tls::CIPHERS,
+        tls::obsolete("ssl_enable", "use `ssl_enabled`"),
+        tls::obsolete("ssl_verify", "use `ssl_client_authentication` or `ssl_verification_mode`"),
+        tls::obsolete("ssl_cacert", "use `ssl_certificate_authorities`"),
+        tls::obsolete("ssl_cert", "use `ssl_certificate`"),
     ],
     build: Build::Output(build),
 };
 
 fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Output>, BuildError> {
-    refuse_tls(settings, &["ssl_enabled", "ssl_enable"])?;
     let host = settings.text("host").unwrap_or_default().to_string();
     let port = port(settings)?;
     let sink: Arc<dyn LogSink> = if settings.text("mode").as_deref() == Some("server") {
-        Arc::new(TcpServerSink::new(host, port))
+        Arc::new(TcpServerSink::new(host, port, tls::acceptor(settings, cx, tls::Rules::Tcp)?))
     } else {
-        Arc::new(TcpClientSink::new(host, port))
+        Arc::new(TcpClientSink::new(host, port, tls::connector(settings, cx)?))
     };
     Ok(Box::new(CodecOutput::new(cx.codec(settings, "codec")?, None, sink)))
+}
+
+/// An output that writes to its clients over TLS, for tests elsewhere.
+#[cfg(all(test, feature = "tls"))]
+pub(crate) struct Serving {
+    output: std::sync::Mutex<Box<dyn Output>>,
+    pub(crate) port: u16,
+}
+
+#[cfg(all(test, feature = "tls"))]
+impl Serving {
+    pub(crate) fn new(certificate: &str, key: &str) -> Self {
+        let port = crate::pipeline::input::testing::free_port();
+        let settings = format!(
+            r#"{{"host":"127.0.0.1","port":{port},"mode":"server","codec":"json_lines","ssl_enabled":true,
+                "ssl_certificate":"{certificate}","ssl_key":"{key}"}}"#
+        );
+        Self { output: std::sync::Mutex::new(super::testing::output(&TCP, &settings)), port }
+    }
+
+    pub(crate) async fn write(&self, event: &str) {
+        let (sink, records) = {
+            let mut output = self.output.lock().expect("no panic");
+            (output.sink(), super::testing::batch(&mut **output, &[event]))
+        };
+        sink.deliver(&records).await.expect("it listens");
+    }
 }
 
 #[cfg(test)]
@@ -88,6 +111,41 @@ mod tests {
         drop(server);
         let error = tcp.sink().deliver(&records).await.unwrap_err();
         assert!(error.is_transient() && error.to_string().contains("tcp 127.0.0.1"), "{error}");
+    }
+
+    #[cfg(feature = "tls")]
+    #[tokio::test]
+    async fn a_server_gets_events_over_tls_if_it_is_believed() {
+        let made = crate::tls::testing::Certificates::new();
+        let [certificate, key, ca] = ["server.pem", "server.key", "ca.pem"].map(|name| made.text(name));
+        let port = free_port();
+        let settings = format!(
+            r#"{{"host":"127.0.0.1","port":{port},"ssl_enabled":true,"ssl_certificate":"{certificate}",
+                "ssl_key":"{key}","ssl_client_authentication":"none"}}"#
+        );
+        let mut input = crate::pipeline::input::testing::Running::start(
+            &crate::pipeline::input::tcp::TCP,
+            &settings,
+            crate::pipeline::plugin::EcsCompatibility::V8,
+        );
+        drop(connect(port).await);
+        let secured = |more: &str| {
+            let settings = format!(
+                r#"{{"host":"127.0.0.1","port":{port},"codec":"json_lines","ssl_enabled":true{more}}}"#
+            );
+            output(&TCP, &settings)
+        };
+        let mut tcp = secured(&format!(r#","ssl_certificate_authorities":["{ca}"]"#));
+        let records = batch(&mut *tcp, &[r#"{"a":1}"#]);
+        for _ in 0..2 {
+            tcp.sink().deliver(&records).await.unwrap();
+            assert_eq!(input.next().await.text("message"), r#"{"a":1}"#);
+        }
+        let error = secured("").sink().deliver(&records).await.unwrap_err();
+        assert!(error.to_string().contains("certificate"), "{error}");
+        secured(r#","ssl_verification_mode":"none""#).sink().deliver(&records).await.unwrap();
+        assert_eq!(input.next().await.text("message"), r#"{"a":1}"#);
+        input.stop().await;
     }
 
     #[tokio::test]

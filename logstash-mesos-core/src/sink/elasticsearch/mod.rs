@@ -5,26 +5,24 @@
 
 mod bulk;
 mod hosts;
-mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use base64::Engine;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, USER_AGENT};
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
-use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+use super::http_client::{HttpClient, HttpClientError, HttpClientSettings, basic, chain, header_map, secret};
 use super::{Batching, Delivered, LogSink, RecordBatch, Rejection, SinkError};
 use bulk::{Answer, outcome};
 use hosts::Hosts;
 pub use hosts::{HostError, Node};
-pub use tls::{TlsError, TlsSettings, Verification};
+
+use crate::tls::ClientTls;
 
 /// How a cluster is reached.
 #[derive(Clone, Debug)]
@@ -48,7 +46,7 @@ pub struct ElasticsearchSettings {
     /// Level of gzip, 1 to 9; 0 sends bodies as they are.
     pub compression_level: u32,
     /// How TLS is spoken.
-    pub tls: TlsSettings,
+    pub tls: ClientTls,
     /// Status of a single document for which it is refused for good.
     pub reject_codes: Vec<u16>,
     /// Kinds of errors that are not logged.
@@ -69,7 +67,7 @@ impl Default for ElasticsearchSettings {
             timeout: Duration::from_secs(60),
             resurrect_after: Duration::from_secs(5),
             compression_level: 0,
-            tls: TlsSettings::default(),
+            tls: ClientTls::default(),
             reject_codes: vec![400, 404],
             silence: Vec::new(),
             batching: Batching { max_bytes: 1 << 20, max_records: 16_384, in_flight: 3 },
@@ -82,7 +80,7 @@ impl Default for ElasticsearchSettings {
 pub struct ElasticsearchSink {
     settings: ElasticsearchSettings,
     hosts: Hosts,
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: HttpClient,
     headers: HeaderMap,
 }
 
@@ -99,22 +97,14 @@ impl ElasticsearchSink {
     ///
     /// # Errors
     ///
-    /// [`TlsError`] when certificates cannot be used, or a header cannot be sent.
-    pub fn new(settings: ElasticsearchSettings) -> Result<Self, TlsError> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_keepalive(Some(Duration::from_secs(60)));
-        tcp.set_connect_timeout(Some(settings.timeout.min(Duration::from_secs(10))));
-        let connector = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_tls_config(settings.tls.client_config()?)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(60))
-            .build(connector);
+    /// [`HttpClientError`] when certificates cannot be used, or a header cannot be sent.
+    pub fn new(settings: ElasticsearchSettings) -> Result<Self, HttpClientError> {
+        let client = HttpClientSettings {
+            tls: settings.tls.clone(),
+            connect_timeout: settings.timeout.min(Duration::from_secs(10)),
+            ..HttpClientSettings::default()
+        };
+        let client = client.client()?;
         let headers = headers(&settings)?;
         Ok(Self {
             hosts: Hosts::new(settings.nodes.clone(), settings.resurrect_after),
@@ -290,49 +280,24 @@ impl AsRef<[u8]> for SharedBody {
     }
 }
 
-fn headers(settings: &ElasticsearchSettings) -> Result<HeaderMap, TlsError> {
-    use base64::Engine;
-    let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+fn headers(settings: &ElasticsearchSettings) -> Result<HeaderMap, HttpClientError> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
     headers
         .insert(USER_AGENT, HeaderValue::from_static(concat!("logstash-mesos/", env!("CARGO_PKG_VERSION"))));
     let authorization = match (&settings.basic_auth, &settings.api_key) {
-        (_, Some(key)) if key.contains(':') => Some(format!("ApiKey {}", encode(key))),
+        (_, Some(key)) if key.contains(':') => {
+            Some(format!("ApiKey {}", base64::engine::general_purpose::STANDARD.encode(key)))
+        }
         (_, Some(key)) => Some(format!("ApiKey {key}")),
-        (Some((user, password)), None) => Some(format!("Basic {}", encode(&format!("{user}:{password}")))),
+        (Some((user, password)), None) => Some(basic(user, password)),
         (None, None) => None,
     };
     if let Some(authorization) = authorization {
-        let mut value =
-            HeaderValue::from_str(&authorization).map_err(|_| TlsError::Header("Authorization".into()))?;
-        value.set_sensitive(true);
-        headers.insert(AUTHORIZATION, value);
+        headers.insert(AUTHORIZATION, secret(&authorization)?);
     }
-    for (name, value) in &settings.headers {
-        let wrong = || TlsError::Header(name.clone());
-        let name = http::HeaderName::try_from(name).map_err(|_| wrong())?;
-        let value = HeaderValue::from_str(value).map_err(|_| wrong())?;
-        if name != HOST {
-            headers.insert(name, value);
-        }
-    }
+    headers.extend(header_map(&settings.headers)?);
     Ok(headers)
-}
-
-/// The error with its causes: a connection's own text says little.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let next_text = next.to_string();
-        if !text.contains(&next_text) {
-            text.push_str(": ");
-            text.push_str(&next_text);
-        }
-        cause = next.source();
-    }
-    text
 }
 
 /// Reads a body whole, for [`Answer`].

@@ -13,7 +13,8 @@ use data_stream::DataStream;
 use crate::event::{Event, Template, Text};
 use crate::pipeline::plugin::{Build, BuildContext, BuildError, Output, PluginSpec};
 use crate::pipeline::settings::{SettingValue, Settings};
-use crate::sink::elasticsearch::{ElasticsearchSettings, ElasticsearchSink, Node, TlsSettings, Verification};
+use crate::pipeline::tls;
+use crate::sink::elasticsearch::{ElasticsearchSettings, ElasticsearchSink, Node};
 use crate::sink::{LogSink, RecordBatch};
 
 /// The declaration.
@@ -25,8 +26,8 @@ pub(crate) static ELASTICSEARCH: PluginSpec = PluginSpec {
 };
 
 fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Output>, BuildError> {
-    let sink =
-        ElasticsearchSink::new(connection(settings)?).map_err(|error| BuildError::plugin(chain(&error)))?;
+    let sink = ElasticsearchSink::new(connection(settings, cx)?)
+        .map_err(|error| BuildError::plugin(chain(&error)))?;
     Ok(Box::new(Elasticsearch { encoder: encoder(settings, cx)?, sink: Arc::new(sink) }))
 }
 
@@ -59,21 +60,17 @@ impl Output for Elasticsearch {
 }
 
 /// How the cluster is reached.
-fn connection(settings: &Settings) -> Result<ElasticsearchSettings, BuildError> {
+fn connection(settings: &Settings, cx: &BuildContext) -> Result<ElasticsearchSettings, BuildError> {
     let defaults = ElasticsearchSettings::default();
-    let flag = |names: [&'static str; 2]| {
-        names.into_iter().find(|name| settings.is_given(name)).map(|name| (name, settings.bool(name)))
-    };
-    let tls = flag(["ssl_enabled", "ssl"]);
+    let tls = settings.is_given("ssl_enabled").then(|| settings.bool("ssl_enabled"));
     let mut nodes = Vec::new();
     for host in settings.strings("hosts") {
-        let node = Node::parse(&host, tls.is_some_and(|(_, on)| on))
+        let node = Node::parse(&host, tls == Some(true))
             .map_err(|error| BuildError::setting("hosts", error.to_string()))?;
-        if let Some((name, on)) = tls
-            && on != node.tls
-        {
-            return Err(BuildError::setting(name, format!("contradicts the scheme of `{}`", node.shown()))
-                .remedy(format!("leave out `{name}`, or write the address with the other scheme")));
+        if tls.is_some_and(|on| on != node.tls) {
+            let message = format!("contradicts the scheme of `{}`", node.shown());
+            return Err(BuildError::setting("ssl_enabled", message)
+                .remedy("leave out `ssl_enabled`, or write the address with the other scheme"));
         }
         nodes.push(node);
     }
@@ -122,7 +119,7 @@ fn connection(settings: &Settings) -> Result<ElasticsearchSettings, BuildError> 
         timeout: seconds("timeout", defaults.timeout)?,
         resurrect_after: seconds("resurrect_delay", defaults.resurrect_after)?,
         compression_level: level,
-        tls: tls_settings(settings)?,
+        tls: tls::client(settings, cx)?,
         reject_codes,
         silence: silence
             .into_iter()
@@ -150,25 +147,6 @@ fn authentication(
         (None, None) => None,
     };
     Ok(ElasticsearchSettings { basic_auth, api_key, ..defaults })
-}
-
-fn tls_settings(settings: &Settings) -> Result<TlsSettings, BuildError> {
-    let path = |name| settings.text(name).map(|path| std::path::PathBuf::from(path.as_str()));
-    let mut authorities: Vec<_> = settings
-        .strings("ssl_certificate_authorities")
-        .iter()
-        .map(|path| std::path::PathBuf::from(path.as_str()))
-        .collect();
-    authorities.extend(path("cacert"));
-    let old_switch =
-        settings.is_given("ssl_certificate_verification") && !settings.bool("ssl_certificate_verification");
-    let (certificate, key) = (path("ssl_certificate"), path("ssl_key"));
-    if certificate.is_some() != key.is_some() {
-        return Err(BuildError::setting("ssl_certificate", "needs `ssl_key`, and the other way round"));
-    }
-    let off = old_switch || settings.text("ssl_verification_mode").as_deref() == Some("none");
-    let verification = if off { Verification::None } else { Verification::Full };
-    Ok(TlsSettings { authorities, certificate, key, verification })
 }
 
 fn encode_query(pairs: &[(String, String)]) -> String {

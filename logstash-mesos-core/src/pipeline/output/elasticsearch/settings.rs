@@ -1,11 +1,10 @@
 //! The settings of the output.
 
 use crate::pipeline::settings::{Default, Kind, Setting, Status};
+use crate::pipeline::tls;
 
 const NO_SETUP: Status =
     Status::Ignored("templates and lifecycles are set up on the cluster, by its own means");
-const NO_JAVA: Status =
-    Status::Absent("Java key stores cannot be read; give PEM files with `ssl_certificate_authorities`");
 const NO_CLOUD: Status =
     Status::Absent("write the address of the cluster in `hosts`, and `user` and `password`, or `api_key`");
 
@@ -84,43 +83,28 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting::new("bulk_path", Kind::String, "The path of the bulk API."),
     Setting::new("parameters", Kind::Hash, "Added to the query of every request."),
     Setting::new("custom_headers", Kind::Hash, "Sent with every request."),
-    Setting::new("ssl", Kind::Boolean, "Whether TLS is spoken.")
-        .status(Status::Deprecated("use `ssl_enabled`")),
     Setting::new("ssl_enabled", Kind::Boolean, "Whether TLS is spoken; the addresses say where absent."),
-    Setting::new("cacert", Kind::Path, "Who may sign certificates.")
-        .status(Status::Deprecated("use `ssl_certificate_authorities`")),
-    Setting::new(
-        "ssl_certificate_authorities",
-        Kind::List(&Kind::Path),
-        "Who may sign the certificates of servers, in PEM.",
-    ),
-    Setting::new("ssl_certificate_verification", Kind::Boolean, "Whether certificates are looked at.")
-        .default(Default::Bool(true))
-        .status(Status::Deprecated("use `ssl_verification_mode`")),
-    Setting::new(
-        "ssl_verification_mode",
-        Kind::OneOf(&["full", "none"]),
-        "Whether certificates are looked at.",
-    )
-    .default(Default::String("full")),
-    Setting::new("ssl_certificate", Kind::Path, "Our own certificate, in PEM."),
-    Setting::new("ssl_key", Kind::Path, "Its key, in PEM."),
-    Setting::new("ssl_supported_protocols", Kind::Array, "Versions of TLS.")
-        .status(Status::Ignored("TLS 1.2 and 1.3 are spoken")),
-    Setting::new("ssl_cipher_suites", Kind::Array, "Cipher suites.")
-        .status(Status::Ignored("the good ones are used")),
+    tls::AUTHORITIES,
+    tls::VERIFICATION_MODE,
+    tls::CERTIFICATE,
+    tls::KEY,
+    tls::PROTOCOLS,
+    tls::CIPHERS,
     Setting::new("ca_trusted_fingerprint", Kind::Any, "The authority by its fingerprint.")
         .status(Status::Absent("give the authority itself with `ssl_certificate_authorities`")),
-    Setting::new("ssl_keystore_path", Kind::String, "A Java key store.").status(NO_JAVA),
-    Setting::new("ssl_keystore_password", Kind::Password, "Its password.").status(NO_JAVA),
-    Setting::new("ssl_keystore_type", Kind::String, "Its type.").status(NO_JAVA),
-    Setting::new("ssl_truststore_path", Kind::String, "A Java trust store.").status(NO_JAVA),
-    Setting::new("ssl_truststore_password", Kind::Password, "Its password.").status(NO_JAVA),
-    Setting::new("ssl_truststore_type", Kind::String, "Its type.").status(NO_JAVA),
-    Setting::new("keystore", Kind::String, "A Java key store.").status(NO_JAVA),
-    Setting::new("keystore_password", Kind::Password, "Its password.").status(NO_JAVA),
-    Setting::new("truststore", Kind::String, "A Java trust store.").status(NO_JAVA),
-    Setting::new("truststore_password", Kind::Password, "Its password.").status(NO_JAVA),
+    tls::java("ssl_keystore_path", Kind::Path),
+    tls::java("ssl_keystore_password", Kind::Password),
+    tls::java("ssl_keystore_type", Kind::OneOf(&["pkcs12", "jks"])),
+    tls::java("ssl_truststore_path", Kind::Path),
+    tls::java("ssl_truststore_password", Kind::Password),
+    tls::java("ssl_truststore_type", Kind::OneOf(&["pkcs12", "jks"])),
+    tls::obsolete("ssl", "use `ssl_enabled`"),
+    tls::obsolete("ssl_certificate_verification", "use `ssl_verification_mode`"),
+    tls::obsolete("cacert", "use `ssl_certificate_authorities`"),
+    tls::obsolete("truststore", "use `ssl_certificate_authorities`"),
+    tls::obsolete("truststore_password", "use `ssl_certificate_authorities`"),
+    tls::obsolete("keystore", "use `ssl_certificate` and `ssl_key`"),
+    tls::obsolete("keystore_password", "use `ssl_certificate` and `ssl_key`"),
     Setting::new("http_compression", Kind::Boolean, "Compresses requests.")
         .default(Default::Bool(false))
         .status(Status::Deprecated("use `compression_level`")),

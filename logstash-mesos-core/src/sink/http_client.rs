@@ -1,0 +1,125 @@
+//! The HTTP client of the sinks that need one: connections that stay open, TLS where the address says so.
+
+use std::time::Duration;
+
+use base64::Engine;
+use bytes::Bytes;
+use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
+use http_body_util::Full;
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use thiserror::Error;
+
+use crate::tls::{ClientTls, TlsError};
+
+/// Sends requests whose bodies are in memory.
+pub type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+/// How connections are made and kept.
+#[derive(Clone, Debug)]
+pub struct HttpClientSettings {
+    /// How TLS is spoken.
+    pub tls: ClientTls,
+    /// How long a connection may take to come about.
+    pub connect_timeout: Duration,
+    /// Whether connections are kept for the next request.
+    pub keep_alive: bool,
+    /// Most idle connections to one server.
+    pub most_idle: usize,
+}
+
+impl Default for HttpClientSettings {
+    fn default() -> Self {
+        Self {
+            tls: ClientTls::default(),
+            connect_timeout: Duration::from_secs(10),
+            keep_alive: true,
+            most_idle: usize::MAX,
+        }
+    }
+}
+
+/// Why no requests can be sent.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HttpClientError {
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A header cannot be sent.
+    #[error("header `{0}` cannot be sent: its name or value has a character that is not allowed")]
+    Header(String),
+}
+
+/// No idle connection is kept for longer.
+const LONGEST_IDLE: Duration = Duration::from_secs(60);
+
+impl HttpClientSettings {
+    /// Prepares connections; none is made yet.
+    ///
+    /// # Errors
+    ///
+    /// [`HttpClientError::Tls`] when certificates cannot be used.
+    pub fn client(&self) -> Result<HttpClient, HttpClientError> {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_keepalive(Some(Duration::from_secs(60)));
+        tcp.set_connect_timeout(Some(self.connect_timeout));
+        let connector = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_tls_config(self.tls.config()?)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        Ok(Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(LONGEST_IDLE)
+            .pool_max_idle_per_host(if self.keep_alive { self.most_idle } else { 0 })
+            .build(connector))
+    }
+}
+
+/// These headers as they are sent. `Host` is left out: it follows from the address.
+pub(super) fn header_map(headers: &[(String, String)]) -> Result<HeaderMap, HttpClientError> {
+    let mut map = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        let wrong = || HttpClientError::Header(name.clone());
+        let name = HeaderName::try_from(name).map_err(|_| wrong())?;
+        let value = HeaderValue::from_str(value).map_err(|_| wrong())?;
+        if name != HOST {
+            map.insert(name, value);
+        }
+    }
+    Ok(map)
+}
+
+/// The value of `Authorization` for a user.
+pub(super) fn basic(user: &str, password: &str) -> String {
+    let encoded = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+    format!("Basic {encoded}")
+}
+
+/// A value that is never shown.
+pub(super) fn secret(value: &str) -> Result<HeaderValue, HttpClientError> {
+    let mut value =
+        HeaderValue::from_str(value).map_err(|_| HttpClientError::Header("Authorization".to_owned()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The error with its causes: a connection's own text says little.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let next_text = next.to_string();
+        if !text.contains(&next_text) {
+            text.push_str(": ");
+            text.push_str(&next_text);
+        }
+        cause = next.source();
+    }
+    text
+}
