@@ -153,6 +153,23 @@ fn a_broken_configuration_is_shown_with_its_line() {
     let done = pipeline(place.path(), &["check", "-e", "filter {\n  grok { match => 5 nonsense }\n}"], b"");
     assert_eq!(done.status.code(), Some(1), "{done:?}");
     assert!(done.stderr.contains("2:") && done.stderr.contains("nonsense"), "{}", done.stderr);
+    let done = pipeline(place.path(), &["check", "-e", "input { file { } }\noutput { file { } }"], b"");
+    assert_eq!(done.status.code(), Some(1), "{done:?}");
+    assert!(done.stderr.contains("1:9") && done.stderr.contains("2:10"), "{}", done.stderr);
+    // Put together in the order of their names, and told by their own lines.
+    let directory = place.directory("conf.d");
+    fs::write(directory.join("1.conf"), "input { stdin { } }\n").expect("it is new");
+    fs::write(directory.join("2.conf"), "filter {\n  gork { }\n}\n").expect("it is new");
+    let pattern = directory.join("*.conf").display().to_string();
+    for given in [&pattern, &directory.display().to_string()] {
+        let done = pipeline(place.path(), &["check", "-f", given], b"");
+        assert_eq!(done.status.code(), Some(1), "{done:?}");
+        assert!(done.stderr.contains("2.conf:2:3") && done.stderr.contains("`grok`"), "{}", done.stderr);
+    }
+    fs::write(directory.join("2.conf"), b"filter {\n  # caf\xe9\n}\n").expect("it is there");
+    let done = pipeline(place.path(), &["check", "-f", &pattern, "--format", "json"], b"");
+    assert_eq!(done.status.code(), Some(1), "{done:?}");
+    assert!(done.stdout.contains("\"line\":2") && done.stdout.contains("\"column\":8"), "{}", done.stdout);
     let done = pipeline(
         place.path(),
         &["eval", "-e", "filter { mutate { add_tag => [\"seen\"] } }"],

@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use async_trait::async_trait;
 
-use super::input::{Channels, StreamInput};
 use super::metadata::Metadata;
 use super::records::{Channel, PlainLines, Record, Records};
 use super::streams::InFlight;
 use crate::event::{Clock, Event, Origin, StreamKey};
 use crate::pipeline::input::common::EVENT_BYTES;
+use crate::pipeline::input::stream::{Channels, StreamInput};
 use crate::pipeline::plugin::{Batch, BatchSender, Codec, Deferred};
 use crate::source::{Content, Decoder, Flush, Lines, StreamStatus};
 

@@ -4,7 +4,6 @@
 pub mod agent;
 pub mod config;
 mod fan;
-mod input;
 mod lock;
 pub mod matching;
 mod metadata;

@@ -10,12 +10,12 @@ use tracing::{info, warn};
 
 use super::config::{ConfigKey, ConfigSet, Configuration, Kind};
 use super::fan::Target;
-use super::input::StreamInput;
 use super::matching::Matcher;
 use super::report::{ConfigOutcome, PipelineReport};
 use super::run::ShipperSettings;
 use super::state::Subscription;
 use crate::pipeline::compile::{CompileOptions, compile};
+use crate::pipeline::input::stream::StreamInput;
 use crate::pipeline::plugin::{BatchSender, EcsCompatibility};
 use crate::pipeline::run::{RunSettings, RunningPipeline, Shutdown, StartError};
 
@@ -159,7 +159,7 @@ impl Pipelines {
         let mut inputs = Vec::new();
         let mut own = Vec::new();
         for plugin in compiled.inputs {
-            match StreamInput::of(&plugin)? {
+            match StreamInput::of(&plugin).map_err(|error| error.to_string())? {
                 Some(input) => inputs.push(Arc::new(input)),
                 None => own.push(plugin),
             }

@@ -8,6 +8,7 @@ pub(crate) use api_lines::ApiLines;
 pub(crate) use json_file::JsonFile;
 
 use crate::event::Timestamp;
+pub(crate) use crate::pipeline::input::stream::Channel;
 use crate::source::{Content, Flush, Lines};
 
 /// One line that a program wrote.
@@ -21,22 +22,6 @@ pub(crate) struct Record {
     pub(crate) time: Option<Timestamp>,
     /// Where it was written to, for a container's output.
     pub(crate) channel: Option<Channel>,
-}
-
-/// Standard output or error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Channel {
-    Stdout,
-    Stderr,
-}
-
-impl Channel {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Stdout => "stdout",
-            Self::Stderr => "stderr",
-        }
-    }
 }
 
 /// Reads records out of lines. See [`crate::source::Decoder`] for what the results mean.

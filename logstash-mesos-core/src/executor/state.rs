@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::config::ConfigKey;
-use super::input::{FileSettings, Reads, StreamInput};
 use super::matching::{Matcher, OwnTraces};
 use crate::discovery::{Container, ContainerId, ContainerState};
+use crate::pipeline::input::stream::{FileSettings, Reads, StreamInput};
 use crate::source::glob;
 
 /// A configuration as far as it matters here.

@@ -10,7 +10,8 @@ use super::common;
 use super::decorate::Decoration;
 use super::execute::{FilterGraph, FilterSlot};
 use super::graph::{Graph, Node};
-use super::lang::ast::{Config, Plugin, SectionKind, Statement};
+use super::input::stream::StreamInput;
+use super::lang::ast::{Config, Plugin, SectionKind, Statement, ValueKind};
 use super::lang::{Code, Diagnostic, Diagnostics, Span, parse};
 use super::lower::Lower;
 use super::plugin::{Build, BuildContext, BuildError, EcsCompatibility, Input, Output, PluginSpec};
@@ -37,8 +38,12 @@ pub struct CompileOptions {
     pub variables: Variables,
     /// What is done about a `${NAME}` without value and default.
     pub unknown_variables: UnknownVariable,
-    /// Whether settings that name a file are refused when there is none.
+    /// Whether the files that settings name are those of this machine: then what is wrong with them refuses
+    /// the configuration, otherwise it is a warning, and the plugin is left out of what was compiled.
     pub check_paths: bool,
+    /// Whether somebody reads containers and files of the machine for inputs, as an executor does. Without,
+    /// such inputs are refused.
+    pub serves_streams: bool,
     /// The plugins there are.
     pub catalog: Catalog,
     /// Whether outputs give documents an id made from the event's place in its source.
@@ -67,6 +72,7 @@ impl Default for CompileOptions {
             variables: Variables::default(),
             unknown_variables: UnknownVariable::Refuse,
             check_paths: true,
+            serves_streams: true,
             catalog: Catalog::default(),
             deterministic_ids: false,
         }
@@ -166,7 +172,7 @@ impl CompiledPlugin {
 pub fn compile(source: &str, options: &CompileOptions) -> Result<Compiled, Diagnostics> {
     let (config, complaints) = parse(source);
     let mut compiler = Compiler {
-        checker: Checker { options, source, complaints },
+        checker: Checker { options, source, complaints, unknown: Vec::new() },
         ids: HashMap::new(),
         counts: HashMap::new(),
         guards: Vec::new(),
@@ -236,7 +242,13 @@ impl Compiler<'_> {
 
     fn input(&mut self, statement: &Statement, inputs: &mut Vec<CompiledPlugin>) {
         match statement {
-            Statement::Plugin(plugin) => inputs.extend(self.plugin(PluginKind::Input, plugin)),
+            Statement::Plugin(written) => {
+                let Some(plugin) = self.plugin(PluginKind::Input, written) else { return };
+                match self.try_input(&plugin, written) {
+                    Ok(()) => inputs.push(plugin),
+                    Err(error) => self.refused(&error, written, plugin.spec),
+                }
+            }
             Statement::Branch(branch) => self.checker.complaints.push(
                 Diagnostic::error(
                     Code::EXPRESSION,
@@ -314,8 +326,7 @@ impl Compiler<'_> {
         self.codecs(kind, &plugin, written).then_some(plugin)
     }
 
-    /// Whether the codecs of an input or output can be made. The plugin itself is made when it starts, as
-    /// that opens files and connections; codecs only look at their settings.
+    /// Whether the codecs can be made. Said before the plugin is asked, which may not tell whose fault it is.
     fn codecs(&mut self, kind: PluginKind, plugin: &CompiledPlugin, written: &Plugin) -> bool {
         let settings = plugin.spec.settings.iter().chain(common::settings(kind));
         let codecs = settings.filter(|setting| matches!(setting.kind, Kind::Codec));
@@ -324,8 +335,18 @@ impl Compiler<'_> {
                 continue;
             }
             if let Err(error) = plugin.context.codec(&plugin.settings, setting.name) {
-                let error = BuildError { setting: Some(setting.name), ..error };
-                self.refused(&error, written, plugin.spec);
+                let inner = written.attributes.iter().find_map(|attribute| match &attribute.value.kind {
+                    ValueKind::Plugin(codec) if attribute.name == setting.name => Some(codec),
+                    _ => None,
+                });
+                let spec =
+                    inner.and_then(|codec| plugin.context.catalog.find(PluginKind::Codec, &codec.name));
+                if let (Some(codec), Some(spec)) = (inner, spec) {
+                    self.refused(&error, codec, spec);
+                } else {
+                    let error = BuildError { setting: Some(setting.name), ..error };
+                    self.refused(&error, written, plugin.spec);
+                }
                 return false;
             }
         }
@@ -347,23 +368,64 @@ impl Compiler<'_> {
         }
     }
 
-    fn output(&mut self, written: &Plugin) -> Option<CompiledPlugin> {
-        self.plugin(PluginKind::Output, written)
+    /// Makes an input and throws it away: it is made again when it starts.
+    fn try_input(&mut self, plugin: &CompiledPlugin, written: &Plugin) -> Result<(), BuildError> {
+        if StreamInput::of(plugin)?.is_none() || !self.checker.options.serves_streams {
+            return plugin.build_input().map(drop);
+        }
+        for name in StreamInput::without_effect(plugin) {
+            let message = format!(
+                "`{name}` of `{}` changes nothing here: the executor reads the files",
+                plugin.spec.name
+            );
+            let place = place_of(written, name).unwrap_or(written.name_span);
+            let complaint = Diagnostic::warning(Code::IGNORED, place, message);
+            self.checker.complaints.push(complaint.remedy("leave it out".to_owned()));
+        }
+        Ok(())
     }
 
+    /// As [`Compiler::try_input`].
+    fn output(&mut self, written: &Plugin) -> Option<CompiledPlugin> {
+        let plugin = self.plugin(PluginKind::Output, written)?;
+        match plugin.build_output() {
+            Ok(_) => Some(plugin),
+            Err(error) => {
+                self.refused(&error, written, plugin.spec);
+                None
+            }
+        }
+    }
+
+    /// Complains about a plugin that cannot be made; about one that is only wrong here, less.
     fn refused(&mut self, error: &BuildError, written: &Plugin, spec: &PluginSpec) {
-        let place = error
-            .setting
-            .and_then(|name| written.attributes.iter().find(|attribute| attribute.name == name))
-            .map_or(written.name_span, |attribute| attribute.value.span);
+        let within = |span: &Span| written.span.start <= span.start && span.end <= written.span.end;
+        if self.checker.unknown.iter().any(within) {
+            // It may be right once its variables are known, which has been said.
+            return;
+        }
+        let place = error.setting.and_then(|name| place_of(written, name)).unwrap_or(written.name_span);
         let message = match error.setting {
             Some(setting) => format!("`{setting}` of `{}`: {}", spec.name, error.message),
             None => format!("`{}`: {}", spec.name, error.message),
         };
-        self.checker
-            .complaints
-            .push(Diagnostic::error(Code::REGISTER, place, message).remedy(error.remedy.clone()));
+        let complaint = if error.in_file && !self.checker.options.check_paths {
+            let remedy = "the file must be there, and right, where the configuration runs".to_owned();
+            Diagnostic::warning(Code::UNKNOWN_FILE, place, message).remedy(remedy)
+        } else {
+            let doc =
+                |name| spec.settings.iter().find(|setting| setting.name == name).map(|setting| setting.doc);
+            let remedy = error.remedy.clone().or_else(|| doc(error.setting?).map(str::to_owned));
+            Diagnostic::error(Code::REGISTER, place, message).remedy(remedy)
+        };
+        self.checker.complaints.push(complaint);
     }
+}
+
+/// Where the value of a setting stands.
+fn place_of(written: &Plugin, setting: &str) -> Option<Span> {
+    let attribute = written.attributes.iter().find(|attribute| attribute.name == setting)?;
+    Some(attribute.value.span)
 }
 
 /// The plugin's own `ecs_compatibility`.
@@ -374,3 +436,6 @@ pub(crate) fn ecs(settings: &Settings) -> Option<EcsCompatibility> {
         _ => Some(EcsCompatibility::V8),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,7 +31,10 @@ pub type Make<P> = fn(&Settings, &BuildContext) -> Result<Box<P>, BuildError>;
 /// How a plugin of each kind is made from its checked settings.
 ///
 /// A maker checks what the declaration cannot express and returns [`BuildError`] for what Logstash
-/// refuses at start; it does no I/O that can block for long.
+/// refuses at start. It is also called just to check a configuration, perhaps on another machine and outside
+/// of any runtime: it opens no socket, writes nothing, starts nothing, and reads no file but those its
+/// settings name (complaints about what is in them say so with [`BuildError::in_file`]). Everything else
+/// waits for [`Input::run`] and the first delivery of [`Output::sink`].
 pub enum Build {
     /// A filter.
     Filter(Make<dyn Filter>),
@@ -167,17 +170,27 @@ pub struct BuildError {
     pub message: String,
     /// What to do about it.
     pub remedy: Option<String>,
+    /// Whether the fault lies in a file, which is another one where the configuration runs.
+    pub in_file: bool,
 }
 
 impl BuildError {
     /// A complaint about one setting.
     pub fn setting(setting: &'static str, message: impl Into<String>) -> Self {
-        Self { setting: Some(setting), message: message.into(), remedy: None }
+        Self { setting: Some(setting), message: message.into(), remedy: None, in_file: false }
     }
 
     /// A complaint about the plugin as a whole.
     pub fn plugin(message: impl Into<String>) -> Self {
-        Self { setting: None, message: message.into(), remedy: None }
+        Self { setting: None, message: message.into(), remedy: None, in_file: false }
+    }
+
+    /// The fault lies in a file that a setting names, or in that there is none: on another machine it may be
+    /// right.
+    #[must_use]
+    pub fn in_file(mut self) -> Self {
+        self.in_file = true;
+        self
     }
 
     /// Adds what to do about it.

@@ -131,7 +131,7 @@ pub(super) fn acceptor(
         offer: offer(settings, cx)?,
         handshake_timeout,
     };
-    Acceptor::new(&tls).map(Some).map_err(refused)
+    Acceptor::new(&tls).map(Some).map_err(|error| refused(settings, &error))
 }
 
 fn client_authentication(
@@ -181,7 +181,7 @@ pub(super) fn connector(settings: &Settings, cx: &BuildContext) -> Result<Option
         )
         .remedy("use `ssl_verification_mode`"));
     }
-    Connector::new(&client(settings, cx)?).map(Some).map_err(refused)
+    Connector::new(&client(settings, cx)?).map(Some).map_err(|error| refused(settings, &error))
 }
 
 /// What the settings say of connections to servers.
@@ -198,10 +198,18 @@ pub(super) fn client(settings: &Settings, cx: &BuildContext) -> Result<ClientTls
     })
 }
 
-/// Says what TLS has against the settings.
-pub(super) fn refused(error: TlsError) -> BuildError {
-    BuildError::plugin(error.to_string())
+/// Says what TLS has against the settings: the one at fault is the one that names the file.
+pub(super) fn refused(settings: &Settings, error: &TlsError) -> BuildError {
+    let TlsError::File { path, .. } = error else { return BuildError::plugin(error.to_string()) };
+    match FILES.into_iter().find(|setting| paths(settings, setting).contains(path)) {
+        Some(setting) => BuildError::setting(setting, error.to_string()),
+        None => BuildError::plugin(error.to_string()),
+    }
+    .in_file()
 }
+
+const FILES: [&str; 4] =
+    ["ssl_certificate", "ssl_key", "ssl_extra_chain_certs", "ssl_certificate_authorities"];
 
 fn identity(settings: &Settings) -> Result<Option<Identity>, BuildError> {
     let path = |name| settings.text(name).filter(|path| !path.is_empty());

@@ -10,6 +10,17 @@ pub(crate) fn expand(root: &Path, pattern: &str) -> Vec<PathBuf> {
     glob::expand(pattern, &Below(root))
 }
 
+/// The regular files of this machine that match `pattern`: a path with `*`, `?`, `[…]`, `{…}` and `**`.
+///
+/// # Errors
+///
+/// What the system says when a relative pattern has no directory to start from.
+pub fn files_matching(pattern: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let pattern = std::path::absolute(pattern)?;
+    let found = expand(Path::new("/"), &pattern.to_string_lossy());
+    Ok(found.into_iter().filter(|path| path.is_file()).collect())
+}
+
 struct Below<'a>(&'a Path);
 
 impl Below<'_> {

@@ -34,6 +34,7 @@ pub use fingerprint::Fingerprint;
 pub use follow::{Decoder, Ended, Flush, Follow, Readers, Stop};
 pub use framing::{Content, Framing, Line, LineIter, Lines};
 pub use host_file::HostFile;
+pub use host_glob::files_matching;
 pub use status::{Lost, StreamSnapshot, StreamStatus};
 pub use tail::{StartPosition, TailSettings};
 pub use tracker::Tracker;

@@ -3,18 +3,17 @@
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
+use logstash_mesos_core::pipeline::check_syntax;
 use logstash_mesos_core::pipeline::lang::Diagnostics;
-use logstash_mesos_core::pipeline::{check_syntax, compile};
 
-use super::{Settings, Source, Unusable, complain, say};
+use super::given::Given;
+use super::{Unusable, complain, say};
 
 /// Flags of `pipeline check`.
 #[derive(Debug, Args)]
 pub(crate) struct Flags {
     #[command(flatten)]
-    source: Source,
-    #[command(flatten)]
-    settings: Settings,
+    given: Given,
     /// Only looks at the grammar, not at plugins and their settings.
     #[arg(long)]
     syntax_only: bool,
@@ -33,12 +32,14 @@ enum Format {
 
 /// Checks the configuration.
 pub(super) fn run(flags: &Flags) -> Result<ExitCode, Unusable> {
-    let (text, origin) = flags.source.read()?;
-    let options = flags.settings.options(&origin)?;
     let result = if flags.syntax_only {
-        check_syntax(&text, &origin).map(|()| Diagnostics::default())
+        flags.given.source.read()?.and_then(|configuration| {
+            check_syntax(&configuration.text, &configuration.origin)
+                .map(|()| Diagnostics::default())
+                .map_err(|complaints| configuration.place(complaints))
+        })
     } else {
-        compile(&text, &options).map(|compiled| compiled.warnings)
+        flags.given.try_compile(|_, _| {})?.map(|(compiled, _)| compiled.warnings)
     };
     let (accepted, diagnostics) = match result {
         Ok(warnings) => (true, warnings),

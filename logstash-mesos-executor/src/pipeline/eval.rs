@@ -5,34 +5,21 @@ use std::process::ExitCode;
 
 use clap::Args;
 use logstash_mesos_core::event::Text;
-use logstash_mesos_core::pipeline::compile;
 
+use super::Unusable;
 use super::events::{event_from_json, write_event};
-use super::{Settings, Source, Unusable, complain};
+use super::given::Given;
 
 /// Flags of `pipeline eval`.
 #[derive(Debug, Args)]
 pub(crate) struct Flags {
     #[command(flatten)]
-    source: Source,
-    #[command(flatten)]
-    settings: Settings,
+    given: Given,
 }
 
 /// Runs the filter sections over the events of standard input, in one batch on one worker.
 pub(super) fn run(flags: &Flags) -> Result<ExitCode, Unusable> {
-    let (text, origin) = flags.source.read()?;
-    let options = flags.settings.options(&origin)?;
-    let compiled = match compile(&text, &options) {
-        Ok(compiled) => compiled,
-        Err(complaints) => {
-            complain(&complaints.to_string());
-            return Ok(ExitCode::FAILURE);
-        }
-    };
-    if !compiled.warnings.is_empty() {
-        complain(&compiled.warnings.to_string());
-    }
+    let Some((compiled, options)) = flags.given.compile(|_, _| {})? else { return Ok(ExitCode::FAILURE) };
     let mut events = Vec::new();
     for (number, line) in std::io::stdin().lock().lines().enumerate() {
         let line = line.map_err(|error| Unusable(format!("cannot read standard input: {error}")))?;

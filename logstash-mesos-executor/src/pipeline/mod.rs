@@ -1,6 +1,5 @@
 //! `pipeline run`, `pipeline check` and `pipeline eval`: configurations on the command line.
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -11,6 +10,7 @@ use logstash_mesos_core::pipeline::{CompileOptions, Variables};
 mod check;
 mod eval;
 mod events;
+mod given;
 mod run;
 
 /// What to do with a configuration.
@@ -40,61 +40,6 @@ pub(crate) fn run(command: Command) -> ExitCode {
 /// The command cannot be carried out; the text says why.
 #[derive(Debug)]
 struct Unusable(String);
-
-/// Where the configuration is.
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-struct Source {
-    /// A file with the configuration, or a directory: its files are put together in the order of their names.
-    #[arg(short = 'f', long = "file", visible_alias = "path.config", value_name = "FILE")]
-    file: Option<PathBuf>,
-    /// The configuration itself.
-    #[arg(short = 'e', long = "text", visible_alias = "config.string", value_name = "TEXT")]
-    text: Option<String>,
-}
-
-impl Source {
-    /// The text, and what to call it.
-    fn read(&self) -> Result<(String, String), Unusable> {
-        match (&self.file, &self.text) {
-            (Some(path), _) if path.is_dir() => Ok((read_directory(path)?, path.display().to_string())),
-            (Some(path), _) => Ok((read_file(path)?, path.display().to_string())),
-            (None, Some(text)) => Ok((text.clone(), "-e".to_owned())),
-            (None, None) => Err(Unusable("neither -f FILE nor -e TEXT is given".to_owned())),
-        }
-    }
-}
-
-/// The configuration files of a directory, one after the other, as Logstash reads them.
-fn read_directory(directory: &Path) -> Result<String, Unusable> {
-    let failed = |error: std::io::Error| {
-        Unusable(format!("cannot read configuration directory {}: {error}", directory.display()))
-    };
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(directory).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        let temporary = path.to_string_lossy().ends_with('~');
-        if path.is_file() && !hidden && !temporary {
-            paths.push(path);
-        }
-    }
-    if paths.is_empty() {
-        return Err(Unusable(format!("there is no file in configuration directory {}", directory.display())));
-    }
-    paths.sort();
-    let texts: Result<Vec<_>, _> = paths.iter().map(|path| read_file(path)).collect();
-    Ok(texts?.join("\n"))
-}
-
-fn read_file(path: &Path) -> Result<String, Unusable> {
-    let bytes = std::fs::read(path)
-        .map_err(|error| Unusable(format!("cannot read configuration file {}: {error}", path.display())))?;
-    String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        Unusable(format!("configuration file {} is not UTF-8 text at byte {at}", path.display()))
-    })
-}
 
 /// Settings of the pipeline.
 #[derive(Debug, Args)]

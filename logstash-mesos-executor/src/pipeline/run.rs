@@ -5,19 +5,18 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use logstash_mesos_core::pipeline::{RunSettings, RunningPipeline, Shutdown, compile};
+use logstash_mesos_core::pipeline::{RunSettings, RunningPipeline, Shutdown};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
-use super::{Settings, Source, Unusable, complain};
+use super::Unusable;
+use super::given::Given;
 
 /// Flags of `pipeline run`.
 #[derive(Debug, Args)]
 pub(crate) struct Flags {
     #[command(flatten)]
-    source: Source,
-    #[command(flatten)]
-    settings: Settings,
+    given: Given,
     /// Threads that filter and encode (`pipeline.workers`); by default as many as there are processors.
     #[arg(short = 'w', long = "pipeline.workers", visible_alias = "pipeline-workers", value_name = "N",
           value_parser = clap::value_parser!(u16).range(1..))]
@@ -41,20 +40,12 @@ pub(crate) struct Flags {
 /// Runs the configuration until its inputs end or a signal comes.
 pub(super) fn run(flags: &Flags) -> Result<ExitCode, Unusable> {
     super::log_to_stderr();
-    let (text, origin) = flags.source.read()?;
-    let mut options = flags.settings.options(&origin)?;
-    options.data_dir.clone_from(&flags.data_dir);
     let _lock = flags.data_dir.as_deref().map(lock).transpose()?;
-    let compiled = match compile(&text, &options) {
-        Ok(compiled) => compiled,
-        Err(complaints) => {
-            complain(&complaints.to_string());
-            return Ok(ExitCode::FAILURE);
-        }
-    };
-    if !compiled.warnings.is_empty() {
-        complain(&compiled.warnings.to_string());
-    }
+    let compiled = flags.given.compile(|_, options| {
+        options.data_dir.clone_from(&flags.data_dir);
+        options.serves_streams = false;
+    })?;
+    let Some((compiled, options)) = compiled else { return Ok(ExitCode::FAILURE) };
     let mut settings = RunSettings {
         pipeline_id: options.pipeline_id.clone(),
         batch_size: flags.batch_size as usize,

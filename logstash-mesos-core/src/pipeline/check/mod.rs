@@ -22,6 +22,8 @@ pub(crate) struct Checker<'o> {
     /// The text of the configuration.
     pub(crate) source: &'o str,
     pub(crate) complaints: Vec<Diagnostic>,
+    /// Values with a variable in them that is not known here.
+    pub(crate) unknown: Vec<Span>,
 }
 
 impl Checker<'_> {
@@ -112,6 +114,8 @@ impl Checker<'_> {
                     values.push((Text::from_static(setting.name), value));
                 }
                 Ok(None) => given.push(Text::from_static(setting.name)),
+                // What a variable will make of it is not known here.
+                Err(Some(_)) if merged.unknown => given.push(Text::from_static(setting.name)),
                 Err(Some((problem, remedy))) => {
                     let message = format!("`{name}` of `{}`: {problem}", spec.name);
                     let complaint = Diagnostic::error(Code::INVALID_VALUE, value_span, message);
@@ -184,11 +188,16 @@ impl Checker<'_> {
                 span,
                 format!("the variable `{name}` has no value and no default"),
             ),
-            UnknownVariable::Warn => Diagnostic::warning(
-                Code::UNKNOWN_VARIABLE,
-                span,
-                format!("the variable `{name}` is not known here; it must be where the configuration runs"),
-            ),
+            UnknownVariable::Warn => {
+                self.unknown.push(span);
+                Diagnostic::warning(
+                    Code::UNKNOWN_VARIABLE,
+                    span,
+                    format!(
+                        "the variable `{name}` is not known here; it must be where the configuration runs"
+                    ),
+                )
+            }
         };
         self.complaints.push(complaint.remedy(remedy));
     }

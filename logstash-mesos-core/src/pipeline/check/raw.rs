@@ -57,6 +57,8 @@ pub(super) struct Merged {
     pub(super) raw: Raw,
     /// Whether the entries of the hash come in another order than they were written in.
     pub(super) reordered: bool,
+    /// Whether a variable in it is not known here.
+    pub(super) unknown: bool,
     /// A key that got a second value by repeating the setting, and where.
     pub(super) doubled: Option<(String, Span)>,
 }
@@ -66,7 +68,9 @@ impl Checker<'_> {
     pub(super) fn merged(&mut self, attributes: &[Attribute]) -> Vec<Merged> {
         let mut all: Vec<Merged> = Vec::new();
         for Attribute { name, name_span, value } in attributes {
+            let known = self.unknown.len();
             let Some(new) = self.raw(value, true) else { continue };
+            let unknown = self.unknown.len() > known;
             let Some(have) = all.iter_mut().find(|have| have.name == *name) else {
                 all.push(Merged {
                     name: name.clone(),
@@ -74,10 +78,12 @@ impl Checker<'_> {
                     span: value.span,
                     raw: new,
                     reordered: false,
+                    unknown,
                     doubled: None,
                 });
                 continue;
             };
+            have.unknown |= unknown;
             if name == "codec" && have.raw != new {
                 let message = "a plugin has one codec, and here is a second one";
                 self.complaints.push(

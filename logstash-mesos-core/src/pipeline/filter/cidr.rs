@@ -174,6 +174,7 @@ impl NetworkFile {
                 "network_path",
                 format!("cannot read the networks in `{}`: {error}", path.display()),
             )
+            .in_file()
         })?;
         Ok(Self { path, separator, interval, state: RwLock::new((Arc::new(networks), Instant::now())) })
     }

@@ -122,13 +122,7 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, Build
         return Err(BuildError::setting(setting, "only the executor knows containers and their machine")
             .remedy("run the configuration with `ship --config-dir DIR`, or give `path`"));
     }
-    if paths.is_empty() {
-        return Err(BuildError::setting("path", "is needed"));
-    }
-    if let Some(relative) = paths.iter().find(|path| !path.starts_with('/')) {
-        return Err(BuildError::setting("path", format!("`{relative}` is not an absolute path"))
-            .remedy("start it with `/`"));
-    }
+    super::stream::absolute("path", &paths)?;
     let reads = settings.text("mode").as_deref() == Some("read");
     let completed = Completed {
         log: settings.text("file_completed_log_path").map(|path| PathBuf::from(path.as_str())),
@@ -139,10 +133,12 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, Build
         return Err(BuildError::setting(
             "file_completed_log_path",
             "is needed for this `file_completed_action`",
-        ));
+        )
+        .remedy("name the file that takes the names of completed files, or use `delete`"));
     }
     if settings.bool("exit_after_read") && !reads {
-        return Err(BuildError::setting("exit_after_read", "only works with `mode => \"read\"`"));
+        return Err(BuildError::setting("exit_after_read", "only works with `mode => \"read\"`")
+            .remedy("add `mode => \"read\"`, or leave it out"));
     }
     let positive = |name| settings.int(name).and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
     let mut framing = Framing::default();

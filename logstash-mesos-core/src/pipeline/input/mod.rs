@@ -10,6 +10,7 @@ pub(crate) mod generator;
 pub(crate) mod heartbeat;
 pub(crate) mod net;
 pub(crate) mod stdin;
+pub(crate) mod stream;
 pub(crate) mod syslog;
 pub(crate) mod tcp;
 #[cfg(test)]

@@ -16,7 +16,9 @@ use crate::tls::{Connector, Stream};
 /// The `port` of the settings.
 pub(crate) fn port(settings: &Settings) -> Result<u16, BuildError> {
     let port = settings.int("port").ok_or_else(|| BuildError::setting("port", "is needed"))?;
-    u16::try_from(port).map_err(|_| BuildError::setting("port", format!("{port} is no port")))
+    u16::try_from(port).map_err(|_| {
+        BuildError::setting("port", format!("{port} is no port")).remedy("write a number from 0 to 65535")
+    })
 }
 
 /// How long to wait before an address is tried again.

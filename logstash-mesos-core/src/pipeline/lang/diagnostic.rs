@@ -20,6 +20,8 @@ impl Code {
     pub const DUPLICATE_KEY: Self = Self("E104");
     /// Nested too deeply.
     pub const DEPTH: Self = Self("E105");
+    /// The text is not UTF-8.
+    pub const ENCODING: Self = Self("E106");
     /// No plugin has this name.
     pub const UNKNOWN_PLUGIN: Self = Self("E201");
     /// The plugin has no such setting.
@@ -54,6 +56,8 @@ impl Code {
     pub const SURPRISE: Self = Self("W403");
     /// `${NAME}` is not known here, but may be where the configuration runs.
     pub const UNKNOWN_VARIABLE: Self = Self("W404");
+    /// A file is not what the plugin needs, but may be where the configuration runs.
+    pub const UNKNOWN_FILE: Self = Self("W405");
 }
 
 impl fmt::Display for Code {
@@ -114,6 +118,8 @@ pub struct Diagnostics {
     pub source: String,
     /// The complaints, by place.
     pub list: Vec<Diagnostic>,
+    /// The files that the text was put together from: where each begins, and its name. Empty when it is one.
+    pub files: Vec<(usize, String)>,
 }
 
 /// A place as people count it.
@@ -131,7 +137,23 @@ impl Diagnostics {
     pub fn new(origin: impl Into<String>, source: impl Into<String>, mut list: Vec<Diagnostic>) -> Self {
         list.sort_by_key(|diagnostic| (diagnostic.span.start, diagnostic.severity == Severity::Warning));
         list.dedup();
-        Self { origin: origin.into(), source: source.into(), list }
+        Self { origin: origin.into(), source: source.into(), list, files: Vec::new() }
+    }
+
+    /// The text was put together from several files: where each begins, in order, and its name.
+    #[must_use]
+    pub fn from_files(mut self, files: &[(usize, String)]) -> Self {
+        self.files = files.to_vec();
+        self
+    }
+
+    /// Where the file begins that holds the byte, and its name.
+    fn file(&self, at: usize) -> (usize, &str) {
+        self.files
+            .iter()
+            .rev()
+            .find(|(start, _)| *start <= at)
+            .map_or((0, &*self.origin), |(start, name)| (*start, name))
     }
 
     /// Whether one of them stops the configuration.
@@ -146,29 +168,35 @@ impl Diagnostics {
         self.list.is_empty()
     }
 
-    /// Line and column of a byte of the text.
+    /// Line and column of a byte of the text, in its file.
     #[must_use]
     pub fn position(&self, at: usize) -> Position {
         let mut at = at.min(self.source.len());
         while !self.source.is_char_boundary(at) {
             at -= 1;
         }
-        let before = &self.source[..at];
+        let before = &self.source[self.file(at).0..at];
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         Position { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
     }
 
-    /// The text of the line, without its end.
+    /// The text of a byte's line, without its end.
     #[must_use]
-    pub fn line(&self, line: usize) -> &str {
-        self.source.split('\n').nth(line - 1).unwrap_or("").trim_end_matches('\r')
+    pub fn line(&self, at: usize) -> &str {
+        let mut at = at.min(self.source.len());
+        while !self.source.is_char_boundary(at) {
+            at -= 1;
+        }
+        let start = self.source[..at].rfind('\n').map_or(0, |newline| newline + 1);
+        let end = self.source[at..].find('\n').map_or(self.source.len(), |len| at + len);
+        self.source[start..end].trim_end_matches('\r')
     }
 
     /// Everything about one complaint, with its line marked.
     #[must_use]
     pub fn render(&self, diagnostic: &Diagnostic) -> String {
         let Position { line, column } = self.position(diagnostic.span.start);
-        let text = self.line(line);
+        let text = self.line(diagnostic.span.start);
         let end = self.position(diagnostic.span.end);
         let width = if end.line == line {
             end.column.saturating_sub(column)
@@ -185,7 +213,8 @@ impl Diagnostics {
             Severity::Error => "error",
             Severity::Warning => "warning",
         };
-        let origin = if self.origin.is_empty() { "configuration" } else { &self.origin };
+        let (_, origin) = self.file(diagnostic.span.start);
+        let origin = if origin.is_empty() { "configuration" } else { origin };
         let gutter = line.to_string();
         let pad = " ".repeat(gutter.len());
         let mut out = format!("{word}[{}]: {}\n", diagnostic.code, diagnostic.message);
@@ -199,8 +228,8 @@ impl Diagnostics {
         out
     }
 
-    /// The complaints as a JSON array: `code`, `severity`, `line`, `column`, `end_line`, `end_column`,
-    /// `message`, `remedy`, `text` (the line).
+    /// The complaints as a JSON array: `code`, `severity`, `file` (the name of the configuration where it is no
+    /// file), `line`, `column`, `end_line`, `end_column`, `message`, `remedy`, `text` (the line).
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
         self.list
@@ -214,13 +243,14 @@ impl Diagnostics {
                         Severity::Error => "error",
                         Severity::Warning => "warning",
                     },
+                    "file": self.file(diagnostic.span.start).1,
                     "line": start.line,
                     "column": start.column,
                     "end_line": end.line,
                     "end_column": end.column,
                     "message": diagnostic.message,
                     "remedy": diagnostic.remedy,
-                    "text": self.line(start.line),
+                    "text": self.line(diagnostic.span.start),
                 })
             })
             .collect()
@@ -244,6 +274,21 @@ impl std::error::Error for Diagnostics {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_are_those_of_the_file() {
+        let (first, second) = ("# one\n", "# two\nfilter { gork { } }");
+        let list = vec![
+            Diagnostic::error(Code::SYNTAX, Span::new(2, 5), "x"),
+            Diagnostic::error(Code::UNKNOWN_PLUGIN, Span::new(22, 26), "y"),
+        ];
+        let files = [(0, "a.conf".to_owned()), (first.len() + 1, "b.conf".to_owned())];
+        let text = Diagnostics::new("dir", format!("{first}\n{second}"), list).from_files(&files);
+        let shown = text.to_string();
+        assert!(shown.contains("a.conf:1:3") && shown.contains("b.conf:2:10"), "{shown}");
+        assert!(shown.contains("2 | filter { gork { } }\n  |          ^^^^"), "{shown}");
+        assert_eq!(text.to_json()[1]["file"], "b.conf");
+    }
 
     #[test]
     fn shows_the_line_with_a_mark() {

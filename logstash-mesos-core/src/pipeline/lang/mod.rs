@@ -6,6 +6,7 @@
 pub mod ast;
 mod condition;
 pub mod diagnostic;
+pub mod encoding;
 pub mod lexer;
 mod parser;
 pub mod similar;

@@ -61,6 +61,16 @@ impl<'s> Parser<'s> {
         let known = WORDS.iter().find(|(word, _)| name.as_ref().is_some_and(|name| name.text == *word));
         let Some(&(_, kind)) = known else {
             let span = name.as_ref().map_or_else(|| self.here(), |name| name.span);
+            if self.lexer.rest().starts_with('\u{feff}') {
+                let complaint = self.fail(
+                    Code::SYNTAX,
+                    span,
+                    "the text begins with a byte order mark, which Logstash does not take",
+                    "save it as UTF-8 without such a mark".to_owned(),
+                );
+                self.step();
+                return complaint;
+            }
             let remedy =
                 name.and_then(|name| suggestion(name.text, WORDS.map(|(word, _)| word))).unwrap_or_else(
                     || "a configuration is made of `input { }`, `filter { }` and `output { }`".into(),

@@ -29,7 +29,8 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Output>, Buil
     let port = settings.text("port").unwrap_or_default();
     let template = Template::parse(&port);
     if template.is_constant() && port.trim().parse::<u16>().is_err() {
-        return Err(BuildError::setting("port", format!("`{port}` is no port")));
+        return Err(BuildError::setting("port", format!("`{port}` is no port"))
+            .remedy("write a number from 1 to 65535, or `%{field}`"));
     }
     let number = |name, default| settings.int(name).and_then(|n| u32::try_from(n).ok()).unwrap_or(default);
     let sink = UdpSink::new(

@@ -54,7 +54,7 @@ fn build(settings: &Settings, context: &BuildContext) -> Result<Box<dyn Filter>,
     for path in settings.strings("patterns_dir") {
         patterns
             .add_path(&path, &files)
-            .map_err(|error| BuildError::setting("patterns_dir", error.to_string()))?;
+            .map_err(|error| BuildError::setting("patterns_dir", error.to_string()).in_file())?;
     }
     for (name, definition) in settings.hash("pattern_definitions") {
         if let Some(definition) = definition.to_text() {
@@ -70,7 +70,11 @@ fn build(settings: &Settings, context: &BuildContext) -> Result<Box<dyn Filter>,
     for (field, value) in settings.hash("match") {
         let mut groks = Vec::new();
         for pattern in value.items().iter().filter_map(SettingValue::to_text) {
-            let grok = Grok::new(&pattern, &patterns, named_only).map_err(pattern_error)?;
+            let grok = Grok::new(&pattern, &patterns, named_only).map_err(|error| {
+                let complaint = pattern_error(error);
+                // The name may be one of those files.
+                if settings.is_given("patterns_dir") { complaint.in_file() } else { complaint }
+            })?;
             groks.push(Compiled::new(grok, target.as_deref(), &overwrite));
         }
         fields.push((Field::new(field), groks));

@@ -77,9 +77,10 @@ impl Dictionary {
             path,
         };
         let entries = file.read().map_err(|message| {
-            wrong(format!("cannot read the dictionary `{}`: {message}", file.path.display()))
+            wrong(format!("cannot read the dictionary `{}`: {message}", file.path.display())).in_file()
         })?;
-        let lookup = Lookup::new(entries.clone().into_iter().collect(), exact, regex).map_err(wrong)?;
+        let lookup = Lookup::new(entries.clone().into_iter().collect(), exact, regex)
+            .map_err(|message| wrong(message).in_file())?;
         {
             let mut state = file.state.lock().unwrap_or_else(PoisonError::into_inner);
             state.modified = file.modified();

@@ -46,7 +46,7 @@ const SYSTEM_REGEXES: &str = "/usr/share/uap-core/regexes.yaml";
 fn build(settings: &Settings, context: &BuildContext) -> Result<Box<dyn Filter>, BuildError> {
     let path = settings.text("regexes");
     let regexes = Regexes::open(Path::new(path.as_deref().unwrap_or(SYSTEM_REGEXES))).map_err(|message| {
-        let error = BuildError::setting("regexes", message);
+        let error = BuildError::setting("regexes", message).in_file();
         if path.is_some() {
             return error;
         }

@@ -15,6 +15,7 @@ use crate::pipeline::plugin::{Build, BuildContext, BuildError, Output, PluginSpe
 use crate::pipeline::settings::{SettingValue, Settings};
 use crate::pipeline::tls;
 use crate::sink::elasticsearch::{ElasticsearchSettings, ElasticsearchSink, Node};
+use crate::sink::http_client::HttpClientError;
 use crate::sink::{LogSink, RecordBatch};
 
 /// The declaration.
@@ -26,8 +27,7 @@ pub(crate) static ELASTICSEARCH: PluginSpec = PluginSpec {
 };
 
 fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Output>, BuildError> {
-    let sink = ElasticsearchSink::new(connection(settings, cx)?)
-        .map_err(|error| BuildError::plugin(chain(&error)))?;
+    let sink = ElasticsearchSink::new(connection(settings, cx)?).map_err(|error| refused(settings, &error))?;
     Ok(Box::new(Elasticsearch { encoder: encoder(settings, cx)?, sink: Arc::new(sink) }))
 }
 
@@ -190,10 +190,10 @@ fn encoder(settings: &Settings, cx: &BuildContext) -> Result<Encoder, BuildError
     }))
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
+fn refused(settings: &Settings, error: &HttpClientError) -> BuildError {
+    match error {
+        HttpClientError::Tls(error) => tls::refused(settings, error),
+        HttpClientError::Header(_) => BuildError::plugin(error.to_string()),
     }
 }
 

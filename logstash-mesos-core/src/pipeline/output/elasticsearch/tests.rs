@@ -1,12 +1,13 @@
 use super::*;
 use crate::event::{FieldReference, Timestamp};
+use crate::pipeline::lang::Diagnostics;
 use crate::pipeline::plugin::EcsCompatibility;
 use crate::pipeline::{CompileOptions, compile};
 
-fn output(options: &str) -> Result<Box<dyn Output>, BuildError> {
+fn output(options: &str) -> Result<Box<dyn Output>, Diagnostics> {
     let text = format!("output {{ elasticsearch {{ {options} }} }}");
-    let compiled = compile(&text, &CompileOptions::default()).unwrap_or_else(|e| panic!("{e}"));
-    compiled.outputs.first().unwrap().build_output()
+    let compiled = compile(&text, &CompileOptions::default())?;
+    Ok(compiled.outputs.first().unwrap().build_output().unwrap())
 }
 
 fn event() -> Event {
@@ -105,7 +106,7 @@ fn what_contradicts_itself_is_refused() {
     ];
     for (options, part) in cases {
         let error = output(options).err().unwrap_or_else(|| panic!("{options} is taken"));
-        let text = format!("{:?} {error}", error.setting);
+        let text = error.to_string();
         assert!(text.contains(part), "{options}: {text}");
     }
     assert_eq!(EcsCompatibility::default(), EcsCompatibility::V8);

@@ -1,13 +1,11 @@
-//! The inputs of a configuration that read containers and files through the executor.
+//! The inputs of a configuration that read containers and files of the machine: the executor reads for them.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
 
-use super::records::Channel;
+use super::common::InputOptions;
 use crate::event::Event;
 use crate::pipeline::compile::CompiledPlugin;
-use crate::pipeline::input::common::InputOptions;
-use crate::pipeline::plugin::Codec;
+use crate::pipeline::plugin::{BuildError, Codec};
 use crate::pipeline::settings::SettingValue;
 
 /// What an input of a configuration reads.
@@ -19,6 +17,22 @@ pub(crate) enum Reads {
     DockerOutput,
     /// Files of the machine.
     HostPaths(Vec<String>),
+}
+
+/// Standard output or error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Channel {
+    Stdout,
+    Stderr,
+}
+
+impl Channel {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
 }
 
 /// Which of a container's two channels are wanted.
@@ -53,6 +67,46 @@ pub(crate) struct FileSettings {
     pub(crate) ignore_older_secs: Option<u64>,
 }
 
+impl Reads {
+    fn check(&self) -> Result<(), BuildError> {
+        let (setting, paths) = match self {
+            Self::DockerPaths(paths) => ("docker-path", paths),
+            Self::HostPaths(paths) => ("host-path", paths),
+            Self::DockerOutput => return Ok(()),
+        };
+        absolute(setting, paths)
+    }
+}
+
+/// Settings of `file` for files that its own process finds and opens.
+const WITHOUT_EFFECT: [&str; 12] = [
+    "mode",
+    "sincedb_path",
+    "sincedb_clean_after",
+    "discover_interval",
+    "close_older",
+    "max_open_files",
+    "file_chunk_size",
+    "file_sort_by",
+    "file_sort_direction",
+    "file_completed_action",
+    "file_completed_log_path",
+    "exit_after_read",
+];
+
+/// Refuses no paths, and paths that do not say where they begin.
+pub(super) fn absolute<P: AsRef<str>>(setting: &'static str, paths: &[P]) -> Result<(), BuildError> {
+    if paths.is_empty() {
+        return Err(BuildError::setting(setting, "names no file")
+            .remedy(format!("write `{setting} => \"/var/log/app.log\"`, or a list of paths")));
+    }
+    match paths.iter().map(AsRef::as_ref).find(|path| !path.starts_with('/')) {
+        Some(relative) => Err(BuildError::setting(setting, format!("`{relative}` is not an absolute path"))
+            .remedy("start it with `/`")),
+        None => Ok(()),
+    }
+}
+
 /// One input of a configuration: what it reads, and how it makes events of lines.
 pub(crate) struct StreamInput {
     pub(crate) reads: Reads,
@@ -71,8 +125,8 @@ impl StreamInput {
     ///
     /// # Errors
     ///
-    /// What the codec says to its settings.
-    pub(crate) fn of(plugin: &CompiledPlugin) -> Result<Option<Self>, String> {
+    /// What cannot work among its settings.
+    pub(crate) fn of(plugin: &CompiledPlugin) -> Result<Option<Self>, BuildError> {
         let settings = &plugin.settings;
         let paths = |name: &str| -> Vec<String> {
             settings.strings(name).iter().map(std::string::ToString::to_string).collect()
@@ -97,6 +151,18 @@ impl StreamInput {
             "file" if settings.is_given("host-path") => Reads::HostPaths(paths("host-path")),
             _ => return Ok(None),
         };
+        reads.check()?;
+        let places = ["docker-path", "host-path", "path"].map(|name| (name, settings.is_given(name)));
+        if let [(first, true), (second, true), _]
+        | [(first, true), _, (second, true)]
+        | [_, (first, true), (second, true)] = places
+        {
+            return Err(BuildError::setting(
+                second,
+                format!("is given beside `{first}`, which is another place"),
+            )
+            .remedy("make an input of its own for each"));
+        }
         // A line comes without its delimiter: codecs for lines of a stream would wait for it for ever.
         let codec = match settings.plugin("codec") {
             Some((name, _)) if name == "line" => plugin.context.codec_as(settings, "codec", "plain"),
@@ -104,14 +170,14 @@ impl StreamInput {
             // The readers here do not hold a position back for lines that a codec keeps: they would be lost
             // with a restart.
             Some((name, _)) if name == "multiline" => {
-                return Err(
-                    "the codec `multiline` does not work on containers and on files of the machine yet"
-                        .into(),
-                );
+                return Err(BuildError::setting(
+                    "codec",
+                    "`multiline` does not work on containers and on files of the machine yet",
+                ));
             }
             _ => plugin.context.codec(settings, "codec"),
         };
-        let codec = codec.map_err(|error| error.to_string())?;
+        let codec = codec?;
         let ignore_older = settings.float("ignore_older").filter(|secs| *secs > 0.0);
         Ok(Some(Self {
             reads,
@@ -134,6 +200,11 @@ impl StreamInput {
             codec: Mutex::new(codec),
             options: InputOptions::new(settings),
         }))
+    }
+
+    /// The settings among those given of `plugin` that change nothing where the executor reads.
+    pub(crate) fn without_effect(plugin: &CompiledPlugin) -> impl Iterator<Item = &'static str> {
+        WITHOUT_EFFECT.into_iter().filter(|name| plugin.settings.is_given(name))
     }
 
     /// A fresh codec, for one stream.
