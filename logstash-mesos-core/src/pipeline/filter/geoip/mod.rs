@@ -120,12 +120,14 @@ fn open(settings: &Settings) -> Result<Arc<Database>, BuildError> {
                         "get a database from MaxMind (geoipupdate does it) and name its file with `database`; \
                          none comes with this engine and none is downloaded",
                     )
+                    .in_file()
             })?
         }
     };
     Database::open(&path).map_err(|message| {
         BuildError::setting("database", message)
             .remedy("use a City, Country, ASN, ISP, Domain, Enterprise or Anonymous-IP database of MaxMind")
+            .in_file()
     })
 }
 
