@@ -113,7 +113,7 @@ impl Lane {
             full.ack.abandon();
             return;
         }
-        state.bytes += full.body.len();
+        state.bytes += full.byte_size();
         state.waiting.push_back(full);
         drop(state);
         self.filled.notify_one();
@@ -167,14 +167,14 @@ impl Lane {
         let Some(mut batch) = state.waiting.pop_front() else {
             return if state.closed { Next::Closed } else { Next::Wait };
         };
-        state.bytes -= batch.body.len();
+        state.bytes -= batch.byte_size();
         // What came meanwhile goes along.
         while let Some(more) = state.waiting.front()
-            && batch.body.len() + more.body.len() <= self.batching.max_bytes
+            && batch.byte_size() + more.byte_size() <= self.batching.max_bytes
             && batch.len() + more.len() <= self.batching.max_records
             && let Some(mut more) = state.waiting.pop_front()
         {
-            state.bytes -= more.body.len();
+            state.bytes -= more.byte_size();
             batch.append(&mut more);
             state.spare.push(more);
         }
@@ -226,7 +226,7 @@ impl Lane {
         let nanos = u64::try_from(start.elapsed().as_nanos()).unwrap_or(0);
         self.counters.add(0, records, nanos);
         self.delivery.delivered.fetch_add(records, Ordering::Relaxed);
-        self.delivery.delivered_bytes.fetch_add(batch.body.len() as u64, Ordering::Relaxed);
+        self.delivery.delivered_bytes.fetch_add(batch.byte_size() as u64, Ordering::Relaxed);
     }
 
     /// Acknowledges, and keeps the buffers for the next batch.

@@ -4,6 +4,7 @@
 //! `run` (queue, workers, outputs).
 
 pub mod absent;
+mod bus;
 pub mod catalog;
 mod check;
 mod codec;

@@ -386,7 +386,7 @@ impl Slot {
     }
 
     fn is_full(&self) -> bool {
-        self.batch.body.len() >= self.lane.batching.max_bytes
+        self.batch.byte_size() >= self.lane.batching.max_bytes
             || self.batch.len() >= self.lane.batching.max_records
     }
 

@@ -1,6 +1,6 @@
 //! Encoded events, back to back in one buffer.
 
-use crate::event::{Ack, Text};
+use crate::event::{Ack, Event, Text, Value};
 
 /// Records ready for transport.
 ///
@@ -11,9 +11,16 @@ pub struct RecordBatch {
     pub body: Vec<u8>,
     /// Where each record ends, and what it is.
     pub records: Vec<Record>,
+    /// The records as events, for sinks that hand them on within the process; empty for all others.
+    pub events: Vec<Event>,
+    /// About what the events hold in memory.
+    pub event_bytes: usize,
     /// Told when the batch has arrived.
     pub ack: Ack,
 }
+
+/// About what an event costs in memory beside its texts.
+const EVENT_BYTES: usize = 700;
 
 /// One record of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +35,21 @@ impl RecordBatch {
     /// Ends a record whose bytes have been appended to `body`.
     pub fn finish_record(&mut self, route: Option<Text>) {
         self.records.push(Record { end: self.body.len(), route });
+    }
+
+    /// Adds a record that is an event as it is.
+    pub fn push_event(&mut self, event: Event) {
+        let texts =
+            event.fields().iter().filter_map(|(_, value)| Value::as_text(value).map(|text| text.len()));
+        self.event_bytes += EVENT_BYTES + texts.sum::<usize>();
+        self.events.push(event);
+        self.finish_record(None);
+    }
+
+    /// About how much memory the records hold, in bytes.
+    #[must_use]
+    pub fn byte_size(&self) -> usize {
+        self.body.len() + self.event_bytes
     }
 
     /// Forgets bytes appended since the last finished record.
@@ -49,6 +71,8 @@ impl RecordBatch {
         self.records.extend(
             other.records.drain(..).map(|record| Record { end: record.end + shift, route: record.route }),
         );
+        self.events.append(&mut other.events);
+        self.event_bytes += std::mem::take(&mut other.event_bytes);
         self.ack.merge(std::mem::take(&mut other.ack));
     }
 
@@ -58,7 +82,10 @@ impl RecordBatch {
         let mut part = RecordBatch { ack: self.ack.clone(), ..RecordBatch::default() };
         for &at in wanted {
             part.body.extend_from_slice(self.bytes(at));
-            part.finish_record(self.records[at].route.clone());
+            match self.events.get(at) {
+                Some(event) => part.push_event(event.clone()),
+                None => part.finish_record(self.records[at].route.clone()),
+            }
         }
         part
     }
@@ -67,6 +94,8 @@ impl RecordBatch {
     pub fn clear(&mut self) {
         self.body.clear();
         self.records.clear();
+        self.events.clear();
+        self.event_bytes = 0;
     }
 
     /// Number of records.

@@ -9,6 +9,7 @@ pub(crate) mod file;
 pub(crate) mod generator;
 pub(crate) mod heartbeat;
 pub(crate) mod net;
+pub(crate) mod pipeline;
 pub(crate) mod stdin;
 pub(crate) mod stream;
 pub(crate) mod syslog;

@@ -5,6 +5,7 @@ mod codec_output;
 pub(crate) mod elasticsearch;
 pub(crate) mod file;
 pub(crate) mod null;
+pub(crate) mod pipeline;
 pub(crate) mod stdout;
 pub(crate) mod tcp;
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Whole pipelines inside the process: what comes out, and what is acknowledged when.
 
+mod between;
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Mutex;
@@ -14,7 +16,7 @@ use crate::pipeline::settings::{Kind, Setting, Settings};
 use crate::pipeline::{Catalog, CompileOptions, compile};
 use crate::sink::{Batching, Delivered, LogSink, Rejection, SinkError};
 
-/// An output whose sink does what its name says: `ok`, `flaky`, `stuck`, `picky`.
+/// An output whose sink does what its name says: `ok`, `ordered`, `flaky`, `stuck`, `picky`.
 static PROBE: PluginSpec = PluginSpec {
     name: "probe",
     doc: "For tests.",
@@ -75,7 +77,8 @@ impl LogSink for ProbeSink {
     }
 
     fn batching(&self) -> Batching {
-        Batching { max_bytes: 64, max_records: 8, in_flight: 2 }
+        let in_flight = if self.kind == "ordered" { 1 } else { 2 };
+        Batching { max_bytes: 64, max_records: 8, in_flight }
     }
 
     async fn deliver(&self, batch: &Arc<RecordBatch>) -> Result<Delivered, SinkError> {

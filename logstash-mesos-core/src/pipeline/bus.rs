@@ -1,0 +1,271 @@
+//! Between the pipelines of a process: addresses, the pipeline that listens at each, and those that send there.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use super::plugin::{Batch, BatchSender};
+use crate::event::{Ack, Outcome, Text};
+
+/// All addresses of this process.
+pub(super) static BUS: LazyLock<Bus> = LazyLock::new(Bus::default);
+
+#[derive(Default)]
+pub(super) struct Bus {
+    places: Mutex<HashMap<Text, Place>>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct Place {
+    listener: Option<Listener>,
+    // Outputs that send here.
+    outputs: usize,
+}
+
+#[derive(Clone)]
+struct Listener {
+    pipeline_id: String,
+    // What tells one run of a pipeline from the next.
+    queue: usize,
+    sender: Arc<dyn BatchSender>,
+    traffic: Arc<Traffic>,
+}
+
+/// What goes on at a listener.
+struct Traffic {
+    sending: AtomicUsize,
+    last: Mutex<Instant>,
+}
+
+/// How long nothing has to come before a listener that shall end believes that nothing will.
+const QUIET: Duration = Duration::from_secs(2);
+/// How often to look whether it is so.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+impl Bus {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Text, Place>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Listens at `address`: `sender` puts into the queue of `events`. A new run of the same pipeline takes the
+    /// place of the one before.
+    ///
+    /// # Errors
+    ///
+    /// The id of the pipeline that listens there.
+    pub(super) fn listen(
+        &'static self,
+        address: &Text,
+        pipeline_id: &str,
+        events: &Arc<dyn BatchSender>,
+        sender: Arc<dyn BatchSender>,
+    ) -> Result<Listening, String> {
+        let queue = Arc::as_ptr(events).cast::<()>() as usize;
+        let mut places = self.lock();
+        let place = places.entry(address.clone()).or_default();
+        if let Some(there) = &place.listener
+            && (there.pipeline_id != pipeline_id || there.queue == queue)
+        {
+            return Err(there.pipeline_id.clone());
+        }
+        let traffic = Arc::new(Traffic { sending: AtomicUsize::new(0), last: Mutex::new(Instant::now()) });
+        place.listener = Some(Listener {
+            pipeline_id: pipeline_id.to_owned(),
+            queue,
+            sender,
+            traffic: Arc::clone(&traffic),
+        });
+        drop(places);
+        self.changed.notify_waiters();
+        Ok(Listening { bus: self, address: address.clone(), traffic })
+    }
+
+    /// Says that an output sends to these addresses, for as long as the answer is kept.
+    pub(super) fn register(&'static self, addresses: &[Text]) -> Registration {
+        let mut places = self.lock();
+        for address in addresses {
+            places.entry(address.clone()).or_default().outputs += 1;
+        }
+        Registration { bus: self, addresses: addresses.to_vec() }
+    }
+
+    /// The first of these addresses at which nobody listens.
+    pub(super) fn first_deaf<'a>(&self, addresses: &'a [Text]) -> Option<&'a Text> {
+        let places = self.lock();
+        addresses.iter().find(|at| places.get(*at).is_none_or(|place| place.listener.is_none()))
+    }
+
+    /// Hands `batch` to whoever listens at `address`. `false` when nobody does, and `insists` is not set; with it
+    /// the call waits until somebody does.
+    pub(super) async fn send(
+        &self,
+        address: &Text,
+        insists: bool,
+        make: impl Fn(Ack) -> Batch,
+        ack: &Ack,
+    ) -> bool {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let listener = self.lock().get(address).and_then(|place| place.listener.clone());
+            match listener {
+                Some(listener) => {
+                    let _counted = listener.traffic.begin();
+                    let handing_over = HandingOver::new(ack.clone());
+                    let taken = listener.sender.send(make(handing_over.ack())).await;
+                    if handing_over.end(taken) {
+                        return true;
+                    }
+                    // That pipeline has ended: the next run of it will listen here.
+                    self.forget(address, listener.queue);
+                }
+                None if !insists => return false,
+                None => changed.await,
+            }
+        }
+    }
+
+    fn forget(&self, address: &Text, queue: usize) {
+        if let Some(place) = self.lock().get_mut(address)
+            && place.listener.as_ref().is_some_and(|there| there.queue == queue)
+        {
+            place.listener = None;
+        }
+    }
+}
+
+impl Traffic {
+    fn begin(self: &Arc<Self>) -> impl Drop + use<> {
+        struct End(Arc<Traffic>);
+        impl Drop for End {
+            fn drop(&mut self) {
+                *self.0.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+                self.0.sending.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        self.sending.fetch_add(1, Ordering::Relaxed);
+        End(Arc::clone(self))
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.sending.load(Ordering::Relaxed) == 0
+            && self.last.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= QUIET
+    }
+}
+
+/// Somebody listens, until this is dropped.
+pub(super) struct Listening {
+    bus: &'static Bus,
+    address: Text,
+    traffic: Arc<Traffic>,
+}
+
+impl Listening {
+    /// Returns when nothing more will come: another run of the pipeline listens instead, no output sends here any
+    /// more, or those that could have not done so for a while.
+    pub(super) async fn nothing_more(&self) {
+        let shall_end = Instant::now();
+        loop {
+            {
+                let places = self.bus.lock();
+                let place = places.get(&self.address);
+                let mine = place.is_some_and(|place| self.is_mine(place));
+                if !mine || place.is_none_or(|place| place.outputs == 0) {
+                    return;
+                }
+            }
+            if self.traffic.is_quiet() && shall_end.elapsed() >= QUIET {
+                return;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    fn is_mine(&self, place: &Place) -> bool {
+        place.listener.as_ref().is_some_and(|there| Arc::ptr_eq(&there.traffic, &self.traffic))
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        let mut places = self.bus.lock();
+        if let Some(place) = places.get_mut(&self.address) {
+            if self.is_mine(place) {
+                place.listener = None;
+            }
+            if place.listener.is_none() && place.outputs == 0 {
+                places.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// An output sends, until this is dropped.
+pub(super) struct Registration {
+    bus: &'static Bus,
+    addresses: Vec<Text>,
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let mut places = self.bus.lock();
+        for address in &self.addresses {
+            if let Some(place) = places.get_mut(address) {
+                place.outputs -= 1;
+                if place.listener.is_none() && place.outputs == 0 {
+                    places.remove(address);
+                }
+            }
+        }
+    }
+}
+
+/// A batch on its way into another pipeline. One that this pipeline refuses, as it has ended, is not given up:
+/// it goes to the next.
+struct HandingOver(Arc<Mutex<Hand>>);
+
+struct Hand {
+    ack: Ack,
+    done: bool,
+    abandoned: bool,
+}
+
+impl HandingOver {
+    fn new(ack: Ack) -> Self {
+        Self(Arc::new(Mutex::new(Hand { ack, done: false, abandoned: false })))
+    }
+
+    /// What the other pipeline gets.
+    fn ack(&self) -> Ack {
+        let hand = Arc::clone(&self.0);
+        Ack::new(move |outcome| {
+            let mut hand = hand.lock().unwrap_or_else(PoisonError::into_inner);
+            match outcome {
+                Outcome::Delivered => {}
+                Outcome::Abandoned if hand.done => hand.ack.abandon(),
+                // Refused, or taken and given up at once: who hands over knows in a moment.
+                Outcome::Abandoned => {
+                    hand.abandoned = true;
+                    return;
+                }
+            }
+            drop(std::mem::take(&mut hand.ack));
+        })
+    }
+
+    /// The other pipeline took it, or not. Whether it did.
+    fn end(&self, taken: bool) -> bool {
+        let mut hand = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        hand.done = true;
+        if taken && hand.abandoned {
+            hand.ack.abandon();
+            drop(std::mem::take(&mut hand.ack));
+        }
+        taken
+    }
+}

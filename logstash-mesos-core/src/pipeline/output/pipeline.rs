@@ -1,0 +1,107 @@
+//! `pipeline`: other pipelines of this process.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tracing::debug;
+
+use crate::event::{Event, Text};
+use crate::pipeline::bus::{BUS, Registration};
+use crate::pipeline::plugin::{Batch, Build, BuildContext, BuildError, Output, PluginSpec};
+use crate::pipeline::settings::{Default, Kind, Setting, Settings};
+use crate::sink::{Batching, Delivered, LogSink, RecordBatch, SinkError};
+
+/// The declaration.
+pub(crate) static PIPELINE: PluginSpec = PluginSpec {
+    name: "pipeline",
+    doc: "Hands events on to `pipeline` inputs in the same process. An event counts as delivered when all of these pipelines have delivered it.",
+    settings: &[
+        Setting::new("send_to", Kind::List(&Kind::String), "The addresses of the inputs.").required(),
+        Setting::new(
+            "ensure_delivery",
+            Kind::Boolean,
+            "Waits while nobody listens at an address; without it, such events are dropped.",
+        )
+        .default(Default::Bool(true)),
+    ],
+    build: Build::Output(build),
+};
+
+fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Output>, BuildError> {
+    let addresses = settings.strings("send_to");
+    if addresses.is_empty() || addresses.iter().any(|address| address.is_empty()) {
+        return Err(BuildError::setting("send_to", "has no address, or an empty one"));
+    }
+    let sink = PipelineSink::new(addresses, settings.bool("ensure_delivery"));
+    Ok(Box::new(Pipeline(Arc::new(sink))))
+}
+
+struct Pipeline(Arc<PipelineSink>);
+
+impl Output for Pipeline {
+    fn encode(&mut self, event: &Event, batch: &mut RecordBatch) -> Result<(), String> {
+        batch.push_event(event.clone());
+        Ok(())
+    }
+
+    fn fork(&self) -> Box<dyn Output> {
+        Box::new(Self(Arc::clone(&self.0)))
+    }
+
+    fn sink(&self) -> Arc<dyn LogSink> {
+        Arc::clone(&self.0) as _
+    }
+}
+
+/// Hands events on to other pipelines, which share the acknowledgement.
+struct PipelineSink {
+    addresses: Vec<Text>,
+    insists: bool,
+    _registered: Registration,
+}
+
+impl PipelineSink {
+    /// For these addresses. Without `insists`, what comes while nobody listens is dropped.
+    fn new(addresses: Vec<Text>, insists: bool) -> Self {
+        Self { _registered: BUS.register(&addresses), addresses, insists }
+    }
+}
+
+impl std::fmt::Debug for PipelineSink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PipelineSink").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl LogSink for PipelineSink {
+    fn name(&self) -> String {
+        format!("pipeline {}", self.addresses.iter().map(Text::as_str).collect::<Vec<_>>().join(", "))
+    }
+
+    fn batching(&self) -> Batching {
+        // Small batches: downstream filters go through them as they come.
+        Batching { max_bytes: 512 << 10, max_records: 1000, in_flight: 1 }
+    }
+
+    async fn deliver(&self, batch: &Arc<RecordBatch>) -> Result<Delivered, SinkError> {
+        if self.insists
+            && let Some(address) = BUS.first_deaf(&self.addresses)
+        {
+            let reason = format!("no pipeline listens at `{address}`");
+            return Err(SinkError::Unavailable { sink: self.name(), reason });
+        }
+        let make = |ack| Batch {
+            events: batch.events.clone(),
+            byte_size: batch.byte_size(),
+            ack,
+            ..Batch::default()
+        };
+        for address in &self.addresses {
+            if !BUS.send(address, self.insists, make, &batch.ack).await {
+                debug!(%address, count = batch.len(), "No pipeline listens, events are dropped as ensure_delivery is off");
+            }
+        }
+        Ok(Delivered::default())
+    }
+}

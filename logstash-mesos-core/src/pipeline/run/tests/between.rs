@@ -1,0 +1,165 @@
+//! Pipelines that send to each other.
+
+use super::*;
+
+fn named(id: &str, config: &str) -> RunningPipeline {
+    let options = CompileOptions {
+        catalog: Catalog::with([&PROBE]),
+        pipeline_id: id.to_owned(),
+        ..CompileOptions::default()
+    };
+    let compiled = compile(config, &options).unwrap_or_else(|e| panic!("{e}"));
+    let settings =
+        RunSettings { pipeline_id: id.to_owned(), workers: 1, queue_bytes: 4096, ..RunSettings::default() };
+    let pipeline = RunningPipeline::start(&compiled, settings).unwrap();
+    pipeline.start_inputs(&compiled).unwrap();
+    pipeline
+}
+
+fn upstream(id: &str, output: &str) -> RunningPipeline {
+    named(id, &format!("output {{ pipeline {{ {output} }} }}"))
+}
+
+fn downstream(id: &str, address: &str, probe: &str) -> RunningPipeline {
+    named(
+        id,
+        &format!(
+            "input {{ pipeline {{ address => '{address}' }} }} output {{ probe {{ name => '{probe}' }} }}"
+        ),
+    )
+}
+
+async fn wait_for(what: &str, holds: impl Fn() -> bool) {
+    for _ in 0..2000 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("not within twenty seconds: {what}");
+}
+
+fn names(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("m{n}")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_delivered_downstream_is_delivered() {
+    let flaky = downstream("down1", "one", "flaky-down1");
+    let ok = named(
+        "down2",
+        "input { pipeline { address => 'two' tags => ['down'] } }
+         filter { mutate { replace => { message => '%{message} %{[@metadata][from]} %{tags}' } } }
+         output { probe { name => 'ordered-down2' } }",
+    );
+    let up = named(
+        "up",
+        "filter { mutate { add_field => { '[@metadata][from]' => 'up' } } }
+         output { pipeline { send_to => ['one', 'two'] } probe { name => 'ordered-up' } }",
+    );
+    let outcomes = Outcomes::default();
+    let (sender, names) = (up.sender(), names(300));
+    for ten in names.chunks(10) {
+        let ten: Vec<&str> = ten.iter().map(String::as_str).collect();
+        assert!(sender.send(batch(&ten, &outcomes)).await);
+    }
+    // All at the same time: nobody ends before those who send to it.
+    let ended = tokio::join!(flaky.shutdown(GRACE), ok.shutdown(GRACE), up.shutdown(GRACE));
+    assert_eq!(ended, (Shutdown::Drained, Shutdown::Drained, Shutdown::Drained));
+    assert_eq!(*outcomes.lock().unwrap(), vec![Outcome::Delivered; 30]);
+    let mut lines = sink("flaky-down1").lines.lock().unwrap().clone();
+    lines.sort();
+    let mut sorted = names.clone();
+    sorted.sort();
+    assert_eq!(lines, sorted);
+    // One worker and one batch at a time keep the order.
+    assert_eq!(*sink("ordered-up").lines.lock().unwrap(), names);
+    let expect: Vec<String> = names.iter().map(|name| format!("{name} up down")).collect();
+    assert_eq!(*sink("ordered-down2").lines.lock().unwrap(), expect);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_acknowledged_while_downstream_is_stuck_and_everybody_waits() {
+    let down = downstream("down3", "three", "stuck-down3");
+    let up = upstream("up3", "send_to => 'three'");
+    let outcomes = Outcomes::default();
+    let sender = up.sender();
+    let mut sent = 0;
+    while tokio::time::timeout(Duration::from_millis(500), sender.send(batch(&["x"; 10], &outcomes)))
+        .await
+        .is_ok()
+    {
+        sent += 1;
+        assert!(sent < 2000, "the queues have no end");
+    }
+    let delivered = outcomes.lock().unwrap().iter().filter(|outcome| **outcome == Outcome::Delivered).count();
+    assert_eq!(delivered, 0);
+    let grace = Duration::from_millis(300);
+    let ended = tokio::join!(down.shutdown(grace), up.shutdown(grace));
+    assert_eq!(ended, (Shutdown::GivenUp, Shutdown::GivenUp));
+    wait_for("everything is given back", || outcomes.lock().unwrap().len() == sent + 1).await;
+    assert_eq!(*outcomes.lock().unwrap(), vec![Outcome::Abandoned; sent + 1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_without_listener_is_waited_for_or_not() {
+    let (insists, careless) =
+        (upstream("up4", "send_to => 'four'"), upstream("up5", "send_to => 'four' ensure_delivery => false"));
+    let (waiting, dropped) = (Outcomes::default(), Outcomes::default());
+    insists.sender().send(batch(&["kept"], &waiting)).await;
+    careless.sender().send(batch(&["dropped"], &dropped)).await;
+    wait_for("a careless output drops", || *dropped.lock().unwrap() == [Outcome::Delivered]).await;
+    wait_for("the trouble is known", || insists.outputs()[0].trouble.is_some()).await;
+    let trouble = insists.outputs()[0].trouble.clone().unwrap();
+    assert!(trouble.contains("no pipeline listens at `four`"), "{trouble}");
+    assert!(waiting.lock().unwrap().is_empty());
+    let down = downstream("down4", "four", "ok-down4");
+    wait_for("it arrives", || *waiting.lock().unwrap() == [Outcome::Delivered]).await;
+    assert_eq!(*sink("ok-down4").lines.lock().unwrap(), ["kept"]);
+    for pipeline in [insists, careless, down] {
+        assert_eq!(pipeline.shutdown(GRACE).await, Shutdown::Drained);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipeline_is_replaced_under_those_that_send_to_it() {
+    let mut down = downstream("down6", "six", "flaky-down6");
+    let up = upstream("up6", "send_to => 'six'");
+    let outcomes = Outcomes::default();
+    let (sender, names) = (up.sender(), names(400));
+    for (at, ten) in names.chunks(10).enumerate() {
+        let ten: Vec<&str> = ten.iter().map(String::as_str).collect();
+        assert!(sender.send(batch(&ten, &outcomes)).await);
+        if at % 10 == 5 {
+            let before = std::mem::replace(&mut down, downstream("down6", "six", "flaky-down6"));
+            assert_eq!(before.shutdown(GRACE).await, Shutdown::Drained);
+        }
+    }
+    let ended = tokio::join!(up.shutdown(GRACE), down.shutdown(GRACE));
+    assert_eq!(ended, (Shutdown::Drained, Shutdown::Drained));
+    assert_eq!(*outcomes.lock().unwrap(), vec![Outcome::Delivered; 40]);
+    let mut lines = sink("flaky-down6").lines.lock().unwrap().clone();
+    lines.sort();
+    let mut sorted = names.clone();
+    sorted.sort();
+    assert_eq!(lines, sorted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_pipeline_listens_at_an_address() {
+    let twice = named(
+        "twice",
+        "input { pipeline { address => 'seven' } pipeline { address => 'seven' } } output { probe { name => 'ok-twice' } }",
+    );
+    wait_for("the second input fails", || twice.counters().failed_inputs() == 1).await;
+    // Another pipeline gets it when it is free.
+    let later = downstream("later", "seven", "ok-later");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(twice.shutdown(GRACE).await, Shutdown::Drained);
+    let up = upstream("up7", "send_to => 'seven'");
+    let outcomes = Outcomes::default();
+    up.sender().send(batch(&["late"], &outcomes)).await;
+    wait_for("it arrives", || *outcomes.lock().unwrap() == [Outcome::Delivered]).await;
+    assert_eq!(*sink("ok-later").lines.lock().unwrap(), ["late"]);
+    tokio::join!(up.shutdown(GRACE), later.shutdown(GRACE));
+}
