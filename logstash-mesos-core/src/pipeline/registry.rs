@@ -23,6 +23,7 @@ pub static PLUGINS: &[&PluginSpec] = &[
     &filter::grok::GROK,
     &filter::json::JSON,
     &filter::kv::KV,
+    &filter::metrics::METRICS,
     &filter::mutate::MUTATE,
     &filter::prune::PRUNE,
     &filter::sleep::SLEEP,

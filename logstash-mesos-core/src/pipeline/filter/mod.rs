@@ -4,6 +4,7 @@ mod cache;
 mod digest;
 mod field;
 mod ip;
+mod one_of_all;
 mod ruby;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -24,6 +25,7 @@ pub(crate) mod geoip;
 pub(crate) mod grok;
 pub(crate) mod json;
 pub(crate) mod kv;
+pub(crate) mod metrics;
 pub(crate) mod mutate;
 pub(crate) mod prune;
 pub(crate) mod sleep;
