@@ -229,6 +229,14 @@ impl FilterWorker {
         any
     }
 
+    /// Whether any filter may hold events back until a flush.
+    #[must_use]
+    pub fn keeps_events(&self) -> bool {
+        let mut any = false;
+        self.graph.for_each(&mut |slot| any |= slot.filter.keeps_events());
+        any
+    }
+
     /// How many events were dropped because a condition had no answer for them.
     #[must_use]
     pub fn unanswered(&self) -> u64 {

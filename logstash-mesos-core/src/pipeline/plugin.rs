@@ -221,6 +221,12 @@ pub trait Filter: Send {
         false
     }
 
+    /// Whether it may hold events back and give them out at a flush. The sources of all events that came since
+    /// the flush before are then told only after that.
+    fn keeps_events(&self) -> bool {
+        self.flushes()
+    }
+
     /// Called about every five seconds, and once with `last` when the pipeline ends.
     fn flush(&mut self, cx: &mut FilterContext<'_>, last: bool) {
         let _ = (cx, last);

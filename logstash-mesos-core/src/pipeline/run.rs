@@ -418,6 +418,7 @@ const FLUSH_EVERY: Duration = Duration::from_secs(5);
 impl Worker {
     fn run(mut self) {
         let flushes = self.filters.flushes();
+        let keeps = self.filters.keeps_events();
         loop {
             let batch = match self.queue.try_pop() {
                 Some(batch) => batch,
@@ -434,7 +435,7 @@ impl Worker {
                     }
                 }
             };
-            self.work(batch, flushes);
+            self.work(batch, keeps);
             if flushes && self.flushed.elapsed() >= FLUSH_EVERY {
                 self.flush(false);
             }
@@ -445,7 +446,7 @@ impl Worker {
         self.hand_over();
     }
 
-    fn work(&mut self, mut batch: super::plugin::Batch, flushes: bool) {
+    fn work(&mut self, mut batch: super::plugin::Batch, keeps: bool) {
         let ack = std::mem::take(&mut batch.ack);
         self.counters.batches.fetch_add(1, Ordering::Relaxed);
         loop {
@@ -456,7 +457,7 @@ impl Worker {
                 break;
             }
         }
-        if flushes {
+        if keeps {
             self.kept.merge(ack);
         }
     }

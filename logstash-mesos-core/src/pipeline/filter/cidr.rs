@@ -110,6 +110,10 @@ impl Filter for Cidr {
         matches!(self.networks, Networks::File(_))
     }
 
+    fn keeps_events(&self) -> bool {
+        false
+    }
+
     fn flush(&mut self, _: &mut FilterContext<'_>, last: bool) {
         if let Networks::File(file) = &self.networks
             && !last

@@ -3,11 +3,12 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::field::{Failed, Field};
+use super::one_of_all::OneOfAll;
 use super::ruby;
 use crate::event::{Event, Map, Text, Timestamp, Value};
 use crate::pipeline::input::common::host_name;
 use crate::pipeline::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
-use crate::pipeline::settings::{Default, Kind, Setting, Settings, Status};
+use crate::pipeline::settings::{Default, Kind, Setting, Settings};
 
 /// The declaration.
 pub(crate) static ELAPSED: PluginSpec = PluginSpec {
@@ -27,38 +28,45 @@ pub(crate) static ELAPSED: PluginSpec = PluginSpec {
             "Which of several start events counts.",
         )
         .default(Default::String("first")),
-        Setting::new("periodic_flush", Kind::Boolean, "Whether start events expire.")
-            .default(Default::Bool(true))
-            .status(Status::Ignored("start events always expire")),
+        Setting::new("periodic_flush", Kind::Boolean, "Whether start events expire before the end.")
+            .default(Default::Bool(true)),
     ],
     build: Build::Filter(build),
 };
 
 fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, BuildError> {
     let text = |name: &str| settings.text(name).unwrap_or_default();
-    Ok(Box::new(Elapsed {
+    let settings = Settled {
         start_tag: text("start_tag"),
         end_tag: text("end_tag"),
         id: Field::new(&text("unique_id_field")),
-        timeout: settings.int("timeout").unwrap_or(1800),
+        timeout: settings.float("timeout").unwrap_or(1800.0),
+        periodic: settings.bool("periodic_flush"),
         new_event: settings.bool("new_event_on_match"),
         keep_first: text("keep_start_event") == "first",
         host: host_name(),
-        started: Arc::default(),
-    }))
+    };
+    Ok(Box::new(Elapsed { settings: Arc::new(settings), started: Arc::default(), turn: OneOfAll::default() }))
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Elapsed {
+    settings: Arc<Settled>,
+    /// Common to all workers, by the id as text; in the order in which they came.
+    started: Arc<Mutex<Map>>,
+    turn: OneOfAll,
+}
+
+#[derive(Debug)]
+struct Settled {
     start_tag: Text,
     end_tag: Text,
     id: Field,
-    timeout: i64,
+    timeout: f64,
+    periodic: bool,
     new_event: bool,
     keep_first: bool,
     host: Text,
-    /// Common to all workers, by the id as text; in the order in which they came.
-    started: Arc<Mutex<Map>>,
 }
 
 impl Filter for Elapsed {
@@ -68,30 +76,45 @@ impl Filter for Elapsed {
     }
 
     fn fork(&self) -> Box<dyn Filter> {
-        Box::new(self.clone())
+        Box::new(Self {
+            settings: Arc::clone(&self.settings),
+            started: Arc::clone(&self.started),
+            turn: self.turn.fork(),
+        })
     }
 
     fn flushes(&self) -> bool {
         true
     }
 
-    fn flush(&mut self, cx: &mut FilterContext<'_>, _: bool) {
-        let now = cx.clock.now();
+    fn keeps_events(&self) -> bool {
+        false
+    }
+
+    fn flush(&mut self, cx: &mut FilterContext<'_>, last: bool) {
+        let settings = Arc::clone(&self.settings);
+        if !self.turn.acts(last) || !(last || settings.periodic) {
+            return;
+        }
         let mut expired = Vec::new();
-        self.started().retain(|_, started| match Started::of(started) {
-            Some(started) if now.secs().saturating_sub(started.seen.secs()) >= self.timeout => {
+        self.started().retain(|_, value| {
+            let Some(mut started) = Started::of(value) else { return false };
+            started.age += FLUSH_SECS;
+            #[expect(clippy::cast_precision_loss, reason = "seconds")]
+            if started.age as f64 >= settings.timeout {
                 expired.push(started);
-                false
+                return false;
             }
-            _ => true,
+            *value = started.into_value();
+            true
         });
         for started in expired {
-            let mut event = Event::new(now);
+            let mut event = Event::new(cx.clock.now());
             event.tag("elapsed");
             event.tag("elapsed_expired_error");
-            event.fields_mut().insert("host", self.host.clone());
-            let id = self.id.get().map(|id| event.set(id, started.id));
-            event.fields_mut().insert("elapsed_time", now.secs() - started.seen.secs());
+            event.fields_mut().insert("host", settings.host.clone());
+            let id = settings.id.get().map(|id| event.set(id, started.id));
+            event.fields_mut().insert("elapsed_time", started.age);
             event.fields_mut().insert("elapsed_timestamp_start", started.time);
             if id.is_ok() {
                 cx.matched(&mut event);
@@ -101,19 +124,22 @@ impl Filter for Elapsed {
     }
 }
 
+/// Age is counted in flushes, which come every so many seconds, as in Logstash.
+const FLUSH_SECS: i64 = 5;
+
 /// A start event, as far as it is needed later; kept as a value in the map.
 struct Started {
     id: Value,
     time: Timestamp,
-    seen: Timestamp,
+    age: i64,
 }
 
 impl Started {
     fn of(value: &Value) -> Option<Self> {
         match value {
             Value::List(parts) => match parts.as_slice() {
-                [id, Value::Timestamp(time), Value::Timestamp(seen)] => {
-                    Some(Self { id: id.clone(), time: *time, seen: *seen })
+                [id, Value::Timestamp(time), Value::Int(age)] => {
+                    Some(Self { id: id.clone(), time: *time, age: *age })
                 }
                 _ => None,
             },
@@ -122,7 +148,7 @@ impl Started {
     }
 
     fn into_value(self) -> Value {
-        Value::List(vec![self.id, Value::Timestamp(self.time), Value::Timestamp(self.seen)])
+        Value::List(vec![self.id, Value::Timestamp(self.time), Value::Int(self.age)])
     }
 }
 
@@ -132,7 +158,7 @@ impl Elapsed {
     }
 
     fn apply(&self, event: &mut Event, cx: &mut FilterContext<'_>) -> Result<(), Failed> {
-        let id = match event.get(self.id.get()?) {
+        let id = match event.get(self.settings.id.get()?) {
             None | Some(Value::Null) => return Ok(()),
             Some(id) => id.clone(),
         };
@@ -140,22 +166,22 @@ impl Elapsed {
         let key = Text::from(format!("{} {}", id.type_name(), ruby::to_s(&id)));
         let now = cx.clock.now();
         let time = event.timestamp().unwrap_or(now);
-        if has_tag(event, &self.start_tag) {
+        if has_tag(event, &self.settings.start_tag) {
             cx.matched(event);
             let mut started = self.started();
-            if !(self.keep_first && started.contains_key(&key)) {
-                started.insert(key, Started { id, time, seen: now }.into_value());
+            if !(self.settings.keep_first && started.contains_key(&key)) {
+                started.insert(key, Started { id, time, age: 0 }.into_value());
             }
-        } else if has_tag(event, &self.end_tag) {
+        } else if has_tag(event, &self.settings.end_tag) {
             cx.matched(event);
             let start = self.started().remove(&key).as_ref().and_then(Started::of);
             let Some(start) = start else {
                 event.tag("elapsed_end_without_start");
                 return Ok(());
             };
-            if self.new_event {
+            if self.settings.new_event {
                 let mut new = Event::new(now);
-                new.fields_mut().insert("host", self.host.clone());
+                new.fields_mut().insert("host", self.settings.host.clone());
                 self.describe(&mut new, time, &start)?;
                 cx.matched(&mut new);
                 cx.emit(new);
@@ -173,7 +199,7 @@ impl Elapsed {
         #[expect(clippy::cast_precision_loss, reason = "Ruby subtracts times as floats too")]
         let elapsed = (time.secs() - start.time.secs()) as f64 + nanos as f64 / 1e9;
         event.fields_mut().insert("elapsed_time", elapsed);
-        event.set(self.id.get()?, start.id.clone())?;
+        event.set(self.settings.id.get()?, start.id.clone())?;
         event.fields_mut().insert("elapsed_timestamp_start", start.time);
         Ok(())
     }
@@ -192,7 +218,6 @@ fn has_tag(event: &Event, tag: &str) -> bool {
 mod tests {
     use super::super::testing::{NOW, build, fields, json_event, run};
     use super::*;
-    use crate::event::Clock;
     use crate::pipeline::plugin::Decoration;
 
     const SETTINGS: &str = r#"{"start_tag":"s","end_tag":"e","unique_id_field":"id","timeout":10}"#;
@@ -222,23 +247,55 @@ mod tests {
         assert!(fields(&again).contains("elapsed_end_without_start"));
     }
 
+    fn flush(filter: &mut dyn Filter, last: bool) -> Vec<String> {
+        let mut emitted = Vec::new();
+        let decoration = Decoration::default();
+        filter.flush(&mut FilterContext { decoration: &decoration, emitted: &mut emitted, clock: NOW }, last);
+        emitted.iter().map(fields).collect()
+    }
+
     #[test]
     fn start_events_expire() {
-        let mut filter = build(&ELAPSED, SETTINGS).unwrap();
+        let made = build(&ELAPSED, SETTINGS).unwrap();
+        let (mut filter, mut other) = (made.fork(), made.fork());
         run(&mut *filter, &mut event("s", 7, 1));
-        let mut flush = |seconds| {
-            let mut emitted = Vec::new();
-            let clock = Clock::Fixed(Timestamp::new(NOW.now().secs() + seconds, 0));
-            filter.flush(
-                &mut FilterContext { decoration: &Decoration::default(), emitted: &mut emitted, clock },
-                false,
-            );
-            emitted
-        };
-        assert!(flush(9).is_empty());
-        let expired = flush(10);
+        assert!(flush(&mut *filter, false).is_empty());
+        // The other worker's turn does not come before this one has ended.
+        assert!(flush(&mut *other, false).is_empty());
+        run(&mut *other, &mut event("s", 8, 2));
+        let expired = flush(&mut *filter, false);
         assert_eq!(expired.len(), 1);
-        assert!(fields(&expired[0]).contains(r#""tags":["elapsed","elapsed_expired_error"]"#));
-        assert!(flush(100).is_empty());
+        assert!(expired[0].contains(r#""tags":["elapsed","elapsed_expired_error"]"#), "{}", expired[0]);
+        assert!(
+            expired[0].ends_with(
+                r#""id":7,"elapsed_time":10,"elapsed_timestamp_start":"2024-03-05T06:07:01.500Z"}"#
+            )
+        );
+        assert!(flush(&mut *filter, true).is_empty());
+        // The end counts as five seconds, too.
+        assert!(flush(&mut *other, true)[0].contains(r#""id":8,"elapsed_time":10"#));
+        assert!(flush(&mut *made.fork(), true).is_empty());
+    }
+
+    #[test]
+    fn the_last_start_event_counts_if_that_is_wanted() {
+        let both = |more: &str| {
+            let settings = SETTINGS.replace('}', more);
+            let mut filter = build(&ELAPSED, &settings).unwrap();
+            run(&mut *filter, &mut event("s", 1, 1));
+            run(&mut *filter, &mut event("s", 1, 3));
+            let mut end = event("e", 1, 4);
+            let (_, emitted) = run(&mut *filter, &mut end);
+            (fields(&end), emitted.iter().map(fields).collect::<Vec<_>>())
+        };
+        assert!(both("}").0.contains(r#""elapsed_time":3.0"#));
+        assert!(both(r#","keep_start_event":"last"}"#).0.contains(r#""elapsed_time":1.0"#));
+        let (end, emitted) = both(r#","new_event_on_match":true}"#);
+        assert!(!end.contains("elapsed"), "{end}");
+        assert!(
+            emitted[0].contains(r#""tags":["elapsed","elapsed_match"],"elapsed_time":3.0,"id":1"#),
+            "{}",
+            emitted[0]
+        );
     }
 }

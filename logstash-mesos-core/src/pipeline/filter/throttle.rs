@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::one_of_all::OneOfAll;
 use super::ruby;
 use crate::event::{Event, Template, Text};
 use crate::pipeline::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
-use crate::pipeline::settings::{Default, Kind, Setting, Settings, Status};
+use crate::pipeline::settings::{Default, Kind, Setting, Settings};
 
 /// The declaration.
 pub(crate) static THROTTLE: PluginSpec = PluginSpec {
@@ -25,36 +26,48 @@ pub(crate) static THROTTLE: PluginSpec = PluginSpec {
         Setting::new("max_counters", Kind::Number, "How many counts to keep, -1 for any number.")
             .default(Default::Int(100_000)),
         Setting::new("periodic_flush", Kind::Boolean, "Whether counts are cleaned up.")
-            .default(Default::Bool(true))
-            .status(Status::Ignored("counts are always cleaned up")),
+            .default(Default::Bool(true)),
     ],
     build: Build::Filter(build),
 };
 
 fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, BuildError> {
     let int = |name, default| settings.int(name).unwrap_or(default);
+    let bound = |name| settings.float(name).filter(|count| *count != -1.0);
     let max_age = int("max_age", 3600);
-    Ok(Box::new(Throttle {
+    let settings = Settled {
         key: settings.template("key").unwrap_or_else(|| Template::parse("")),
-        before: int("before_count", -1),
-        after: int("after_count", -1),
+        before: bound("before_count"),
+        after: bound("after_count"),
         period: settings.template("period").unwrap_or_else(|| Template::parse("60")),
         max_age,
         max_counters: int("max_counters", 100_000),
+        periodic: settings.bool("periodic_flush"),
+    };
+    Ok(Box::new(Throttle {
+        settings: Arc::new(settings),
         counts: Arc::new(Mutex::new(Counts { keys: HashMap::new(), max_age })),
+        turn: OneOfAll::default(),
     }))
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Throttle {
+    settings: Arc<Settled>,
+    /// Common to all workers.
+    counts: Arc<Mutex<Counts>>,
+    turn: OneOfAll,
+}
+
+#[derive(Debug)]
+struct Settled {
     key: Template,
-    before: i64,
-    after: i64,
+    before: Option<f64>,
+    after: Option<f64>,
     period: Template,
     max_age: i64,
     max_counters: i64,
-    /// Common to all workers.
-    counts: Arc<Mutex<Counts>>,
+    periodic: bool,
 }
 
 #[derive(Debug)]
@@ -76,29 +89,45 @@ struct Slots {
 
 impl Filter for Throttle {
     fn filter(&mut self, event: &mut Event, cx: &mut FilterContext<'_>) {
-        let (Ok(key), Ok(period)) = (self.key.render(event), self.period.render(event)) else { return };
+        let settings = &self.settings;
+        let (Ok(key), Ok(period)) = (settings.key.render(event), settings.period.render(event)) else {
+            return;
+        };
         let period = match ruby::string_to_i64(&period) {
             0 => 60,
             period => period,
         };
         let now = event.timestamp().unwrap_or_else(|| cx.clock.now()).secs();
-        let count = self.counts().count(key, period, now);
-        if (self.before != -1 && count < self.before) || (self.after != -1 && count > self.after) {
+        #[expect(clippy::cast_precision_loss, reason = "counts below 2^53")]
+        let count = self.counts().count(&key, period, now) as f64;
+        if settings.before.is_some_and(|least| count < least)
+            || settings.after.is_some_and(|most| count > most)
+        {
             cx.matched(event);
         }
     }
 
     fn fork(&self) -> Box<dyn Filter> {
-        Box::new(self.clone())
+        Box::new(Self {
+            settings: Arc::clone(&self.settings),
+            counts: Arc::clone(&self.counts),
+            turn: self.turn.fork(),
+        })
     }
 
     fn flushes(&self) -> bool {
         true
     }
 
-    fn flush(&mut self, _: &mut FilterContext<'_>, _: bool) {
-        let (max_age, max_counters) = (self.max_age, self.max_counters);
-        self.counts().clean(max_age, max_counters);
+    fn keeps_events(&self) -> bool {
+        false
+    }
+
+    fn flush(&mut self, _: &mut FilterContext<'_>, last: bool) {
+        if self.turn.acts(last) && self.settings.periodic && !last {
+            let (max_age, max_counters) = (self.settings.max_age, self.settings.max_counters);
+            self.counts().clean(max_age, max_counters);
+        }
     }
 }
 
@@ -110,10 +139,14 @@ impl Throttle {
 
 impl Counts {
     /// Counts an event and returns how many there are in its period.
-    fn count(&mut self, key: Text, period: i64, now: i64) -> i64 {
+    fn count(&mut self, key: &str, period: i64, now: i64) -> i64 {
         let max_age = self.max_age;
-        let slots =
-            self.keys.entry(key).or_insert_with(|| Slots { created: now, latest: now, slots: Vec::new() });
+        if !self.keys.contains_key(key) {
+            // A key of its own: a slice would keep the whole batch in memory.
+            let slots = Slots { created: now, latest: now, slots: Vec::new() };
+            self.keys.insert(Text::from(key.to_owned()), slots);
+        }
+        let Some(slots) = self.keys.get_mut(key) else { return 0 };
         slots.latest = slots.latest.max(now);
         // Ruby's remainder has the sign of the divisor.
         let into = match (now - slots.created).checked_rem_euclid(period) {
@@ -196,12 +229,12 @@ mod tests {
     fn counts_are_common_to_all_workers_and_cleaned_up() {
         let counts = Counts { keys: HashMap::new(), max_age: 100 };
         let mut counts = counts;
-        counts.count("old".into(), 60, 0);
-        counts.count("new".into(), 60, 1000);
+        counts.count("old", 60, 0);
+        counts.count("new", 60, 1000);
         counts.clean(100, -1);
         assert_eq!(counts.keys.len(), 1);
         for n in 0..20 {
-            counts.count(format!("k{n}").into(), 60, 1000);
+            counts.count(&format!("k{n}"), 60, 1000);
         }
         counts.clean(100, 10);
         assert_eq!(counts.max_age, 95);

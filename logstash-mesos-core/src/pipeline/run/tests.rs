@@ -11,7 +11,7 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::event::{Outcome, Text, Timestamp};
-use crate::pipeline::plugin::{Batch, Build, BuildContext, PluginSpec};
+use crate::pipeline::plugin::{Batch, Build, BuildContext, Filter, FilterContext, PluginSpec};
 use crate::pipeline::settings::{Kind, Setting, Settings};
 use crate::pipeline::{Catalog, CompileOptions, compile};
 use crate::sink::{Batching, Delivered, LogSink, Rejection, SinkError};
@@ -23,6 +23,35 @@ static PROBE: PluginSpec = PluginSpec {
     settings: &[Setting::new("name", Kind::String, "Which sink.").required()],
     build: Build::Output(build_probe),
 };
+
+/// A filter that holds all events back until a flush.
+static HOLD: PluginSpec =
+    PluginSpec { name: "hold", doc: "For tests.", settings: &[], build: Build::Filter(build_hold) };
+
+fn build_hold(_: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, BuildError> {
+    Ok(Box::new(Hold(Vec::new())))
+}
+
+struct Hold(Vec<Event>);
+
+impl Filter for Hold {
+    fn filter(&mut self, event: &mut Event, _: &mut FilterContext<'_>) {
+        self.0.push(event.clone());
+        event.cancel();
+    }
+
+    fn fork(&self) -> Box<dyn Filter> {
+        Box::new(Self(Vec::new()))
+    }
+
+    fn flushes(&self) -> bool {
+        true
+    }
+
+    fn flush(&mut self, cx: &mut FilterContext<'_>, _: bool) {
+        self.0.drain(..).for_each(|event| cx.emit(event));
+    }
+}
 
 static SINKS: Mutex<Option<HashMap<String, Arc<ProbeSink>>>> = Mutex::new(None);
 
@@ -105,7 +134,7 @@ impl LogSink for ProbeSink {
 }
 
 fn start(config: &str, data_dir: Option<&Path>, workers: usize) -> RunningPipeline {
-    let options = CompileOptions { catalog: Catalog::with([&PROBE]), ..CompileOptions::default() };
+    let options = CompileOptions { catalog: Catalog::with([&PROBE, &HOLD]), ..CompileOptions::default() };
     let compiled = compile(config, &options).unwrap_or_else(|e| panic!("{e}"));
     let settings = RunSettings {
         workers,
@@ -170,6 +199,57 @@ async fn what_is_not_delivered_in_time_is_given_back_to_its_source() {
     assert_eq!(pipeline.shutdown(Duration::from_millis(200)).await, Shutdown::GivenUp);
     // The one whose sending was dropped, too.
     assert_eq!(*outcomes.lock().unwrap(), vec![Outcome::Abandoned; sent + 1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_a_filter_holds_back_are_acknowledged_after_it_gives_them_out() {
+    for (name, outcome) in [("ok-held", Outcome::Delivered), ("stuck-held", Outcome::Abandoned)] {
+        let pipeline =
+            start(&format!("filter {{ hold {{ }} }} output {{ probe {{ name => '{name}' }} }}"), None, 2);
+        let outcomes = Outcomes::default();
+        for _ in 0..10 {
+            pipeline.sender().send(batch(&["a", "b"], &outcomes)).await;
+        }
+        while pipeline.counters().events_in() < 20 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(*outcomes.lock().unwrap(), []);
+        pipeline.shutdown(Duration::from_secs(1)).await;
+        assert_eq!(*outcomes.lock().unwrap(), vec![outcome; 10]);
+        assert_eq!(sink(name).lines.lock().unwrap().len(), if name == "ok-held" { 20 } else { 0 });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn filters_that_only_count_hold_no_acknowledgement_back_and_tell_all_at_the_end() {
+    let pipeline = start(
+        "filter {
+             metrics { meter => 'all' add_field => { 'result' => 'counted %{[all][count]}' } }
+             throttle { key => 'x' after_count => 1000 add_tag => 'x' }
+             elapsed { start_tag => 's' end_tag => 'e' unique_id_field => 'message' }
+             if [result] { mutate { replace => { 'message' => '%{result}' } } }
+         }
+         output { probe { name => 'ok-counted' } }",
+        None,
+        3,
+    );
+    let outcomes = Outcomes::default();
+    for _ in 0..10 {
+        pipeline.sender().send(batch(&["a", "b"], &outcomes)).await;
+    }
+    for _ in 0..100 {
+        if outcomes.lock().unwrap().len() == 10 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // Long before the first flush.
+    assert_eq!(*outcomes.lock().unwrap(), vec![Outcome::Delivered; 10]);
+    assert_eq!(pipeline.shutdown(GRACE).await, Shutdown::Drained);
+    let lines = sink("ok-counted").lines.lock().unwrap().clone();
+    assert_eq!(lines.len(), 21);
+    assert!(lines.contains(&"counted 20".to_owned()), "{lines:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

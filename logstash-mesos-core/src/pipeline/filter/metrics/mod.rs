@@ -173,6 +173,10 @@ impl Filter for Metrics {
         true
     }
 
+    fn keeps_events(&self) -> bool {
+        false
+    }
+
     fn flush(&mut self, cx: &mut FilterContext<'_>, last: bool) {
         if !self.turn.acts(last) {
             return;

@@ -148,6 +148,10 @@ impl Filter for Translate {
         self.dictionary.refreshes()
     }
 
+    fn keeps_events(&self) -> bool {
+        false
+    }
+
     fn flush(&mut self, _: &mut FilterContext<'_>, last: bool) {
         if !last {
             self.dictionary.refresh();
