@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use logstash_mesos_core::pipeline::check_syntax;
 use logstash_mesos_core::pipeline::lang::Diagnostics;
+use logstash_mesos_core::pipeline::{CompileOptions, UnknownVariable, check_syntax};
 
 use super::given::Given;
 use super::{Unusable, complain, say};
@@ -17,6 +17,10 @@ pub(crate) struct Flags {
     /// Only looks at the grammar, not at plugins and their settings.
     #[arg(long)]
     syntax_only: bool,
+    /// The configuration will run on another machine: variables and files that are not here are told, and refuse
+    /// nothing. What the scheduler does with a configuration that is saved.
+    #[arg(long)]
+    elsewhere: bool,
     /// How complaints are written.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -39,7 +43,13 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, Unusable> {
                 .map_err(|complaints| configuration.place(complaints))
         })
     } else {
-        flags.given.try_compile(|_, _| {})?.map(|(compiled, _)| compiled.warnings)
+        let elsewhere = |options: &mut CompileOptions| {
+            if flags.elsewhere {
+                options.unknown_variables = UnknownVariable::Warn;
+                options.check_paths = false;
+            }
+        };
+        flags.given.try_compile(|_, options| elsewhere(options))?.map(|(compiled, _)| compiled.warnings)
     };
     let (accepted, diagnostics) = match result {
         Ok(warnings) => (true, warnings),

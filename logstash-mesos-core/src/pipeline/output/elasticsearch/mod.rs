@@ -27,7 +27,8 @@ pub(crate) static ELASTICSEARCH: PluginSpec = PluginSpec {
 };
 
 fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Output>, BuildError> {
-    let sink = ElasticsearchSink::new(connection(settings, cx)?).map_err(|error| refused(settings, &error))?;
+    let sink =
+        ElasticsearchSink::new(connection(settings, cx)?).map_err(|error| refused(settings, &error))?;
     Ok(Box::new(Elasticsearch { encoder: encoder(settings, cx)?, sink: Arc::new(sink) }))
 }
 
