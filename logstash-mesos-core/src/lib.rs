@@ -10,6 +10,7 @@ pub mod grok;
 pub mod ids;
 #[cfg(feature = "local")]
 pub mod local;
+mod lumberjack;
 #[cfg(feature = "scheduler")]
 pub mod offer;
 pub mod pipeline;

@@ -20,7 +20,6 @@ pub mod graph;
 pub(crate) mod input;
 pub mod lang;
 mod lower;
-pub(crate) mod lumberjack;
 mod output;
 pub mod plugin;
 pub mod queue;

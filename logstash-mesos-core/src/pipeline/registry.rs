@@ -58,6 +58,8 @@ pub static PLUGINS: &[&PluginSpec] = &[
     #[cfg(feature = "elasticsearch")]
     &output::elasticsearch::ELASTICSEARCH,
     &output::file::FILE,
+    #[cfg(feature = "tls")]
+    &output::lumberjack::LUMBERJACK,
     &output::null::NULL,
     &output::pipeline::PIPELINE,
     &output::stdout::STDOUT,

@@ -5,6 +5,8 @@ pub mod elasticsearch;
 mod file;
 #[cfg(feature = "http")]
 pub mod http_client;
+#[cfg(feature = "tls")]
+mod lumberjack;
 mod null;
 mod record;
 mod stdout;
@@ -12,6 +14,8 @@ mod tcp;
 mod udp;
 
 pub use file::{FileSink, FileSinkSettings, WriteBehavior};
+#[cfg(feature = "tls")]
+pub use lumberjack::LumberjackSink;
 pub use null::NullSink;
 pub use record::{Record, RecordBatch};
 pub use stdout::StdoutSink;

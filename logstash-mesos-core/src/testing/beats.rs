@@ -1,7 +1,7 @@
 //! The frames of beats, for programs that feed anything at all to their reader.
 
 use crate::event::{JsonReader, JsonRules, Text};
-use crate::pipeline::lumberjack::{Frame, FrameReader};
+use crate::lumberjack::{Frame, FrameReader};
 
 /// Reads `data` in pieces of `piece` bytes, as a connection brings them, and returns every frame as text.
 ///

@@ -15,7 +15,7 @@ use super::common::{EVENT_BYTES, InputOptions};
 use crate::event::{
     Ack, Clock, Event, FieldReference, JsonReader, JsonRules, Map, Outcome, Text, Timestamp, Value, java_text,
 };
-use crate::pipeline::lumberjack::{Frame, FrameReader, acknowledgement};
+use crate::lumberjack::{Frame, FrameReader, acknowledgement};
 use crate::pipeline::plugin::{
     Batch, Build, BuildContext, BuildError, Codec, EcsCompatibility, Input, InputContext, PluginSpec,
 };
@@ -426,11 +426,10 @@ async fn first_outcome(sent: &mut VecDeque<Sent>) -> Option<Outcome> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::net::TcpStream;
 
     use super::super::testing::{Running, connect, free_port, refused};
     use super::*;
-    use crate::pipeline::lumberjack::testing::window;
+    use crate::lumberjack::testing::window;
 
     async fn read_ack(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> [u8; 6] {
         let mut ack = [0; 6];

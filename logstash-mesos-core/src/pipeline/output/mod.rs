@@ -4,6 +4,8 @@ mod codec_output;
 #[cfg(feature = "elasticsearch")]
 pub(crate) mod elasticsearch;
 pub(crate) mod file;
+#[cfg(feature = "tls")]
+pub(crate) mod lumberjack;
 pub(crate) mod null;
 pub(crate) mod pipeline;
 pub(crate) mod stdout;

@@ -140,6 +140,38 @@ pub(crate) fn acknowledgement(version: u8, sequence: u32) -> [u8; 6] {
     [version, b'A', a, b, c, d]
 }
 
+/// A window of version 1 whose events have the one field `line`; their numbers go on from `after`. Returns it with
+/// the last number.
+#[cfg(feature = "tls")]
+pub(crate) fn lines<'l>(
+    lines: impl Iterator<Item = &'l [u8]>,
+    after: u32,
+) -> std::io::Result<(Vec<u8>, u32)> {
+    use std::io::Write;
+    let length =
+        |bytes: &[u8]| u32::try_from(bytes.len()).map(u32::to_be_bytes).map_err(std::io::Error::other);
+    let mut compressor = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+    let (mut count, mut last) = (0_u32, after);
+    for line in lines {
+        count += 1;
+        // As the official client counts: zero is never a number.
+        last = last.checked_add(1).unwrap_or(1);
+        compressor.write_all(b"1D")?;
+        compressor.write_all(&last.to_be_bytes())?;
+        compressor.write_all(b"\0\0\0\x01\0\0\0\x04line")?;
+        compressor.write_all(&length(line)?)?;
+        compressor.write_all(line)?;
+    }
+    let compressed = compressor.finish()?;
+    let mut window = Vec::with_capacity(compressed.len() + 12);
+    window.extend_from_slice(b"1W");
+    window.extend_from_slice(&count.to_be_bytes());
+    window.extend_from_slice(b"1C");
+    window.extend_from_slice(&length(&compressed)?);
+    window.extend_from_slice(&compressed);
+    Ok((window, last))
+}
+
 struct Cursor<'d> {
     data: &'d [u8],
     at: usize,
