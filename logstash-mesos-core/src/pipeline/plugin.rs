@@ -145,6 +145,21 @@ impl BuildContext {
         }
     }
 
+    /// Makes the codec `codec` with its default settings, for the setting `name`.
+    ///
+    /// # Errors
+    ///
+    /// What the codec says, or that there is none of that name.
+    pub fn codec_by_name(&self, name: &'static str, codec: &str) -> Result<Box<dyn Codec>, BuildError> {
+        let own = self.catalog.find(PluginKind::Codec, codec).map_or(&[][..], |spec| spec.settings);
+        let common = super::common::settings(PluginKind::Codec);
+        let values = own
+            .iter()
+            .chain(common)
+            .filter_map(|setting| Some((Text::from_static(setting.name), setting.default_value()?)));
+        self.make_codec(name, codec, &Settings::new(values.collect(), Vec::new()))
+    }
+
     fn make_codec(
         &self,
         name: &'static str,

@@ -50,6 +50,8 @@ pub static PLUGINS: &[&PluginSpec] = &[
     &input::file::FILE,
     &input::generator::GENERATOR,
     &input::heartbeat::HEARTBEAT,
+    #[cfg(feature = "http")]
+    &input::http::HTTP,
     &input::pipeline::PIPELINE,
     &input::stdin::STDIN,
     &input::syslog::SYSLOG,

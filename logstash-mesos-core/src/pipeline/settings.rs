@@ -105,6 +105,22 @@ impl Setting {
         self
     }
 
+    /// What it is when the configuration does not say; for a codec its name.
+    #[must_use]
+    pub fn default_value(&self) -> Option<SettingValue> {
+        let text = |text: &'static str| SettingValue::String(Text::from_static(text));
+        match self.default {
+            Default::None => None,
+            Default::String(value) => Some(text(value)),
+            Default::Int(number) => Some(SettingValue::Int(number)),
+            Default::Float(number) => Some(SettingValue::Float(number)),
+            Default::Bool(flag) => Some(SettingValue::Bool(flag)),
+            Default::Strings(list) => {
+                Some(SettingValue::Array(list.iter().map(|value| text(value)).collect()))
+            }
+        }
+    }
+
     /// With another status than [`Status::Supported`].
     #[must_use]
     pub const fn status(mut self, status: Status) -> Self {

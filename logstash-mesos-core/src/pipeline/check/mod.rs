@@ -203,21 +203,13 @@ impl Checker<'_> {
     }
 
     fn default(&mut self, setting: &Setting) -> Option<SettingValue> {
-        let text = |text: &str| SettingValue::String(Text::from(text));
         match setting.default {
-            Default::None => None,
             Default::String(name) if matches!(setting.kind, Kind::Codec) => {
                 let spec = self.options.catalog.find(PluginKind::Codec, name)?;
                 let settings = self.settings(PluginKind::Codec, spec, &[], Span::default());
                 Some(SettingValue::Plugin(Text::from_static(spec.name), settings))
             }
-            Default::String(value) => Some(text(value)),
-            Default::Int(number) => Some(SettingValue::Int(number)),
-            Default::Float(number) => Some(SettingValue::Float(number)),
-            Default::Bool(flag) => Some(SettingValue::Bool(flag)),
-            Default::Strings(list) => {
-                Some(SettingValue::Array(list.iter().map(|value| text(value)).collect()))
-            }
+            _ => setting.default_value(),
         }
     }
 }

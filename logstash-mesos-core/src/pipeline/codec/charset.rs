@@ -6,7 +6,7 @@ use crate::pipeline::settings::Settings;
 
 /// The character set of what comes in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Charset {
+pub(crate) enum Charset {
     #[default]
     Utf8,
     Latin1,
@@ -20,25 +20,27 @@ pub(super) enum Charset {
 impl Charset {
     pub(super) fn from_settings(settings: &Settings) -> Result<Self, BuildError> {
         let Some(name) = settings.text("charset") else { return Ok(Self::Utf8) };
-        Ok(match name.to_ascii_uppercase().as_str() {
+        Self::named(&name).ok_or_else(|| {
+            BuildError::setting("charset", format!("character set `{name}` is not supported"))
+                .remedy("use UTF-8, ISO-8859-1, Windows-1252, US-ASCII, UTF-16LE or UTF-16BE")
+        })
+    }
+
+    /// The character set of this name, in any case.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Some(match name.to_ascii_uppercase().as_str() {
             "UTF-8" | "CP65001" => Self::Utf8,
             "ISO-8859-1" | "ISO8859-1" | "LATIN1" => Self::Latin1,
             "WINDOWS-1252" | "CP1252" => Self::Windows1252,
             "US-ASCII" | "ASCII" | "ANSI_X3.4-1968" | "646" | "ASCII-8BIT" | "BINARY" => Self::Ascii,
             "UTF-16LE" => Self::Utf16 { big_endian: false },
             "UTF-16BE" | "UCS-2BE" => Self::Utf16 { big_endian: true },
-            _ => {
-                return Err(BuildError::setting(
-                    "charset",
-                    format!("character set `{name}` is not supported"),
-                )
-                .remedy("use UTF-8, ISO-8859-1, Windows-1252, US-ASCII, UTF-16LE or UTF-16BE"));
-            }
+            _ => return None,
         })
     }
 
     /// The text of `data`. Valid UTF-8 is not copied.
-    pub(super) fn decode(self, data: Blob) -> Text {
+    pub(crate) fn decode(self, data: Blob) -> Text {
         match self {
             Self::Utf8 => match Text::from_utf8(data) {
                 Ok(text) => text,

@@ -14,3 +14,6 @@ pub(crate) mod rubydebug;
 #[cfg(test)]
 mod testing;
 mod tokenizer;
+
+#[cfg(feature = "http")]
+pub(crate) use charset::Charset;

@@ -87,14 +87,10 @@ pub(crate) fn settings_of(spec: &PluginSpec, settings: &str) -> Settings {
             Default::String(name) if matches!(setting.kind, Kind::Codec) => {
                 codec_value(&Value::Text(Text::from_static(name)))
             }
-            Default::None => continue,
-            Default::String(text) => SettingValue::String(Text::from_static(text)),
-            Default::Int(number) => SettingValue::Int(number),
-            Default::Float(number) => SettingValue::Float(number),
-            Default::Bool(flag) => SettingValue::Bool(flag),
-            Default::Strings(items) => SettingValue::Array(
-                items.iter().map(|item| SettingValue::String(Text::from_static(item))).collect(),
-            ),
+            _ => match setting.default_value() {
+                Some(value) => value,
+                None => continue,
+            },
         };
         values.push((Text::from_static(setting.name), value));
     }

@@ -8,6 +8,8 @@ pub(crate) mod docker;
 pub(crate) mod file;
 pub(crate) mod generator;
 pub(crate) mod heartbeat;
+#[cfg(feature = "http")]
+pub(crate) mod http;
 pub(crate) mod net;
 pub(crate) mod pipeline;
 pub(crate) mod stdin;
