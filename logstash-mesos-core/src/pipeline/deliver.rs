@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use super::dead_letter::DeadLetters;
 use super::execute::PluginCounters;
-use crate::sink::{Batching, LogSink, RecordBatch, SinkError};
+use crate::sink::{Batching, LogSink, Pauses, RecordBatch, SinkError};
 
 /// The way to one output, shared by all workers.
 #[derive(Debug)]
@@ -186,7 +186,7 @@ impl Lane {
     /// Tries until everything has arrived or was refused for good.
     async fn deliver(&self, batch: RecordBatch, give_up: &CancellationToken) {
         let mut batch = Arc::new(batch);
-        let mut pause = Backoff::default();
+        let mut pause = Backoff::new(self.sink.pauses());
         loop {
             let start = Instant::now();
             let result = tokio::select! {
@@ -203,7 +203,7 @@ impl Lane {
                     if pause.said_trouble {
                         info!(plugin_id = %self.id, output = self.sink.name(), "Output takes events again");
                         self.delivery.set_trouble(None);
-                        pause = Backoff::default();
+                        pause = Backoff::new(self.sink.pauses());
                     }
                     if delivered.again.is_empty() {
                         break;
@@ -268,26 +268,29 @@ enum Next {
 #[derive(Debug)]
 struct Backoff {
     wait: Duration,
+    longest: Duration,
     said_at: Option<Instant>,
     said_trouble: bool,
     random: u64,
 }
 
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
 const SAY_EVERY: Duration = Duration::from_secs(15);
 
-impl Default for Backoff {
-    fn default() -> Self {
-        use std::hash::{BuildHasher, RandomState};
-        Self { wait: FIRST_WAIT, said_at: None, said_trouble: false, random: RandomState::new().hash_one(0) }
-    }
-}
-
 impl Backoff {
+    fn new(pauses: Pauses) -> Self {
+        use std::hash::{BuildHasher, RandomState};
+        Self {
+            wait: pauses.first.min(pauses.longest),
+            longest: pauses.longest,
+            said_at: None,
+            said_trouble: false,
+            random: RandomState::new().hash_one(0),
+        }
+    }
+
     fn next(&mut self) -> Duration {
         let wait = self.wait;
-        self.wait = (wait * 2).min(LONGEST_WAIT);
+        self.wait = (wait * 2).min(self.longest);
         self.random =
             self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let percent = u32::try_from(self.random >> 33).unwrap_or(0) % 50;

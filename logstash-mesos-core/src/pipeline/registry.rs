@@ -60,6 +60,8 @@ pub static PLUGINS: &[&PluginSpec] = &[
     #[cfg(feature = "elasticsearch")]
     &output::elasticsearch::ELASTICSEARCH,
     &output::file::FILE,
+    #[cfg(feature = "http")]
+    &output::http::HTTP,
     #[cfg(feature = "tls")]
     &output::lumberjack::LUMBERJACK,
     &output::null::NULL,

@@ -1,9 +1,13 @@
 //! The HTTP client of the sinks that need one: connections that stay open, TLS where the address says so.
 
+use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use http_body_util::Full;
 use hyper_rustls::HttpsConnector;
@@ -12,6 +16,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use thiserror::Error;
 
+use super::RecordBatch;
 use crate::tls::{ClientTls, TlsError};
 
 /// Sends requests whose bodies are in memory.
@@ -107,6 +112,28 @@ pub(super) fn secret(value: &str) -> Result<HeaderValue, HttpClientError> {
         HeaderValue::from_str(value).map_err(|_| HttpClientError::Header("Authorization".to_owned()))?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+/// `body` compressed.
+pub(super) fn gzip(body: &[u8], level: u32) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 6 + 64), Compression::new(level.min(9)));
+    // Writing to memory does not fail.
+    let _infallible = encoder.write_all(body);
+    encoder.finish().map(Bytes::from).unwrap_or_default()
+}
+
+/// The bytes of a batch, not copied.
+pub(super) fn shared_body(batch: &Arc<RecordBatch>) -> Bytes {
+    /// For as long as a connection needs them.
+    struct Shared(Arc<RecordBatch>);
+
+    impl AsRef<[u8]> for Shared {
+        fn as_ref(&self) -> &[u8] {
+            &self.0.body
+        }
+    }
+
+    Bytes::from_owner(Shared(Arc::clone(batch)))
 }
 
 /// The error with its causes: a connection's own text says little.

@@ -4,6 +4,8 @@
 pub mod elasticsearch;
 mod file;
 #[cfg(feature = "http")]
+mod http;
+#[cfg(feature = "http")]
 pub mod http_client;
 #[cfg(feature = "tls")]
 mod lumberjack;
@@ -11,9 +13,13 @@ mod null;
 mod record;
 mod stdout;
 mod tcp;
+#[cfg(all(test, feature = "http"))]
+pub(crate) mod testing;
 mod udp;
 
 pub use file::{FileSink, FileSinkSettings, WriteBehavior};
+#[cfg(feature = "http")]
+pub use http::{HttpSettings, HttpSink};
 #[cfg(feature = "tls")]
 pub use lumberjack::LumberjackSink;
 pub use null::NullSink;
@@ -61,6 +67,11 @@ pub trait LogSink: std::fmt::Debug + Send + Sync + 'static {
         Batching::default()
     }
 
+    /// How long to wait before a batch is tried again.
+    fn pauses(&self) -> Pauses {
+        Pauses::default()
+    }
+
     /// Transports a batch. It is shared so that its bytes can be handed to a connection without a copy.
     async fn deliver(&self, batch: &Arc<RecordBatch>) -> Result<Delivered, SinkError>;
 
@@ -84,6 +95,22 @@ pub struct Batching {
 impl Default for Batching {
     fn default() -> Self {
         Self { max_bytes: 4 << 20, max_records: 16_384, in_flight: 1 }
+    }
+}
+
+/// The time between two tries: doubled from one to the next, less a random part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pauses {
+    /// Before the second try.
+    pub first: std::time::Duration,
+    /// Most.
+    pub longest: std::time::Duration,
+}
+
+impl Default for Pauses {
+    fn default() -> Self {
+        use std::time::Duration;
+        Self { first: Duration::from_millis(100), longest: Duration::from_secs(30) }
     }
 }
 

@@ -60,8 +60,14 @@ impl RecordBatch {
     /// The bytes of record `at`.
     #[must_use]
     pub fn bytes(&self, at: usize) -> &[u8] {
+        &self.body[self.range(at)]
+    }
+
+    /// Where the bytes of record `at` are in the body.
+    #[must_use]
+    pub fn range(&self, at: usize) -> std::ops::Range<usize> {
         let start = if at == 0 { 0 } else { self.records[at - 1].end };
-        &self.body[start..self.records[at].end]
+        start..self.records[at].end
     }
 
     /// Takes over the records of `other`, which is empty then and keeps its buffers.

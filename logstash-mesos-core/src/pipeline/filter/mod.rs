@@ -5,7 +5,7 @@ mod digest;
 mod field;
 mod ip;
 mod one_of_all;
-mod ruby;
+pub(crate) mod ruby;
 #[cfg(test)]
 pub(crate) mod testing;
 

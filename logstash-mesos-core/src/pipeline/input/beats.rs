@@ -13,9 +13,10 @@ use tracing::{debug, warn};
 use super::accept::Listen;
 use super::common::{EVENT_BYTES, InputOptions};
 use crate::event::{
-    Ack, Clock, Event, FieldReference, JsonReader, JsonRules, Map, Outcome, Text, Timestamp, Value, java_text,
+    Ack, Clock, Event, FieldReference, JsonReader, JsonRules, Map, Outcome, Text, Timestamp, Value,
 };
 use crate::lumberjack::{Frame, FrameReader, acknowledgement};
+use crate::pipeline::filter::ruby;
 use crate::pipeline::plugin::{
     Batch, Build, BuildContext, BuildError, Codec, EcsCompatibility, Input, InputContext, PluginSpec,
 };
@@ -373,11 +374,9 @@ impl<'c> Connection<'c> {
     fn event(&mut self, mut fields: Map, clock: Clock) {
         let line = ["message", "line"]
             .into_iter()
-            .find(|name| {
-                fields.get(name).is_some_and(|v| !matches!(v, Value::Null | Value::Map(_) | Value::List(_)))
-            })
+            .find(|name| fields.get(name).is_some_and(|v| !matches!(v, Value::Null)))
             .and_then(|name| fields.remove(name));
-        let Some(line) = line.map(|line| java_text(&line)) else {
+        let Some(line) = line.map(|line| ruby::to_s(&line)) else {
             if let Ok(mut event) = Event::from_map(fields, clock) {
                 self.finish(&mut event, Some("beats_input_raw_event"));
                 self.events.push(event);

@@ -4,6 +4,8 @@ mod codec_output;
 #[cfg(feature = "elasticsearch")]
 pub(crate) mod elasticsearch;
 pub(crate) mod file;
+#[cfg(feature = "http")]
+pub(crate) mod http;
 #[cfg(feature = "tls")]
 pub(crate) mod lumberjack;
 pub(crate) mod null;

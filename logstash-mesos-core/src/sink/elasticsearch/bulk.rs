@@ -1,11 +1,8 @@
 //! What the bulk API answers.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use hyper::body::Incoming;
 use serde::Deserialize;
 use tracing::warn;
@@ -106,14 +103,6 @@ fn reason(item: &Item) -> String {
         }
         None => format!("status {}", item.status),
     }
-}
-
-/// `body` compressed.
-pub(super) fn gzip(body: &[u8], level: u32) -> Bytes {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 6 + 64), Compression::new(level.min(9)));
-    // Writing to memory does not fail.
-    let _infallible = encoder.write_all(body);
-    encoder.finish().map(Bytes::from).unwrap_or_default()
 }
 
 #[cfg(test)]

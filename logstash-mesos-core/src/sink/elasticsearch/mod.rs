@@ -16,7 +16,9 @@ use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, Hea
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 
-use super::http_client::{HttpClient, HttpClientError, HttpClientSettings, basic, chain, header_map, secret};
+use super::http_client::{
+    HttpClient, HttpClientError, HttpClientSettings, basic, chain, gzip, header_map, secret, shared_body,
+};
 use super::{Batching, Delivered, LogSink, RecordBatch, Rejection, SinkError};
 use bulk::{Answer, outcome};
 use hosts::Hosts;
@@ -221,7 +223,7 @@ impl ElasticsearchSink {
 
     async fn post(&self, node: &Node, batch: &Arc<RecordBatch>) -> Result<Answer, Failure> {
         let failed = |error: &dyn std::error::Error| Failure::Node(chain(error));
-        let mut body = Bytes::from_owner(SharedBody(Arc::clone(batch)));
+        let mut body = shared_body(batch);
         let mut request = Request::builder().method(Method::POST).uri(node.url(&self.settings));
         if let Some(headers) = request.headers_mut() {
             headers.clone_from(&self.headers);
@@ -230,9 +232,8 @@ impl ElasticsearchSink {
             }
             if self.settings.compression_level > 0 {
                 let level = self.settings.compression_level;
-                body = tokio::task::spawn_blocking(move || bulk::gzip(&body, level))
-                    .await
-                    .map_err(|e| failed(&e))?;
+                body =
+                    tokio::task::spawn_blocking(move || gzip(&body, level)).await.map_err(|e| failed(&e))?;
                 headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
             }
         }
@@ -268,15 +269,6 @@ impl LogSink for ElasticsearchSink {
 
     async fn deliver(&self, batch: &Arc<RecordBatch>) -> Result<Delivered, SinkError> {
         self.send(batch).await
-    }
-}
-
-/// The bytes of a batch, for as long as a connection needs them.
-struct SharedBody(Arc<RecordBatch>);
-
-impl AsRef<[u8]> for SharedBody {
-    fn as_ref(&self) -> &[u8] {
-        &self.0.body
     }
 }
 

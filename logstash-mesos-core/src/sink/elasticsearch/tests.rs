@@ -1,90 +1,34 @@
 //! The sink against a small server that misbehaves on demand.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::Mutex;
+use std::net::TcpListener;
 use std::time::Instant;
 
+use super::super::testing::{self, Seen};
 use super::*;
 use crate::event::Ack;
 
-/// Requests: the head of each, and its documents.
-type Seen = Arc<Mutex<Vec<(String, Vec<String>)>>>;
-type Script = dyn Fn(usize, &[String]) -> (u16, String) + Send + Sync;
-
 /// Answers bulk requests: `script` gets the number of the request and the documents.
-struct Server {
-    port: u16,
-    seen: Seen,
-}
+struct Server(testing::Server);
 
 impl Server {
     fn start(script: impl Fn(usize, &[String]) -> (u16, String) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let seen = Seen::default();
-        let (log, script): (_, Arc<Script>) = (Arc::clone(&seen), Arc::new(script));
-        std::thread::spawn(move || {
-            for connection in listener.incoming() {
-                let (log, script) = (Arc::clone(&log), Arc::clone(&script));
-                std::thread::spawn(move || serve(connection.unwrap(), &log, &*script));
-            }
-        });
-        Self { port, seen }
+        Self(testing::Server::start(None, move |number, request| {
+            let (status, answer) = script(number, &documents(request));
+            (status, "", answer)
+        }))
     }
 
     fn node(&self) -> Node {
-        Node::parse(&format!("http://127.0.0.1:{}", self.port), false).unwrap()
+        Node::parse(&format!("http://127.0.0.1:{}", self.0.port), false).unwrap()
     }
 
     fn requests(&self) -> usize {
-        self.seen.lock().unwrap().len()
+        self.0.seen().len()
     }
 }
 
-fn serve(stream: TcpStream, log: &Mutex<Vec<(String, Vec<String>)>>, script: &Script) {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
-    let mut stream = stream;
-    loop {
-        let (mut head, mut length, mut gzip) = (String::new(), 0, false);
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line).unwrap_or(0) == 0 {
-                return;
-            }
-            let lower = line.to_ascii_lowercase();
-            if let Some(value) = lower.strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap();
-            }
-            gzip |= lower.starts_with("content-encoding: gzip");
-            if line == "\r\n" {
-                break;
-            }
-            head.push_str(&line);
-        }
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).unwrap();
-        if gzip {
-            let mut plain = Vec::new();
-            flate2::read::GzDecoder::new(&*body).read_to_end(&mut plain).unwrap();
-            body = plain;
-        }
-        let text = String::from_utf8(body).unwrap();
-        let documents: Vec<String> = text.lines().skip(1).step_by(2).map(str::to_owned).collect();
-        let number = {
-            let mut log = log.lock().unwrap();
-            log.push((head, documents.clone()));
-            log.len() - 1
-        };
-        let (status, answer) = script(number, &documents);
-        if status == 0 {
-            return;
-        }
-        let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n", answer.len());
-        if stream.write_all(format!("{head}{answer}").as_bytes()).is_err() {
-            return;
-        }
-    }
+fn documents(request: &Seen) -> Vec<String> {
+    request.body.lines().skip(1).step_by(2).map(str::to_owned).collect()
 }
 
 fn ok() -> (u16, String) {
@@ -117,8 +61,8 @@ async fn requests_carry_what_the_settings_say() {
         settings.compression_level = 1;
     });
     assert_eq!(sink.deliver(&batch(&["1", "2"])).await.unwrap(), Delivered::default());
-    let seen = server.seen.lock().unwrap();
-    let head = seen[0].0.to_ascii_lowercase();
+    let seen = &server.0.seen()[0];
+    let head = seen.head.to_ascii_lowercase();
     assert!(
         head.starts_with("post /es/_bulk?filter_path=errors,items.*.error,items.*.status&timeout=1m "),
         "{head}"
@@ -126,7 +70,7 @@ async fn requests_carry_what_the_settings_say() {
     for part in ["authorization: basic dxnlcjpwyxnz", "x-team: a", "content-type: application/x-ndjson"] {
         assert!(head.contains(part), "{part} in {head}");
     }
-    assert_eq!(seen[0].1, ["1", "2"]);
+    assert_eq!(documents(seen), ["1", "2"]);
 }
 
 #[tokio::test]
@@ -135,14 +79,8 @@ async fn a_request_that_is_too_large_is_halved() {
     let delivered =
         sink(vec![server.node()], |_| {}).deliver(&batch(&["1", "2", "3", "4", "5"])).await.unwrap();
     assert_eq!(delivered, Delivered::default());
-    let mut arrived: Vec<String> = server
-        .seen
-        .lock()
-        .unwrap()
-        .iter()
-        .filter(|(_, d)| d.len() <= 2)
-        .flat_map(|(_, d)| d.clone())
-        .collect();
+    let mut arrived: Vec<String> =
+        server.0.seen().iter().map(documents).filter(|d| d.len() <= 2).flatten().collect();
     arrived.sort();
     assert_eq!(arrived, ["1", "2", "3", "4", "5"]);
 }
@@ -217,7 +155,7 @@ async fn keeps_the_contract() {
         }
 
         fn arrived(&self) -> Vec<String> {
-            self.0.seen.lock().unwrap().iter().flat_map(|(_, documents)| documents.clone()).collect()
+            self.0.0.seen().iter().flat_map(documents).collect()
         }
     }
 
