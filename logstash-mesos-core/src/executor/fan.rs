@@ -1,6 +1,7 @@
 //! One stream, read once, for every configuration that wants it.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -9,9 +10,10 @@ use super::records::{Channel, PlainLines, Record, Records};
 use super::streams::InFlight;
 use crate::event::{Clock, Event, Origin, StreamKey};
 use crate::pipeline::input::common::EVENT_BYTES;
+use crate::pipeline::input::keeper::{Keeper, Place, decode as decode_content};
 use crate::pipeline::input::stream::{Channels, StreamInput};
-use crate::pipeline::plugin::{Batch, BatchSender, Codec, Deferred};
-use crate::source::{Content, Decoder, Flush, Lines, StreamStatus};
+use crate::pipeline::plugin::{Batch, BatchSender, Deferred};
+use crate::source::{Decoder, Flush, Kept, Lines, StreamStatus};
 
 /// An input of a configuration, as one of the readers of a stream.
 #[derive(Clone)]
@@ -92,7 +94,8 @@ pub(crate) struct FanDecoder {
     records: Box<dyn Records>,
     metadata: Arc<Metadata>,
     key: StreamKey,
-    // For each target, with the content of the file that the last lines were from.
+    // The content of the file that the last lines were from, and its name for each target.
+    file: Arc<str>,
     contents: Vec<StreamKey>,
     clock: Clock,
     status: Arc<StreamStatus>,
@@ -103,7 +106,8 @@ pub(crate) struct FanDecoder {
 
 /// The targets that make the same events of the same lines.
 struct Group {
-    codec: Box<dyn Codec>,
+    // One for each channel: what is joined is never joined across them.
+    keepers: [Keeper; 2],
     channels: Channels,
     members: Vec<usize>,
     events: Vec<Event>,
@@ -123,6 +127,7 @@ impl FanDecoder {
             records,
             metadata,
             key,
+            file: Arc::from(""),
             contents: Vec::new(),
             clock,
             status,
@@ -131,12 +136,13 @@ impl FanDecoder {
         }
     }
 
+    /// Takes over the targets as they are now. What was kept for one that goes on in another way is decoded anew.
     fn regroup(&mut self) {
         let targets = self.fan.targets();
         if Arc::ptr_eq(&targets, &self.known) {
             return;
         }
-        self.groups.clear();
+        let mut before = std::mem::take(&mut self.groups);
         for (at, target) in targets.iter().enumerate() {
             let alike = self.groups.iter_mut().find(|group| {
                 let first = &targets[group.members[0]].input;
@@ -144,41 +150,74 @@ impl FanDecoder {
             });
             match alike {
                 Some(group) => group.members.push(at),
-                None => self.groups.push(Group {
-                    codec: target.input.codec(),
-                    channels: target.input.channels,
-                    members: vec![at],
-                    events: Vec::new(),
-                }),
+                None => {
+                    let keeper = || Keeper::new(target.input.codec());
+                    let mut group = Group {
+                        keepers: [keeper(), keeper()],
+                        channels: target.input.channels,
+                        members: vec![at],
+                        events: Vec::new(),
+                    };
+                    let same = |member: &usize| self.known[*member].name == target.name;
+                    if let Some(old) = before.iter_mut().find(|old| old.members.iter().any(same)) {
+                        group.take_over(old, &self.metadata, self.clock);
+                    }
+                    self.groups.push(group);
+                }
             }
         }
         self.known = targets;
     }
 
+    /// Names the content that the next lines are from. What is kept is from another one, if it changes.
     fn name_contents(&mut self, file: Option<&Arc<str>>) {
         let file = file.map_or("", |file| file);
-        let names = self.known.iter().map(|target| format!("{}:{}:{file}", target.name, self.key.0));
-        self.contents = names.map(|name| StreamKey(Arc::from(name))).collect();
+        if *self.file != *file {
+            self.file = Arc::from(file);
+            self.leave_file(&mut |_| {});
+        }
+        self.contents = self.known.iter().map(|target| self.content(target, file)).collect();
     }
 
-    /// Has `feed` give records, and puts the events of each target behind one another into `batch`.
-    fn make(&mut self, batch: &mut Batch, feed: impl FnOnce(&mut dyn Records, &mut dyn FnMut(Record))) {
-        let Self { records, metadata, key, contents, clock, groups, known, fan, .. } = self;
+    fn content(&self, target: &Target, file: &str) -> StreamKey {
+        StreamKey(Arc::from(format!("{}:{}:{file}", target.name, self.key.0)))
+    }
+
+    fn leave_file(&mut self, emit: &mut dyn FnMut(Record)) {
+        self.records.flush(Flush::Rotated, emit);
+        for keeper in self.groups.iter_mut().flat_map(|group| &mut group.keepers) {
+            keeper.flush(Flush::Rotated, self.clock, &mut |_, _| {});
+        }
+    }
+
+    /// Has `feed` give records, and puts the events of each target behind one another into `batch`. With a
+    /// reason to flush, what is kept goes along.
+    fn make(
+        &mut self,
+        batch: &mut Batch,
+        flush: Option<Flush>,
+        feed: impl FnOnce(&mut dyn Records, &mut dyn FnMut(Record)) -> Kept,
+    ) -> Kept {
+        let Self { records, metadata, clock, groups, file, .. } = self;
         // Asked once: lines that come together were read at the same moment.
         let now = Clock::Fixed(clock.now());
-        feed(&mut **records, &mut |record| {
-            let clock = record.time.map_or(now, Clock::Fixed);
+        let mut kept = feed(&mut **records, &mut |record| {
             for group in &mut *groups {
                 if group.channels.wants(record.channel) {
-                    decode(&mut *group.codec, record.clone(), clock, metadata, key, &mut |event| {
-                        group.events.push(event);
-                    });
+                    group.decode(record.clone(), file, now, metadata);
                 }
             }
         });
-        let mut ends = Vec::with_capacity(known.len());
-        for (at, target) in known.iter().enumerate() {
-            let Some(group) = groups.iter_mut().find(|group| group.members.contains(&at)) else { continue };
+        for group in &mut *groups {
+            // Others may be quiet while one of the channels is not.
+            group.flush(flush.unwrap_or(Flush::Idle), now, metadata);
+            kept = group.keepers.iter().fold(kept, |kept, keeper| kept.and(keeper.kept()));
+        }
+        let mut ends = Vec::with_capacity(self.known.len());
+        for (at, target) in self.known.iter().enumerate() {
+            let Some(group) = self.groups.iter_mut().find(|group| group.members.contains(&at)) else {
+                continue;
+            };
             let last = group.members.last() == Some(&at);
             let from = batch.events.len();
             if last {
@@ -187,24 +226,36 @@ impl FanDecoder {
                 batch.events.extend(group.events.iter().cloned());
             }
             for event in &mut batch.events[from..] {
-                if let (Some(origin), Some(content)) = (&mut event.origin, contents.get(at)) {
-                    origin.stream = content.clone();
+                if let Some(origin) = &mut event.origin {
+                    // So far it names the content of the file alone.
+                    let same = *origin.stream.0 == *self.file;
+                    origin.stream = match self.contents.get(at) {
+                        Some(content) if same => content.clone(),
+                        _ => StreamKey(Arc::from(format!(
+                            "{}:{}:{}",
+                            target.name, self.key.0, origin.stream.0
+                        ))),
+                    };
                 }
                 target.input.decorate(event);
             }
             ends.push(batch.events.len());
         }
         batch.byte_size += batch.events.len() * EVENT_BYTES;
-        fan.share(Arc::clone(known), ends);
+        self.fan.share(Arc::clone(&self.known), ends);
+        kept
     }
 
     /// Leaves the work to the pipeline, if it is the only one and a line has nothing to do with the next.
     fn defer(&mut self, lines: Lines, batch: &mut Batch) -> Result<(), Lines> {
         let ([group], [target]) = (&self.groups[..], &*self.known) else { return Err(lines) };
-        if !self.records.are_lines() || !group.codec.is_stateless() {
+        let [keeper, _] = &group.keepers;
+        // Made of what was kept before the configuration changed: these come first.
+        let waiting = !group.events.is_empty();
+        if waiting || !self.records.are_lines() || !keeper.codec().is_stateless() {
             return Err(lines);
         }
-        let (mut codec, input) = (group.codec.fork(), Arc::clone(&target.input));
+        let (mut codec, input) = (keeper.codec().fork(), Arc::clone(&target.input));
         let Some(key) = self.contents.first().cloned() else { return Err(lines) };
         let metadata = Arc::clone(&self.metadata);
         let now = Clock::Fixed(self.clock.now());
@@ -212,7 +263,11 @@ impl FanDecoder {
         batch.deferred = Some(Deferred::new(move |events| {
             let before = events.len();
             PlainLines.read(lines, &mut |record| {
-                decode(&mut *codec, record, now, &metadata, &key, &mut |mut event| {
+                let place = Place::of(&record, &key.0);
+                let mut ordinal = 0;
+                decode_content(&mut *codec, record.content, now, &mut |event| {
+                    let mut event = finish(event, &place, ordinal, &metadata);
+                    ordinal += 1;
                     input.decorate(&mut event);
                     events.push(event);
                 });
@@ -224,46 +279,79 @@ impl FanDecoder {
     }
 }
 
-/// Makes the events of one record.
-fn decode(
-    codec: &mut dyn Codec,
-    record: Record,
-    clock: Clock,
-    metadata: &Metadata,
-    key: &StreamKey,
-    emit: &mut dyn FnMut(Event),
-) {
-    let Record { content, offset, channel, .. } = record;
-    let mut ordinal = 0;
-    let mut finish = |mut event: Event| {
-        event.origin = Some(Origin { stream: key.clone(), offset, ordinal });
-        ordinal += 1;
-        metadata.apply(&mut event, offset, channel.map(Channel::as_str));
-        emit(event);
-    };
-    match content {
-        Content::Text(text) => codec.decode_text(text, clock, &mut finish),
-        Content::Bytes(bytes) => codec.decode(bytes, clock, &mut finish),
+impl Group {
+    fn decode(&mut self, record: Record, file: &Arc<str>, now: Clock, metadata: &Metadata) {
+        let place = Place::of(&record, file);
+        let clock = record.time.map_or(now, Clock::Fixed);
+        let keeper = &mut self.keepers[usize::from(record.channel == Some(Channel::Stderr))];
+        let (events, mut ordinal) = (&mut self.events, 0);
+        keeper.decode(record.content, place, clock, &mut |event, first| {
+            events.push(finish(event, first, ordinal, metadata));
+            ordinal += 1;
+        });
     }
+
+    fn flush(&mut self, reason: Flush, now: Clock, metadata: &Metadata) {
+        let events = &mut self.events;
+        for keeper in &mut self.keepers {
+            keeper.flush(reason, now, &mut |event, first| events.push(finish(event, first, 0, metadata)));
+        }
+    }
+
+    /// Goes on with what `before` keeps.
+    fn take_over(&mut self, before: &mut Self, metadata: &Metadata, clock: Clock) {
+        let events = &mut self.events;
+        for (keeper, before) in self.keepers.iter_mut().zip(&mut before.keepers) {
+            let fresh = Keeper::new(before.codec().fork());
+            keeper.take_over(std::mem::replace(before, fresh), clock, &mut |event, first| {
+                events.push(finish(event, first, 0, metadata));
+            });
+        }
+    }
+}
+
+impl Place {
+    fn of(record: &Record, file: &Arc<str>) -> Self {
+        let Record { offset, at, time, channel, .. } = *record;
+        Self { file: Arc::clone(file), offset, at, time, channel }
+    }
+}
+
+/// Gives an event its name and the metadata of its first line.
+fn finish(mut event: Event, first: &Place, ordinal: u32, metadata: &Metadata) -> Event {
+    event.origin = Some(Origin { stream: StreamKey(Arc::clone(&first.file)), offset: first.offset, ordinal });
+    metadata.apply(&mut event, first.offset, first.channel.map(Channel::as_str));
+    event
 }
 
 impl Decoder for FanDecoder {
-    fn decode(&mut self, lines: Lines, batch: &mut Batch) -> Option<u64> {
+    fn decode(&mut self, lines: Lines, batch: &mut Batch) -> Kept {
         self.regroup();
         self.name_contents(lines.file());
-        let lines = match self.defer(lines, batch) {
-            Ok(()) => return None,
-            Err(lines) => lines,
-        };
-        let mut kept = None;
-        self.make(batch, |records, emit| kept = records.read(lines, emit));
-        kept
+        match self.defer(lines, batch) {
+            Ok(()) => Kept::NOTHING,
+            Err(lines) => self.make(batch, None, |records, emit| records.read(lines, emit)),
+        }
     }
 
-    fn flush(&mut self, reason: Flush, batch: &mut Batch) -> bool {
+    fn flush(&mut self, reason: Flush, batch: &mut Batch) -> Kept {
         self.regroup();
-        let mut kept = false;
-        self.make(batch, |records, emit| kept = records.flush(reason, emit));
-        kept
+        self.make(batch, Some(reason), |records, emit| records.flush(reason, emit))
+    }
+
+    fn idle_flush(&self) -> Option<Duration> {
+        let keepers = self.groups.iter().flat_map(|group| &group.keepers);
+        keepers.filter_map(Keeper::idle_flush).min()
+    }
+
+    fn reset(&mut self) {
+        self.records.reset();
+        for group in &mut self.groups {
+            group.keepers.iter_mut().for_each(Keeper::reset);
+            group.events.clear();
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

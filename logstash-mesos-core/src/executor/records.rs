@@ -9,15 +9,17 @@ pub(crate) use json_file::JsonFile;
 
 use crate::event::Timestamp;
 pub(crate) use crate::pipeline::input::stream::Channel;
-use crate::source::{Content, Flush, Lines};
+use crate::source::{Content, Flush, Kept, Line, Lines};
 
 /// One line that a program wrote.
 #[derive(Clone, Debug)]
 pub(crate) struct Record {
     /// Its bytes, without the end of the line.
     pub(crate) content: Content,
-    /// Where it starts in its stream.
+    /// Names it in its stream.
     pub(crate) offset: u64,
+    /// Where it starts in what was read.
+    pub(crate) at: u64,
     /// When it was written, if that is known.
     pub(crate) time: Option<Timestamp>,
     /// Where it was written to, for a container's output.
@@ -26,19 +28,22 @@ pub(crate) struct Record {
 
 /// Reads records out of lines. See [`crate::source::Decoder`] for what the results mean.
 pub(crate) trait Records: Send {
-    /// Gives out the records of `lines`; returns where the first one begins that is not complete yet.
-    fn read(&mut self, lines: Lines, emit: &mut dyn FnMut(Record)) -> Option<u64>;
+    /// Gives out the records of `lines`; returns what is not complete yet.
+    fn read(&mut self, lines: Lines, emit: &mut dyn FnMut(Record)) -> Kept;
 
     /// Whether each line is a record, whatever came before it.
     fn are_lines(&self) -> bool {
         false
     }
 
-    /// Gives out what was kept; returns whether something still is.
-    fn flush(&mut self, reason: Flush, emit: &mut dyn FnMut(Record)) -> bool {
+    /// Gives out what was kept; returns what still is.
+    fn flush(&mut self, reason: Flush, emit: &mut dyn FnMut(Record)) -> Kept {
         let _ = (reason, emit);
-        false
+        Kept::NOTHING
     }
+
+    /// Forgets what is kept.
+    fn reset(&mut self) {}
 }
 
 /// Each line is a record.
@@ -46,11 +51,11 @@ pub(crate) trait Records: Send {
 pub(crate) struct PlainLines;
 
 impl Records for PlainLines {
-    fn read(&mut self, lines: Lines, emit: &mut dyn FnMut(Record)) -> Option<u64> {
-        for line in lines {
-            emit(Record { content: line.content, offset: line.offset, time: None, channel: None });
+    fn read(&mut self, lines: Lines, emit: &mut dyn FnMut(Record)) -> Kept {
+        for Line { content, offset } in lines {
+            emit(Record { content, offset, at: offset, time: None, channel: None });
         }
-        None
+        Kept::NOTHING
     }
 
     fn are_lines(&self) -> bool {

@@ -5,8 +5,8 @@
 //! is whole or goes on in the next record, the daemon's time in nanoseconds, the number of the record among
 //! those of the same time and channel, and the bytes.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bollard::container::LogOutput;
@@ -57,30 +57,27 @@ impl DockerLogs {
     /// Reads until the stream is stopped or its container has ended.
     pub async fn run(self) -> Ended {
         let Self { docker, container, positions, decoder, sender, status, stop } = self;
-        let tracker = positions.cursor_tracker();
-        let arrived: Cursor =
-            positions.cursor().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-        let mut reader = Reader {
-            seen: arrived.clone(),
-            arrived,
-            at: 0,
-            outlet: Outlet::new(decoder, sender, Arc::clone(&status), stop.now.clone()),
-            tracker,
-            status: Arc::clone(&status),
-        };
+        let mut outlet = Outlet::new(decoder, sender, Arc::clone(&status), stop.now.clone());
+        let mut reader = Reader::new(&positions, Arc::clone(&status));
         loop {
+            let given_up = outlet.given_up();
             let end = tokio::select! {
                 biased;
                 () = stop.now.cancelled() => return Ended::Stopped,
-                end = reader.follow(&docker, &container) => end,
+                () = given_up.cancelled() => None,
+                end = reader.read(&docker, &container, &mut outlet, &stop) => Some(end),
             };
             match end {
-                Ok(Some(ended)) => return ended,
-                Ok(None) => {}
-                Err(error) => status.failed(chain(&error)),
-            }
-            if stop.at_end.is_cancelled() {
-                return reader.outlet.flush(Flush::End).await.unwrap_or(Ended::Finished);
+                Some(Ok(Some(ended))) => return ended,
+                Some(Ok(None)) => {}
+                Some(Err(error)) => status.failed(chain(&error)),
+                None => {
+                    if let Some(ended) = outlet.begin_anew().await {
+                        return ended;
+                    }
+                    reader = Reader::new(&positions, Arc::clone(&status));
+                    continue;
+                }
             }
             // A stream that ends while its container runs goes on where it was.
             reader.arrived = reader.seen.clone();
@@ -99,16 +96,53 @@ struct Reader {
     seen: Cursor,
     // Where the next record is, in the bytes given to the decoder.
     at: u64,
-    outlet: Outlet,
+    // The position in front of each record that the decoder may keep.
+    starts: Arc<Mutex<Starts>>,
     tracker: Tracker<String>,
     status: Arc<StreamStatus>,
 }
 
+/// Where records begin in the bytes given to the decoder, and the last record before each.
+type Starts = VecDeque<(u64, Cursor)>;
+
+/// When more are remembered, every other one is forgotten: a position further back only means reading more
+/// again.
+const MOST_STARTS: usize = 4096;
+
 impl Reader {
+    fn new(positions: &StreamPositions, status: Arc<StreamStatus>) -> Self {
+        let arrived: Cursor =
+            positions.cursor().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        Self {
+            seen: arrived.clone(),
+            arrived,
+            at: 0,
+            starts: Arc::default(),
+            tracker: positions.cursor_tracker(),
+            status,
+        }
+    }
+
+    /// Follows the output; to its end, when that has come.
+    async fn read(
+        &mut self,
+        endpoint: &DockerEndpoint,
+        container: &ContainerId,
+        outlet: &mut Outlet,
+        stop: &Stop,
+    ) -> Result<Option<Ended>, bollard::errors::Error> {
+        let end = self.follow(endpoint, container, outlet).await;
+        if !matches!(end, Ok(Some(_))) && stop.at_end.is_cancelled() {
+            return Ok(Some(outlet.finish().await));
+        }
+        end
+    }
+
     async fn follow(
         &mut self,
         endpoint: &DockerEndpoint,
         container: &ContainerId,
+        outlet: &mut Outlet,
     ) -> Result<Option<Ended>, bollard::errors::Error> {
         let docker = endpoint.connect().await?;
         let since = self.arrived.channels.values().map(|(time, _)| time / 1_000_000_000).min().unwrap_or(0);
@@ -123,7 +157,17 @@ impl Reader {
         self.status.reached(RUNG);
         // Counted anew: the API gives the records of the first second again.
         let mut counted = Cursor::default();
-        while let Some(chunk) = logs.next().await {
+        loop {
+            let chunk = tokio::select! {
+                chunk = logs.next() => chunk,
+                () = outlet.idle() => {
+                    if let Some(ended) = outlet.flush(Flush::Idle).await {
+                        return Ok(Some(ended));
+                    }
+                    continue;
+                }
+            };
+            let Some(chunk) = chunk else { return Ok(None) };
             let mut data = Vec::new();
             let mut ends = Vec::with_capacity(chunk.len());
             let mut failed = None;
@@ -136,14 +180,13 @@ impl Reader {
                     }
                 }
             }
-            if let Some(ended) = self.pass_on(data, ends).await {
+            if let Some(ended) = self.pass_on(data, ends, outlet).await {
                 return Ok(Some(ended));
             }
             if let Some(error) = failed {
                 return Err(error);
             }
         }
-        Ok(None)
     }
 
     /// Adds the records of one message, unless they have arrived before.
@@ -183,7 +226,12 @@ impl Reader {
         }
     }
 
-    async fn pass_on(&mut self, data: Vec<u8>, starts: Vec<(u64, Cursor)>) -> Option<Ended> {
+    async fn pass_on(
+        &mut self,
+        data: Vec<u8>,
+        starts: Vec<(u64, Cursor)>,
+        outlet: &mut Outlet,
+    ) -> Option<Ended> {
         if data.is_empty() {
             return None;
         }
@@ -191,19 +239,38 @@ impl Reader {
         let lines = Lines::new(data, Arc::from(*b"\n"), self.at);
         self.at += bytes as u64;
         self.status.read_on(bytes, self.at);
-        let (seen, tracker) = (self.seen.clone(), self.tracker.clone());
-        self.outlet
-            .lines(lines, move |kept| {
-                let held = kept.and_then(|kept| starts.into_iter().find(|(start, _)| *start == kept));
-                // A part kept from earlier lines: the position stays where their acknowledgement left it.
-                if kept.is_some() && held.is_none() {
-                    return crate::event::Ack::none();
-                }
-                let cursor = held.map_or(seen, |(_, before)| before);
-                tracker.begin(serde_json::to_string(&cursor).unwrap_or_default())
-            })
-            .await
+        remember(&mut self.starts.lock().unwrap_or_else(PoisonError::into_inner), starts);
+        let (seen, tracker, starts) = (self.seen.clone(), self.tracker.clone(), Arc::clone(&self.starts));
+        let settle = move |kept: Option<u64>| {
+            let mut starts = starts.lock().unwrap_or_else(PoisonError::into_inner);
+            let cursor = before(&mut starts, kept);
+            tracker.begin(serde_json::to_string(cursor.as_ref().unwrap_or(&seen)).unwrap_or_default())
+        };
+        outlet.lines(lines, settle).await
     }
+}
+
+fn remember(starts: &mut Starts, more: Vec<(u64, Cursor)>) {
+    starts.extend(more);
+    while starts.len() > MOST_STARTS {
+        let mut number = 0;
+        starts.retain(|_| {
+            number += 1;
+            number % 2 == 1
+        });
+    }
+}
+
+/// The position in front of the record at `kept`, or of one before it; those before it are forgotten.
+fn before(starts: &mut Starts, kept: Option<u64>) -> Option<Cursor> {
+    let Some(kept) = kept else {
+        starts.clear();
+        return None;
+    };
+    while starts.get(1).is_some_and(|(start, _)| *start <= kept) {
+        starts.pop_front();
+    }
+    starts.front().map(|(_, before)| before.clone())
 }
 
 /// The records in a message: each begins with the daemon's time. A line that was split comes as several

@@ -69,33 +69,30 @@ impl ExecTail {
     /// Reads until the stream is stopped or its container has ended.
     pub async fn run(self) -> Ended {
         let Self { docker, container, path, delimiter, positions, decoder, sender, status, stop } = self;
-        let tracker = positions.cursor_tracker();
-        let cursor = positions.cursor().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-        let mut reader = Reader {
-            cursor,
-            rest: Vec::new(),
-            head: Vec::new(),
-            written_anew: false,
-            delimiter,
-            outlet: Outlet::new(decoder, sender, Arc::clone(&status), stop.now.clone()),
-            tracker,
-            status: Arc::clone(&status),
-        };
+        let mut outlet = Outlet::new(decoder, sender, Arc::clone(&status), stop.now.clone());
+        let begin = || Reader::new(&positions, Arc::clone(&delimiter), Arc::clone(&status));
+        let mut reader = begin();
         loop {
+            let given_up = outlet.given_up();
             let end = tokio::select! {
                 biased;
                 () = stop.now.cancelled() => return Ended::Stopped,
-                end = follow(&docker, &container, &path, &mut reader) => end,
+                () = given_up.cancelled() => None,
+                end = read(&docker, &container, &path, &mut reader, &mut outlet, &stop) => Some(end),
             };
             let (problem, pause) = match end {
-                Follow::Ended(ended) => return ended,
-                Follow::Over => (None, RETRY),
-                Follow::Unusable(why) => (Some(why), RETRY_UNUSABLE),
-                Follow::Failed(why) => (Some(why), RETRY),
+                Some(Follow::Ended(ended)) => return ended,
+                Some(Follow::Over) => (None, RETRY),
+                Some(Follow::Unusable(why)) => (Some(why), RETRY_UNUSABLE),
+                Some(Follow::Failed(why)) => (Some(why), RETRY),
+                None => {
+                    if let Some(ended) = outlet.begin_anew().await {
+                        return ended;
+                    }
+                    reader = begin();
+                    continue;
+                }
             };
-            if stop.at_end.is_cancelled() {
-                return reader.finish().await.unwrap_or(Ended::Finished);
-            }
             if let Some(why) = problem {
                 status.failed(why);
             }
@@ -103,7 +100,7 @@ impl ExecTail {
             reader.rest.clear();
             tokio::select! {
                 () = stop.now.cancelled() => return Ended::Stopped,
-                () = stop.at_end.cancelled() => return reader.finish().await.unwrap_or(Ended::Finished),
+                () = stop.at_end.cancelled() => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -122,17 +119,24 @@ enum Follow {
     Failed(String),
 }
 
-async fn follow(
+/// Follows the file; to its end, when that has come.
+async fn read(
     endpoint: &DockerEndpoint,
     container: &ContainerId,
     path: &std::path::Path,
     reader: &mut Reader,
+    outlet: &mut Outlet,
+    stop: &Stop,
 ) -> Follow {
     let mark = uuid::Uuid::new_v4().simple().to_string();
-    match try_follow(endpoint, container, path, &mark, reader).await {
+    let end = match try_follow(endpoint, container, path, &mark, reader, outlet).await {
         Ok(end) => end,
         Err(error) => Follow::Failed(chain(&error)),
+    };
+    if !matches!(end, Follow::Ended(_)) && stop.at_end.is_cancelled() {
+        return Follow::Ended(reader.finish(outlet).await);
     }
+    end
 }
 
 async fn try_follow(
@@ -141,6 +145,7 @@ async fn try_follow(
     path: &std::path::Path,
     mark: &str,
     reader: &mut Reader,
+    outlet: &mut Outlet,
 ) -> Result<Follow, bollard::errors::Error> {
     let docker: Docker = endpoint.connect().await?;
     let path = path.to_string_lossy().into_owned();
@@ -164,12 +169,22 @@ async fn try_follow(
     reader.status.reached(RUNG);
     let mut parser = Parser::new(mark);
     let mut complaint = Vec::new();
-    while let Some(piece) = output.next().await {
+    loop {
+        let piece = tokio::select! {
+            piece = output.next() => piece,
+            () = outlet.idle() => {
+                if let Some(ended) = outlet.flush(Flush::Idle).await {
+                    return Ok(Follow::Ended(ended));
+                }
+                continue;
+            }
+        };
+        let Some(piece) = piece else { break };
         match piece? {
             LogOutput::StdOut { message } | LogOutput::Console { message } => {
                 parser.push(&message);
                 while let Some(found) = parser.next() {
-                    if let Some(ended) = reader.take(found).await {
+                    if let Some(ended) = reader.take(found, outlet).await {
                         return Ok(Follow::Ended(ended));
                     }
                     if std::mem::take(&mut reader.written_anew) {
@@ -207,13 +222,25 @@ struct Reader {
     // The file has other content than the position is about: it is to be read from its beginning.
     written_anew: bool,
     delimiter: Arc<[u8]>,
-    outlet: Outlet,
     tracker: Tracker<String>,
     status: Arc<StreamStatus>,
 }
 
 impl Reader {
-    async fn take(&mut self, found: Found) -> Option<Ended> {
+    fn new(positions: &StreamPositions, delimiter: Arc<[u8]>, status: Arc<StreamStatus>) -> Self {
+        let cursor = positions.cursor().and_then(|text| serde_json::from_str(&text).ok());
+        Self {
+            cursor: cursor.unwrap_or_default(),
+            rest: Vec::new(),
+            head: Vec::new(),
+            written_anew: false,
+            delimiter,
+            tracker: positions.cursor_tracker(),
+            status,
+        }
+    }
+
+    async fn take(&mut self, found: Found, outlet: &mut Outlet) -> Option<Ended> {
         match found {
             Found::Head { ino, data } => {
                 if ino == self.cursor.ino && !self.cursor.head.matches_bytes(&data) {
@@ -230,7 +257,7 @@ impl Reader {
                 }
                 // The end of an unfinished line is not in the next file.
                 let another = ino != self.cursor.ino || offset != self.cursor.offset;
-                if another && let Some(ended) = self.file_ended().await {
+                if another && let Some(ended) = self.file_ended(outlet).await {
                     return Some(ended);
                 }
                 if another || self.cursor.begun == 0 {
@@ -258,13 +285,13 @@ impl Reader {
                 };
                 let rest = self.rest.split_off(whole);
                 let data = std::mem::replace(&mut self.rest, rest);
-                self.pass_on(data).await
+                self.pass_on(data, outlet).await
             }
         }
     }
 
     /// Passes on `data`, which ends where the unfinished line begins.
-    async fn pass_on(&mut self, data: Vec<u8>) -> Option<Ended> {
+    async fn pass_on(&mut self, data: Vec<u8>, outlet: &mut Outlet) -> Option<Ended> {
         let end = self.cursor.offset - self.rest.len() as u64;
         let start = end.saturating_sub(data.len() as u64);
         let mut lines = Lines::new(data, Arc::clone(&self.delimiter), start);
@@ -274,31 +301,29 @@ impl Reader {
         let tracker = self.tracker.clone();
         let read = self.cursor.offset;
         self.status.read_on(lines.byte_len(), read);
-        self.outlet
-            .lines(lines, move |kept| {
-                tracker.begin(text(&Cursor { ino, offset: kept.unwrap_or(end), begun, head }))
-            })
-            .await
+        let settle = move |kept: Option<u64>| {
+            tracker.begin(text(&Cursor { ino, offset: kept.unwrap_or(end), begun, head }))
+        };
+        outlet.lines(lines, settle).await
     }
 
-    async fn file_ended(&mut self) -> Option<Ended> {
+    async fn pass_on_rest(&mut self, outlet: &mut Outlet) -> Option<Ended> {
         let rest = std::mem::take(&mut self.rest);
-        if !rest.is_empty()
-            && let Some(ended) = self.pass_on(rest).await
-        {
-            return Some(ended);
-        }
-        self.outlet.flush(Flush::Rotated).await
+        if rest.is_empty() { None } else { self.pass_on(rest, outlet).await }
     }
 
-    async fn finish(&mut self) -> Option<Ended> {
-        let rest = std::mem::take(&mut self.rest);
-        if !rest.is_empty()
-            && let Some(ended) = self.pass_on(rest).await
-        {
-            return Some(ended);
+    async fn file_ended(&mut self, outlet: &mut Outlet) -> Option<Ended> {
+        match self.pass_on_rest(outlet).await {
+            Some(ended) => Some(ended),
+            None => outlet.flush(Flush::Rotated).await,
         }
-        self.outlet.flush(Flush::End).await
+    }
+
+    async fn finish(&mut self, outlet: &mut Outlet) -> Ended {
+        match self.pass_on_rest(outlet).await {
+            Some(ended) => ended,
+            None => outlet.finish().await,
+        }
     }
 }
 

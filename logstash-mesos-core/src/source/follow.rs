@@ -10,10 +10,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use super::outlet::Outlet;
 use super::tail::{Step, Tail};
 use super::watch::Watch;
 use super::{FileOpener, Lines, StreamPositions, StreamStatus, TailSettings};
-use crate::event::Ack;
 use crate::pipeline::plugin::{Batch, BatchSender};
 
 /// Why a decoder is asked for what it keeps.
@@ -27,25 +27,56 @@ pub enum Flush {
     End,
 }
 
-/// Turns the lines of one stream into events.
-pub trait Decoder: Send {
-    /// Puts the events of `lines` into `batch` (whose acknowledgement is set by the caller).
-    ///
-    /// Returns the offset of the first byte that is not in any event yet, if something is kept for later
-    /// (the first part of a joined event): the position stays in front of it.
-    fn decode(&mut self, lines: Lines, batch: &mut Batch) -> Option<u64>;
+/// What a decoder has taken in that is in no event yet: the position stays in front of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// The offset of the first such byte, in the file that the lines are from.
+    pub from: Option<u64>,
+    /// Whether some of it is in a file before that one.
+    pub earlier: bool,
+}
 
-    /// Puts what is kept into `batch`. Returns whether something is still kept (a part whose rest is the
-    /// beginning of the next file); at [`Flush::End`] nothing may be.
-    fn flush(&mut self, reason: Flush, batch: &mut Batch) -> bool {
-        let _ = (reason, batch);
-        false
+impl Kept {
+    /// Nothing is kept.
+    pub const NOTHING: Self = Self { from: None, earlier: false };
+
+    /// Whether anything is kept.
+    #[must_use]
+    pub fn is_something(self) -> bool {
+        self.earlier || self.from.is_some()
     }
 
-    /// After how long a wait [`Flush::Idle`] is wanted.
+    /// What is kept by this and by `other`.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let from = match (self.from, other.from) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        Self { from, earlier: self.earlier || other.earlier }
+    }
+}
+
+/// Turns the lines of one stream into events.
+pub trait Decoder: Send {
+    /// Puts the events of `lines` into `batch` (whose acknowledgement is set by the caller). Returns what is
+    /// kept for later, as the first part of a joined event.
+    fn decode(&mut self, lines: Lines, batch: &mut Batch) -> Kept;
+
+    /// Puts what is kept into `batch`, as far as it shall not wait any longer. Returns what is still kept: at
+    /// [`Flush::Rotated`] it is all in an earlier file from now on, at [`Flush::End`] nothing may be.
+    fn flush(&mut self, reason: Flush, batch: &mut Batch) -> Kept {
+        let _ = (reason, batch);
+        Kept::NOTHING
+    }
+
+    /// After how long without lines [`Flush::Idle`] is wanted.
     fn idle_flush(&self) -> Option<Duration> {
         None
     }
+
+    /// Forgets what is kept: it will be read again.
+    fn reset(&mut self) {}
 }
 
 /// Ends a stream, in one of two ways.
@@ -145,136 +176,106 @@ impl Drop for Readers {
 }
 
 async fn run(follow: Follow, watch: Option<Arc<Watch>>) -> Ended {
-    let Follow { opener, settings, positions, mut decoder, sender, status, stop, close_after } = follow;
-    let mut tail = Tail::new(opener, settings, positions, Arc::clone(&status));
-    let mut out = Outbox { sender, status, stop: stop.now.clone(), carried: Ack::none() };
-    let sleeper = Arc::new(Notify::new());
-    let mut idle = Idle::default();
+    let Follow { opener, settings, positions, decoder, sender, status, stop, close_after } = follow;
+    let tail = || Tail::new(Arc::clone(&opener), settings.clone(), positions.clone(), Arc::clone(&status));
+    let mut out = Outlet::new(decoder, sender, Arc::clone(&status), stop.now.clone());
+    let mut reader = Reader { tail: tail(), idle: Idle::default(), stop: &stop, close_after };
     loop {
-        if stop.now.is_cancelled() {
-            return Ended::Stopped;
-        }
-        match tail.step(Instant::now(), stop.at_end.is_cancelled()) {
-            Step::Lines(lines, tracker) => {
-                idle = Idle::default();
-                let end = lines.end();
-                let mut batch = Batch { byte_size: lines.byte_len(), ..Batch::default() };
-                let kept = decoder.decode(lines, &mut batch);
-                batch.ack = tracker.begin(kept.unwrap_or(end));
-                if kept.is_some() {
-                    idle.kept = Some((tracker, end));
-                }
-                if let Some(ended) = out.send(batch).await {
-                    return ended;
-                }
-                tokio::task::yield_now().await;
-            }
-            Step::FileEnded => {
-                let reason = Flush::Rotated;
-                if let Some(ended) = flush(&mut *decoder, reason, &mut idle, &mut out).await {
-                    return ended;
-                }
-            }
-            Step::Idle => {
-                if stop.at_end.is_cancelled() {
-                    let ended = flush(&mut *decoder, Flush::End, &mut idle, &mut out).await;
-                    return ended.unwrap_or(Ended::Finished);
-                }
-                if let Some(after) = decoder.idle_flush()
-                    && idle.since.elapsed() >= after
-                    && idle.kept.is_some()
-                    && let Some(ended) = flush(&mut *decoder, Flush::Idle, &mut idle, &mut out).await
-                {
-                    return ended;
-                }
-                if let (Some(after), Some(grew_at)) = (close_after, tail.grew_at())
-                    && grew_at.elapsed() >= after
-                {
-                    let ended = flush(&mut *decoder, Flush::End, &mut idle, &mut out).await;
-                    return ended.unwrap_or(Ended::Quiet);
-                }
-                let wait = idle.next_wait(&mut tail, watch.as_deref(), &sleeper);
-                let wait = decoder.idle_flush().map_or(wait, |after| wait.min(after));
-                tokio::select! {
-                    () = stop.now.cancelled() => return Ended::Stopped,
-                    () = stop.at_end.cancelled() => {}
-                    () = sleeper.notified() => idle.woken = true,
-                    () = tokio::time::sleep(wait) => {}
-                }
-                tail.look_again();
-            }
-        }
-    }
-}
-
-/// Has the decoder pass on what it keeps, and settles the position for it.
-async fn flush(decoder: &mut dyn Decoder, reason: Flush, idle: &mut Idle, out: &mut Outbox) -> Option<Ended> {
-    let mut batch = Batch::default();
-    let still_kept = decoder.flush(reason, &mut batch);
-    let rest = idle.kept.take().map_or_else(Ack::none, |(tracker, end)| tracker.begin(end));
-    if still_kept {
-        out.carried.merge(rest);
-        return None;
-    }
-    batch.ack = rest;
-    if batch.is_empty() && batch.ack.is_none() && out.carried.is_none() {
-        None
-    } else {
-        out.send(batch).await
-    }
-}
-
-struct Outbox {
-    sender: Arc<dyn BatchSender>,
-    status: Arc<StreamStatus>,
-    stop: CancellationToken,
-    // For parts of an event that go on in the next file.
-    carried: Ack,
-}
-
-impl Outbox {
-    async fn send(&mut self, mut batch: Batch) -> Option<Ended> {
-        batch.ack.merge(std::mem::take(&mut self.carried));
-        let events = batch.events.len() as u64;
-        if batch.is_empty() {
-            // Nothing to deliver: the bytes held no event.
-            return None;
-        }
-        let ack = batch.ack.clone();
-        tokio::select! {
+        let given_up = out.given_up();
+        let end = tokio::select! {
             biased;
-            taken = self.sender.send(batch) => {
-                if !taken {
-                    ack.abandon();
-                    return Some(Ended::PipelineGone);
-                }
+            () = given_up.cancelled() => None,
+            ended = reader.read(&mut out, watch.as_deref()) => Some(ended),
+        };
+        if let Some(ended) = end {
+            return ended;
+        }
+        // The files have to be let go before their positions are taken up again.
+        drop(reader);
+        if let Some(ended) = out.begin_anew().await {
+            return ended;
+        }
+        reader = Reader { tail: tail(), idle: Idle::default(), stop: &stop, close_after };
+    }
+}
+
+struct Reader<'s> {
+    tail: Tail,
+    idle: Idle,
+    stop: &'s Stop,
+    close_after: Option<Duration>,
+}
+
+impl Reader<'_> {
+    /// Reads until the stream is over.
+    async fn read(&mut self, out: &mut Outlet, watch: Option<&Watch>) -> Ended {
+        let Self { tail, idle, stop, close_after } = self;
+        let sleeper = Arc::new(Notify::new());
+        loop {
+            if stop.now.is_cancelled() {
+                return Ended::Stopped;
             }
-            () = self.stop.cancelled() => {
-                ack.abandon();
-                return Some(Ended::Stopped);
+            let ended = match tail.step(Instant::now(), stop.at_end.is_cancelled()) {
+                Step::Lines(lines, tracker) => {
+                    *idle = Idle::default();
+                    let end = lines.end();
+                    let ended = out.lines(lines, move |kept| tracker.begin(kept.unwrap_or(end))).await;
+                    tokio::task::yield_now().await;
+                    ended
+                }
+                Step::FileEnded => out.flush(Flush::Rotated).await,
+                Step::Idle if stop.at_end.is_cancelled() => Some(out.finish().await),
+                Step::Idle if out.idle_at().is_some_and(|at| at <= Instant::now()) => {
+                    out.flush(Flush::Idle).await
+                }
+                Step::Idle => {
+                    let quiet = close_after.zip(tail.grew_at());
+                    if quiet.is_some_and(|(after, grew_at)| grew_at.elapsed() >= after) {
+                        let ended = out.finish().await;
+                        return if ended == Ended::Finished { Ended::Quiet } else { ended };
+                    }
+                    idle.wait(tail, out.idle_at(), stop, watch, &sleeper).await;
+                    None
+                }
+            };
+            if let Some(ended) = ended {
+                return ended;
             }
         }
-        self.status.count_events(events);
-        None
     }
 }
 
 /// What happens while nothing comes.
+#[derive(Default)]
 struct Idle {
-    since: Instant,
     rounds: u32,
     woken: bool,
-    // The decoder keeps bytes of this file up to this place.
-    kept: Option<(super::Tracker, u64)>,
-}
-
-impl Default for Idle {
-    fn default() -> Self {
-        Self { since: Instant::now(), rounds: 0, woken: false, kept: None }
-    }
 }
 
 impl Idle {
+    /// Waits until something may have changed.
+    async fn wait(
+        &mut self,
+        tail: &mut Tail,
+        flush_at: Option<Instant>,
+        stop: &Stop,
+        watch: Option<&Watch>,
+        sleeper: &Arc<Notify>,
+    ) {
+        let mut wait = self.next_wait(tail, watch, sleeper);
+        if let Some(at) = flush_at {
+            let left = at.saturating_duration_since(Instant::now());
+            wait = wait.min(left.max(GATHER));
+        }
+        tokio::select! {
+            () = stop.now.cancelled() => {}
+            () = stop.at_end.cancelled() => {}
+            () = sleeper.notified() => self.woken = true,
+            () = tokio::time::sleep(wait) => {}
+        }
+        tail.look_again();
+    }
+
     fn next_wait(&mut self, tail: &mut Tail, watch: Option<&Watch>, sleeper: &Arc<Notify>) -> Duration {
         self.rounds += 1;
         if self.rounds == 1 {

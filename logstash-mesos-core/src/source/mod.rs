@@ -19,7 +19,6 @@ mod framing;
 pub(crate) mod glob;
 mod host_file;
 pub(crate) mod host_glob;
-#[cfg(feature = "docker")]
 mod outlet;
 mod status;
 mod tail;
@@ -31,7 +30,7 @@ mod tests;
 
 pub use checkpoint::{CheckpointError, Checkpoints, FilePosition, StreamPositions};
 pub use fingerprint::Fingerprint;
-pub use follow::{Decoder, Ended, Flush, Follow, Readers, Stop};
+pub use follow::{Decoder, Ended, Flush, Follow, Kept, Readers, Stop};
 pub use framing::{Content, Framing, Line, LineIter, Lines};
 pub use host_file::HostFile;
 pub use host_glob::files_matching;

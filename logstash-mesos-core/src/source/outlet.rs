@@ -1,22 +1,49 @@
-//! Decodes and sends for sources that are no files.
+//! From the lines of a source to the pipeline, with the acknowledgements: the same for every kind of source.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
-use super::{Decoder, Ended, Flush, Lines, StreamStatus};
-use crate::event::Ack;
+use super::{Decoder, Ended, Flush, Kept, Lines, StreamStatus};
+use crate::event::{Ack, Outcome};
 use crate::pipeline::plugin::{Batch, BatchSender};
 
-/// From lines to the pipeline, with the acknowledgements.
+/// Decodes, sends, and sees to it that a position never passes what the decoder keeps.
 pub(crate) struct Outlet {
     decoder: Box<dyn Decoder>,
     sender: Arc<dyn BatchSender>,
     status: Arc<StreamStatus>,
     stop: CancellationToken,
-    // For parts of an event that go on in the next lines.
+    // Settles the position of the lines that came last, while the decoder keeps some of them.
+    pending: Option<Settle>,
+    // For parts of an event that go on in the next file.
     carried: Ack,
+    last_lines: Instant,
+    watch: Arc<Watch>,
+    // How often in a row, and when last.
+    given_up: (u32, Option<Instant>),
 }
+
+/// Makes the acknowledgement of lines, given the place of the first byte that is in no event yet.
+type Settle = Box<dyn FnMut(Option<u64>) -> Ack + Send>;
+
+/// What became of the batches that were sent.
+#[derive(Debug, Default)]
+struct Watch {
+    in_flight: AtomicUsize,
+    settled: Notify,
+    given_up: CancellationToken,
+}
+
+/// Waits before what was given up is read again: doubled each time, up to a limit.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// After so long without, the next time counts as the first.
+const FORGIVEN_AFTER: Duration = Duration::from_secs(180);
 
 impl Outlet {
     pub(crate) fn new(
@@ -25,35 +52,141 @@ impl Outlet {
         status: Arc<StreamStatus>,
         stop: CancellationToken,
     ) -> Self {
-        Self { decoder, sender, status, stop, carried: Ack::none() }
+        Self {
+            decoder,
+            sender,
+            status,
+            stop,
+            pending: None,
+            carried: Ack::none(),
+            last_lines: Instant::now(),
+            watch: Arc::default(),
+            given_up: (0, None),
+        }
     }
 
-    /// Passes on `lines`. `begin` makes the acknowledgement, given the place of the first byte that the
-    /// decoder keeps for later.
+    /// Passes on `lines`. `settle` makes the acknowledgement, given the place of the first byte that the
+    /// decoder keeps for later; it is asked again when that is passed on.
     pub(crate) async fn lines(
         &mut self,
         lines: Lines,
-        begin: impl FnOnce(Option<u64>) -> Ack,
+        mut settle: impl FnMut(Option<u64>) -> Ack + Send + 'static,
     ) -> Option<Ended> {
         let mut batch = Batch { byte_size: lines.byte_len(), ..Batch::default() };
         let kept = self.decoder.decode(lines, &mut batch);
-        batch.ack = begin(kept);
-        self.send(batch).await
+        // Not before: what is kept is due when as long has passed since it came.
+        self.last_lines = Instant::now();
+        batch.ack = settle(kept.from);
+        self.pending = kept.is_something().then(|| Box::new(settle) as Settle);
+        self.send(batch, kept).await
     }
 
     /// Passes on what the decoder keeps.
     pub(crate) async fn flush(&mut self, reason: Flush) -> Option<Ended> {
         let mut batch = Batch::default();
-        self.decoder.flush(reason, &mut batch);
-        self.send(batch).await
+        let kept = self.decoder.flush(reason, &mut batch);
+        if let Some(mut settle) = self.pending.take() {
+            batch.ack = settle(kept.from);
+            if kept.earlier && reason == Flush::Rotated {
+                // The last acknowledgement of that file: it comes with the event that ends in the next one.
+                self.carried.merge(batch.ack.clone());
+            } else if kept.is_something() {
+                self.pending = Some(settle);
+            }
+        }
+        self.send(batch, kept).await
     }
 
-    async fn send(&mut self, mut batch: Batch) -> Option<Ended> {
-        batch.ack.merge(std::mem::take(&mut self.carried));
+    /// Passes on what the decoder keeps at the end of the stream, and waits until everything has arrived: until
+    /// then it may be given up, and has to be read again.
+    pub(crate) async fn finish(&mut self) -> Ended {
+        if let Some(ended) = self.flush(Flush::End).await {
+            return ended;
+        }
+        tokio::select! {
+            () = self.settled() => Ended::Finished,
+            () = self.stop.cancelled() => Ended::Stopped,
+        }
+    }
+
+    fn settled(&self) -> impl Future<Output = ()> + use<> {
+        let watch = Arc::clone(&self.watch);
+        async move {
+            loop {
+                let settled = watch.settled.notified();
+                if watch.in_flight.load(Ordering::Acquire) == 0 {
+                    return;
+                }
+                settled.await;
+            }
+        }
+    }
+
+    /// When [`Flush::Idle`] is due, if nothing comes until then.
+    pub(crate) fn idle_at(&self) -> Option<Instant> {
+        self.pending.as_ref()?;
+        Some(self.last_lines + self.decoder.idle_flush()?)
+    }
+
+    /// Returns when [`Flush::Idle`] is due.
+    #[cfg(feature = "docker")]
+    pub(crate) fn idle(&self) -> impl Future<Output = ()> + use<> {
+        let at = self.idle_at();
+        async move {
+            match at {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Returns when something that was sent has been given up undelivered: its source has to go back to its
+    /// position, see [`Outlet::begin_anew`].
+    pub(crate) fn given_up(&self) -> CancellationToken {
+        self.watch.given_up.clone()
+    }
+
+    /// Waits until nothing is on its way any more, and then for a while that grows with each time: whoever has
+    /// given up may need it. From then on the source is read as if it had just been started.
+    pub(crate) async fn begin_anew(&mut self) -> Option<Ended> {
+        self.carried.abandon();
+        self.carried = Ack::none();
+        self.pending = None;
+        self.decoder.reset();
+        let (times, last) = self.given_up;
+        let times = if last.is_some_and(|at| at.elapsed() < FORGIVEN_AFTER) { times + 1 } else { 1 };
+        self.given_up = (times, Some(Instant::now()));
+        let pause = FIRST_PAUSE.saturating_mul(1 << (times - 1).min(6)).min(LONGEST_PAUSE);
+        warn!(
+            attempt = times,
+            pause_secs = pause.as_secs(),
+            "A pipeline gave up lines of a stream, they are read again"
+        );
+        self.status.failed("a pipeline gave up lines of this stream, they are read again".to_owned());
+        let settled = self.settled();
+        let wait = async {
+            settled.await;
+            tokio::time::sleep(pause).await;
+        };
+        tokio::select! {
+            () = wait => {}
+            () = self.stop.cancelled() => return Some(Ended::Stopped),
+        }
+        self.watch = Arc::default();
+        None
+    }
+
+    async fn send(&mut self, mut batch: Batch, kept: Kept) -> Option<Ended> {
+        // What began in an earlier file is in an event of this batch at last.
+        if !kept.earlier {
+            batch.ack.merge(std::mem::take(&mut self.carried));
+        }
         if batch.is_empty() {
+            // Nothing to deliver: the bytes held no event, or they are kept.
             return None;
         }
         let events = batch.events.len() as u64;
+        batch.ack.merge(self.watch.begin());
         let ack = batch.ack.clone();
         tokio::select! {
             biased;
@@ -68,8 +201,29 @@ impl Outlet {
                 return Some(Ended::Stopped);
             }
         }
-        self.status.update(|status| status.events += events);
+        self.status.count_events(events);
         None
+    }
+}
+
+impl Drop for Outlet {
+    fn drop(&mut self) {
+        // What is kept has not been delivered.
+        self.carried.abandon();
+    }
+}
+
+impl Watch {
+    fn begin(self: &Arc<Self>) -> Ack {
+        self.in_flight.fetch_add(1, Ordering::AcqRel);
+        let watch = Arc::clone(self);
+        Ack::new(move |outcome| {
+            if outcome == Outcome::Abandoned {
+                watch.given_up.cancel();
+            }
+            watch.in_flight.fetch_sub(1, Ordering::AcqRel);
+            watch.settled.notify_one();
+        })
     }
 }
 
@@ -80,6 +234,7 @@ impl StreamStatus {
     }
 
     /// It is read in this way.
+    #[cfg(feature = "docker")]
     pub(crate) fn reached(&self, rung: &'static str) {
         self.update(|status| {
             status.error = None;
@@ -88,6 +243,7 @@ impl StreamStatus {
     }
 
     /// Some bytes were read; the next one is at `offset`.
+    #[cfg(feature = "docker")]
     pub(crate) fn read_on(&self, bytes: usize, offset: u64) {
         self.update(|status| {
             status.read_bytes += bytes as u64;

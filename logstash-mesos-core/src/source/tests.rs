@@ -17,12 +17,12 @@ use crate::pipeline::plugin::{Batch, BatchSender};
 struct Plain;
 
 impl Decoder for Plain {
-    fn decode(&mut self, lines: Lines, batch: &mut Batch) -> Option<u64> {
+    fn decode(&mut self, lines: Lines, batch: &mut Batch) -> Kept {
         batch.events.extend(lines.into_iter().map(|line| {
             let text = String::from_utf8_lossy(line.content.as_bytes()).into_owned();
             Event::from_message(Text::from(text), Timestamp::new(0, 0))
         }));
-        None
+        Kept::NOTHING
     }
 }
 

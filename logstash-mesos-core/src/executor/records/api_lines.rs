@@ -3,7 +3,7 @@
 use super::joiner::Joiner;
 use super::{Channel, Record, Records};
 use crate::event::{Blob, Timestamp};
-use crate::source::{Content, Flush, Lines};
+use crate::source::{Content, Flush, Kept, Lines};
 
 /// Unpacks the records and joins the lines that the daemon split.
 #[derive(Debug, Default)]
@@ -12,23 +12,27 @@ pub(crate) struct ApiLines {
 }
 
 impl Records for ApiLines {
-    fn read(&mut self, lines: Lines, emit: &mut dyn FnMut(Record)) -> Option<u64> {
+    fn read(&mut self, lines: Lines, emit: &mut dyn FnMut(Record)) -> Kept {
         for line in lines {
             let at = line.offset;
             let blob = line.content.into_blob();
-            let Some(piece) = unpack(&blob) else { continue };
+            let Some(piece) = unpack(&blob, at) else { continue };
             let (record, whole) = piece;
-            self.joiner.add(at, record, whole, emit);
+            self.joiner.add(record, whole, emit);
         }
-        self.joiner.kept_from()
+        self.joiner.kept()
     }
 
-    fn flush(&mut self, reason: Flush, emit: &mut dyn FnMut(Record)) -> bool {
+    fn flush(&mut self, reason: Flush, emit: &mut dyn FnMut(Record)) -> Kept {
         self.joiner.flush(reason, emit)
+    }
+
+    fn reset(&mut self) {
+        self.joiner = Joiner::default();
     }
 }
 
-fn unpack(blob: &Blob) -> Option<(Record, bool)> {
+fn unpack(blob: &Blob, at: u64) -> Option<(Record, bool)> {
     let bytes = blob.as_slice();
     let channel = match bytes.first()? {
         b'e' => Channel::Stderr,
@@ -45,5 +49,5 @@ fn unpack(blob: &Blob) -> Option<(Record, bool)> {
         nanos.unsigned_abs() * 8 + u64::from(channel == Channel::Stderr) * 4 + count.unsigned_abs() % 4;
     let time = Some(Timestamp::from_nanos(i128::from(nanos)));
     let content = Content::Bytes(blob.slice(count_end + 1..));
-    Some((Record { content, offset, time, channel: Some(channel) }, whole))
+    Some((Record { content, offset, at, time, channel: Some(channel) }, whole))
 }

@@ -2,7 +2,7 @@
 
 use super::{Channel, Record};
 use crate::event::Blob;
-use crate::source::{Content, Flush};
+use crate::source::{Content, Flush, Kept};
 
 /// Keeps the beginnings of lines whose ends have not come yet, one for each channel.
 #[derive(Debug, Default)]
@@ -13,8 +13,10 @@ pub(super) struct Joiner {
 /// The beginning of a line.
 #[derive(Debug)]
 struct Part {
-    // Where it starts in what the decoder was given.
-    at: u64,
+    // Where it starts in the present file.
+    here: Option<u64>,
+    // Whether it starts in a file before that one.
+    earlier: bool,
     first: Record,
     content: Vec<u8>,
 }
@@ -23,13 +25,17 @@ struct Part {
 const MOST_JOINED: usize = 64 << 20;
 
 impl Joiner {
-    /// Takes a piece that stands at `at`; `whole` when it ends its line.
-    pub(super) fn add(&mut self, at: u64, piece: Record, whole: bool, emit: &mut dyn FnMut(Record)) {
+    /// Takes a piece; `whole` when it ends its line.
+    pub(super) fn add(&mut self, piece: Record, whole: bool, emit: &mut dyn FnMut(Record)) {
         let kept = &mut self.parts[usize::from(piece.channel == Some(Channel::Stderr))];
         match kept {
             None if whole => emit(piece),
-            None => *kept = Some(Part { at, content: piece.content.as_bytes().to_vec(), first: piece }),
+            None => {
+                let content = piece.content.as_bytes().to_vec();
+                *kept = Some(Part { here: Some(piece.at), earlier: false, content, first: piece });
+            }
             Some(part) => {
+                part.here.get_or_insert(piece.at);
                 part.content.extend_from_slice(piece.content.as_bytes());
                 if (whole || part.content.len() >= MOST_JOINED)
                     && let Some(part) = kept.take()
@@ -40,19 +46,28 @@ impl Joiner {
         }
     }
 
-    /// Where the first kept line starts.
-    pub(super) fn kept_from(&self) -> Option<u64> {
-        self.parts.iter().flatten().map(|part| part.at).min()
+    /// What is kept.
+    pub(super) fn kept(&self) -> Kept {
+        let parts = self.parts.iter().flatten();
+        parts.fold(Kept::NOTHING, |kept, part| kept.and(Kept { from: part.here, earlier: part.earlier }))
     }
 
     /// At the end of the stream what is kept is a line; the next file goes on with it.
-    pub(super) fn flush(&mut self, reason: Flush, emit: &mut dyn FnMut(Record)) -> bool {
-        if reason == Flush::End {
-            for part in self.parts.iter_mut().filter_map(Option::take) {
-                emit(part.end());
+    pub(super) fn flush(&mut self, reason: Flush, emit: &mut dyn FnMut(Record)) -> Kept {
+        match reason {
+            Flush::End => {
+                for part in self.parts.iter_mut().filter_map(Option::take) {
+                    emit(part.end());
+                }
             }
+            Flush::Rotated => {
+                for part in self.parts.iter_mut().flatten() {
+                    (part.here, part.earlier) = (None, true);
+                }
+            }
+            Flush::Idle => {}
         }
-        self.kept_from().is_some()
+        self.kept()
     }
 }
 

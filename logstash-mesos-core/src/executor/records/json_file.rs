@@ -7,7 +7,7 @@ use tracing::debug;
 use super::joiner::Joiner;
 use super::{Channel, Record, Records};
 use crate::event::{Text, Timestamp};
-use crate::source::{Content, Flush, Lines};
+use crate::source::{Content, Flush, Kept, Lines};
 
 /// Unpacks the daemon's log and joins the lines that it split.
 #[derive(Debug, Default)]
@@ -30,7 +30,7 @@ struct Entry<'a> {
 }
 
 impl Records for JsonFile {
-    fn read(&mut self, lines: Lines, emit: &mut dyn FnMut(Record)) -> Option<u64> {
+    fn read(&mut self, lines: Lines, emit: &mut dyn FnMut(Record)) -> Kept {
         for line in lines {
             let offset = line.offset;
             let Some(Piece { content, whole, channel, time }) = unpack(line.content) else {
@@ -40,14 +40,19 @@ impl Records for JsonFile {
                 continue;
             };
             let whole = whole || content.len() < SPLIT_AT;
-            let record = Record { content: Content::Text(content), offset, time, channel: Some(channel) };
-            self.joiner.add(offset, record, whole, emit);
+            let record =
+                Record { content: Content::Text(content), offset, at: offset, time, channel: Some(channel) };
+            self.joiner.add(record, whole, emit);
         }
-        self.joiner.kept_from()
+        self.joiner.kept()
     }
 
-    fn flush(&mut self, reason: Flush, emit: &mut dyn FnMut(Record)) -> bool {
+    fn flush(&mut self, reason: Flush, emit: &mut dyn FnMut(Record)) -> Kept {
         self.joiner.flush(reason, emit)
+    }
+
+    fn reset(&mut self) {
+        self.joiner = Joiner::default();
     }
 }
 
@@ -117,7 +122,7 @@ mod tests {
 
     type Seen = Vec<(u64, String, &'static str)>;
 
-    fn read(records: &mut JsonFile, text: &str, offset: u64) -> (Seen, Option<u64>) {
+    fn read(records: &mut JsonFile, text: &str, offset: u64) -> (Seen, Kept) {
         let mut seen = Vec::new();
         let lines = Lines::new(text.as_bytes().to_vec(), Arc::from(*b"\n"), offset);
         let kept = records.read(lines, &mut |record| seen.push(shown(record)));
@@ -139,7 +144,7 @@ mod tests {
         let text = entry("plain\n", "stdout") + &entry("with \"quotes\" and \u{e9}\t\n", "stderr");
         let lines = Lines::new(text.clone().into_bytes(), Arc::from(*b"\n"), 0);
         let mut records = Vec::new();
-        assert_eq!(JsonFile::default().read(lines, &mut |record| records.push(record)), None);
+        assert_eq!(JsonFile::default().read(lines, &mut |record| records.push(record)), Kept::NOTHING);
         assert_eq!(records[0].time.unwrap().to_string(), "2026-11-23T02:00:00.123456789Z");
         assert_eq!(records[0].content.as_bytes(), b"plain");
         assert_eq!(records[1].content.as_bytes(), "with \"quotes\" and \u{e9}\t".as_bytes());
@@ -156,10 +161,10 @@ mod tests {
         let mut records = JsonFile::default();
         let (seen, kept) = read(&mut records, &(first.clone() + &between), 100);
         assert_eq!(seen, [(100 + first.len() as u64, "error".to_owned(), "stderr")]);
-        assert_eq!(kept, Some(100));
+        assert_eq!(kept.from, Some(100));
         let (seen, kept) = read(&mut records, &last, 1_000_000);
         assert_eq!(seen, [(100, format!("{long}end"), "stdout")]);
-        assert_eq!(kept, None);
+        assert_eq!(kept, Kept::NOTHING);
     }
 
     #[test]
@@ -167,11 +172,12 @@ mod tests {
         let mut records = JsonFile::default();
         let (seen, kept) = read(&mut records, &(entry("bye", "stdout") + &entry("again\n", "stdout")), 0);
         assert_eq!(seen.iter().map(|(_, text, _)| text.as_str()).collect::<Vec<_>>(), ["bye", "again"]);
-        assert_eq!(kept, None);
+        assert_eq!(kept, Kept::NOTHING);
         read(&mut records, &entry(&"y".repeat(SPLIT_AT), "stderr"), 0);
         let mut seen = Vec::new();
-        assert!(records.flush(Flush::Rotated, &mut |record| seen.push(record)));
-        assert!(!records.flush(Flush::End, &mut |record| seen.push(record)));
+        let kept = records.flush(Flush::Rotated, &mut |record| seen.push(record));
+        assert_eq!(kept, Kept { from: None, earlier: true });
+        assert_eq!(records.flush(Flush::End, &mut |record| seen.push(record)), Kept::NOTHING);
         assert_eq!(seen.len(), 1);
     }
 

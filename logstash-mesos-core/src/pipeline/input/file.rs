@@ -13,13 +13,14 @@ use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
 use super::common::{InputOptions, SharedField, host_field, host_name};
+use super::keeper::{Keeper, Place, decode};
 use crate::event::{Clock, Event, Map, Origin, StreamKey, Text, Value};
 use crate::pipeline::plugin::{
     Batch, Build, BuildContext, BuildError, Codec, Deferred, Input, InputContext, PluginSpec,
 };
 use crate::pipeline::settings::{Default as Preset, Kind, Setting, Settings, Status};
 use crate::source::{
-    Checkpoints, Content, Decoder, Ended, Flush, Follow, Framing, HostFile, Identity, LineIter, Lines,
+    Checkpoints, Decoder, Ended, Flush, Follow, Framing, HostFile, Identity, Kept, Line, LineIter, Lines,
     Readers, StartPosition, Stop, StreamStatus, TailSettings, glob,
 };
 
@@ -535,8 +536,8 @@ impl File {
         metadata.insert("path", path.clone());
         metadata.insert("host", Value::Text(host_name()));
         FileDecoder {
-            codec: self.codec.lock().unwrap_or_else(PoisonError::into_inner).fork(),
-            kept_from: None,
+            keeper: Keeper::new(self.codec.lock().unwrap_or_else(PoisonError::into_inner).fork()),
+            file: Arc::from(""),
             fields: Arc::new(FileFields {
                 options: self.options.clone(),
                 host: self.host.clone(),
@@ -552,9 +553,9 @@ impl File {
 
 /// Makes the events of one file.
 struct FileDecoder {
-    codec: Box<dyn Codec>,
-    // Where the lines begin that the codec keeps.
-    kept_from: Option<u64>,
+    keeper: Keeper,
+    // Names the content that the last lines were from.
+    file: Arc<str>,
     fields: Arc<FileFields>,
 }
 
@@ -575,66 +576,76 @@ impl FileFields {
         Clock::Fixed(self.clock.now())
     }
 
-    fn finish(&self, mut event: Event, stream: &StreamKey, offset: u64) -> Event {
+    fn finish(&self, mut event: Event, stream: &Arc<str>, offset: u64, ordinal: u32) -> Event {
         event.set_metadata(self.metadata.clone());
         self.path.apply(&mut event);
         self.host.apply(&mut event);
         self.options.apply(&mut event);
-        event.origin = Some(Origin { stream: stream.clone(), offset, ordinal: 0 });
+        event.origin = Some(Origin { stream: StreamKey(Arc::clone(stream)), offset, ordinal });
         event
     }
 
-    /// The events of the next lines, until there are `at_most` or no more lines. Returns where what the codec
-    /// keeps began.
+    /// The events of the next lines, until there are `at_most` or no more lines.
     fn decode(
         &self,
         codec: &mut dyn Codec,
         lines: &mut LineIter,
-        stream: &StreamKey,
+        stream: &Arc<str>,
         events: &mut Vec<Event>,
         at_most: usize,
-    ) -> Option<u64> {
+    ) {
         let now = self.now();
         let full = events.len().saturating_add(at_most);
-        let mut kept_from = None;
         while events.len() < full {
             let Some(line) = lines.next() else { break };
-            let before = events.len();
-            let kept_nothing = !codec.keeps();
-            let mut emit = |event| events.push(self.finish(event, stream, line.offset));
-            match line.content {
-                Content::Text(text) => codec.decode_text(text, now, &mut emit),
-                Content::Bytes(bytes) => codec.decode(bytes, now, &mut emit),
-            }
-            // What is kept began with this line, unless the line only went on with it.
-            if codec.keeps() && (kept_nothing || events.len() > before) {
-                kept_from = Some(line.offset);
-            }
+            let mut ordinal = 0;
+            decode(codec, line.content, now, &mut |event| {
+                events.push(self.finish(event, stream, line.offset, ordinal));
+                ordinal += 1;
+            });
         }
-        if codec.keeps() { kept_from } else { None }
     }
 
     /// Names the content of the file the lines are from.
-    fn stream_of(&self, lines: &Lines) -> StreamKey {
+    fn stream_of(&self, lines: &Lines) -> Arc<str> {
         match lines.file() {
-            Some(file) => StreamKey(Arc::from(format!("{}:{file}", self.stream.0))),
-            None => self.stream.clone(),
+            Some(file) => Arc::from(format!("{}:{file}", self.stream.0)),
+            None => Arc::clone(&self.stream.0),
         }
     }
 }
 
+impl FileDecoder {
+    fn flush_keeper(&mut self, reason: Flush, batch: &mut Batch) -> Kept {
+        let fields = &self.fields;
+        self.keeper.flush(reason, fields.now(), &mut |event, first| {
+            batch.events.push(fields.finish(event, &first.file, first.offset, 0));
+        });
+        self.keeper.kept()
+    }
+}
+
 impl Decoder for FileDecoder {
-    fn decode(&mut self, lines: Lines, batch: &mut Batch) -> Option<u64> {
+    fn decode(&mut self, lines: Lines, batch: &mut Batch) -> Kept {
         let stream = self.fields.stream_of(&lines);
-        if !self.codec.is_stateless() {
-            let codec = &mut *self.codec;
-            let events = &mut batch.events;
-            let begun = self.fields.decode(codec, &mut lines.into_iter(), &stream, events, usize::MAX);
-            // An event may go on through many blocks: the position stays in front of its first line.
-            self.kept_from = if self.codec.keeps() { begun.or(self.kept_from) } else { None };
-            return self.kept_from;
+        if !self.keeper.codec().is_stateless() {
+            if self.file != stream {
+                self.file = Arc::clone(&stream);
+                self.flush_keeper(Flush::Rotated, batch);
+            }
+            let (fields, now) = (&self.fields, self.fields.now());
+            for Line { content, offset } in lines {
+                let file = Arc::clone(&stream);
+                let place = Place { file, offset, at: offset, time: None, channel: None };
+                let mut ordinal = 0;
+                self.keeper.decode(content, place, now, &mut |event, first| {
+                    batch.events.push(fields.finish(event, &first.file, first.offset, ordinal));
+                    ordinal += 1;
+                });
+            }
+            return self.keeper.kept();
         }
-        let mut codec = self.codec.fork();
+        let mut codec = self.keeper.codec().fork();
         let fields = Arc::clone(&self.fields);
         let mut unread = Some(lines);
         let mut reading = None;
@@ -649,22 +660,18 @@ impl Decoder for FileDecoder {
             fields.status.count_events((events.len() - before) as u64);
             !lines.is_empty()
         }));
-        None
+        Kept::NOTHING
     }
 
-    fn flush(&mut self, _: Flush, batch: &mut Batch) -> bool {
-        let fields = &self.fields;
-        self.kept_from = None;
-        self.codec.flush(fields.now(), &mut |event| {
-            let mut event = fields.finish(event, &fields.stream, 0);
-            // Where it began is not known any more.
-            event.origin = None;
-            batch.events.push(event);
-        });
-        false
+    fn flush(&mut self, reason: Flush, batch: &mut Batch) -> Kept {
+        self.flush_keeper(reason, batch)
     }
 
     fn idle_flush(&self) -> Option<Duration> {
-        self.codec.auto_flush()
+        self.keeper.idle_flush()
+    }
+
+    fn reset(&mut self) {
+        self.keeper.reset();
     }
 }

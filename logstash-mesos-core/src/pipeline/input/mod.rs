@@ -10,6 +10,7 @@ pub(crate) mod generator;
 pub(crate) mod heartbeat;
 #[cfg(feature = "http")]
 pub(crate) mod http;
+pub(crate) mod keeper;
 pub(crate) mod net;
 pub(crate) mod pipeline;
 pub(crate) mod stdin;

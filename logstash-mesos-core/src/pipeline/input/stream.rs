@@ -167,14 +167,6 @@ impl StreamInput {
         let codec = match settings.plugin("codec") {
             Some((name, _)) if name == "line" => plugin.context.codec_as(settings, "codec", "plain"),
             Some((name, _)) if name == "json_lines" => plugin.context.codec_as(settings, "codec", "json"),
-            // The readers here do not hold a position back for lines that a codec keeps: they would be lost
-            // with a restart.
-            Some((name, _)) if name == "multiline" => {
-                return Err(BuildError::setting(
-                    "codec",
-                    "`multiline` does not work on containers and on files of the machine yet",
-                ));
-            }
             _ => plugin.context.codec(settings, "codec"),
         };
         let codec = codec?;

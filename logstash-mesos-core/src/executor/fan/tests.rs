@@ -1,0 +1,336 @@
+//! Codecs that join lines, in streams: what comes out, where the position stays, and what a restart reads.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use tokio::task::JoinHandle;
+
+use super::super::metadata::Machine;
+use super::super::records::JsonFile;
+use super::*;
+use crate::event::Ack;
+use crate::pipeline::{CompileOptions, compile};
+use crate::source::{Checkpoints, Ended, Follow, HostFile, Readers, Stop, StreamPositions, TailSettings};
+
+/// Keeps what was sent, and its acknowledgements until they are let go.
+#[derive(Default)]
+struct Receiver {
+    events: Mutex<Vec<Event>>,
+    held: Mutex<Vec<Ack>>,
+    holds: bool,
+}
+
+#[async_trait]
+impl BatchSender for Receiver {
+    async fn send(&self, mut batch: Batch) -> bool {
+        self.events.lock().unwrap().append(&mut batch.take_events());
+        if self.holds {
+            self.held.lock().unwrap().push(batch.ack);
+        }
+        true
+    }
+}
+
+impl Receiver {
+    fn holding() -> Arc<Self> {
+        Arc::new(Self { holds: true, ..Self::default() })
+    }
+
+    fn messages(&self) -> Vec<String> {
+        self.events.lock().unwrap().iter().map(message).collect()
+    }
+
+    async fn wait_for(&self, count: usize) -> Vec<String> {
+        for _ in 0..500 {
+            if self.messages().len() >= count {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        self.messages()
+    }
+}
+
+fn message(event: &Event) -> String {
+    event.fields().get("message").and_then(|value| value.as_text()).unwrap().to_string()
+}
+
+/// Lines that begin with a blank belong to the one before.
+fn stack(more: &str) -> Arc<StreamInput> {
+    input(&format!("codec => multiline {{ pattern => '^ ' what => previous {more} }}"))
+}
+
+fn input(settings: &str) -> Arc<StreamInput> {
+    let text = format!("input {{ docker {{ {settings} }} }}");
+    let compiled = compile(&text, &CompileOptions::default()).unwrap_or_else(|e| panic!("{e}"));
+    Arc::new(StreamInput::of(&compiled.inputs[0]).unwrap().unwrap())
+}
+
+fn target(name: &str, input: &Arc<StreamInput>, receiver: &Arc<Receiver>) -> Target {
+    Target { name: Arc::from(name), input: Arc::clone(input), sender: Arc::clone(receiver) as _ }
+}
+
+fn decoder(fan: &Arc<Fan>, records: Box<dyn Records>) -> FanDecoder {
+    let metadata = Arc::new(Metadata::of_host(&Machine::default(), "/x"));
+    let key = StreamKey(Arc::from("s"));
+    FanDecoder::new(Arc::clone(fan), records, metadata, key, Clock::System, Arc::default())
+}
+
+fn lines(text: &str, offset: u64) -> Lines {
+    Lines::new(text.as_bytes().to_vec(), Arc::from(*b"\n"), offset)
+}
+
+fn from(at: u64) -> Kept {
+    Kept { from: Some(at), earlier: false }
+}
+
+#[test]
+fn what_is_joined_has_the_place_and_the_time_of_its_first_line_and_stays_in_its_channel() {
+    let receiver = Arc::<Receiver>::default();
+    let fan = Fan::new(vec![target("c#0", &stack(""), &receiver)], InFlight::default());
+    let mut decoder = decoder(&fan, Box::<JsonFile>::default());
+    let entry = |log: &str, stream: &str, second: u32| {
+        format!("{{\"log\":\"{log}\\n\",\"stream\":\"{stream}\",\"time\":\"2026-01-01T00:00:0{second}Z\"}}\n")
+    };
+    let parts = [
+        entry("a", "stdout", 1),
+        entry("e", "stderr", 2),
+        entry(" a1", "stdout", 3),
+        entry(" e1", "stderr", 4),
+        entry("b", "stdout", 5),
+    ];
+    let mut batch = Batch::default();
+    let kept = decoder.decode(lines(&parts.concat(), 1000), &mut batch);
+    let second_line = 1000 + parts[0].len() as u64;
+    assert_eq!(kept, from(second_line), "standard error still waits for its next line");
+    let seconds = |event: &Event| event.timestamp().unwrap().secs() % 60;
+    assert_eq!(batch.events.iter().map(message).collect::<Vec<_>>(), ["a\n a1"]);
+    assert_eq!((seconds(&batch.events[0]), batch.events[0].origin.as_ref().unwrap().offset), (1, 1000));
+    let mut batch = Batch::default();
+    assert_eq!(decoder.flush(Flush::End, &mut batch), Kept::NOTHING);
+    assert_eq!(batch.events.iter().map(message).collect::<Vec<_>>(), ["b", "e\n e1"]);
+    assert_eq!(seconds(&batch.events[1]), 2);
+    let stream = batch.events[1].get_text(&crate::event::FieldReference::field("stream")).unwrap();
+    assert_eq!((stream.as_str(), batch.events[1].origin.as_ref().unwrap().offset), ("stderr", second_line));
+}
+
+#[test]
+fn an_event_that_a_rotation_cuts_is_one_event_of_the_first_file() {
+    let receiver = Arc::<Receiver>::default();
+    let fan = Fan::new(vec![target("c#0", &stack(""), &receiver)], InFlight::default());
+    let mut decoder = decoder(&fan, Box::new(PlainLines));
+    let mut batch = Batch::default();
+    assert_eq!(decoder.decode(lines("a\n a1\n", 40), &mut batch), from(40));
+    assert_eq!(decoder.flush(Flush::Rotated, &mut batch), Kept { from: None, earlier: true });
+    // The next file: its first line belongs to the event, and the position may not pass it.
+    assert_eq!(decoder.decode(lines(" a2\n", 0), &mut batch), Kept { from: Some(0), earlier: true });
+    assert!(batch.events.is_empty());
+    assert_eq!(decoder.decode(lines("b\n", 4), &mut batch), from(4));
+    assert_eq!(batch.events.iter().map(message).collect::<Vec<_>>(), ["a\n a1\n a2"]);
+    assert_eq!(batch.events[0].origin.as_ref().unwrap().offset, 40);
+}
+
+#[test]
+fn limits_end_an_event_and_tag_it() {
+    let receiver = Arc::<Receiver>::default();
+    let fan = Fan::new(vec![target("c#0", &stack("max_lines => 2"), &receiver)], InFlight::default());
+    let mut decoder = decoder(&fan, Box::new(PlainLines));
+    let mut batch = Batch::default();
+    let kept = decoder.decode(lines("a\n 1\n 2\n 3\n 4\nb\n", 0), &mut batch);
+    assert_eq!(kept, from(14));
+    let found: Vec<_> = batch.events.iter().map(message).collect();
+    assert_eq!(found, ["a\n 1\n 2", " 3\n 4"]);
+    let tags = |at: usize| batch.events[at].fields().get("tags").map(|tags| format!("{tags:?}")).unwrap();
+    assert!(tags(0).contains("multiline_codec_max_lines_reached"), "{}", tags(0));
+    let offsets: Vec<_> = batch.events.iter().map(|event| event.origin.as_ref().unwrap().offset).collect();
+    assert_eq!(offsets, [0, 8]);
+}
+
+#[test]
+fn a_change_of_the_configuration_loses_no_line_that_waits() {
+    let receiver = Arc::<Receiver>::default();
+    let fan = Fan::new(vec![target("c#0", &stack(""), &receiver)], InFlight::default());
+    let mut decoder = decoder(&fan, Box::new(PlainLines));
+    let mut batch = Batch::default();
+    assert_eq!(decoder.decode(lines("a\n a1\n", 0), &mut batch), from(0));
+    // Lines with `+` belong to the one before now, those with a blank do not any more.
+    let other = input("codec => multiline { pattern => '^\\+' what => previous }");
+    fan.set_targets(vec![target("c#0", &other, &receiver)]);
+    assert_eq!(decoder.decode(lines("+1\nb\n", 6), &mut batch), from(9));
+    assert_eq!(batch.events.iter().map(message).collect::<Vec<_>>(), ["a", " a1\n+1"]);
+    fan.set_targets(vec![target("c#0", &input(""), &receiver)]);
+    let mut batch = Batch::default();
+    assert_eq!(decoder.decode(lines("c\n", 11), &mut batch), Kept::NOTHING);
+    assert_eq!(batch.events.iter().map(message).collect::<Vec<_>>(), ["b", "c"]);
+}
+
+/// A file and what reads it.
+struct Bed {
+    dir: tempfile::TempDir,
+    readers: Readers,
+}
+
+struct Stream {
+    task: JoinHandle<Ended>,
+    stop: Stop,
+    positions: StreamPositions,
+}
+
+impl Bed {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), readers: Readers::new(1).unwrap() }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.path().join("app.log")
+    }
+
+    fn append(&self, text: &str) {
+        append(&self.path(), text);
+    }
+
+    fn follow(&self, input: &Arc<StreamInput>, receiver: &Arc<Receiver>) -> Stream {
+        let positions = Checkpoints::open(&self.dir.path().join("data")).unwrap().stream("app.log");
+        let fan = Fan::new(vec![target("c#0", input, receiver)], InFlight::default());
+        let stop = Stop::default();
+        let task = self.readers.follow(Follow {
+            opener: Arc::new(HostFile::new(self.path())),
+            settings: TailSettings { rotate_wait: Duration::from_millis(50), ..TailSettings::default() },
+            positions: positions.clone(),
+            decoder: Box::new(decoder(&fan, Box::new(PlainLines))),
+            sender: fan,
+            status: Arc::default(),
+            stop: stop.clone(),
+            close_after: None,
+        });
+        Stream { task, stop, positions }
+    }
+}
+
+fn append(path: &Path, text: &str) {
+    let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
+
+impl Stream {
+    async fn stop(self) {
+        self.stop.now.cancel();
+        assert_eq!(self.task.await.unwrap(), Ended::Stopped);
+    }
+
+    async fn arrived(&self, at: u64) {
+        for _ in 0..300 {
+            if self.positions.arrived() == Some(at) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(self.positions.arrived(), Some(at));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_in_the_middle_of_an_event_reads_it_from_its_first_line() {
+    let bed = Bed::new();
+    let first = Arc::<Receiver>::default();
+    bed.append("a\n a1\nb\n b1\n");
+    let stream = bed.follow(&stack(""), &first);
+    assert_eq!(first.wait_for(1).await, ["a\n a1"]);
+    // Delivered, and no further than the first line of what is kept.
+    stream.arrived(6).await;
+    stream.stop().await;
+    bed.append(" b2\nc\n");
+    let second = Arc::<Receiver>::default();
+    let stream = bed.follow(&stack(""), &second);
+    assert_eq!(second.wait_for(1).await, ["b\n b1\n b2"]);
+    stream.arrived(16).await;
+    // The container ends: what is kept is an event.
+    stream.stop.at_end.cancel();
+    assert_eq!(stream.task.await.unwrap(), Ended::Finished);
+    assert_eq!(second.messages(), ["b\n b1\n b2", "c"]);
+    assert_eq!(stream.positions.arrived(), Some(18));
+    let ids = |receiver: &Receiver| -> Vec<_> {
+        receiver.events.lock().unwrap().iter().map(|event| event.origin.clone().unwrap().offset).collect()
+    };
+    assert_eq!((ids(&first), ids(&second)), (vec![0], vec![6, 16]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn quiet_ends_an_event_only_where_the_codec_says_so() {
+    let bed = Bed::new();
+    let (waits, flushes) = (Arc::<Receiver>::default(), Arc::<Receiver>::default());
+    bed.append("a\n a1\n");
+    let stream = bed.follow(&stack("auto_flush_interval => 0.4"), &flushes);
+    let begun = Instant::now();
+    assert_eq!(flushes.wait_for(1).await, ["a\n a1"]);
+    assert!(begun.elapsed() >= Duration::from_millis(350), "{:?}", begun.elapsed());
+    stream.arrived(6).await;
+    stream.stop().await;
+    let other = Bed::new();
+    other.append("a\n a1\n");
+    let stream = other.follow(&stack(""), &waits);
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    assert!(waits.messages().is_empty());
+    assert_eq!(stream.positions.arrived(), Some(0));
+    stream.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_position_of_a_rotated_file_waits_for_the_end_of_its_last_event() {
+    let bed = Bed::new();
+    let receiver = Receiver::holding();
+    bed.append("a\nb\n");
+    let stream = bed.follow(&stack(""), &receiver);
+    assert_eq!(receiver.wait_for(1).await, ["a"]);
+    let rotated = bed.dir.path().join("app.log.1");
+    std::fs::rename(bed.path(), &rotated).unwrap();
+    bed.append(" b1\nc\n");
+    assert_eq!(receiver.wait_for(2).await, ["a", "b\n b1"]);
+    // Killed before that was delivered: the first batch arrived, the second did not.
+    receiver.held.lock().unwrap().truncate(2);
+    let acks = std::mem::take(&mut *receiver.held.lock().unwrap());
+    acks.last().unwrap().abandon();
+    let mut acks = acks.into_iter();
+    drop(acks.next());
+    stream.stop().await;
+    drop(acks);
+    let again = Arc::<Receiver>::default();
+    let stream = bed.follow(&stack(""), &again);
+    assert_eq!(again.wait_for(1).await, ["b\n b1"]);
+    stream.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_that_a_pipeline_gives_up_are_read_again() {
+    let bed = Bed::new();
+    let receiver = Receiver::holding();
+    bed.append("a\nb\n");
+    let stream = bed.follow(&input(""), &receiver);
+    receiver.wait_for(2).await;
+    for ack in std::mem::take(&mut *receiver.held.lock().unwrap()) {
+        ack.abandon();
+    }
+    assert_eq!(receiver.wait_for(4).await, ["a", "b", "a", "b"]);
+    assert_eq!(stream.positions.arrived(), Some(0));
+    receiver.held.lock().unwrap().clear();
+    stream.arrived(4).await;
+    bed.append("c\n");
+    assert_eq!(receiver.wait_for(5).await, ["a", "b", "a", "b", "c"]);
+    receiver.held.lock().unwrap().clear();
+    stream.arrived(6).await;
+    // Also what is given up after the end has been read.
+    bed.append("d\n");
+    receiver.wait_for(6).await;
+    stream.stop.at_end.cancel();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!stream.task.is_finished());
+    for ack in std::mem::take(&mut *receiver.held.lock().unwrap()) {
+        ack.abandon();
+    }
+    assert_eq!(receiver.wait_for(7).await.last().unwrap(), "d");
+    receiver.held.lock().unwrap().clear();
+    assert_eq!(stream.task.await.unwrap(), Ended::Finished);
+    assert_eq!(stream.positions.arrived(), Some(8));
+}
