@@ -4,12 +4,11 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use logstash_mesos_core::discovery::DockerEndpoint;
 use logstash_mesos_core::executor::agent::{self, AgentSettings};
 use logstash_mesos_core::pipeline::compile::CompileOptions;
 use tokio_util::sync::CancellationToken;
 
-use crate::ship::Common;
+use crate::ship::{Common, DockerHost};
 
 /// What the executor on an agent takes from its environment or its command.
 #[derive(Debug, clap::Args)]
@@ -21,12 +20,12 @@ pub(crate) struct AgentFlags {
     data_dir: Option<PathBuf>,
     /// The Docker daemon of the agent
     #[arg(long, value_name = "ADDRESS", env = "DOCKER_HOST")]
-    docker_host: Option<DockerEndpoint>,
+    docker_host: Option<DockerHost>,
 }
 
 pub(crate) fn run(flags: AgentFlags) -> Result<(), Box<dyn Error>> {
     let settings = AgentSettings {
-        docker: flags.docker_host,
+        docker: flags.docker_host.and_then(|host| host.0),
         data_dir: flags.data_dir,
         host_root: flags.common.host_root,
         drain_timeout: Duration::from_secs(flags.common.drain_timeout_secs),

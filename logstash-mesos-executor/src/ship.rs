@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use logstash_mesos_core::discovery::{DockerDiscovery, DockerEndpoint};
+use logstash_mesos_core::discovery::{DiscoveryError, DockerDiscovery, DockerEndpoint};
 use logstash_mesos_core::event::FieldReference;
 use logstash_mesos_core::executor::matching::OwnTraces;
 use logstash_mesos_core::executor::ship::{ShipSettings, ship};
@@ -29,7 +29,7 @@ pub(crate) struct ShipFlags {
     data_dir: PathBuf,
     /// The Docker daemon: unix://PATH, tcp://HOST:PORT or http://HOST:PORT
     #[arg(long, value_name = "ADDRESS", env = "DOCKER_HOST", default_value = "unix:///var/run/docker.sock")]
-    docker_host: DockerEndpoint,
+    docker_host: DockerHost,
     /// Where events of configurations without an output go
     #[arg(long, value_name = "URL", env = "LOGSTASH_MESOS_ELASTICSEARCH_ENDPOINT")]
     elasticsearch_endpoint: Option<String>,
@@ -52,6 +52,18 @@ pub(crate) struct ShipFlags {
     shutdown_grace_secs: u64,
 }
 
+/// The address of the Docker daemon. An empty one is none, as for Docker's own client.
+#[derive(Clone, Debug)]
+pub(crate) struct DockerHost(pub(crate) Option<DockerEndpoint>);
+
+impl std::str::FromStr for DockerHost {
+    type Err = DiscoveryError;
+
+    fn from_str(text: &str) -> Result<Self, DiscoveryError> {
+        if text.is_empty() { Ok(Self(None)) } else { text.parse().map(|endpoint| Self(Some(endpoint))) }
+    }
+}
+
 /// What `ship` and the executor of an agent have in common.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Common {
@@ -64,6 +76,7 @@ pub(crate) struct Common {
 }
 
 pub(crate) fn run(flags: ShipFlags) -> Result<(), Box<dyn Error>> {
+    let docker = flags.docker_host.0.unwrap_or_else(DockerEndpoint::local);
     let default_output = match &flags.elasticsearch_endpoint {
         None => String::new(),
         Some(url) => elasticsearch(url)?,
@@ -74,7 +87,7 @@ pub(crate) fn run(flags: ShipFlags) -> Result<(), Box<dyn Error>> {
         shipper: ShipperSettings {
             name: format!("`ship` (process {})", std::process::id()),
             host_root: flags.common.host_root.clone(),
-            docker: Some(flags.docker_host.clone()),
+            docker: Some(docker.clone()),
             machine: Machine {
                 host_name: flags.host_name.unwrap_or_else(Machine::own_name),
                 agent_id: None,
@@ -93,7 +106,7 @@ pub(crate) fn run(flags: ShipFlags) -> Result<(), Box<dyn Error>> {
         },
         shutdown_grace: Duration::from_secs(flags.shutdown_grace_secs),
     };
-    let discovery = Arc::new(DockerDiscovery::new(flags.docker_host, flags.common.host_root));
+    let discovery = Arc::new(DockerDiscovery::new(docker, flags.common.host_root));
     let runtime = crate::runtime()?;
     runtime.block_on(async {
         let shutdown = CancellationToken::new();

@@ -34,6 +34,7 @@ fn try_main(flags: &Flags) -> Result<(), Box<dyn Error>> {
     let mut settings = flags.settings()?;
     if settings.master == Master::Local
         && let Ok(docker) = std::env::var("DOCKER_HOST")
+        && !docker.is_empty()
     {
         // The local executor starts as one of an agent, without our environment, but means the same Docker.
         settings.executor_environment.entry("DOCKER_HOST".to_owned()).or_insert(docker);

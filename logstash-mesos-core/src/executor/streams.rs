@@ -30,7 +30,7 @@ use crate::source::{
     TailSettings,
 };
 #[cfg(feature = "docker")]
-use crate::source::{docker_logs::DockerLogs, exec_tail, exec_tail::ExecTail};
+use crate::source::{daemon_stream::DaemonStream, docker_logs::DockerLogs, exec_tail, exec_tail::ExecTail};
 
 /// All streams, and what is known of the containers they come from.
 pub(crate) struct Streams {
@@ -426,31 +426,18 @@ impl Streams {
             }
             #[cfg(feature = "docker")]
             Source::Exec { docker, container, path, reason } => {
-                let tail = ExecTail {
-                    docker,
-                    container,
-                    path,
-                    delimiter: id.delimiter.clone().into(),
-                    positions,
-                    decoder: decoder(Box::new(PlainLines)),
-                    sender,
-                    status: Arc::clone(&status),
-                    stop: stop.clone(),
-                };
+                let decoder = decoder(Box::new(PlainLines));
+                let (status, stop) = (Arc::clone(&status), stop.clone());
+                let stream = DaemonStream { docker, container, positions, decoder, sender, status, stop };
+                let tail = ExecTail { stream, path, delimiter: id.delimiter.clone().into() };
                 (Method::Daemon(reason), Some(tokio::spawn(tail.run())))
             }
             #[cfg(feature = "docker")]
             Source::Logs { docker, container, reason } => {
-                let logs = DockerLogs {
-                    docker,
-                    container,
-                    positions,
-                    decoder: decoder(Box::<ApiLines>::default()),
-                    sender,
-                    status: Arc::clone(&status),
-                    stop: stop.clone(),
-                };
-                (Method::Daemon(reason), Some(tokio::spawn(logs.run())))
+                let decoder = decoder(Box::<ApiLines>::default());
+                let (status, stop) = (Arc::clone(&status), stop.clone());
+                let stream = DaemonStream { docker, container, positions, decoder, sender, status, stop };
+                (Method::Daemon(reason), Some(tokio::spawn(DockerLogs(stream).run())))
             }
             Source::None(reason) => (Method::Unreadable(reason), None),
         };

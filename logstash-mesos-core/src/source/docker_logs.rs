@@ -15,28 +15,13 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 
+use super::daemon_stream::DaemonStream;
 use super::outlet::Outlet;
-use super::{Decoder, Ended, Flush, Lines, Stop, StreamPositions, StreamStatus, Tracker};
+use super::{Ended, Flush, Lines, Stop, StreamPositions, StreamStatus, Tracker};
 use crate::discovery::{ContainerId, DockerEndpoint, chain};
-use crate::pipeline::plugin::BatchSender;
 
 /// A container's output to be followed.
-pub struct DockerLogs {
-    /// The daemon.
-    pub docker: DockerEndpoint,
-    /// The container.
-    pub container: ContainerId,
-    /// Where to begin, and where the position is kept.
-    pub positions: StreamPositions,
-    /// Makes events.
-    pub decoder: Box<dyn Decoder>,
-    /// Takes events; the stream waits while it is full.
-    pub sender: Arc<dyn BatchSender>,
-    /// What others see of the stream.
-    pub status: Arc<StreamStatus>,
-    /// Ends it.
-    pub stop: Stop,
-}
+pub struct DockerLogs(pub DaemonStream);
 
 /// The last record of each channel that has arrived: its time, and how many of that time there were.
 /// Docker's times are neither unique nor the same for both channels.
@@ -56,7 +41,7 @@ const SPLIT_AT: usize = 16 << 10;
 impl DockerLogs {
     /// Reads until the stream is stopped or its container has ended.
     pub async fn run(self) -> Ended {
-        let Self { docker, container, positions, decoder, sender, status, stop } = self;
+        let DaemonStream { docker, container, positions, decoder, sender, status, stop } = self.0;
         let mut outlet = Outlet::new(decoder, sender, Arc::clone(&status), stop.now.clone());
         let mut reader = Reader::new(&positions, Arc::clone(&status));
         loop {

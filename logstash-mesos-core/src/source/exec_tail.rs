@@ -15,31 +15,19 @@ use bollard::exec::{CreateExecOptions, StartExecResults};
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 
+use super::daemon_stream::DaemonStream;
 use super::outlet::Outlet;
-use super::{Decoder, Ended, Fingerprint, Flush, Lines, Stop, StreamPositions, StreamStatus, Tracker};
+use super::{Ended, Fingerprint, Flush, Lines, Stop, StreamPositions, StreamStatus, Tracker};
 use crate::discovery::{ContainerId, DockerEndpoint, chain};
-use crate::pipeline::plugin::BatchSender;
 
 /// A file to be followed from inside its container.
 pub struct ExecTail {
-    /// The daemon.
-    pub docker: DockerEndpoint,
-    /// The container.
-    pub container: ContainerId,
-    /// The file inside it.
+    /// What it is a part of, and who takes it.
+    pub stream: DaemonStream,
+    /// The file inside the container.
     pub path: PathBuf,
     /// What ends a line.
     pub delimiter: Arc<[u8]>,
-    /// Where to begin, and where the position is kept.
-    pub positions: StreamPositions,
-    /// Makes events.
-    pub decoder: Box<dyn Decoder>,
-    /// Takes events; the stream waits while it is full.
-    pub sender: Arc<dyn BatchSender>,
-    /// What others see of the stream.
-    pub status: Arc<StreamStatus>,
-    /// Ends it.
-    pub stop: Stop,
 }
 
 /// The place in a stream: which file, and the first byte that has not arrived.
@@ -68,7 +56,8 @@ const MOST_LINE: usize = 64 << 20;
 impl ExecTail {
     /// Reads until the stream is stopped or its container has ended.
     pub async fn run(self) -> Ended {
-        let Self { docker, container, path, delimiter, positions, decoder, sender, status, stop } = self;
+        let Self { stream, path, delimiter } = self;
+        let DaemonStream { docker, container, positions, decoder, sender, status, stop } = stream;
         let mut outlet = Outlet::new(decoder, sender, Arc::clone(&status), stop.now.clone());
         let begin = || Reader::new(&positions, Arc::clone(&delimiter), Arc::clone(&status));
         let mut reader = begin();
@@ -244,8 +233,10 @@ impl Reader {
         match found {
             Found::Head { ino, data } => {
                 if ino == self.cursor.ino && !self.cursor.head.matches_bytes(&data) {
+                    if let Some(ended) = self.file_ended(outlet).await {
+                        return Some(ended);
+                    }
                     self.cursor = Cursor::default();
-                    self.rest.clear();
                     self.written_anew = true;
                 }
                 self.head = data;
@@ -441,7 +432,12 @@ pub(crate) async fn expand(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
+    use super::super::{Checkpoints, Decoder, Kept};
     use super::*;
+    use crate::event::{Event, Text, Timestamp};
+    use crate::pipeline::plugin::{Batch, BatchSender};
 
     #[test]
     fn the_script_s_output_is_taken_apart_at_any_border() {
@@ -468,5 +464,76 @@ mod tests {
             assert_eq!(files, [(7, 3, 0), (7, 0, 11)], "pieces of {size}");
             assert_eq!(data, b"abc\nMAR no\nx\n", "pieces of {size}");
         }
+    }
+
+    /// Makes an event of every line.
+    struct Plain;
+
+    impl Decoder for Plain {
+        fn decode(&mut self, lines: Lines, batch: &mut Batch) -> Kept {
+            for line in lines {
+                let text = String::from_utf8_lossy(line.content.as_bytes()).into_owned();
+                batch.events.push(Event::from_message(Text::from(text), Timestamp::EPOCH));
+            }
+            Kept::NOTHING
+        }
+    }
+
+    #[derive(Default)]
+    struct Received(Mutex<Vec<String>>);
+
+    #[async_trait::async_trait]
+    impl BatchSender for Received {
+        async fn send(&self, mut batch: Batch) -> bool {
+            let text = |event: &Event| event.fields().get("message")?.as_text().map(ToString::to_string);
+            self.0.lock().unwrap().extend(batch.take_events().iter().filter_map(text));
+            true
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_cut_and_regrown_between_two_looks_is_noticed() {
+        use std::io::Read;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("app.log");
+        std::fs::write(&path, "old 1\nold 2\nunfin").unwrap();
+        let mut shell = std::process::Command::new("sh")
+            .args(["-c", SCRIPT, "test", "MARK", path.to_str().unwrap(), "-", "0"])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = shell.stdout.take().unwrap();
+        let (pieces, mut coming) = tokio::sync::mpsc::unbounded_channel();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(length @ 1..) = said.read(&mut buffer) {
+                let _nobody_waits = pieces.send(buffer[..length].to_vec());
+            }
+        });
+        let positions = Checkpoints::in_memory().stream("s");
+        let (received, status) = (Arc::<Received>::default(), Arc::<StreamStatus>::default());
+        let sender = Arc::clone(&received) as Arc<dyn BatchSender>;
+        let mut outlet = Outlet::new(Box::new(Plain), sender, Arc::clone(&status), Stop::default().now);
+        let mut reader = Reader::new(&positions, Arc::from(*b"\n"), status);
+        let mut parser = Parser::new("MARK");
+        let mut rewritten = false;
+        while !reader.written_anew {
+            let piece = tokio::time::timeout(Duration::from_secs(10), coming.recv()).await.unwrap().unwrap();
+            parser.push(&piece);
+            while let Some(found) = parser.next() {
+                assert_eq!(reader.take(found, &mut outlet).await, None);
+            }
+            if !rewritten && reader.cursor.offset == 17 {
+                rewritten = true;
+                // Longer than before when it is looked at next.
+                std::fs::write(&path, "new 1\nnew 2\nnew 3\nnew 4\n").unwrap();
+            }
+        }
+        drop(shell.stdin.take());
+        shell.wait().unwrap();
+        // Nothing of the new content was taken for a part of the old one.
+        assert_eq!(*received.0.lock().unwrap(), ["old 1", "old 2", "unfin"]);
+        assert_eq!(reader.cursor, Cursor::default());
     }
 }

@@ -1,4 +1,9 @@
 m=$1 f=$2 i=$3 o=$4
+begins() {
+  printf '\n%s H %s 0\n' "$m" "$c"
+  head -c 1024 /proc/self/fd/4
+  printf '\n%s E %s 0\n' "$m" "$c"
+}
 follow() {
   c= q=0 s=
   trap 'kill $s 2>/dev/null; wait; exit' TERM
@@ -8,9 +13,7 @@ follow() {
       c=$1
       [ "$c" = "$i" ] || o=0
       i= q=0
-      printf '\n%s H %s 0\n' "$m" "$c"
-      head -c 1024 /proc/self/fd/4
-      printf '\n%s E %s 0\n' "$m" "$c"
+      begins
       printf '\n%s F %s %s\n' "$m" "$c" "$o"
     fi
     if [ -n "$c" ]; then
@@ -22,6 +25,7 @@ follow() {
       n=$(($6 - o))
       if [ "$n" -gt 0 ]; then
         [ "$n" -gt 1048576 ] && n=1048576
+        [ "$o" -gt 0 ] && begins
         printf '\n%s D %s %s\n' "$m" "$c" "$o"
         tail -c "+$((o + 1))" /proc/self/fd/4 | head -c "$n"
         o=$((o + n)) q=0

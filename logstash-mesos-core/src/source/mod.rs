@@ -10,6 +10,8 @@ pub(crate) mod confined;
 pub mod container_file;
 pub mod daemon_log;
 #[cfg(feature = "docker")]
+pub mod daemon_stream;
+#[cfg(feature = "docker")]
 pub mod docker_logs;
 #[cfg(feature = "docker")]
 pub mod exec_tail;
