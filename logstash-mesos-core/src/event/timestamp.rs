@@ -66,7 +66,7 @@ impl Timestamp {
         self.secs.saturating_mul(1000).saturating_add(i64::from(self.nanos / 1_000_000))
     }
 
-    /// Appends the text Logstash prints: `2015-01-01T00:00:00.000Z`, with three to nine digits of the second.
+    /// Appends the text Logstash prints: `2015-01-01T00:00:00.000Z`, with three, six or nine digits of the second.
     pub fn write_iso8601(self, out: &mut Vec<u8>) {
         let days = self.secs.div_euclid(86_400);
         let in_day = self.secs.rem_euclid(86_400);
@@ -89,7 +89,7 @@ impl Timestamp {
         out.push(b':');
         two(out, in_day % 60);
         out.push(b'.');
-        // At least milliseconds, then as many digits as are needed: java.time's appendFraction(NANO, 3, 9).
+        // Three, six or nine digits, as many as are needed: java.time's ISO_INSTANT.
         let mut digits = [b'0'; 9];
         let mut rest = self.nanos;
         for digit in digits.iter_mut().rev() {
@@ -97,8 +97,8 @@ impl Timestamp {
             rest /= 10;
         }
         let mut len = 9;
-        while len > 3 && digits[len - 1] == b'0' {
-            len -= 1;
+        while len > 3 && digits[len - 3..len] == *b"000" {
+            len -= 3;
         }
         out.extend_from_slice(&digits[..len]);
         out.push(b'Z');
@@ -155,7 +155,7 @@ mod tests {
             (0, 0, "1970-01-01T00:00:00.000Z"),
             (1_420_070_400, 120_000_000, "2015-01-01T00:00:00.120Z"),
             (1_709_164_800, 1, "2024-02-29T00:00:00.000000001Z"),
-            (-1, 500_000, "1969-12-31T23:59:59.0005Z"),
+            (-1, 500_000, "1969-12-31T23:59:59.000500Z"),
         ];
         for (secs, nanos, text) in cases {
             assert_eq!(Timestamp::new(secs, nanos).to_string(), text);

@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(millis("\"5.0\""), FAILED);
         assert_eq!(
             date(r#"{"match":["d","TAI64N"],"precision":"ns"}"#, "\"@4000000050d506482dbdf024\""),
-            "2012-12-22T01:00:46.767422500Z".trim_end_matches("00Z").to_owned() + "Z"
+            "2012-12-22T01:00:46.767422500Z"
         );
         assert_eq!(date(r#"{"match":["d","TAI64N"]}"#, "\"@40\""), FAILED);
     }
