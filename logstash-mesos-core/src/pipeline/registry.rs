@@ -36,6 +36,7 @@ pub static PLUGINS: &[&PluginSpec] = &[
     &filter::useragent::USERAGENT,
     &filter::uuid::UUID,
     &filter::xml::XML,
+    &codec::cef::CEF,
     &codec::csv::CSV,
     &codec::dots::DOTS,
     &codec::json::JSON,

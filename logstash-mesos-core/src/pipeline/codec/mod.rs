@@ -1,5 +1,6 @@
 //! The codecs, one file each, named after the plugin.
 
+pub(crate) mod cef;
 mod charset;
 pub(crate) mod csv;
 pub(crate) mod dots;

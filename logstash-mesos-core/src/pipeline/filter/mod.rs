@@ -2,7 +2,7 @@
 
 mod cache;
 mod digest;
-mod field;
+pub(crate) mod field;
 mod ip;
 mod one_of_all;
 pub(crate) mod ruby;

@@ -6,8 +6,10 @@ mod pattern;
 mod zone;
 
 use bigdecimal::{BigDecimal, ToPrimitive};
+pub(crate) use names::{Names, language, names};
 use pattern::Pattern;
-use zone::{Zone, ZoneSetting};
+pub(crate) use zone::Zone;
+use zone::ZoneSetting;
 
 use super::field::{Failed, Field, tag_all};
 use crate::event::iso8601::WrittenTime;
@@ -44,7 +46,7 @@ fn build(settings: &Settings, context: &BuildContext) -> Result<Box<dyn Filter>,
     let zone = ZoneSetting::new(settings.text("timezone")).map_err(|message| {
         BuildError::setting("timezone", message).remedy("use a name such as `Europe/Berlin`")
     })?;
-    let language = settings.text("locale").map(|locale| names::language(&locale));
+    let language = settings.text("locale").map(|locale| language(&locale));
     let year = fields::year_of(context.clock.now());
     let formats = formats
         .iter()

@@ -2,7 +2,7 @@
 
 /// The names of one language.
 #[derive(Debug)]
-pub(super) struct Names {
+pub(crate) struct Names {
     language: &'static str,
     /// January first; each short, then long.
     months: [[&'static str; 2]; 12],
@@ -13,12 +13,12 @@ pub(super) struct Names {
 }
 
 /// The language of a locale such as `de-DE`.
-pub(super) fn language(locale: &str) -> String {
+pub(crate) fn language(locale: &str) -> String {
     locale.split(['-', '_']).next().unwrap_or(locale).to_lowercase()
 }
 
 /// The names of a language; English where the JDK has no other. `None` when the JDK has and we do not.
-pub(super) fn names(language: Option<&str>) -> Option<&'static Names> {
+pub(crate) fn names(language: Option<&str>) -> Option<&'static Names> {
     let language = language.unwrap_or("en");
     match LANGUAGES.iter().find(|names| names.language == language) {
         Some(names) => Some(names),
@@ -31,6 +31,12 @@ impl Names {
     /// The month at the start of `text` (1 to 12) and its length.
     pub(super) fn month(&self, text: &str) -> Option<(i64, usize)> {
         longest(text, &self.months)
+    }
+
+    /// The same for the short form only, just as it is written, as java.time reads it.
+    pub(crate) fn short_month(&self, text: &str) -> Option<(i64, usize)> {
+        let found = (1..).zip(&self.months).filter(|(_, [short, _])| text.starts_with(short));
+        found.map(|(month, [short, _])| (month, short.len())).max_by_key(|(_, len)| *len)
     }
 
     /// The day of the week (1 is Monday) and its length.

@@ -8,7 +8,7 @@ use crate::event::{Event, Template, Text};
 
 /// A time zone, with a short way for those without rules.
 #[derive(Clone, Debug)]
-pub(super) enum Zone {
+pub(crate) enum Zone {
     /// Always so many seconds east of Greenwich.
     Fixed(i64),
     /// With rules.
@@ -17,7 +17,7 @@ pub(super) enum Zone {
 
 impl Zone {
     /// By the names that Joda-Time takes: of the tz database, in its spelling, or an offset.
-    pub(super) fn new(name: &str) -> Option<Self> {
+    pub(crate) fn new(name: &str) -> Option<Self> {
         let offset = ["UTC", "GMT", "UT"]
             .iter()
             .find_map(|prefix| name.strip_prefix(prefix).filter(|rest| rest.starts_with(['+', '-'])));
@@ -34,7 +34,7 @@ impl Zone {
     }
 
     /// The zone of the machine.
-    pub(super) fn system() -> Self {
+    pub(crate) fn system() -> Self {
         let zone = TimeZone::system();
         match zone.to_fixed_offset() {
             Ok(offset) => Self::Fixed(i64::from(offset.seconds())),
@@ -49,7 +49,7 @@ impl Zone {
     }
 
     /// The same; a skipped time moves on by what is skipped, as in java.time.
-    pub(super) fn lenient(&self, local: i64) -> Option<i64> {
+    pub(crate) fn lenient(&self, local: i64) -> Option<i64> {
         self.instant(local, Some(()))
     }
 
@@ -68,7 +68,7 @@ impl Zone {
     }
 
     /// The local time of an instant.
-    pub(super) fn local(&self, instant: i64) -> Option<i64> {
+    pub(crate) fn local(&self, instant: i64) -> Option<i64> {
         match self {
             Self::Fixed(offset) => instant.checked_add(*offset),
             Self::Rules(zone) => {
