@@ -7,6 +7,7 @@ use tracing::warn;
 
 use super::plugin::{BuildContext, BuildError};
 use super::settings::{Default as Preset, Kind, Setting, Settings, Status};
+use crate::event::Text;
 use crate::tls::{
     Acceptor, ClientAuthentication, ClientTls, Connector, Identity, Offer, ServerTls, TlsError, Verification,
 };
@@ -192,6 +193,7 @@ pub(super) fn client(settings: &Settings, cx: &BuildContext) -> Result<ClientTls
     }
     Ok(ClientTls {
         authorities: paths(settings, "ssl_certificate_authorities"),
+        fingerprints: fingerprints(settings)?,
         identity: identity(settings)?,
         verification: if off { Verification::None } else { Verification::Full },
         offer: offer(settings, cx)?,
@@ -224,6 +226,23 @@ fn identity(settings: &Settings) -> Result<Option<Identity>, BuildError> {
         (Some(_), None) => Err(BuildError::setting("ssl_certificate", "needs its key, `ssl_key`")),
         (None, Some(_)) => Err(BuildError::setting("ssl_key", "needs its certificate, `ssl_certificate`")),
     }
+}
+
+fn fingerprints(settings: &Settings) -> Result<Vec<[u8; 32]>, BuildError> {
+    let name = "ca_trusted_fingerprint";
+    let parse = |text: &Text| -> Option<[u8; 32]> {
+        let digits: String = text.chars().filter(|c| *c != ':').collect();
+        let pairs = digits.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok());
+        let bytes: Option<Vec<u8>> = pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect();
+        bytes?.try_into().ok()
+    };
+    let parsed = settings.strings(name).into_iter().map(|text| {
+        parse(&text).ok_or_else(|| {
+            BuildError::setting(name, format!("`{text}` is no fingerprint"))
+                .remedy("give the SHA-256 of the authority's certificate in hexadecimal, 64 digits")
+        })
+    });
+    parsed.collect()
 }
 
 fn offer(settings: &Settings, cx: &BuildContext) -> Result<Offer, BuildError> {

@@ -35,6 +35,8 @@ pub struct ClientTls {
     /// Who may sign a server's certificate, files in PEM; the usual authorities when empty. A server's own
     /// certificate may stand here too.
     pub authorities: Vec<PathBuf>,
+    /// Authorities by the SHA-256 of their certificate: one that a server brings along is believed beside the others.
+    pub fingerprints: Vec<[u8; 32]>,
     /// Our own certificate, if servers ask for one.
     pub identity: Option<Identity>,
     /// How servers are looked at.

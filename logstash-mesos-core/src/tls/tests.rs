@@ -147,6 +147,33 @@ async fn a_certificate_that_signed_itself_is_believed_when_it_is_named() {
 }
 
 #[tokio::test]
+async fn an_authority_is_known_by_its_fingerprint() {
+    use sha2::{Digest, Sha256};
+    let made = Certificates::new();
+    let chain =
+        ["server.pem", "ca.pem"].map(|name| std::fs::read_to_string(made.path(name)).unwrap()).concat();
+    std::fs::write(made.path("chain.pem"), chain).unwrap();
+    let fingerprint = |name: &str| {
+        let certificate = pem::certificates(&made.path(name)).unwrap().remove(0);
+        ClientTls { fingerprints: vec![Sha256::digest(&certificate).into()], ..ClientTls::default() }
+    };
+    let brings_it = server(&made, "chain.pem", "server.key");
+    talk(&brings_it, &fingerprint("ca.pem"), "localhost").await.unwrap();
+    talk(&brings_it, &fingerprint("server.pem"), "localhost").await.unwrap();
+    assert!(talk(&brings_it, &fingerprint("ca.pem"), "example.org").await.is_err());
+    assert!(
+        talk(&server(&made, "server.pem", "server.key"), &fingerprint("ca.pem"), "localhost").await.is_err()
+    );
+    // The certificate comes along, and has nothing to do with the server.
+    made.authority("other");
+    let chain =
+        ["server.pem", "other.pem"].map(|name| std::fs::read_to_string(made.path(name)).unwrap()).concat();
+    std::fs::write(made.path("foreign.pem"), chain).unwrap();
+    let foreign = server(&made, "foreign.pem", "server.key");
+    assert!(talk(&foreign, &fingerprint("other.pem"), "localhost").await.is_err());
+}
+
+#[tokio::test]
 async fn keys_of_every_form() {
     let made = Certificates::new();
     made.openssl("genrsa -traditional -out pkcs1.key 2048");

@@ -58,11 +58,15 @@ pub(super) fn outcome(
         return Err(format!("{records} documents were sent, the answer speaks of {}", bulk.items.len()));
     }
     let mut delivered = Delivered::default();
-    let (mut conflicts, mut example) = (0, None);
+    let (mut conflicts, mut dropped, mut example) = (0, 0, None);
     for (record, item) in bulk.items.into_iter().enumerate() {
         let Some((_, item)) = item.into_iter().next() else { continue };
         match item.status {
             200..=299 => {}
+            _ if settings.drop_error_types.iter().any(|kind| is_kind(&item, kind)) => {
+                dropped += 1;
+                example.get_or_insert(item);
+            }
             // There is such a document already, or a newer version of it: nothing to be done.
             409 if !settings.reject_codes.contains(&409) => {
                 if !settings.silence.iter().any(|kind| is_kind(&item, kind)) {
@@ -83,6 +87,9 @@ pub(super) fn outcome(
         let (reason, again) = (reason(&example), delivered.again.len());
         if again > 0 {
             warn!(reason, count = again, "Server did not take some documents, sending them again");
+        }
+        if dropped > 0 {
+            warn!(reason, count = dropped, "Documents are dropped, as `drop_error_types` says");
         }
         if conflicts > 0 {
             warn!(reason, count = conflicts, "Documents are there already");

@@ -5,6 +5,7 @@
 
 mod bulk;
 mod hosts;
+mod template;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,14 +16,16 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
+use tokio::sync::OnceCell;
 
 use super::http_client::{
     HttpClient, HttpClientError, HttpClientSettings, basic, chain, gzip, header_map, secret, shared_body,
 };
-use super::{Batching, Delivered, LogSink, RecordBatch, Rejection, SinkError};
+use super::{Batching, Delivered, LogSink, Pauses, RecordBatch, Rejection, SinkError};
 use bulk::{Answer, outcome};
 use hosts::Hosts;
 pub use hosts::{HostError, Node};
+pub use template::{IndexTemplate, TemplateApi};
 
 use crate::tls::ClientTls;
 
@@ -33,6 +36,8 @@ pub struct ElasticsearchSettings {
     pub nodes: Vec<Node>,
     /// The path of the bulk API below that of a node.
     pub bulk_path: String,
+    /// In front of all other paths, behind that of a node; with a slash before it, or empty.
+    pub path: String,
     /// Added to the query of every request, encoded.
     pub query: String,
     /// Name and password.
@@ -51,8 +56,14 @@ pub struct ElasticsearchSettings {
     pub tls: ClientTls,
     /// Status of a single document for which it is refused for good.
     pub reject_codes: Vec<u16>,
+    /// Kinds of errors for which a document is dropped.
+    pub drop_error_types: Vec<String>,
     /// Kinds of errors that are not logged.
     pub silence: Vec<String>,
+    /// Installed before the first document.
+    pub template: Option<IndexTemplate>,
+    /// Between two tries.
+    pub pauses: Pauses,
     /// Size of requests and how many are on their way.
     pub batching: Batching,
 }
@@ -62,6 +73,7 @@ impl Default for ElasticsearchSettings {
         Self {
             nodes: Vec::new(),
             bulk_path: "/_bulk".to_owned(),
+            path: String::new(),
             query: String::new(),
             basic_auth: None,
             api_key: None,
@@ -71,7 +83,10 @@ impl Default for ElasticsearchSettings {
             compression_level: 0,
             tls: ClientTls::default(),
             reject_codes: vec![400, 404],
+            drop_error_types: Vec::new(),
             silence: Vec::new(),
+            template: None,
+            pauses: Pauses::default(),
             batching: Batching { max_bytes: 1 << 20, max_records: 16_384, in_flight: 3 },
         }
     }
@@ -84,6 +99,7 @@ pub struct ElasticsearchSink {
     hosts: Hosts,
     client: HttpClient,
     headers: HeaderMap,
+    installed: OnceCell<()>,
 }
 
 /// A request without answer, with an answer that is no success, or one that cannot be read.
@@ -113,6 +129,7 @@ impl ElasticsearchSink {
             settings,
             client,
             headers,
+            installed: OnceCell::new(),
         })
     }
 
@@ -222,22 +239,51 @@ impl ElasticsearchSink {
     }
 
     async fn post(&self, node: &Node, batch: &Arc<RecordBatch>) -> Result<Answer, Failure> {
-        let failed = |error: &dyn std::error::Error| Failure::Node(chain(error));
         let mut body = shared_body(batch);
-        let mut request = Request::builder().method(Method::POST).uri(node.url(&self.settings));
-        if let Some(headers) = request.headers_mut() {
-            headers.clone_from(&self.headers);
-            if let Some(authorization) = node.authorization() {
-                headers.insert(AUTHORIZATION, authorization.clone());
-            }
-            if self.settings.compression_level > 0 {
-                let level = self.settings.compression_level;
-                body =
-                    tokio::task::spawn_blocking(move || gzip(&body, level)).await.map_err(|e| failed(&e))?;
-                headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-            }
+        let level = self.settings.compression_level;
+        if level > 0 {
+            body = tokio::task::spawn_blocking(move || gzip(&body, level))
+                .await
+                .map_err(|error| Failure::Node(chain(&error)))?;
         }
-        let request = request.body(Full::new(body)).map_err(|error| failed(&error))?;
+        let mut request = self.request(node, Method::POST, &node.url(&self.settings), body)?;
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+        if level > 0 {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        self.exchange(request).await
+    }
+
+    /// Asks for something small.
+    async fn ask(&self, node: &Node, method: Method, path: &str, body: &str) -> Result<(), Failure> {
+        let url = format!("{}{path}", node.shown());
+        let mut request = self.request(node, method, &url, Bytes::copy_from_slice(body.as_bytes()))?;
+        if !body.is_empty() {
+            request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        self.exchange(request).await.map(drop)
+    }
+
+    fn request(
+        &self,
+        node: &Node,
+        method: Method,
+        url: &str,
+        body: Bytes,
+    ) -> Result<Request<Full<Bytes>>, Failure> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = url.parse().map_err(|error| Failure::Node(chain(&error)))?;
+        *request.headers_mut() = self.headers.clone();
+        if let Some(authorization) = node.authorization() {
+            request.headers_mut().insert(AUTHORIZATION, authorization.clone());
+        }
+        Ok(request)
+    }
+
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, Failure> {
+        let failed = |error: &dyn std::error::Error| Failure::Node(chain(error));
         let exchange = async {
             let response = self.client.request(request).await.map_err(|error| failed(&error))?;
             let status = response.status();
@@ -252,15 +298,23 @@ impl ElasticsearchSink {
         }
     }
 
+    fn name_of_cluster(&self) -> String {
+        format!("elasticsearch {}", self.hosts.shown())
+    }
+
     fn unavailable(&self, reason: String) -> SinkError {
-        SinkError::Unavailable { sink: self.name(), reason }
+        SinkError::Unavailable { sink: self.name_of_cluster(), reason }
     }
 }
 
 #[async_trait]
 impl LogSink for ElasticsearchSink {
     fn name(&self) -> String {
-        format!("elasticsearch {}", self.hosts.shown())
+        self.name_of_cluster()
+    }
+
+    fn pauses(&self) -> Pauses {
+        self.settings.pauses
     }
 
     fn batching(&self) -> Batching {
@@ -268,13 +322,13 @@ impl LogSink for ElasticsearchSink {
     }
 
     async fn deliver(&self, batch: &Arc<RecordBatch>) -> Result<Delivered, SinkError> {
+        self.install_template().await?;
         self.send(batch).await
     }
 }
 
 fn headers(settings: &ElasticsearchSettings) -> Result<HeaderMap, HttpClientError> {
     let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
     headers
         .insert(USER_AGENT, HeaderValue::from_static(concat!("logstash-mesos/", env!("CARGO_PKG_VERSION"))));
     let authorization = match (&settings.basic_auth, &settings.api_key) {

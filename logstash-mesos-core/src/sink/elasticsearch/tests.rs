@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::super::testing::{self, Seen};
 use super::*;
 use crate::event::Ack;
+use crate::tls::{Acceptor, ClientAuthentication, Identity, Offer, ServerTls};
 
 /// Answers bulk requests: `script` gets the number of the request and the documents.
 struct Server(testing::Server);
@@ -136,6 +137,161 @@ async fn a_server_that_is_silent_is_not_waited_for_for_ever() {
     let start = Instant::now();
     assert!(sink.deliver(&batch(&["1"])).await.unwrap_err().is_transient());
     assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+fn secured(made: &crate::tls::testing::Certificates, clients: ClientAuthentication) -> Acceptor {
+    let identity = |name: &str| Identity {
+        certificate: made.path(&format!("{name}.pem")),
+        extra_chain: Vec::new(),
+        key: made.path(&format!("{name}.key")),
+        passphrase: None,
+    };
+    Acceptor::new(&ServerTls {
+        identity: identity("server"),
+        client_authentication: clients,
+        authorities: vec![made.path("ca.pem")],
+        offer: Offer::default(),
+        handshake_timeout: Duration::from_secs(10),
+    })
+    .unwrap()
+}
+
+#[tokio::test]
+async fn a_cluster_behind_tls_that_asks_who_is_there() {
+    let made = crate::tls::testing::Certificates::new();
+    made.authority("other");
+    made.signed("client", "ca", "/CN=client", "");
+    // An API key, a user, or nobody; compared without case.
+    let script = |_: usize, request: &Seen| {
+        let head = request.head.to_ascii_lowercase();
+        let known =
+            head.contains("authorization: apikey atpr\r\n") || head.contains("authorization: basic dtpw\r\n");
+        if known { (200, "", ok().1) } else { (401, "", "who are you".to_owned()) }
+    };
+    let server = testing::Server::start(Some(secured(&made, ClientAuthentication::None)), script);
+    let node = Node::parse(&format!("https://localhost:{}", server.port), false).unwrap();
+    let with = |change: &dyn Fn(&mut ElasticsearchSettings)| {
+        sink(vec![node.clone()], |settings| {
+            settings.tls.authorities = vec![made.path("ca.pem")];
+            change(settings);
+        })
+    };
+    let one = batch(&["1"]);
+    for (api_key, user) in [(Some("i:k"), None), (Some("aTpr"), None), (None, Some("u"))] {
+        let sink = with(&|settings| {
+            settings.api_key = api_key.map(str::to_owned);
+            settings.basic_auth = user.map(|user: &str| (user.to_owned(), "p".to_owned()));
+            settings.compression_level = 1;
+        });
+        assert_eq!(sink.deliver(&one).await.unwrap(), Delivered::default(), "{api_key:?}");
+    }
+    let error =
+        with(&|settings| settings.basic_auth = Some(("u".into(), "wrong".into()))).deliver(&one).await;
+    let error = error.unwrap_err();
+    assert!(!error.is_transient() && error.to_string().contains("check `user` and `password`"), "{error}");
+    let error = with(&|settings| settings.tls.authorities = vec![made.path("other.pem")]).deliver(&one).await;
+    let error = error.unwrap_err();
+    assert!(error.is_transient() && error.to_string().contains("certificate"), "{error}");
+    with(&|settings| {
+        settings.tls.authorities = Vec::new();
+        settings.tls.verification = crate::tls::Verification::None;
+        settings.api_key = Some("i:k".into());
+    })
+    .deliver(&one)
+    .await
+    .unwrap();
+
+    let server = testing::Server::start(Some(secured(&made, ClientAuthentication::Required)), script);
+    let node = Node::parse(&format!("https://localhost:{}", server.port), false).unwrap();
+    for shows in [true, false] {
+        let sink = sink(vec![node.clone()], |settings| {
+            settings.tls.authorities = vec![made.path("ca.pem")];
+            settings.tls.identity = shows.then(|| Identity {
+                certificate: made.path("client.pem"),
+                extra_chain: Vec::new(),
+                key: made.path("client.key"),
+                passphrase: None,
+            });
+            settings.basic_auth = Some(("u".into(), "p".into()));
+        });
+        assert_eq!(sink.deliver(&one).await.is_ok(), shows);
+    }
+}
+
+#[tokio::test]
+async fn a_template_is_installed_once_before_the_first_document() {
+    let there = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let flag = Arc::clone(&there);
+    let server = testing::Server::start(None, move |number, request| {
+        let is_there = || flag.load(std::sync::atomic::Ordering::Relaxed);
+        match request.head.split(' ').next() {
+            // The first question finds a server that is starting.
+            Some("HEAD") if number == 0 => (503, "", String::new()),
+            Some("HEAD") if !is_there() => (404, "", String::new()),
+            Some("PUT") => {
+                flag.store(true, std::sync::atomic::Ordering::Relaxed);
+                (200, "", "{}".to_owned())
+            }
+            _ => (200, "", ok().1),
+        }
+    });
+    let node = || vec![Node::parse(&format!("http://127.0.0.1:{}", server.port), false).unwrap()];
+    let template = |overwrite| IndexTemplate {
+        name: "my logs".to_owned(),
+        body: r#"{"index_patterns":["a-*"],"template":{}}"#.to_owned(),
+        api: TemplateApi::Composable,
+        overwrite,
+    };
+    let first = sink(node(), |settings| {
+        settings.template = Some(template(false));
+        settings.path = "/es".to_owned();
+    });
+    let one = batch(&["1"]);
+    assert!(first.deliver(&one).await.unwrap_err().is_transient());
+    for _ in 0..2 {
+        first.deliver(&one).await.unwrap();
+    }
+    let lines = || -> Vec<String> {
+        let first_line = |seen: &Seen| seen.head.lines().next().unwrap_or_default().replace(" HTTP/1.1", "");
+        let all = server.seen();
+        all.iter().map(first_line).map(|line| line.split('?').next().unwrap_or_default().to_owned()).collect()
+    };
+    assert_eq!(
+        lines(),
+        [
+            "HEAD /es/_index_template/my%20logs",
+            "HEAD /es/_index_template/my%20logs",
+            "PUT /es/_index_template/my%20logs",
+            "POST /_bulk",
+            "POST /_bulk"
+        ]
+    );
+    assert_eq!(server.seen()[2].body, template(false).body);
+    // It is there now.
+    sink(node(), |settings| settings.template = Some(template(false))).deliver(&one).await.unwrap();
+    assert_eq!(lines()[5..], ["HEAD /_index_template/my%20logs", "POST /_bulk"]);
+    sink(node(), |settings| {
+        settings.template = Some(IndexTemplate { api: TemplateApi::Legacy, ..template(true) })
+    })
+    .deliver(&one)
+    .await
+    .unwrap();
+    assert_eq!(lines()[7..], ["PUT /_template/my%20logs", "POST /_bulk"]);
+}
+
+#[test]
+fn templates_are_of_one_of_two_kinds() {
+    let kind = |text| TemplateApi::of(&serde_json::from_str(text).unwrap());
+    for (text, expected) in [
+        (r#"{"index_patterns":["a"],"template":{"settings":{}},"priority":5}"#, TemplateApi::Composable),
+        (r#"{"index_patterns":["a"],"composed_of":["b"]}"#, TemplateApi::Composable),
+        (r#"{"index_patterns":["a"]}"#, TemplateApi::Composable),
+        (r#"{"index_patterns":["a"],"settings":{},"mappings":{}}"#, TemplateApi::Legacy),
+        // The form of version 5.
+        (r#"{"template":"a-*","mappings":{}}"#, TemplateApi::Legacy),
+    ] {
+        assert_eq!(kind(text), expected, "{text}");
+    }
 }
 
 #[cfg(feature = "testing")]

@@ -81,6 +81,10 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
+    pub(super) fn is_for_data_stream(&self) -> bool {
+        self.parts.stream.is_some()
+    }
+
     pub(super) fn new(parts: Parts) -> Self {
         let plain = parts.stream.is_none()
             && !parts.ids_by_origin

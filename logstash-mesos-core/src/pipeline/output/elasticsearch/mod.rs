@@ -1,6 +1,7 @@
 //! `elasticsearch`: documents for Elasticsearch and OpenSearch.
 
 mod action;
+mod cloud;
 mod data_stream;
 mod settings;
 
@@ -14,9 +15,11 @@ use crate::event::{Event, Template, Text};
 use crate::pipeline::plugin::{Build, BuildContext, BuildError, Output, PluginSpec};
 use crate::pipeline::settings::{SettingValue, Settings};
 use crate::pipeline::tls;
-use crate::sink::elasticsearch::{ElasticsearchSettings, ElasticsearchSink, Node};
+use crate::sink::elasticsearch::{
+    ElasticsearchSettings, ElasticsearchSink, IndexTemplate, Node, TemplateApi,
+};
 use crate::sink::http_client::HttpClientError;
-use crate::sink::{LogSink, RecordBatch};
+use crate::sink::{LogSink, Pauses, RecordBatch};
 
 /// The declaration.
 pub(crate) static ELASTICSEARCH: PluginSpec = PluginSpec {
@@ -27,9 +30,22 @@ pub(crate) static ELASTICSEARCH: PluginSpec = PluginSpec {
 };
 
 fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Output>, BuildError> {
-    let sink =
-        ElasticsearchSink::new(connection(settings, cx)?).map_err(|error| refused(settings, &error))?;
-    Ok(Box::new(Elasticsearch { encoder: encoder(settings, cx)?, sink: Arc::new(sink) }))
+    if settings.text("ilm_enabled").as_deref() == Some("true") {
+        return Err(BuildError::setting("ilm_enabled", "lifecycles are not set up from here").remedy(
+            "write to a data stream, or make the alias and its policy on the cluster and name the alias with `index`",
+        ));
+    }
+    let encoder = encoder(settings, cx)?;
+    let mut connection = connection(settings, cx)?;
+    if connection.api_key.is_some() && !connection.nodes.iter().all(|node| node.tls) {
+        return Err(BuildError::setting("api_key", "would be sent to a server without TLS")
+            .remedy("write the addresses with `https://`, or set `ssl_enabled`"));
+    }
+    if !encoder.is_for_data_stream() {
+        connection.template = template(settings, cx)?;
+    }
+    let sink = ElasticsearchSink::new(connection).map_err(|error| refused(settings, &error))?;
+    Ok(Box::new(Elasticsearch { encoder, sink: Arc::new(sink) }))
 }
 
 struct Elasticsearch {
@@ -63,21 +79,7 @@ impl Output for Elasticsearch {
 /// How the cluster is reached.
 fn connection(settings: &Settings, cx: &BuildContext) -> Result<ElasticsearchSettings, BuildError> {
     let defaults = ElasticsearchSettings::default();
-    let tls = settings.is_given("ssl_enabled").then(|| settings.bool("ssl_enabled"));
-    let mut nodes = Vec::new();
-    for host in settings.strings("hosts") {
-        let node = Node::parse(&host, tls == Some(true))
-            .map_err(|error| BuildError::setting("hosts", error.to_string()))?;
-        if tls.is_some_and(|on| on != node.tls) {
-            let message = format!("contradicts the scheme of `{}`", node.shown());
-            return Err(BuildError::setting("ssl_enabled", message)
-                .remedy("leave out `ssl_enabled`, or write the address with the other scheme"));
-        }
-        nodes.push(node);
-    }
-    if nodes.is_empty() {
-        return Err(BuildError::setting("hosts", "there is no host"));
-    }
+    let nodes = nodes(settings)?;
     let path = settings.text("path").unwrap_or_default();
     let path = path.trim_matches('/');
     if !path.is_empty() && nodes.iter().any(|node| !node.path.is_empty()) {
@@ -127,8 +129,64 @@ fn connection(settings: &Settings, cx: &BuildContext) -> Result<ElasticsearchSet
             .flat_map(|name| settings.strings(name))
             .map(|kind| kind.to_string())
             .collect(),
+        drop_error_types: settings.strings("drop_error_types").iter().map(|kind| kind.to_string()).collect(),
+        path: if path.is_empty() { String::new() } else { format!("/{path}") },
+        pauses: Pauses {
+            first: seconds("retry_initial_interval", defaults.pauses.first)?,
+            longest: seconds("retry_max_interval", defaults.pauses.longest)?,
+        },
         ..authentication(settings, defaults)?
     })
+}
+
+/// The template that is to be installed.
+fn template(settings: &Settings, cx: &BuildContext) -> Result<Option<IndexTemplate>, BuildError> {
+    let Some(path) = settings.text("template").filter(|_| settings.bool("manage_template")) else {
+        return Ok(None);
+    };
+    let wrong = |reason: String| BuildError::setting("template", format!("`{path}` {reason}")).in_file();
+    let body =
+        std::fs::read_to_string(path.as_str()).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    let content: serde_json::Map<_, _> = serde_json::from_str(&body)
+        .map_err(|error| wrong(format!("is no template, which is a JSON object: {error}")))?;
+    let api = match settings.text("template_api").as_deref() {
+        Some("legacy") => TemplateApi::Legacy,
+        Some("composable") => TemplateApi::Composable,
+        _ => TemplateApi::of(&content),
+    };
+    let name = settings
+        .text("template_name")
+        .unwrap_or(Text::from_static(cx.ecs.select("logstash", "ecs-logstash")))
+        .to_string();
+    Ok(Some(IndexTemplate { name, body, api, overwrite: settings.bool("template_overwrite") }))
+}
+
+fn nodes(settings: &Settings) -> Result<Vec<Node>, BuildError> {
+    let tls = settings.is_given("ssl_enabled").then(|| settings.bool("ssl_enabled"));
+    let mut hosts = settings.strings("hosts");
+    if let Some(id) = settings.text("cloud_id") {
+        if settings.is_given("hosts") {
+            return Err(
+                BuildError::setting("cloud_id", "is given beside `hosts`").remedy("give one of the two")
+            );
+        }
+        hosts = vec![cloud::address(&id).map_err(|reason| BuildError::setting("cloud_id", reason))?];
+    }
+    let mut nodes = Vec::new();
+    for host in hosts {
+        let node = Node::parse(&host, tls == Some(true))
+            .map_err(|error| BuildError::setting("hosts", error.to_string()))?;
+        if tls.is_some_and(|on| on != node.tls) {
+            let message = format!("contradicts the scheme of `{}`", node.shown());
+            return Err(BuildError::setting("ssl_enabled", message)
+                .remedy("leave out `ssl_enabled`, or write the address with the other scheme"));
+        }
+        nodes.push(node);
+    }
+    if nodes.is_empty() {
+        return Err(BuildError::setting("hosts", "there is no host"));
+    }
+    Ok(nodes)
 }
 
 fn authentication(
@@ -136,9 +194,20 @@ fn authentication(
     defaults: ElasticsearchSettings,
 ) -> Result<ElasticsearchSettings, BuildError> {
     let text = |name| settings.text(name).filter(|text| !text.is_empty()).map(|text| text.to_string());
-    let (user, password, api_key) = (text("user"), text("password"), text("api_key"));
-    if api_key.is_some() && user.is_some() {
-        return Err(BuildError::setting("api_key", "is given beside `user`").remedy("give one of the two"));
+    let (mut user, mut password, api_key) = (text("user"), text("password"), text("api_key"));
+    let cloud_auth = text("cloud_auth");
+    let ways = [user.is_some() || password.is_some(), api_key.is_some(), cloud_auth.is_some()];
+    if ways.into_iter().filter(|given| *given).count() > 1 {
+        let name = if api_key.is_some() { "api_key" } else { "cloud_auth" };
+        return Err(BuildError::setting(name, "is given beside another way to say who we are")
+            .remedy("give one of `user` with `password`, `api_key` and `cloud_auth`"));
+    }
+    if let Some(both) = cloud_auth {
+        let parts = both.split_once(':').filter(|(user, password)| !user.is_empty() && !password.is_empty());
+        let Some((name, secret)) = parts else {
+            return Err(BuildError::setting("cloud_auth", "is not `user:password`"));
+        };
+        (user, password) = (Some(name.to_owned()), Some(secret.to_owned()));
     }
     let basic_auth = match (user, password) {
         (Some(user), password) => Some((user, password.unwrap_or_default())),

@@ -3,10 +3,9 @@
 use crate::pipeline::settings::{Default, Kind, Setting, Status};
 use crate::pipeline::tls;
 
-const NO_SETUP: Status =
-    Status::Ignored("templates and lifecycles are set up on the cluster, by its own means");
-const NO_CLOUD: Status =
-    Status::Absent("write the address of the cluster in `hosts`, and `user` and `password`, or `api_key`");
+const NO_ILM: Status = Status::Absent(
+    "lifecycles are not set up from here; write to a data stream, or make the alias and its policy on the cluster and name the alias with `index`",
+);
 
 pub(super) const SETTINGS: &[Setting] = &[
     Setting::new("hosts", Kind::List(&Kind::Uri), "The nodes, asked in turn.")
@@ -77,8 +76,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting::new("user", Kind::String, "The user."),
     Setting::new("password", Kind::Password, "Its password."),
     Setting::new("api_key", Kind::Password, "An API key: `id:key`."),
-    Setting::new("cloud_id", Kind::String, "Elastic Cloud.").status(NO_CLOUD),
-    Setting::new("cloud_auth", Kind::Password, "Elastic Cloud.").status(NO_CLOUD),
+    Setting::new("cloud_id", Kind::String, "A deployment in Elastic Cloud, in place of `hosts`."),
+    Setting::new("cloud_auth", Kind::Password, "`user:password`, in place of `user` and `password`."),
     Setting::new("path", Kind::String, "A path in front of all others, for a proxy."),
     Setting::new("bulk_path", Kind::String, "The path of the bulk API."),
     Setting::new("parameters", Kind::Hash, "Added to the query of every request."),
@@ -90,8 +89,11 @@ pub(super) const SETTINGS: &[Setting] = &[
     tls::KEY,
     tls::PROTOCOLS,
     tls::CIPHERS,
-    Setting::new("ca_trusted_fingerprint", Kind::Any, "The authority by its fingerprint.")
-        .status(Status::Absent("give the authority itself with `ssl_certificate_authorities`")),
+    Setting::new(
+        "ca_trusted_fingerprint",
+        Kind::List(&Kind::String),
+        "The SHA-256 of the certificate of an authority that servers bring along.",
+    ),
     tls::java("ssl_keystore_path", Kind::Path),
     tls::java("ssl_keystore_password", Kind::Password),
     tls::java("ssl_keystore_type", Kind::OneOf(&["pkcs12", "jks"])),
@@ -121,12 +123,16 @@ pub(super) const SETTINGS: &[Setting] = &[
         "For how many seconds a node that did not answer is left alone.",
     )
     .default(Default::Int(5)),
-    Setting::new("retry_initial_interval", Kind::Number, "Seconds before the first repetition.")
-        .default(Default::Int(2))
-        .status(Status::Ignored("the first one comes after a tenth of a second")),
-    Setting::new("retry_max_interval", Kind::Number, "Most seconds between repetitions.")
-        .default(Default::Int(64))
-        .status(Status::Ignored("thirty seconds are the most")),
+    Setting::new(
+        "retry_initial_interval",
+        Kind::Number,
+        "Seconds before the first repetition; a tenth of a second where absent.",
+    ),
+    Setting::new(
+        "retry_max_interval",
+        Kind::Number,
+        "Most seconds between repetitions, which double; thirty where absent.",
+    ),
     Setting::new(
         "dlq_custom_codes",
         Kind::List(&Kind::Number),
@@ -139,23 +145,43 @@ pub(super) const SETTINGS: &[Setting] = &[
     )
     .default(Default::Bool(true))
     .status(Status::Ignored("the server refuses such names, which makes a dead letter")),
+    Setting::new(
+        "drop_error_types",
+        Kind::List(&Kind::String),
+        "Kinds of errors for which a document is dropped, as it is for a conflict of versions.",
+    ),
     Setting::new("silence_errors_in_log", Kind::Array, "Kinds of errors that are not logged."),
     Setting::new("failure_type_logging_whitelist", Kind::Array, "Kinds of errors that are not logged.")
         .status(Status::Deprecated("use `silence_errors_in_log`")),
-    Setting::new("manage_template", Kind::Boolean, "Whether the template is installed.")
-        .default(Default::Bool(true))
-        .status(NO_SETUP),
-    Setting::new("template", Kind::String, "The template.").status(NO_SETUP),
-    Setting::new("template_name", Kind::String, "Its name.").status(NO_SETUP),
-    Setting::new("template_overwrite", Kind::Boolean, "Whether it replaces another.").status(NO_SETUP),
-    Setting::new("template_api", Kind::OneOf(&["auto", "legacy", "composable"]), "Of which kind it is.")
-        .status(NO_SETUP),
-    Setting::new("ilm_enabled", Kind::Any, "Whether the lifecycle is set up.")
-        .default(Default::String("auto"))
-        .status(NO_SETUP),
-    Setting::new("ilm_rollover_alias", Kind::String, "Its alias.").status(NO_SETUP),
-    Setting::new("ilm_pattern", Kind::String, "Its pattern.").status(NO_SETUP),
-    Setting::new("ilm_policy", Kind::String, "Its policy.").status(NO_SETUP),
+    Setting::new(
+        "manage_template",
+        Kind::Boolean,
+        "Whether `template` is installed. Without that setting nothing is: Logstash's own template is not here.",
+    )
+    .default(Default::Bool(true)),
+    Setting::new(
+        "template",
+        Kind::Path,
+        "A file with the index template that is installed before the first document, unless documents go to a data stream.",
+    ),
+    Setting::new("template_name", Kind::String, "Its name; `ecs-logstash` where absent, or `logstash` by the old names."),
+    Setting::new("template_overwrite", Kind::Boolean, "Whether it replaces another of its name.")
+        .default(Default::Bool(false)),
+    Setting::new(
+        "template_api",
+        Kind::OneOf(&["auto", "legacy", "composable"]),
+        "Of which kind it is; `auto` tells by its content, where Logstash tells by the version of the server.",
+    )
+    .default(Default::String("auto")),
+    Setting::new(
+        "ilm_enabled",
+        Kind::OneOf(&["true", "false", "auto"]),
+        "Whether a lifecycle is set up. It is not here: `true` is refused, and `auto` is as good as `false`.",
+    )
+    .default(Default::String("auto")),
+    Setting::new("ilm_rollover_alias", Kind::String, "Its alias.").status(NO_ILM),
+    Setting::new("ilm_pattern", Kind::String, "Its pattern.").status(NO_ILM),
+    Setting::new("ilm_policy", Kind::String, "Its policy.").status(NO_ILM),
     Setting::new("sniffing", Kind::Boolean, "Asks the cluster for its nodes.")
         .default(Default::Bool(false))
         .status(Status::Ignored("the nodes in `hosts` are used")),

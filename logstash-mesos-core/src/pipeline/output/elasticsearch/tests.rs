@@ -101,6 +101,13 @@ fn what_contradicts_itself_is_refused() {
         ("action => 'explode' index => 'a'", "explode"),
         ("user => 'u' password => 'p' api_key => 'i:k'", "api_key"),
         ("hosts => ['https://h'] ssl_enabled => false", "ssl_enabled"),
+        ("api_key => 'i:k'", "without TLS"),
+        ("cloud_auth => 'u:p' user => 'u' password => 'p'", "cloud_auth"),
+        ("cloud_auth => 'nobody'", "cloud_auth"),
+        ("cloud_id => 'a:b'", "cloud_id"),
+        ("cloud_id => 'a:aG9zdCRhYmMkZGVm' hosts => ['h']", "beside `hosts`"),
+        ("ilm_enabled => true index => 'a'", "lifecycles"),
+        ("hosts => ['https://h'] ca_trusted_fingerprint => 'abc'", "fingerprint"),
         ("compression_level => 12", "0 to 9"),
         ("hosts => ['ftp://h']", "ftp"),
     ];
