@@ -107,8 +107,29 @@ pub struct PipelineReport {
     pub events_out: u64,
     /// Events that an output refused for ever.
     pub events_failed: u64,
+    /// How often a plugin has panicked: its event is in the dead letters, or is read again.
+    pub failures: u64,
+    /// What the last such failure was, or why an input can never work.
+    pub failure: Option<String>,
+    /// Its filters and outputs, in order.
+    pub plugins: Vec<PluginReport>,
     /// Its outputs.
     pub outputs: Vec<OutputReport>,
+}
+
+/// What one plugin has done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PluginReport {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Events it was given.
+    pub events_in: u64,
+    /// Events it passed on, or that its server has.
+    pub events_out: u64,
+    /// The time it took, over all workers; estimated.
+    pub busy_ms: u64,
 }
 
 /// One output.
@@ -135,8 +156,18 @@ pub fn resident_bytes() -> u64 {
 pub(crate) fn pipeline(key: &ConfigKey, running: &RunningPipeline) -> PipelineReport {
     let counters = running.counters();
     let outputs = running.outputs();
+    let plugins = running.plugins().into_iter().map(|(id, name, counters)| PluginReport {
+        id: id.to_string(),
+        name: name.to_owned(),
+        events_in: counters.events_in(),
+        events_out: counters.events_out(),
+        busy_ms: counters.nanos() / 1_000_000,
+    });
     PipelineReport {
         configuration: key.name.clone(),
+        failures: counters.failures(),
+        failure: counters.last_failure(),
+        plugins: plugins.collect(),
         events_in: counters.events_in(),
         events_out: counters.events_out(),
         events_failed: outputs.iter().map(|output| output.rejected).sum(),

@@ -269,10 +269,11 @@ impl Sent {
     }
 }
 
-/// What keeps outputs from delivering.
+/// What keeps outputs from delivering, and what went wrong in plugins.
 fn troubles(report: &Report) -> Vec<Option<&str>> {
     let outputs = report.pipelines.iter().flat_map(|pipeline| &pipeline.outputs);
-    outputs.map(|output| output.error.as_deref()).collect()
+    let failures = report.pipelines.iter().map(|pipeline| pipeline.failure.as_deref());
+    outputs.map(|output| output.error.as_deref()).chain(failures).collect()
 }
 
 /// Whether more than counters differ.
@@ -324,6 +325,28 @@ fn status<'r>(
         partial,
         ended_streams,
         set_version: report.set_version.clone(),
+        pipelines: report.pipelines.iter().map(pipeline_to_wire).collect(),
+    }
+}
+
+fn pipeline_to_wire(pipeline: &super::report::PipelineReport) -> wire::PipelineStatus {
+    wire::PipelineStatus {
+        configuration: pipeline.configuration.clone(),
+        events_in: pipeline.events_in,
+        events_out: pipeline.events_out,
+        failures: pipeline.failures,
+        failure: pipeline.failure.clone().unwrap_or_default(),
+        plugins: pipeline
+            .plugins
+            .iter()
+            .map(|plugin| wire::PluginStatus {
+                id: plugin.id.clone(),
+                name: plugin.name.clone(),
+                events_in: plugin.events_in,
+                events_out: plugin.events_out,
+                busy_ms: plugin.busy_ms,
+            })
+            .collect(),
     }
 }
 

@@ -2,14 +2,14 @@
 //! arrive, and lets go of the acknowledgement of what did.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::dead_letter::DeadLetters;
 use super::execute::PluginCounters;
@@ -19,11 +19,14 @@ use crate::sink::{Batching, LogSink, Pauses, RecordBatch, SinkError};
 #[derive(Debug)]
 pub(super) struct Lane {
     pub(super) id: Arc<str>,
+    pub(super) name: &'static str,
     pub(super) sink: Arc<dyn LogSink>,
     pub(super) batching: Batching,
     pub(super) counters: Arc<PluginCounters>,
     pub(super) delivery: DeliveryCounters,
     letters: Arc<DeadLetters>,
+    // The sink panicked and has delivered nothing since.
+    failed: AtomicBool,
     state: Mutex<State>,
     // For workers: there is room again.
     room: Condvar,
@@ -88,14 +91,21 @@ impl DeliveryCounters {
 }
 
 impl Lane {
-    pub(super) fn new(id: Arc<str>, sink: Arc<dyn LogSink>, letters: Arc<DeadLetters>) -> Self {
+    pub(super) fn new(
+        id: Arc<str>,
+        name: &'static str,
+        sink: Arc<dyn LogSink>,
+        letters: Arc<DeadLetters>,
+    ) -> Self {
         Self {
             id,
+            name,
             batching: sink.batching(),
             sink,
             counters: Arc::default(),
             delivery: DeliveryCounters::default(),
             letters,
+            failed: AtomicBool::new(false),
             state: Mutex::default(),
             room: Condvar::new(),
             filled: Notify::new(),
@@ -139,7 +149,7 @@ impl Lane {
             match next {
                 Next::Batch(batch) => {
                     while on_the_way.len() >= self.batching.in_flight.max(1) {
-                        on_the_way.join_next().await;
+                        self.delivered(on_the_way.join_next().await);
                     }
                     let lane = Arc::clone(&self);
                     let give_up = give_up.clone();
@@ -147,7 +157,7 @@ impl Lane {
                 }
                 Next::Wait => tokio::select! {
                     () = self.filled.notified() => {}
-                    Some(_) = on_the_way.join_next() => {}
+                    Some(done) = on_the_way.join_next() => self.delivered(Some(done)),
                 },
                 Next::Closed => break,
             }
@@ -155,10 +165,21 @@ impl Lane {
                 break;
             }
         }
-        while on_the_way.join_next().await.is_some() {}
+        while let Some(done) = on_the_way.join_next().await {
+            self.delivered(Some(done));
+        }
         self.abandon_rest();
         if let Err(error) = self.sink.flush().await {
             warn!(%error, plugin_id = %self.id, "Output could not be flushed");
+        }
+    }
+
+    /// A delivery that panicked has given up its batch, which is read again.
+    fn delivered(&self, done: Option<Result<(), JoinError>>) {
+        if let Some(Err(error)) = done {
+            error!(%error, plugin_id = %self.id, "Output failed, its batch is given up");
+            self.delivery.set_trouble(Some(format!("the plugin failed, its batch is read again: {error}")));
+            self.failed.store(true, Ordering::Relaxed);
         }
     }
 
@@ -204,6 +225,9 @@ impl Lane {
                         info!(plugin_id = %self.id, output = self.sink.name(), "Output takes events again");
                         self.delivery.set_trouble(None);
                         pause = Backoff::new(self.sink.pauses());
+                    }
+                    if self.failed.swap(false, Ordering::Relaxed) {
+                        self.delivery.set_trouble(None);
                     }
                     if delivered.again.is_empty() {
                         break;

@@ -32,7 +32,8 @@ impl PluginCounters {
         self.events_out.load(Ordering::Relaxed)
     }
 
-    /// The time it took, in nanoseconds, estimated from one event in [`SAMPLE_EVERY`].
+    /// The time it took, in nanoseconds: that of the first [`SAMPLE_EVERY`] events, and from then on estimated
+    /// from one event in so many.
     #[must_use]
     pub fn nanos(&self) -> u64 {
         self.nanos.load(Ordering::Relaxed)
@@ -63,6 +64,8 @@ pub struct FilterSlot {
     passed: u64,
     nanos: u64,
     turn: u64,
+    // So many more events are timed each.
+    exact: u64,
 }
 
 impl FilterSlot {
@@ -79,6 +82,7 @@ impl FilterSlot {
             passed: 0,
             nanos: 0,
             turn: 0,
+            exact: SAMPLE_EVERY,
         }
     }
 
@@ -93,21 +97,40 @@ impl FilterSlot {
             passed: 0,
             nanos: 0,
             turn: 0,
+            exact: SAMPLE_EVERY,
         }
     }
 
-    fn filter(&mut self, event: &mut Event, emitted: &mut Vec<Event>, clock: Clock) {
+    /// Lets the filter work on an event. A panic of it is a bug of the plugin, and no other event's business: the
+    /// filter is made anew, and the error says what happened.
+    fn filter(&mut self, event: &mut Event, emitted: &mut Vec<Event>, clock: Clock) -> Result<(), String> {
+        let result = guarded(|| self.filter_one(event, emitted, clock));
+        if result.is_err() {
+            self.filter = self.filter.fork();
+        }
+        result
+    }
+
+    fn filter_one(&mut self, event: &mut Event, emitted: &mut Vec<Event>, clock: Clock) {
         let mut cx = FilterContext { decoration: &self.decoration, emitted, clock };
         self.seen += 1;
         if self.turn == 0 {
             let start = Instant::now();
             self.filter.filter(event, &mut cx);
-            self.nanos += u64::try_from(start.elapsed().as_nanos()).unwrap_or(0) * SAMPLE_EVERY;
-            self.turn = SAMPLE_EVERY;
+            // The first ones are slow, and stand for nobody but themselves.
+            let stands_for = if self.exact > 0 { 1 } else { SAMPLE_EVERY };
+            self.exact = self.exact.saturating_sub(1);
+            self.nanos += u64::try_from(start.elapsed().as_nanos()).unwrap_or(0) * stands_for;
+            self.turn = stands_for;
         } else {
             self.filter.filter(event, &mut cx);
         }
         self.turn -= 1;
+    }
+
+    fn broken(&self, message: String, event: Option<Event>) -> Broken {
+        let kept_events = self.filter.keeps_events();
+        Broken { plugin_id: Arc::clone(&self.id), message, event, kept_events }
     }
 
     fn report(&mut self) {
@@ -177,6 +200,29 @@ struct State {
     ordinal: u32,
     unanswered: u64,
     flush: Flush,
+    broken: Vec<Broken>,
+}
+
+/// An event on which a plugin panicked.
+#[derive(Debug)]
+pub struct Broken {
+    /// The id of the plugin.
+    pub plugin_id: Arc<str>,
+    /// What it said.
+    pub message: String,
+    /// The event, as far as the plugin got; none when it panicked while it was flushed.
+    pub event: Option<Event>,
+    /// Whether the plugin may have held other events back, which are gone with it.
+    pub kept_events: bool,
+}
+
+/// Runs `work`; the error is what a panic in it said.
+pub(crate) fn guarded(work: impl FnOnce()) -> Result<(), String> {
+    // What `work` leaves behind is thrown away or made anew by whoever hears of the panic.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+        text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+    })
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -237,6 +283,19 @@ impl FilterWorker {
         any
     }
 
+    /// The events on which plugins have panicked since this was last asked.
+    #[must_use]
+    pub fn take_broken(&mut self) -> Vec<Broken> {
+        std::mem::take(&mut self.state.broken)
+    }
+
+    /// Forgets the events at hand, after a panic outside of a filter.
+    pub(crate) fn clear(&mut self) {
+        self.list.clear();
+        self.state.emitted.clear();
+        self.state.flush = Flush::No;
+    }
+
     /// How many events were dropped because a condition had no answer for them.
     #[must_use]
     pub fn unanswered(&self) -> u64 {
@@ -263,7 +322,12 @@ fn through(graph: &mut Graph<FilterSlot>, list: &mut Vec<Event>, state: &mut Sta
 fn apply(slot: &mut FilterSlot, list: &mut Vec<Event>, state: &mut State, clock: Clock) {
     let mut at = 0;
     while at < list.len() {
-        slot.filter(&mut list[at], &mut state.emitted, clock);
+        if let Err(message) = slot.filter(&mut list[at], &mut state.emitted, clock) {
+            state.emitted.clear();
+            let event = Some(list.remove(at));
+            state.broken.push(slot.broken(message, event));
+            continue;
+        }
         let mut next = at + 1;
         if !state.emitted.is_empty() {
             for event in &mut state.emitted {
@@ -278,8 +342,12 @@ fn apply(slot: &mut FilterSlot, list: &mut Vec<Event>, state: &mut State, clock:
         at = next;
     }
     if state.flush != Flush::No && slot.filter.flushes() {
+        let last = state.flush == Flush::Last;
         let mut cx = FilterContext { decoration: &slot.decoration, emitted: &mut state.emitted, clock };
-        slot.filter.flush(&mut cx, state.flush == Flush::Last);
+        if let Err(message) = guarded(|| slot.filter.flush(&mut cx, last)) {
+            slot.filter = slot.filter.fork();
+            state.broken.push(slot.broken(message, None));
+        }
         list.append(&mut state.emitted);
     }
     list.retain(|event| !event.is_cancelled());

@@ -8,10 +8,10 @@
 //! the pipeline starts. Everything that is full makes what is before it wait.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use thiserror::Error;
 use tokio::sync::oneshot;
@@ -22,13 +22,15 @@ use tracing::{Instrument, error, info, info_span, warn};
 
 use super::dead_letter::DeadLetters;
 use super::deliver::Lane;
-use super::execute::{FilterWorker, PluginCounters};
-use super::graph::Graph;
-use super::plugin::{BatchSender, BuildError, InputContext, Output};
-use super::queue::{Popped, Queue};
+use super::execute::PluginCounters;
+use super::plugin::{BatchSender, BuildError, Input, InputContext};
+use super::queue::Queue;
 use super::{Compiled, CompiledPlugin};
-use crate::event::{Ack, Clock, Event, write_json_map};
-use crate::sink::RecordBatch;
+use crate::event::Clock;
+
+mod worker;
+
+use worker::{Slot, Worker};
 
 /// How a pipeline runs.
 #[derive(Clone, Debug)]
@@ -84,9 +86,33 @@ pub struct PipelineCounters {
     events_out: AtomicU64,
     batches: AtomicU64,
     failed_inputs: AtomicU64,
+    failures: AtomicU64,
+    last_failure: Mutex<Option<String>>,
 }
 
 impl PipelineCounters {
+    /// How often a plugin has panicked. Its event is in the dead letters, or is read again.
+    #[must_use]
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    /// The last thing that went wrong in a plugin and was no fault of an event, of a server or of a file: a panic,
+    /// or an input that can never work.
+    #[must_use]
+    pub fn last_failure(&self) -> Option<String> {
+        self.last_failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn failed(&self, what: String) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        self.set_failure(what);
+    }
+
+    fn set_failure(&self, what: String) {
+        *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
+    }
+
     /// Inputs that said that they can never work.
     #[must_use]
     pub fn failed_inputs(&self) -> u64 {
@@ -131,7 +157,7 @@ pub struct OutputStatus {
     pub trouble: Option<String>,
 }
 
-/// The counters of one filter: its id, its name, what it has done.
+/// The counters of one plugin: its id, its name, what it has done.
 pub type FilterStatus = (Arc<str>, &'static str, Arc<PluginCounters>);
 
 /// How a pipeline ended.
@@ -174,9 +200,14 @@ impl RunningPipeline {
         let mut lanes = Vec::new();
         let outputs = compiled.outputs.try_map(&mut |plugin: &CompiledPlugin| {
             let output = plugin.build_output().map_err(|source| refused(plugin, source))?;
-            let lane = Arc::new(Lane::new(Arc::from(plugin.id()), output.sink(), Arc::clone(&letters)));
+            let lane = Arc::new(Lane::new(
+                Arc::from(plugin.id()),
+                plugin.spec.name,
+                output.sink(),
+                Arc::clone(&letters),
+            ));
             lanes.push(Arc::clone(&lane));
-            Ok(Slot { output, lane, batch: RecordBatch::default(), before: 0 })
+            Ok(Slot::new(output, lane))
         })?;
         let queue = Arc::new(Queue::new(settings.queue_bytes.max(1)));
         let counters = Arc::<PipelineCounters>::default();
@@ -188,16 +219,14 @@ impl RunningPipeline {
             .collect();
         let mut workers = Vec::new();
         for number in 0..settings.workers.max(1) {
-            let worker = Worker {
-                queue: Arc::clone(&queue),
-                counters: Arc::clone(&counters),
-                filters: compiled.filters.fork(),
-                outputs: outputs.map(Slot::fork),
-                batch_size: settings.batch_size.max(1),
-                oldest: None,
-                flushed: Instant::now(),
-                kept: Ack::none(),
-            };
+            let worker = Worker::new(
+                Arc::clone(&queue),
+                Arc::clone(&counters),
+                Arc::clone(&letters),
+                compiled.filters.fork(),
+                outputs.map(Slot::fork),
+                settings.batch_size,
+            );
             let (ended, wait) = oneshot::channel();
             let span = span.clone();
             thread::Builder::new()
@@ -233,26 +262,16 @@ impl RunningPipeline {
             .inputs
             .iter()
             .map(|plugin| {
-                plugin
-                    .build_input()
-                    .map_err(|source| refused(plugin, source))
-                    .map(|input| (plugin.id(), input))
+                let input = plugin.build_input().map_err(|source| refused(plugin, source))?;
+                Ok((plugin.clone(), input))
             })
             .collect::<Result<_, _>>()?;
-        for (id, input) in made {
-            let cx = InputContext {
-                events: self.sender(),
-                shutdown: self.stop_inputs.clone(),
-                clock: self.settings.clock,
-            };
-            let plugin_id = id.to_owned();
-            let counters = Arc::clone(&self.counters);
-            self.inputs.spawn(async move {
-                if let Err(problem) = input.run(cx).await {
-                    counters.failed_inputs.fetch_add(1, Ordering::Relaxed);
-                    error!(error = problem, plugin_id, "Input cannot work");
-                }
-            });
+        for (plugin, input) in made {
+            let (sender, shutdown) = (self.sender(), self.stop_inputs.clone());
+            let (clock, counters) = (self.settings.clock, Arc::clone(&self.counters));
+            let context =
+                move || InputContext { events: Arc::clone(&sender), shutdown: shutdown.clone(), clock };
+            self.inputs.spawn(run_input(plugin, input, context, counters));
         }
         self.inputs.close();
         Ok(())
@@ -274,6 +293,16 @@ impl RunningPipeline {
     #[must_use]
     pub fn filters(&self) -> &[FilterStatus] {
         &self.filters
+    }
+
+    /// What its filters and then its outputs have done so far.
+    #[must_use]
+    pub fn plugins(&self) -> Vec<FilterStatus> {
+        let mut plugins = self.filters.clone();
+        plugins.extend(
+            self.lanes.iter().map(|lane| (Arc::clone(&lane.id), lane.name, Arc::clone(&lane.counters))),
+        );
+        plugins
     }
 
     /// What its outputs have done so far.
@@ -354,154 +383,51 @@ impl Drop for RunningPipeline {
     }
 }
 
+/// Runs an input to its end. One that panics is made anew, after a pause that grows with each time.
+async fn run_input(
+    plugin: CompiledPlugin,
+    mut input: Box<dyn Input>,
+    context: impl Fn() -> InputContext,
+    counters: Arc<PipelineCounters>,
+) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let cx = context();
+        let shutdown = cx.shutdown.clone();
+        let problem = match tokio::spawn(input.run(cx)).await {
+            Ok(Ok(())) => return,
+            Ok(Err(problem)) => {
+                counters.failed_inputs.fetch_add(1, Ordering::Relaxed);
+                counters.set_failure(format!("input `{}` cannot work: {problem}", plugin.id()));
+                error!(error = problem, plugin_id = plugin.id(), "Input cannot work");
+                return;
+            }
+            Err(ended) => ended.to_string(),
+        };
+        counters.failed(format!("input `{}` failed and is started again: {problem}", plugin.id()));
+        error!(
+            error = problem,
+            plugin_id = plugin.id(),
+            pause_secs = pause.as_secs(),
+            "Input failed, starting it again"
+        );
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = shutdown.cancelled() => return,
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+        match plugin.build_input() {
+            Ok(made) => input = made,
+            Err(error) => return error!(%error, plugin_id = plugin.id(), "Input cannot be made again"),
+        }
+    }
+}
+
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
 fn refused(plugin: &CompiledPlugin, source: BuildError) -> StartError {
     StartError::Plugin { plugin_id: plugin.id().to_owned(), source }
-}
-
-/// An output as one worker has it.
-struct Slot {
-    output: Box<dyn Output>,
-    lane: Arc<Lane>,
-    batch: RecordBatch,
-    // Records it had before the events at hand.
-    before: usize,
-}
-
-impl Slot {
-    fn fork(&self) -> Self {
-        Self {
-            output: self.output.fork(),
-            lane: Arc::clone(&self.lane),
-            batch: RecordBatch::default(),
-            before: 0,
-        }
-    }
-
-    fn encode(&mut self, event: &Event) {
-        if let Err(reason) = self.output.encode(event, &mut self.batch) {
-            let mut record = Vec::new();
-            write_json_map(event.fields(), &mut record);
-            self.lane.refuse(&reason, &record);
-        }
-    }
-
-    fn is_full(&self) -> bool {
-        self.batch.byte_size() >= self.lane.batching.max_bytes
-            || self.batch.len() >= self.lane.batching.max_records
-    }
-
-    fn hand_over(&mut self) {
-        if !self.batch.is_empty() {
-            self.lane.push(&mut self.batch);
-        }
-    }
-}
-
-struct Worker {
-    queue: Arc<Queue>,
-    counters: Arc<PipelineCounters>,
-    filters: FilterWorker,
-    outputs: Graph<Slot>,
-    batch_size: usize,
-    // When the oldest record that has not been handed over was made.
-    oldest: Option<Instant>,
-    flushed: Instant,
-    // Of events that filters may keep, until they are flushed.
-    kept: Ack,
-}
-
-/// While there is work, records are gathered for at most this long.
-const GATHER: Duration = Duration::from_millis(100);
-/// How often filters that keep events are asked for them.
-const FLUSH_EVERY: Duration = Duration::from_secs(5);
-
-impl Worker {
-    fn run(mut self) {
-        let flushes = self.filters.flushes();
-        let keeps = self.filters.keeps_events();
-        loop {
-            let batch = match self.queue.try_pop() {
-                Some(batch) => batch,
-                None => {
-                    self.hand_over();
-                    let deadline = flushes.then(|| self.flushed + FLUSH_EVERY);
-                    match self.queue.pop(deadline) {
-                        Popped::Batch(batch) => batch,
-                        Popped::Nothing => {
-                            self.flush(false);
-                            continue;
-                        }
-                        Popped::Closed => break,
-                    }
-                }
-            };
-            self.work(batch, keeps);
-            if flushes && self.flushed.elapsed() >= FLUSH_EVERY {
-                self.flush(false);
-            }
-        }
-        if flushes {
-            self.flush(true);
-        }
-        self.hand_over();
-    }
-
-    fn work(&mut self, mut batch: super::plugin::Batch, keeps: bool) {
-        let ack = std::mem::take(&mut batch.ack);
-        self.counters.batches.fetch_add(1, Ordering::Relaxed);
-        loop {
-            let (events, more) = batch.take_part(self.batch_size);
-            self.counters.events_in.fetch_add(events.len() as u64, Ordering::Relaxed);
-            self.filter_and_encode(events, &ack);
-            if !more {
-                break;
-            }
-        }
-        if keeps {
-            self.kept.merge(ack);
-        }
-    }
-
-    fn filter_and_encode(&mut self, events: Vec<Event>, ack: &Ack) {
-        let events = self.filters.run(events);
-        self.encode(&events, ack);
-    }
-
-    fn encode(&mut self, events: &[Event], ack: &Ack) {
-        self.counters.events_out.fetch_add(events.len() as u64, Ordering::Relaxed);
-        self.outputs.for_each_mut(&mut |slot| slot.before = slot.batch.len());
-        for event in events {
-            if let Err(error) = self.outputs.route(event, &mut |slot| slot.encode(event)) {
-                warn!(%error, "Condition has no answer for an event, outputs behind it do not get it");
-            }
-        }
-        let expired = self.oldest.is_some_and(|at| at.elapsed() >= GATHER);
-        let mut waiting = false;
-        self.outputs.for_each_mut(&mut |slot| {
-            let added = (slot.batch.len() - slot.before) as u64;
-            if added > 0 {
-                slot.lane.counters.add(added, 0, 0);
-                slot.batch.ack.merge(ack.clone());
-            }
-            if expired || slot.is_full() {
-                slot.hand_over();
-            }
-            waiting |= !slot.batch.is_empty();
-        });
-        self.oldest = if waiting && !expired { self.oldest.or_else(|| Some(Instant::now())) } else { None };
-    }
-
-    fn flush(&mut self, last: bool) {
-        self.flushed = Instant::now();
-        let events = self.filters.flush(last);
-        let kept = std::mem::take(&mut self.kept);
-        self.encode(&events, &kept);
-    }
-
-    fn hand_over(&mut self) {
-        self.oldest = None;
-        self.outputs.for_each_mut(&mut Slot::hand_over);
-    }
 }
 
 #[cfg(test)]

@@ -125,6 +125,50 @@ pub struct Status {
     /// Version of the set that is in use.
     #[prost(string, tag = "13")]
     pub set_version: ::prost::alloc::string::String,
+    /// Pipelines at work.
+    #[prost(message, repeated, tag = "14")]
+    pub pipelines: ::prost::alloc::vec::Vec<PipelineStatus>,
+}
+/// What one pipeline has done so far.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PipelineStatus {
+    /// Name of the configuration.
+    #[prost(string, tag = "1")]
+    pub configuration: ::prost::alloc::string::String,
+    /// Events that came in.
+    #[prost(uint64, tag = "2")]
+    pub events_in: u64,
+    /// Events that came out of the filters.
+    #[prost(uint64, tag = "3")]
+    pub events_out: u64,
+    /// How often a plugin has panicked: its event is in the dead letters, or is read again.
+    #[prost(uint64, tag = "4")]
+    pub failures: u64,
+    /// What the last such failure was, or why an input can never work; empty when there was none.
+    #[prost(string, tag = "5")]
+    pub failure: ::prost::alloc::string::String,
+    /// Its filters and outputs, in order.
+    #[prost(message, repeated, tag = "6")]
+    pub plugins: ::prost::alloc::vec::Vec<PluginStatus>,
+}
+/// What one plugin has done so far.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PluginStatus {
+    /// Its id.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// Events it was given.
+    #[prost(uint64, tag = "3")]
+    pub events_in: u64,
+    /// Events it passed on, or that its server has.
+    #[prost(uint64, tag = "4")]
+    pub events_out: u64,
+    /// The time it took, in milliseconds, over all workers; estimated.
+    #[prost(uint64, tag = "5")]
+    pub busy_ms: u64,
 }
 /// One stream of bytes that is read.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -238,7 +238,24 @@ fn executor_json(executor: &ExecutorStatus, task: Option<&Task>, session: Option
                        "error": text_or_null(&o.error), "pending": o.pending})
             })
             .collect();
+        let pipelines: Vec<_> = status
+            .pipelines
+            .iter()
+            .map(|p| {
+                let plugins: Vec<_> = p
+                    .plugins
+                    .iter()
+                    .map(|plugin| {
+                        json!({"id": plugin.id, "name": plugin.name, "events_in": plugin.events_in,
+                               "events_out": plugin.events_out, "busy_ms": plugin.busy_ms})
+                    })
+                    .collect();
+                json!({"configuration": p.configuration, "events_in": p.events_in, "events_out": p.events_out,
+                       "failures": p.failures, "failure": text_or_null(&p.failure), "plugins": plugins})
+            })
+            .collect();
         object.extend([
+            ("pipelines".to_owned(), json!(pipelines)),
             ("waiting".to_owned(), text_or_null(&status.waiting)),
             ("docker".to_owned(), json!({"state": docker, "error": text_or_null(&status.docker_error)})),
             ("events_in".to_owned(), json!(status.events_in)),

@@ -16,7 +16,7 @@ pub(super) struct Given {
     #[command(flatten)]
     pub(super) source: Source,
     #[command(flatten)]
-    settings: Settings,
+    pub(super) settings: Settings,
 }
 
 /// Where the configuration is.

@@ -46,8 +46,8 @@ struct Unusable(String);
 struct Settings {
     /// A setting of the pipeline as `logstash.yml` has it; may be repeated. Known are
     /// `config.support_escapes`, `config.field_reference.escape_style`, `pipeline.ecs_compatibility`,
-    /// `pipeline.id`; `pipeline.workers`, `pipeline.batch.size`, `pipeline.batch.delay` and `pipeline.ordered`
-    /// change nothing here.
+    /// `pipeline.id`; and for `run` `pipeline.workers`, `pipeline.batch.size`, `pipeline.batch.delay` (which changes
+    /// nothing: no event waits for others) and `pipeline.ordered`.
     #[arg(long = "setting", value_name = "KEY=VALUE")]
     settings: Vec<String>,
     /// The current time, for repeatable results.
@@ -55,7 +55,43 @@ struct Settings {
     clock: Option<Timestamp>,
 }
 
+/// What the settings say about how a pipeline runs.
+#[derive(Clone, Copy, Debug, Default)]
+struct RunOptions {
+    workers: Option<usize>,
+    batch_size: Option<usize>,
+    /// `pipeline.ordered => true`.
+    must_be_ordered: bool,
+}
+
 impl Settings {
+    /// What concerns running, and nothing else.
+    fn run_options(&self) -> Result<RunOptions, Unusable> {
+        let mut options = RunOptions::default();
+        for setting in &self.settings {
+            let Some((key, value)) = setting.split_once('=') else { continue };
+            let wrong = |expected: &str| {
+                Unusable(format!("--setting {key}={value}: expected {expected} for this setting"))
+            };
+            let count =
+                || value.parse().ok().filter(|n: &usize| *n > 0).ok_or_else(|| wrong("a number above 0"));
+            match key {
+                "pipeline.workers" => options.workers = Some(count()?),
+                "pipeline.batch.size" => options.batch_size = Some(count()?),
+                "pipeline.batch.delay" => {
+                    let _changes_nothing: u64 = value.parse().map_err(|_| wrong("a number"))?;
+                }
+                "pipeline.ordered" => match value {
+                    "auto" | "false" => options.must_be_ordered = false,
+                    "true" => options.must_be_ordered = true,
+                    _ => return Err(wrong("auto, true or false")),
+                },
+                _ => {}
+            }
+        }
+        Ok(options)
+    }
+
     fn options(&self, origin: &str) -> Result<CompileOptions, Unusable> {
         let mut options = CompileOptions {
             origin: origin.to_owned(),
@@ -63,6 +99,7 @@ impl Settings {
             variables: Variables::new(|name| std::env::var(name).ok()),
             ..CompileOptions::default()
         };
+        self.run_options()?;
         for setting in &self.settings {
             let Some((key, value)) = setting.split_once('=') else {
                 return Err(Unusable(format!("--setting {setting} must be written KEY=VALUE")));
@@ -94,7 +131,8 @@ impl Settings {
                 _ => {
                     return Err(Unusable(format!(
                         "--setting {key} is not known; known are config.support_escapes, \
-                         config.field_reference.escape_style, pipeline.ecs_compatibility, pipeline.id"
+                         config.field_reference.escape_style, pipeline.ecs_compatibility, pipeline.id, \
+                         pipeline.workers, pipeline.batch.size, pipeline.batch.delay, pipeline.ordered"
                     )));
                 }
             }

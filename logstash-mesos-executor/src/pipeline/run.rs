@@ -21,10 +21,10 @@ pub(crate) struct Flags {
     #[arg(short = 'w', long = "pipeline.workers", visible_alias = "pipeline-workers", value_name = "N",
           value_parser = clap::value_parser!(u16).range(1..))]
     workers: Option<u16>,
-    /// Most events that go through the filters at a time (`pipeline.batch.size`).
-    #[arg(short = 'b', long = "pipeline.batch.size", visible_alias = "pipeline-batch-size", value_name = "N", default_value_t = 125,
+    /// Most events that go through the filters at a time (`pipeline.batch.size`); 125 by default.
+    #[arg(short = 'b', long = "pipeline.batch.size", visible_alias = "pipeline-batch-size", value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..))]
-    batch_size: u32,
+    batch_size: Option<u32>,
     /// Most bytes that wait between inputs and filters.
     #[arg(long, value_name = "BYTES", default_value_t = 4 << 20, value_parser = clap::value_parser!(u64).range(1..))]
     queue_max_bytes: u64,
@@ -48,15 +48,25 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, Unusable> {
     let Some((compiled, options)) = compiled else { return Ok(ExitCode::FAILURE) };
     let mut settings = RunSettings {
         pipeline_id: options.pipeline_id.clone(),
-        batch_size: flags.batch_size as usize,
         queue_bytes: usize::try_from(flags.queue_max_bytes).unwrap_or(usize::MAX),
         data_dir: flags.data_dir.clone(),
         clock: options.clock,
         ..RunSettings::default()
     };
-    if let Some(workers) = flags.workers {
-        settings.workers = usize::from(workers);
+    let run = flags.given.settings.run_options()?;
+    if let Some(workers) = flags.workers.map(usize::from).or(run.workers) {
+        settings.workers = workers;
     }
+    if let Some(size) = flags.batch_size.and_then(|size| usize::try_from(size).ok()).or(run.batch_size) {
+        settings.batch_size = size;
+    }
+    if run.must_be_ordered && settings.workers > 1 {
+        return Err(Unusable(format!(
+            "`pipeline.ordered` is true, which needs one worker, and there are {}: give --pipeline.workers 1",
+            settings.workers
+        )));
+    }
+    let workers = settings.workers;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -70,7 +80,7 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, Unusable> {
             signal(SignalKind::interrupt()).map_err(|error| Unusable(format!("no signals: {error}")))?;
         let pipeline = RunningPipeline::start(&compiled, settings).map_err(|e| Unusable(e.to_string()))?;
         pipeline.start_inputs(&compiled).map_err(|e| Unusable(e.to_string()))?;
-        info!(workers = flags.workers, "Pipeline started");
+        info!(workers, "Pipeline started");
         let asked = tokio::select! {
             () = pipeline.inputs_ended() => "all inputs ended",
             _ = terminate.recv() => "SIGTERM",

@@ -10,11 +10,13 @@ use std::sync::atomic::AtomicUsize;
 use async_trait::async_trait;
 
 use super::*;
-use crate::event::{Outcome, Text, Timestamp};
-use crate::pipeline::plugin::{Batch, Build, BuildContext, Filter, FilterContext, PluginSpec};
+use crate::event::{Ack, Event, Outcome, Text, Timestamp};
+use crate::pipeline::plugin::{
+    Batch, Build, BuildContext, Deferred, Filter, FilterContext, Output, PluginSpec,
+};
 use crate::pipeline::settings::{Kind, Setting, Settings};
 use crate::pipeline::{Catalog, CompileOptions, compile};
-use crate::sink::{Batching, Delivered, LogSink, Rejection, SinkError};
+use crate::sink::{Batching, Delivered, LogSink, RecordBatch, Rejection, SinkError};
 
 /// An output whose sink does what its name says: `ok`, `ordered`, `flaky`, `stuck`, `picky`.
 static PROBE: PluginSpec = PluginSpec {
@@ -53,6 +55,52 @@ impl Filter for Hold {
     }
 }
 
+/// A filter with a bug, which some messages meet.
+static BUGGY: PluginSpec = PluginSpec {
+    name: "buggy",
+    doc: "For tests.",
+    settings: &[],
+    build: Build::Filter(|_, _| Ok(Box::new(Buggy))),
+};
+
+struct Buggy;
+
+impl Filter for Buggy {
+    fn filter(&mut self, event: &mut Event, cx: &mut FilterContext<'_>) {
+        let message = event.fields().get("message").and_then(|value| value.as_text().cloned());
+        if message.is_some_and(|message| message == "poison") {
+            cx.emit(event.clone());
+            panic!("filter bug");
+        }
+    }
+
+    fn fork(&self) -> Box<dyn Filter> {
+        Box::new(Self)
+    }
+}
+
+/// An input that panics until its third start, and then gives one event.
+static UNSTEADY: PluginSpec = PluginSpec {
+    name: "unsteady",
+    doc: "For tests.",
+    settings: &[],
+    build: Build::Input(|_, _| Ok(Box::new(Unsteady))),
+};
+
+static STARTS: AtomicUsize = AtomicUsize::new(0);
+
+struct Unsteady;
+
+#[async_trait]
+impl Input for Unsteady {
+    async fn run(self: Box<Self>, cx: InputContext) -> Result<(), String> {
+        assert!(STARTS.fetch_add(1, Ordering::Relaxed) > 1, "input bug");
+        let event = Event::from_message(Text::from("at last"), Timestamp::new(0, 0));
+        cx.events.send(Batch { events: vec![event], ..Batch::default() }).await;
+        Ok(())
+    }
+}
+
 static SINKS: Mutex<Option<HashMap<String, Arc<ProbeSink>>>> = Mutex::new(None);
 
 #[derive(Debug, Default)]
@@ -85,6 +133,10 @@ impl Output for Probe {
         if message == "unwritable" {
             return Err("cannot be written".to_owned());
         }
+        if message == "explosive" {
+            batch.body.extend_from_slice(b"half a rec");
+            panic!("output bug");
+        }
         batch.body.extend_from_slice(message.as_bytes());
         batch.finish_record(None);
         Ok(())
@@ -116,6 +168,7 @@ impl LogSink for ProbeSink {
         let mut delivered = Delivered::default();
         match self.kind.as_str() {
             "stuck" => return Err(unavailable()),
+            "buggy" if call == 0 => panic!("sink bug"),
             "flaky" if call.is_multiple_of(3) => return Err(unavailable()),
             "flaky" if call % 3 == 1 => delivered.again = (0..batch.len()).step_by(2).collect(),
             "picky" => delivered.rejected.extend(
@@ -134,7 +187,10 @@ impl LogSink for ProbeSink {
 }
 
 fn start(config: &str, data_dir: Option<&Path>, workers: usize) -> RunningPipeline {
-    let options = CompileOptions { catalog: Catalog::with([&PROBE, &HOLD]), ..CompileOptions::default() };
+    let options = CompileOptions {
+        catalog: Catalog::with([&PROBE, &HOLD, &BUGGY, &UNSTEADY]),
+        ..CompileOptions::default()
+    };
     let compiled = compile(config, &options).unwrap_or_else(|e| panic!("{e}"));
     let settings = RunSettings {
         workers,
@@ -142,7 +198,9 @@ fn start(config: &str, data_dir: Option<&Path>, workers: usize) -> RunningPipeli
         queue_bytes: 4096,
         ..RunSettings::default()
     };
-    RunningPipeline::start(&compiled, settings).unwrap()
+    let pipeline = RunningPipeline::start(&compiled, settings).unwrap();
+    pipeline.start_inputs(&compiled).unwrap();
+    pipeline
 }
 
 type Outcomes = Arc<Mutex<Vec<Outcome>>>;
@@ -305,4 +363,115 @@ async fn a_file_goes_through_and_its_position_is_kept() {
         assert_eq!(pipeline.shutdown(GRACE).await, Shutdown::Drained);
         assert_eq!(std::fs::read_to_string(&out).unwrap(), expect, "round {round}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_a_plugin_cannot_bear_is_a_dead_letter_and_the_others_arrive() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = "filter { buggy { id => 'b' } } output { probe { name => 'ok-panic' } }";
+    let pipeline = start(config, Some(dir.path()), 1);
+    let outcomes = Outcomes::default();
+    let sender = pipeline.sender();
+    for _ in 0..2 {
+        assert!(sender.send(batch(&["one", "poison", "two", "explosive", "three"], &outcomes)).await);
+    }
+    while outcomes.lock().unwrap().len() < 2 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(*sink("ok-panic").lines.lock().unwrap(), ["one", "two", "three", "one", "two", "three"]);
+    assert_eq!(pipeline.counters().failures(), 4);
+    let failure = pipeline.counters().last_failure().unwrap();
+    assert!(failure.contains("probe") && failure.contains("output bug"), "{failure}");
+    assert_eq!(pipeline.shutdown(GRACE).await, Shutdown::Drained);
+    assert_eq!(*outcomes.lock().unwrap(), [Outcome::Delivered; 2]);
+    let letters = std::fs::read_to_string(dir.path().join("dead-letters/main.jsonl")).unwrap();
+    assert_eq!(letters.lines().count(), 4);
+    assert!(letters.contains("poison") && letters.contains("filter bug"), "{letters}");
+    assert!(letters.contains("explosive") && letters.contains("output bug"), "{letters}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_cannot_be_decoded_is_given_up_and_its_worker_goes_on() {
+    let pipeline = start("output { probe { name => 'ok-decode' } }", None, 1);
+    let outcomes = Outcomes::default();
+    let sender = pipeline.sender();
+    let mut broken = batch(&["before"], &outcomes);
+    broken.deferred = Some(Deferred::new(|_| panic!("codec bug")));
+    assert!(sender.send(broken).await);
+    assert!(sender.send(batch(&["after"], &outcomes)).await);
+    while outcomes.lock().unwrap().len() < 2 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(pipeline.counters().failures(), 1);
+    assert_eq!(pipeline.shutdown(GRACE).await, Shutdown::Drained);
+    assert_eq!(sink("ok-decode").lines.lock().unwrap().last().unwrap(), "after");
+    let outcomes = outcomes.lock().unwrap();
+    assert!(outcomes.contains(&Outcome::Abandoned) && outcomes.contains(&Outcome::Delivered), "{outcomes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sink_that_panics_gives_up_its_batch_and_gets_the_next() {
+    let pipeline = start("output { probe { name => 'buggy-1' } }", None, 1);
+    let outcomes = Outcomes::default();
+    let sender = pipeline.sender();
+    for (count, message) in ["first", "second"].into_iter().enumerate() {
+        assert!(sender.send(batch(&[message], &outcomes)).await);
+        while outcomes.lock().unwrap().len() <= count {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+    assert_eq!(*outcomes.lock().unwrap(), [Outcome::Abandoned, Outcome::Delivered]);
+    assert_eq!(*sink("buggy-1").lines.lock().unwrap(), ["second"]);
+    assert_eq!(pipeline.outputs()[0].trouble, None);
+    assert_eq!(pipeline.shutdown(GRACE).await, Shutdown::Drained);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_input_that_panics_is_started_again() {
+    let pipeline = start("input { unsteady { } } output { probe { name => 'ok-input' } }", None, 1);
+    pipeline.inputs_ended().await;
+    assert_eq!((pipeline.counters().failures(), pipeline.counters().failed_inputs()), (2, 0));
+    assert_eq!(pipeline.shutdown(GRACE).await, Shutdown::Drained);
+    assert_eq!(*sink("ok-input").lines.lock().unwrap(), ["at last"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_plugin_says_what_it_did() {
+    let config = "filter { sleep { id => 's' time => 0.002 } if [message] == 'b' { drop { id => 'd' } } }
+                  output { probe { id => 'p' name => 'ok-counts' } }";
+    let pipeline = start(config, None, 1);
+    let outcomes = Outcomes::default();
+    for _ in 0..50 {
+        pipeline.sender().send(batch(&["a", "b"], &outcomes)).await;
+    }
+    while outcomes.lock().unwrap().len() < 50 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let counts: Vec<_> = pipeline
+        .plugins()
+        .iter()
+        .map(|(id, name, counters)| (id.to_string(), *name, counters.events_in(), counters.events_out()))
+        .collect();
+    let expect = |id: &str, name, events_in, events_out| (id.to_owned(), name, events_in, events_out);
+    assert_eq!(
+        counts,
+        [expect("s", "sleep", 100, 100), expect("d", "drop", 50, 0), expect("p", "probe", 50, 50)]
+    );
+    let took = Duration::from_nanos(pipeline.plugins()[0].2.nanos());
+    // A hundred times two milliseconds, the last of them estimated.
+    assert!(took > Duration::from_millis(150) && took < Duration::from_secs(2), "{took:?}");
+    assert_eq!(pipeline.shutdown(GRACE).await, Shutdown::Drained);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_worker_keeps_the_order() {
+    let pipeline = start("output { probe { name => 'ordered-lines' } }", None, 1);
+    let outcomes = Outcomes::default();
+    let names: Vec<String> = (0..1000).map(|n| n.to_string()).collect();
+    for some in names.chunks(7) {
+        let some: Vec<&str> = some.iter().map(String::as_str).collect();
+        pipeline.sender().send(batch(&some, &outcomes)).await;
+    }
+    assert_eq!(pipeline.shutdown(GRACE).await, Shutdown::Drained);
+    assert_eq!(*sink("ordered-lines").lines.lock().unwrap(), names);
 }

@@ -1,0 +1,246 @@
+//! A thread that takes batches, filters and encodes them.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use tracing::{error, warn};
+
+use super::PipelineCounters;
+use crate::event::{Ack, Event, write_json_map};
+use crate::pipeline::dead_letter::DeadLetters;
+use crate::pipeline::deliver::Lane;
+use crate::pipeline::execute::{Broken, FilterWorker, guarded};
+use crate::pipeline::graph::Graph;
+use crate::pipeline::plugin::{Batch, Output};
+use crate::pipeline::queue::{Popped, Queue};
+use crate::sink::RecordBatch;
+
+/// An output as one worker has it.
+pub(super) struct Slot {
+    output: Box<dyn Output>,
+    lane: Arc<Lane>,
+    batch: RecordBatch,
+    // Records it had before the events at hand.
+    before: usize,
+}
+
+impl Slot {
+    pub(super) fn new(output: Box<dyn Output>, lane: Arc<Lane>) -> Self {
+        Self { output, lane, batch: RecordBatch::default(), before: 0 }
+    }
+
+    pub(super) fn fork(&self) -> Self {
+        Self {
+            output: self.output.fork(),
+            lane: Arc::clone(&self.lane),
+            batch: RecordBatch::default(),
+            before: 0,
+        }
+    }
+
+    fn encode(&mut self, event: &Event, counters: &PipelineCounters) {
+        let mut result = Ok(());
+        let (output, batch) = (&mut self.output, &mut self.batch);
+        if let Err(panic) = guarded(|| result = output.encode(event, batch)) {
+            // What it wrote of the record is no record.
+            self.batch.undo_unfinished();
+            self.output = self.output.fork();
+            result = Err(format!("the plugin failed: {panic}"));
+            counters.failed(format!("output `{}` failed on an event: {panic}", self.lane.id));
+        }
+        if let Err(reason) = result {
+            self.lane.refuse(&reason, &as_json(event));
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.batch.byte_size() >= self.lane.batching.max_bytes
+            || self.batch.len() >= self.lane.batching.max_records
+    }
+
+    fn hand_over(&mut self) {
+        if !self.batch.is_empty() {
+            self.lane.push(&mut self.batch);
+        }
+    }
+}
+
+pub(super) struct Worker {
+    queue: Arc<Queue>,
+    counters: Arc<PipelineCounters>,
+    letters: Arc<DeadLetters>,
+    filters: FilterWorker,
+    outputs: Graph<Slot>,
+    batch_size: usize,
+    // When the oldest record that has not been handed over was made.
+    oldest: Option<Instant>,
+    flushed: Instant,
+    // Of events that filters may keep, until they are flushed.
+    kept: Ack,
+}
+
+/// While there is work, records are gathered for at most this long.
+const GATHER: Duration = Duration::from_millis(100);
+/// The pause after a panic.
+const AFTER_PANIC: Duration = Duration::from_millis(100);
+/// How often filters that keep events are asked for them.
+const FLUSH_EVERY: Duration = Duration::from_secs(5);
+
+fn as_json(event: &Event) -> Vec<u8> {
+    let mut record = Vec::new();
+    write_json_map(event.fields(), &mut record);
+    record
+}
+
+impl Worker {
+    pub(super) fn new(
+        queue: Arc<Queue>,
+        counters: Arc<PipelineCounters>,
+        letters: Arc<DeadLetters>,
+        filters: FilterWorker,
+        outputs: Graph<Slot>,
+        batch_size: usize,
+    ) -> Self {
+        Self {
+            queue,
+            counters,
+            letters,
+            filters,
+            outputs,
+            batch_size: batch_size.max(1),
+            oldest: None,
+            flushed: Instant::now(),
+            kept: Ack::none(),
+        }
+    }
+
+    /// Works until the queue is closed and empty.
+    pub(super) fn run(mut self) {
+        let flushes = self.filters.flushes();
+        let keeps = self.filters.keeps_events();
+        loop {
+            let batch = match self.queue.try_pop() {
+                Some(batch) => batch,
+                None => {
+                    self.hand_over();
+                    let deadline = flushes.then(|| self.flushed + FLUSH_EVERY);
+                    match self.queue.pop(deadline) {
+                        Popped::Batch(batch) => batch,
+                        Popped::Nothing => {
+                            self.survive(|worker| worker.flush(false));
+                            continue;
+                        }
+                        Popped::Closed => break,
+                    }
+                }
+            };
+            self.survive(|worker| worker.work(batch, keeps));
+            if flushes && self.flushed.elapsed() >= FLUSH_EVERY {
+                self.survive(|worker| worker.flush(false));
+            }
+        }
+        if flushes {
+            self.survive(|worker| worker.flush(true));
+        }
+        self.hand_over();
+    }
+
+    /// Goes on after a panic outside of a plugin that is guarded by itself: in a codec or a condition. The batch at
+    /// hand was given up by it, and is read again where that is possible.
+    fn survive(&mut self, work: impl FnOnce(&mut Self)) {
+        let Err(panic) = guarded(|| work(self)) else { return };
+        error!(error = panic, "Worker failed, its batch is given up");
+        self.counters.failed(format!("a worker failed, its batch is read again: {panic}"));
+        self.filters.clear();
+        self.outputs.for_each_mut(&mut |slot| slot.batch.undo_unfinished());
+        // A source that gives the same batch at once shall not take the whole processor.
+        std::thread::sleep(AFTER_PANIC);
+    }
+
+    fn work(&mut self, mut batch: Batch, keeps: bool) {
+        let ack = std::mem::take(&mut batch.ack);
+        self.counters.batches.fetch_add(1, Ordering::Relaxed);
+        loop {
+            let (events, more) = batch.take_part(self.batch_size);
+            self.counters.events_in.fetch_add(events.len() as u64, Ordering::Relaxed);
+            self.filter_and_encode(events, &ack);
+            if !more {
+                break;
+            }
+        }
+        if keeps {
+            self.kept.merge(ack);
+        }
+    }
+
+    fn filter_and_encode(&mut self, events: Vec<Event>, ack: &Ack) {
+        let events = self.filters.run(events);
+        self.keep_broken(ack);
+        self.encode(&events, ack);
+    }
+
+    /// Events that a filter could not bear become dead letters; the others go on.
+    fn keep_broken(&mut self, ack: &Ack) {
+        for Broken { plugin_id, message, event, kept_events } in self.filters.take_broken() {
+            error!(error = message, %plugin_id, "Filter failed");
+            self.counters.failed(format!("filter `{plugin_id}` failed on an event: {message}"));
+            if kept_events {
+                self.kept.abandon();
+            }
+            if let Some(event) = event
+                && self
+                    .letters
+                    .keep(&plugin_id, &format!("the plugin failed: {message}"), &as_json(&event))
+                    .is_err()
+            {
+                // Said already. It is read again, and perhaps there is room by then.
+                ack.abandon();
+            }
+        }
+    }
+
+    fn encode(&mut self, events: &[Event], ack: &Ack) {
+        self.counters.events_out.fetch_add(events.len() as u64, Ordering::Relaxed);
+        self.outputs.for_each_mut(&mut |slot| slot.before = slot.batch.len());
+        for event in events {
+            if let Err(error) = self.outputs.route(event, &mut |slot| slot.encode(event, &self.counters)) {
+                warn!(%error, "Condition has no answer for an event, outputs behind it do not get it");
+            }
+        }
+        let expired = self.oldest.is_some_and(|at| at.elapsed() >= GATHER);
+        let mut waiting = false;
+        self.outputs.for_each_mut(&mut |slot| {
+            let added = (slot.batch.len() - slot.before) as u64;
+            if added > 0 {
+                slot.lane.counters.add(added, 0, 0);
+                slot.batch.ack.merge(ack.clone());
+            }
+            if expired || slot.is_full() {
+                slot.hand_over();
+            }
+            waiting |= !slot.batch.is_empty();
+        });
+        self.oldest = if waiting && !expired { self.oldest.or_else(|| Some(Instant::now())) } else { None };
+    }
+
+    fn flush(&mut self, last: bool) {
+        self.flushed = Instant::now();
+        let events = self.filters.flush(last);
+        let kept = std::mem::take(&mut self.kept);
+        for broken in self.filters.take_broken() {
+            error!(error = broken.message, plugin_id = %broken.plugin_id, "Filter failed while it was flushed");
+            self.counters
+                .failed(format!("filter `{}` failed when flushed: {}", broken.plugin_id, broken.message));
+            if broken.kept_events {
+                kept.abandon();
+            }
+        }
+        self.encode(&events, &kept);
+    }
+
+    fn hand_over(&mut self) {
+        self.oldest = None;
+        self.outputs.for_each_mut(&mut Slot::hand_over);
+    }
+}
