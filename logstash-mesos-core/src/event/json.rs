@@ -58,68 +58,79 @@ pub fn write_json_map(map: &Map, out: &mut Vec<u8>) {
 
 /// Appends `text` in quotes, escaped.
 pub fn write_json_string(text: &str, out: &mut Vec<u8>) {
-    let bytes = text.as_bytes();
-    out.reserve(bytes.len() + 2);
+    let mut rest = text.as_bytes();
+    out.reserve(rest.len() + 2);
     out.push(b'"');
-    let mut done = 0;
-    // Most strings need no escape at all; find the next quote, backslash or control character in one sweep.
-    while let Some(len) = next_escape(&bytes[done..]) {
-        let at = done + len;
-        out.extend_from_slice(&bytes[done..at]);
-        match bytes[at] {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            0x08 => out.extend_from_slice(b"\\b"),
-            0x0c => out.extend_from_slice(b"\\f"),
-            control => {
-                let _infallible = write!(out, "\\u{control:04x}");
-            }
+    // Most strings need no escape at all; a long clean stretch is found in wide steps and copied in one go.
+    loop {
+        let clean = clean_prefix(rest);
+        out.extend_from_slice(&rest[..clean]);
+        rest = &rest[clean..];
+        if rest.is_empty() {
+            break;
         }
-        done = at + 1;
+        // Where there is one escape there are often more, in JSON inside JSON every few bytes.
+        let (near, far) = rest.split_at(rest.len().min(BLOCK));
+        near.iter().for_each(|&byte| write_escaped(byte, out));
+        rest = far;
     }
-    out.extend_from_slice(&bytes[done..]);
     out.push(b'"');
 }
 
-fn next_escape(bytes: &[u8]) -> Option<usize> {
-    // Whole blocks are looked at without leaving early, which the compiler turns into wide instructions.
+/// How many bytes are looked at in one step.
+const BLOCK: usize = 32;
+
+/// A number of bytes at the start of `bytes` that need no escape; all of them or up to the first that does.
+fn clean_prefix(bytes: &[u8]) -> usize {
     let mut at = 0;
-    for block in bytes.chunks_exact(32) {
-        let found = block.iter().fold(0, |found, &byte| found | u8::from(is_special(byte)));
-        if found != 0 {
+    for block in bytes.chunks_exact(BLOCK) {
+        // Without leaving early, which the compiler turns into wide instructions.
+        if block.iter().fold(false, |found, &byte| found | is_special(byte)) {
             break;
         }
-        at += 32;
+        at += BLOCK;
     }
     // Then words: most keys and many values are shorter than a block.
-    let mut words = bytes[at..].chunks_exact(8);
-    for word in &mut words {
-        let word = <[u8; 8]>::try_from(word).map_or(u64::MAX, u64::from_le_bytes);
-        if special_in_word(word) {
-            break;
+    while let Some(word) = bytes.get(at..at + 8) {
+        let special = specials(<[u8; 8]>::try_from(word).map_or(u64::MAX, u64::from_le_bytes));
+        if special != 0 {
+            return at + special.trailing_zeros() as usize / 8;
         }
         at += 8;
     }
-    bytes[at..].iter().position(|&byte| is_special(byte)).map(|found| at + found)
+    at + bytes[at..].iter().take_while(|&&byte| !is_special(byte)).count()
 }
 
 fn is_special(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
-/// Whether a byte of `word` may be special: all bytes at once, each with its own borrow. Bytes of 0x80 and
-/// above never are.
-fn special_in_word(word: u64) -> bool {
+/// The high bit of the first byte of `word` that needs an escape, and none below it. Bytes of 0x80 and above never do.
+fn specials(word: u64) -> u64 {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+    // A borrow goes upwards only, so the lowest bit that is set is right.
     let below = |limit: u64, word: u64| word.wrapping_sub(ONES * limit) & !word & HIGH;
     let control = below(0x20, word);
     let quote = below(1, word ^ (ONES * u64::from(b'"')));
     let backslash = below(1, word ^ (ONES * u64::from(b'\\')));
-    (control | quote | backslash) != 0
+    control | quote | backslash
+}
+
+fn write_escaped(byte: u8, out: &mut Vec<u8>) {
+    match byte {
+        b'"' => out.extend_from_slice(b"\\\""),
+        b'\\' => out.extend_from_slice(b"\\\\"),
+        b'\n' => out.extend_from_slice(b"\\n"),
+        b'\r' => out.extend_from_slice(b"\\r"),
+        b'\t' => out.extend_from_slice(b"\\t"),
+        0x08 => out.extend_from_slice(b"\\b"),
+        0x0c => out.extend_from_slice(b"\\f"),
+        0..0x20 => {
+            let _infallible = write!(out, "\\u{byte:04x}");
+        }
+        _ => out.push(byte),
+    }
 }
 
 #[cfg(test)]

@@ -90,6 +90,26 @@ impl Map {
         self.entries.push((key, value));
     }
 
+    /// Stores `value` at `key`, which the caller knows to differ from all but the first `old` keys. Returns what was
+    /// there.
+    pub(crate) fn insert_among(&mut self, old: usize, key: Text, value: Value) -> Option<Value> {
+        if self.entries.len() > INDEX_FROM {
+            return self.insert(key, value);
+        }
+        match self.entries[..old].iter().position(|(have, _)| *have == key) {
+            Some(at) => Some(std::mem::replace(&mut self.entries[at].1, value)),
+            None => {
+                self.push(key, value);
+                None
+            }
+        }
+    }
+
+    /// Makes room for `more` entries.
+    pub(crate) fn reserve(&mut self, more: usize) {
+        self.entries.reserve(more);
+    }
+
     /// Takes `key` out. The others keep their order.
     pub fn remove(&mut self, key: &str) -> Option<Value> {
         let at = self.position(key)?;

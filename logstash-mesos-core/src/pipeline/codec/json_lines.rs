@@ -5,7 +5,7 @@ use super::json::TARGET;
 use super::json_text::JsonText;
 use super::plain::CHARSET;
 use super::tokenizer::Tokenizer;
-use crate::event::{Blob, Clock, Event, Text, write_json_map};
+use crate::event::{Blob, Clock, Event, JsonWriter, Text};
 use crate::pipeline::plugin::{Build, BuildContext, BuildError, Codec, PluginSpec};
 use crate::pipeline::settings::{Default, Kind, Setting, Settings, Status};
 
@@ -30,6 +30,7 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Codec>, Build
         text: JsonText::new(settings, cx)?,
         lines: Tokenizer::new(&delimiter),
         delimiter,
+        json: JsonWriter::default(),
     }))
 }
 
@@ -39,6 +40,7 @@ struct JsonLines {
     text: JsonText,
     lines: Tokenizer,
     delimiter: Text,
+    json: JsonWriter,
 }
 
 impl Codec for JsonLines {
@@ -54,7 +56,7 @@ impl Codec for JsonLines {
     }
 
     fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), String> {
-        write_json_map(event.fields(), out);
+        self.json.write_document(event.fields(), out);
         out.extend_from_slice(self.delimiter.as_bytes());
         Ok(())
     }

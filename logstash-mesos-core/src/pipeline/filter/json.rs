@@ -1,6 +1,6 @@
 //! `json`: reads a field that holds JSON.
 
-use super::field::{Failed, Field, set_named, tag_all};
+use super::field::{Failed, Field, set_all, tag_all};
 use crate::event::{Event, JsonReader, JsonRules, Text, Timestamp, Value};
 use crate::pipeline::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
 use crate::pipeline::settings::{Default, Kind, Setting, Settings};
@@ -82,15 +82,9 @@ impl Json {
         } else {
             let Value::Map(map) = parsed else { return Err(Failed) };
             // Nobody else has it yet, so it is taken apart, not copied.
-            let map = std::sync::Arc::unwrap_or_clone(map);
-            let mut time = None;
-            for (key, value) in map {
-                if key == "@timestamp" {
-                    time = Some(value);
-                } else {
-                    set_named(event, key, value)?;
-                }
-            }
+            let mut map = std::sync::Arc::unwrap_or_clone(map);
+            let time = map.remove("@timestamp");
+            set_all(event, map.into_iter())?;
             if let Some(written) = time {
                 set_time(event, &written, cx);
             }

@@ -77,6 +77,7 @@ impl Fields {
         let Some(roots) = &self.roots else {
             return self.captures.iter().try_for_each(|capture| store(capture, captured, event));
         };
+        event.fields_mut().reserve(roots.len());
         for root in roots {
             if event.fields().contains_key(&root.key) {
                 for at in &root.captures {
@@ -93,6 +94,9 @@ impl Fields {
     fn make(&self, node: &Node, captured: &Captured<'_>) -> Option<Value> {
         match node {
             Node::Leaf(captures) => {
+                if let [at] = captures[..] {
+                    return value(&self.captures[at], captured);
+                }
                 let mut stored = None;
                 for at in captures {
                     let capture = &self.captures[*at];

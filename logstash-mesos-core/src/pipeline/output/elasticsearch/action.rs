@@ -2,7 +2,7 @@
 
 use super::DataStream;
 use crate::event::{
-    Event, JsonReader, JsonRules, Origin, Template, Text, write_json, write_json_map, write_json_string,
+    Event, JsonReader, JsonRules, JsonWriter, Origin, Template, Text, write_json, write_json_string,
 };
 use crate::pipeline::settings::Settings;
 
@@ -78,6 +78,7 @@ pub(super) struct Encoder {
     parts: Parts,
     // The action line, where it is the same for every event.
     constant: Option<Vec<u8>>,
+    json: JsonWriter,
 }
 
 impl Encoder {
@@ -93,10 +94,10 @@ impl Encoder {
             && [&parts.document_id, &parts.routing, &parts.pipeline, &parts.version]
                 .iter()
                 .all(|part| part.as_ref().is_none_or(Template::is_constant));
-        let mut encoder = Self { parts, constant: None };
+        let mut encoder = Self { parts, constant: None, json: JsonWriter::default() };
         if plain {
             let mut line = Vec::new();
-            if encoder.write_action(&Event::empty(), &encoder.parts.action.clone(), &mut line).is_ok() {
+            if encoder.parts.write_action(&Event::empty(), &encoder.parts.action, &mut line).is_ok() {
                 encoder.constant = Some(line);
             }
         }
@@ -104,40 +105,42 @@ impl Encoder {
     }
 
     /// Appends the lines of `event`.
-    pub(super) fn encode(&self, event: &Event, out: &mut Vec<u8>) -> Result<(), String> {
+    pub(super) fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), String> {
         if let Some(line) = &self.constant {
             out.extend_from_slice(line);
-            write_json_map(event.fields(), out);
+            self.json.write_document(event.fields(), out);
             out.push(b'\n');
             return Ok(());
         }
+        let Self { parts, json, .. } = self;
         let chosen;
-        let action = match &self.parts.action {
+        let action = match &parts.action {
             Action::Template(template) => {
                 chosen = Action::parse(&render(template, event)?)?;
                 &chosen
             }
             fixed => fixed,
         };
-        self.write_action(event, action, out)?;
+        parts.write_action(event, action, out)?;
         match action {
             Action::Delete => return Ok(()),
-            Action::Update => self.write_update(event, out)?,
-            _ => self.write_document(event, out),
+            Action::Update => parts.write_update(event, json, out)?,
+            _ => parts.write_document(event, json, out),
         }
         out.push(b'\n');
         Ok(())
     }
+}
 
-    fn write_document(&self, event: &Event, out: &mut Vec<u8>) {
-        match &self.parts.stream {
-            Some(stream) => stream.write_document(event, out),
-            None => write_json_map(event.fields(), out),
+impl Parts {
+    fn write_document(&self, event: &Event, json: &mut JsonWriter, out: &mut Vec<u8>) {
+        match &self.stream {
+            Some(stream) => stream.write_document(event, json, out),
+            None => json.write_document(event.fields(), out),
         }
     }
 
     fn write_action(&self, event: &Event, action: &Action, out: &mut Vec<u8>) -> Result<(), String> {
-        let parts = &self.parts;
         let name = match action {
             Action::Index => "index",
             Action::Create => "create",
@@ -148,16 +151,16 @@ impl Encoder {
         out.extend_from_slice(b"{\"");
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(b"\":{\"_index\":");
-        let index = match &parts.stream {
+        let index = match &self.stream {
             Some(stream) => stream.name(event),
-            None => render(&parts.index, event)?,
+            None => render(&self.index, event)?,
         };
         write_json_string(&index, out);
         let optional = [
-            ("_id", &parts.document_id),
-            ("routing", &parts.routing),
-            ("pipeline", &parts.pipeline),
-            ("version", &parts.version),
+            ("_id", &self.document_id),
+            ("routing", &self.routing),
+            ("pipeline", &self.pipeline),
+            ("version", &self.version),
         ];
         for (name, template) in optional {
             let Some(template) = template else { continue };
@@ -167,29 +170,28 @@ impl Encoder {
                 write_member(name, &value, out);
             }
         }
-        if parts.ids_by_origin
-            && parts.document_id.is_none()
+        if self.ids_by_origin
+            && self.document_id.is_none()
             && let Some(origin) = &event.origin
         {
             write_member("_id", &id_of(origin), out);
         }
-        if let Some(kind) = &parts.version_type {
+        if let Some(kind) = &self.version_type {
             write_member("version_type", kind, out);
         }
         if matches!(action, Action::Update) {
-            out.extend_from_slice(format!(",\"retry_on_conflict\":{}", parts.retry_on_conflict).as_bytes());
+            out.extend_from_slice(format!(",\"retry_on_conflict\":{}", self.retry_on_conflict).as_bytes());
         }
         out.extend_from_slice(b"}}\n");
         Ok(())
     }
 
-    fn write_update(&self, event: &Event, out: &mut Vec<u8>) -> Result<(), String> {
-        let parts = &self.parts;
-        let upsert = match &parts.upsert {
+    fn write_update(&self, event: &Event, json: &mut JsonWriter, out: &mut Vec<u8>) -> Result<(), String> {
+        let upsert = match &self.upsert {
             Some(template) => Some(document(&render(template, event)?)?),
             None => None,
         };
-        if let Some(script) = &parts.script {
+        if let Some(script) = &self.script {
             out.extend_from_slice(b"{\"script\":{");
             write_json_string(if script.is_name { "id" } else { "source" }, out);
             out.push(b':');
@@ -200,7 +202,7 @@ impl Encoder {
             out.extend_from_slice(b",\"params\":{");
             write_json_string(&script.var_name, out);
             out.push(b':');
-            self.write_document(event, out);
+            self.write_document(event, json, out);
             out.extend_from_slice(b"}}");
             if script.upserts {
                 out.extend_from_slice(b",\"scripted_upsert\":true,\"upsert\":{}");
@@ -210,8 +212,8 @@ impl Encoder {
             }
         } else {
             out.extend_from_slice(b"{\"doc\":");
-            self.write_document(event, out);
-            if parts.doc_as_upsert {
+            self.write_document(event, json, out);
+            if self.doc_as_upsert {
                 out.extend_from_slice(b",\"doc_as_upsert\":true");
             } else if let Some(upsert) = &upsert {
                 out.extend_from_slice(b",\"upsert\":");

@@ -1,6 +1,6 @@
 //! Whether documents go to a data stream, and to which.
 
-use crate::event::{Event, Text, Value, write_json, write_json_string};
+use crate::event::{Event, JsonWriter, Text, Value, write_json};
 use crate::pipeline::catalog::PluginKind;
 use crate::pipeline::common;
 use crate::pipeline::plugin::{BuildError, EcsCompatibility};
@@ -151,24 +151,21 @@ impl DataStream {
     }
 
     /// The document, with the parts of the name in it.
-    pub(super) fn write_document(&self, event: &Event, out: &mut Vec<u8>) {
+    pub(super) fn write_document(&self, event: &Event, json: &mut JsonWriter, out: &mut Vec<u8>) {
         if !self.sync_fields {
-            return crate::event::write_json_map(event.fields(), out);
+            return json.write_document(event.fields(), out);
         }
+        json.start();
         out.push(b'{');
         for (key, value) in event.fields().iter().filter(|(key, _)| *key != FIELD) {
-            write_json_string(key, out);
-            out.push(b':');
-            write_json(value, out);
+            json.member(key, value, out);
             out.push(b',');
         }
         out.extend_from_slice(b"\"data_stream\":{");
         let own = event.fields().get(FIELD).and_then(Value::as_map);
         for (key, value) in own.into_iter().flat_map(|map| map.iter()) {
             if !PARTS.contains(&key.as_str()) {
-                write_json_string(key, out);
-                out.push(b':');
-                write_json(value, out);
+                json.member(key, value, out);
                 out.push(b',');
             }
         }
@@ -176,9 +173,7 @@ impl DataStream {
             if at > 0 {
                 out.push(b',');
             }
-            write_json_string(name, out);
-            out.push(b':');
-            write_json_string(&self.part(event, at), out);
+            json.member(name, &Value::Text(self.part(event, at)), out);
         }
         out.extend_from_slice(b"}}");
     }
