@@ -113,13 +113,61 @@ pub struct JsonReader {
     entries: Vec<(Text, Value)>,
     items: Vec<Value>,
     unescaped: String,
+    // The hash before had so many members: the next one has as many, mostly.
+    last_members: usize,
+}
+
+/// What became of a text that was to be read into a map.
+#[derive(Debug)]
+pub(crate) enum ReadInto {
+    /// It held a hash of new keys: its members are in the map.
+    Appended,
+    /// It held a hash with keys that are there already, or that mean another field than they say. The map is as it
+    /// was.
+    Members(Map),
+    /// It held something else, or more than one value. The map is as it was.
+    Value(Value),
 }
 
 impl JsonReader {
     /// A reader; does not allocate yet.
     #[must_use]
     pub fn new(rules: JsonRules) -> Self {
-        Self { rules, entries: Vec::new(), items: Vec::new(), unescaped: String::new() }
+        Self { rules, entries: Vec::new(), items: Vec::new(), unescaped: String::new(), last_members: 0 }
+    }
+
+    /// Reads `text` and appends the members of the hash it holds to `map`, which they need not be moved into then.
+    ///
+    /// # Errors
+    ///
+    /// [`JsonError`] where Jackson refuses the text; `map` is as it was.
+    pub(crate) fn read_into(&mut self, text: &Text, map: &mut Map) -> Result<ReadInto, JsonError> {
+        let old = map.len();
+        let room = self.last_members;
+        // What is read stands behind what is there: the map lends its own entries to work on.
+        self.entries = map.take_entries();
+        self.entries.reserve(room);
+        self.items.clear();
+        let mut cursor = Cursor { text, bytes: text.as_bytes(), at: 0, depth: 0, reader: self };
+        let read = cursor.top_level().map_err(|problem| located(text, problem));
+        let outcome = match read {
+            Ok(Some(value)) => Ok(ReadInto::Value(value)),
+            Ok(None) => {
+                self.last_members = self.entries.len() - old;
+                let (have, new) = self.entries.split_at(old);
+                if new.len() <= SCANNED_KEYS && are_new(have, new) {
+                    Ok(ReadInto::Appended)
+                } else {
+                    Ok(ReadInto::Members(self.entries.drain(old..).collect()))
+                }
+            }
+            Err(error) => Err(error),
+        };
+        if !matches!(outcome, Ok(ReadInto::Appended)) {
+            self.entries.truncate(old);
+        }
+        map.put_entries(std::mem::take(&mut self.entries));
+        outcome
     }
 
     /// Reads `text`.
@@ -131,13 +179,29 @@ impl JsonReader {
         self.entries.clear();
         self.items.clear();
         let mut cursor = Cursor { text, bytes: text.as_bytes(), at: 0, depth: 0, reader: self };
-        cursor.document().map_err(|(reason, offset)| {
-            let before = &text.as_bytes()[..offset.min(text.len())];
-            let line_start = memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
-            let column = 1 + before[line_start..].iter().filter(|byte| **byte & 0xc0 != 0x80).count();
-            JsonError { reason, offset, line: 1 + memchr::memchr_iter(b'\n', before).count(), column }
-        })
+        cursor.document().map_err(|problem| located(text, problem))
     }
+}
+
+fn located(text: &Text, (reason, offset): (JsonProblem, usize)) -> JsonError {
+    let before = &text.as_bytes()[..offset.min(text.len())];
+    let line_start = memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
+    let column = 1 + before[line_start..].iter().filter(|byte| **byte & 0xc0 != 0x80).count();
+    JsonError { reason, offset, line: 1 + memchr::memchr_iter(b'\n', before).count(), column }
+}
+
+/// Whether none of `new` is among `have`, nor means another field than it says.
+fn are_new(have: &[(Text, Value)], new: &[(Text, Value)]) -> bool {
+    let bits = have.iter().fold(0_u64, |bits, (key, _)| bits | 1 << key_bit(key.as_bytes()));
+    new.iter().all(|(key, _)| {
+        !is_reference(key)
+            && (bits >> key_bit(key.as_bytes()) & 1 == 0 || have.iter().all(|(there, _)| there != key))
+    })
+}
+
+/// Whether a key of data means another field than it says, or one with rules of its own.
+pub(crate) fn is_reference(key: &str) -> bool {
+    key.bytes().any(|byte| matches!(byte, b'[' | b']')) || matches!(key, "tags" | "@timestamp" | "@metadata")
 }
 
 /// The nesting that Jackson's `StreamReadConstraints` allow.
@@ -169,7 +233,12 @@ impl Cursor<'_, '_> {
                 Tail::Refuse | Tail::Ignore => self.fail(JsonProblem::Empty),
             };
         }
-        let mut value = self.value()?;
+        let value = self.value()?;
+        self.rest(value)
+    }
+
+    /// What counts of `value` and of what follows it.
+    fn rest(&mut self, mut value: Value) -> Step<Value> {
         loop {
             if self.reader.rules.tail == Tail::Ignore {
                 return Ok(value);
@@ -183,6 +252,21 @@ impl Cursor<'_, '_> {
             }
             value = self.value()?;
         }
+    }
+
+    /// Like `document`, but where that would return a hash and nothing follows it, its members stay on the stack.
+    fn top_level(&mut self) -> Step<Option<Value>> {
+        self.skip_space();
+        if self.peek() != b'{' {
+            return self.document().map(Some);
+        }
+        let base = self.members()?;
+        self.skip_space();
+        if self.at == self.bytes.len() || self.reader.rules.tail == Tail::Ignore {
+            return Ok(None);
+        }
+        let value = self.taken(base);
+        self.rest(value).map(Some)
     }
 
     fn fail<T>(&self, reason: JsonProblem) -> Step<T> {
@@ -240,12 +324,31 @@ impl Cursor<'_, '_> {
     }
 
     fn object(&mut self) -> Step<Value> {
+        let base = self.members()?;
+        Ok(self.taken(base))
+    }
+
+    /// The hash of the members from `base` on.
+    fn taken(&mut self, base: usize) -> Value {
+        let members = self.reader.entries.drain(base..);
+        if members.len() == 0 {
+            return Value::Map(std::sync::Arc::default());
+        }
+        Value::from(if members.len() <= SCANNED_KEYS {
+            Map::from_distinct(members.collect())
+        } else {
+            members.collect()
+        })
+    }
+
+    /// Reads a hash and leaves its members on the stack. Returns where they begin.
+    fn members(&mut self) -> Step<usize> {
         self.enter()?;
         let base = self.reader.entries.len();
         if self.peek() == b'}' {
             self.at += 1;
             self.depth -= 1;
-            return Ok(Value::Map(std::sync::Arc::default()));
+            return Ok(base);
         }
         // One bit per key seen: a key whose bit is not set is new without a look at the others.
         let mut seen = 0_u64;
@@ -274,13 +377,7 @@ impl Cursor<'_, '_> {
         }
         self.at += 1;
         self.depth -= 1;
-        let entries: Vec<_> = self.reader.entries.drain(base..).collect();
-        let map = if entries.len() <= SCANNED_KEYS {
-            Map::from_distinct(entries)
-        } else {
-            entries.into_iter().collect()
-        };
-        Ok(Value::from(map))
+        Ok(base)
     }
 
     fn store(&mut self, base: usize, seen: &mut u64, key: Text, value: Value) {

@@ -7,7 +7,7 @@ use super::{Text, Value};
 
 /// Keys and values in insertion order.
 ///
-/// Most events have fewer than twenty fields: a scan over one vector beats hashing there and needs one
+/// Most events have fewer than fifty fields: a scan over one vector beats hashing there and needs one
 /// allocation. Above `INDEX_FROM` entries the first look for a key makes a hash index, which is kept up
 /// from then on, so a document with a thousand keys stays linear and one that is only passed on pays nothing.
 #[derive(Clone, Debug, Default)]
@@ -20,7 +20,7 @@ pub struct Map {
     index: OnceLock<Box<HashMap<Text, usize>>>,
 }
 
-const INDEX_FROM: usize = 24;
+const INDEX_FROM: usize = 64;
 
 impl Map {
     /// An empty map; does not allocate.
@@ -90,19 +90,16 @@ impl Map {
         self.entries.push((key, value));
     }
 
-    /// Stores `value` at `key`, which the caller knows to differ from all but the first `old` keys. Returns what was
-    /// there.
-    pub(crate) fn insert_among(&mut self, old: usize, key: Text, value: Value) -> Option<Value> {
-        if self.entries.len() > INDEX_FROM {
-            return self.insert(key, value);
-        }
-        match self.entries[..old].iter().position(|(have, _)| *have == key) {
-            Some(at) => Some(std::mem::replace(&mut self.entries[at].1, value)),
-            None => {
-                self.push(key, value);
-                None
-            }
-        }
+    /// Lends the entries to somebody who adds others behind them. The map is empty until [`Map::put_entries`].
+    pub(crate) fn take_entries(&mut self) -> Vec<(Text, Value)> {
+        self.index.take();
+        std::mem::take(&mut self.entries)
+    }
+
+    /// Takes back what [`Map::take_entries`] gave, whose keys differ.
+    pub(crate) fn put_entries(&mut self, entries: Vec<(Text, Value)>) {
+        self.index.take();
+        self.entries = entries;
     }
 
     /// Makes room for `more` entries.

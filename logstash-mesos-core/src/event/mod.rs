@@ -36,6 +36,7 @@ pub use java_text::java_text;
 pub use joda::{InvalidPattern, JodaToken, joda_tokens};
 pub use json::{write_json, write_json_map, write_json_string};
 pub use json_read::{Decimals, JsonError, JsonProblem, JsonReader, JsonRules, Tail, read_json};
+pub(crate) use json_read::{ReadInto, is_reference};
 pub use json_writer::JsonWriter;
 pub use map::Map;
 pub use number::{write_java_decimal, write_java_double};

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::event::{Event, FieldReference, InvalidReference, Template, Text, Value};
+use crate::event::{Event, FieldReference, InvalidReference, Template, Text, Value, is_reference};
 
 /// Something Logstash's plugin raises an error for while it works on an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,35 +58,14 @@ impl NamedField {
     }
 }
 
-/// Sets the fields that the keys of the data name, as `event.set(key, value)` does for each. `entries` are those of
-/// a hash: no key comes twice.
-pub(crate) fn set_all(
-    event: &mut Event,
-    entries: impl ExactSizeIterator<Item = (Text, Value)>,
-) -> Result<(), Failed> {
-    event.fields_mut().reserve(entries.len());
-    // The keys differ among themselves, so each is looked for among those from before only, unless one of them
-    // was a reference and set another field than it says.
-    let mut old = event.fields().len();
-    for (key, value) in entries {
-        if is_reference(&key) {
-            event.set(&reference(&key)?, value)?;
-            old = usize::MAX;
-        } else {
-            let old = old.min(event.fields().len());
-            event.fields_mut().insert_among(old, key, value);
-        }
-    }
-    Ok(())
-}
-
 /// Sets the field that a key of the data names, as `event.set(key, value)` does.
 pub(crate) fn set_named(event: &mut Event, key: Text, value: Value) -> Result<(), Failed> {
-    set_all(event, std::iter::once((key, value)))
-}
-
-fn is_reference(key: &str) -> bool {
-    key.bytes().any(|byte| matches!(byte, b'[' | b']')) || matches!(key, "tags" | "@timestamp" | "@metadata")
+    if is_reference(&key) {
+        event.set(&reference(&key)?, value)?;
+    } else {
+        event.fields_mut().insert(key, value);
+    }
+    Ok(())
 }
 
 /// The reference of a name given by a configuration or by data; the empty name is a field too.

@@ -1,7 +1,9 @@
 //! `json`: reads a field that holds JSON.
 
-use super::field::{Failed, Field, set_all, tag_all};
-use crate::event::{Event, JsonReader, JsonRules, Text, Timestamp, Value};
+use std::sync::Arc;
+
+use super::field::{Failed, Field, set_named, tag_all};
+use crate::event::{Event, JsonReader, JsonRules, Map, ReadInto, Text, Timestamp, Value};
 use crate::pipeline::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
 use crate::pipeline::settings::{Default, Kind, Setting, Settings};
 
@@ -63,34 +65,45 @@ impl Filter for Json {
 
 impl Json {
     fn apply(&mut self, event: &mut Event, cx: &FilterContext<'_>) -> Result<(), Failed> {
-        let parsed = match event.get(self.source.get()?) {
+        let text = match event.get(self.source.get()?) {
             None | Some(Value::Null | Value::Bool(false)) => return Ok(()),
-            Some(Value::Text(text)) => self.reader.read(text),
+            Some(Value::Text(text)) => text.clone(),
             Some(_) if self.skip_invalid => return Ok(()),
             Some(_) => return Err(Failed),
         };
-        let parsed = match parsed {
-            Ok(parsed) => parsed,
+        let parsed = match &self.target {
+            Some(_) => self.reader.read(&text).map(ReadInto::Value),
+            None => self.reader.read_into(&text, event.fields_mut()),
+        };
+        match parsed {
+            Ok(ReadInto::Appended) => {}
+            Ok(ReadInto::Members(members)) => set_members(event, members, cx)?,
+            Ok(ReadInto::Value(value)) => match (&self.target, value) {
+                (Some(target), value) => event.set(target.get()?, value)?,
+                // Of several hashes the last one counts.
+                (None, Value::Map(map)) => set_members(event, Arc::unwrap_or_clone(map), cx)?,
+                (None, _) => return Err(Failed),
+            },
             Err(_) if self.skip_invalid => return Ok(()),
             Err(error) => {
                 tracing::debug!(%error, "Field is not JSON");
                 return Err(Failed);
             }
-        };
-        if let Some(target) = &self.target {
-            event.set(target.get()?, parsed)?;
-        } else {
-            let Value::Map(map) = parsed else { return Err(Failed) };
-            // Nobody else has it yet, so it is taken apart, not copied.
-            let mut map = std::sync::Arc::unwrap_or_clone(map);
-            let time = map.remove("@timestamp");
-            set_all(event, map.into_iter())?;
-            if let Some(written) = time {
-                set_time(event, &written, cx);
-            }
         }
         if cx.matched(event) { Ok(()) } else { Err(Failed) }
     }
+}
+
+/// Sets the fields that the keys of the data name, the time last.
+fn set_members(event: &mut Event, mut members: Map, cx: &FilterContext<'_>) -> Result<(), Failed> {
+    let time = members.remove("@timestamp");
+    for (key, value) in members {
+        set_named(event, key, value)?;
+    }
+    if let Some(written) = time {
+        set_time(event, &written, cx);
+    }
+    Ok(())
 }
 
 /// `@timestamp` from the data: taken when it is a time, kept beside the current time otherwise.

@@ -45,6 +45,8 @@ struct Root {
 
 #[derive(Debug)]
 enum Node {
+    /// A field with the one capture that goes to it.
+    Single(usize),
     /// A field, with the captures that go to it.
     Leaf(Vec<usize>),
     Branch(Vec<(Text, Node)>),
@@ -94,9 +96,6 @@ impl Fields {
     fn make(&self, node: &Node, captured: &Captured<'_>) -> Option<Value> {
         match node {
             Node::Leaf(captures) => {
-                if let [at] = captures[..] {
-                    return value(&self.captures[at], captured);
-                }
                 let mut stored = None;
                 for at in captures {
                     let capture = &self.captures[*at];
@@ -106,10 +105,16 @@ impl Fields {
                 }
                 stored
             }
+            Node::Single(at) => value(&self.captures[*at], captured),
             Node::Branch(children) => {
                 let mut entries = Vec::new();
                 for (key, child) in children {
-                    if let Some(value) = self.make(child, captured) {
+                    // The common case is made where it is stored: moving it once more costs as much as making it.
+                    let value = match child {
+                        Node::Single(at) => value(&self.captures[*at], captured),
+                        child => self.make(child, captured),
+                    };
+                    if let Some(value) = value {
                         if entries.is_empty() {
                             entries.reserve_exact(children.len());
                         }
@@ -152,7 +157,22 @@ fn roots(captures: &[Capture]) -> Option<Vec<Root>> {
         let Node::Leaf(captures) = node else { return None };
         captures.push(at);
     }
+    roots.iter_mut().for_each(|root| root.node.settle());
     Some(roots)
+}
+
+impl Node {
+    fn settle(&mut self) {
+        match self {
+            Node::Leaf(captures) => {
+                if let [at] = captures[..] {
+                    *self = Node::Single(at);
+                }
+            }
+            Node::Branch(children) => children.iter_mut().for_each(|(_, child)| child.settle()),
+            Node::Single(_) => {}
+        }
+    }
 }
 
 /// Whether setting the field can only fail for what is there already.
@@ -162,6 +182,7 @@ fn is_plain(field: &FieldReference) -> bool {
 }
 
 /// What a group holds, converted; nothing if there is nothing to store.
+#[inline]
 fn value(capture: &Capture, captured: &Captured<'_>) -> Option<Value> {
     let Some(range) = captured.groups.get(capture.group) else {
         return captured.keep_empty.then_some(Value::Null);
