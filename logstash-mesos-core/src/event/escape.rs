@@ -13,6 +13,68 @@ const BLOCK: usize = 32;
 /// A copy of fixed size is much quicker than one of the right size.
 const COPY: usize = 16;
 
+/// A string of at most so many bytes fits into a [`Piece`].
+pub(super) const SHORT: usize = 32;
+
+/// A few bytes put together on the stack: a name, its quotes and a short value are appended in one go.
+pub(super) struct Piece {
+    bytes: [u8; 2 * SHORT + 8],
+    len: usize,
+}
+
+impl Piece {
+    pub(super) fn new(first: u8) -> Self {
+        let mut bytes = [0; 2 * SHORT + 8];
+        bytes[0] = first;
+        Self { bytes, len: 1 }
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    pub(super) fn push(&mut self, byte: u8) {
+        self.bytes[self.len] = byte;
+        self.len += 1;
+    }
+
+    /// Appends `text`, of at most [`SHORT`] bytes, in quotes. Returns false, and appends nothing, if it needs an escape.
+    pub(super) fn push_string(&mut self, text: &str) -> bool {
+        let from = self.len + 1;
+        let clean = copy_short(text.as_bytes(), &mut self.bytes[from..]);
+        if clean {
+            self.bytes[from - 1] = b'"';
+            self.bytes[from + text.len()] = b'"';
+            self.len = from + text.len() + 1;
+        }
+        clean
+    }
+}
+
+/// Copies at most [`SHORT`] bytes in two overlapping halves of fixed size, and says whether none needs an escape.
+fn copy_short(bytes: &[u8], out: &mut [u8]) -> bool {
+    let len = bytes.len();
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<16>(), bytes.last_chunk::<16>()) {
+        out[..16].copy_from_slice(first);
+        out[len - 16..len].copy_from_slice(last);
+        special_bytes(*first) | special_bytes(*last) == 0
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        out[..8].copy_from_slice(first);
+        out[len - 8..len].copy_from_slice(last);
+        !special_in_word(u64::from_le_bytes(*first)) && !special_in_word(u64::from_le_bytes(*last))
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        out[..4].copy_from_slice(first);
+        out[len - 4..len].copy_from_slice(last);
+        let both = u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last));
+        !special_in_word(both)
+    } else {
+        bytes.iter().zip(out).fold(true, |clean, (&byte, place)| {
+            *place = byte;
+            clean & !is_special(byte)
+        })
+    }
+}
+
 /// Appends `bytes`, escaped.
 pub(super) fn append(bytes: &[u8], out: &mut Vec<u8>) {
     let (blocks, rest) = bytes.as_chunks::<BLOCK>();
@@ -109,13 +171,14 @@ fn special_in_word(word: u64) -> bool {
 /// A bit for each byte that needs an escape, the first byte's the lowest.
 fn specials(block: &[u8; BLOCK]) -> u32 {
     let (halves, _) = block.as_chunks::<16>();
-    let half = |at: usize| {
-        let bytes = u8x16::from(halves[at]);
-        let is = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
-        let control = bytes.simd_eq(bytes.min(u8x16::splat(0x1f)));
-        (control | is(b'"') | is(b'\\')).to_bitmask()
-    };
-    half(0) | half(1) << 16
+    special_bytes(halves[0]) | special_bytes(halves[1]) << 16
+}
+
+fn special_bytes(bytes: [u8; 16]) -> u32 {
+    let bytes = u8x16::from(bytes);
+    let is = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
+    let control = bytes.simd_eq(bytes.min(u8x16::splat(0x1f)));
+    (control | is(b'"') | is(b'\\')).to_bitmask()
 }
 
 #[cfg(test)]

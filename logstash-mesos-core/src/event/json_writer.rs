@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::escape::{Piece, SHORT};
 use super::{Map, Text, Timestamp, Value, write_json, write_json_string};
 
 /// Writes events as JSON and remembers what comes again.
@@ -59,18 +60,30 @@ impl JsonWriter {
         self.long.clear();
     }
 
-    /// Appends `"key":value`.
-    pub(crate) fn member(&mut self, key: &str, value: &Value, out: &mut Vec<u8>) {
-        write_json_string(key, out);
-        out.push(b':');
+    /// Appends `before`, which is a brace or a comma, and `"key":value`.
+    pub(crate) fn member(&mut self, before: u8, key: &str, value: &Value, out: &mut Vec<u8>) {
+        let mut piece = Piece::new(before);
+        if key.len() > SHORT || !piece.push_string(key) {
+            out.push(before);
+            write_json_string(key, out);
+            out.push(b':');
+            return self.value(value, out);
+        }
+        piece.push(b':');
+        if let Value::Text(text) = value
+            && text.len() <= SHORT
+            && piece.push_string(text)
+        {
+            return out.extend_from_slice(piece.as_bytes());
+        }
+        out.extend_from_slice(piece.as_bytes());
         self.value(value, out);
     }
 
     fn map(&mut self, map: &Map, out: &mut Vec<u8>) {
         let mut before = b'{';
         for (key, value) in map.iter() {
-            out.push(before);
-            self.member(key, value, out);
+            self.member(before, key, value, out);
             before = b',';
         }
         if map.is_empty() {

@@ -156,24 +156,24 @@ impl DataStream {
             return json.write_document(event.fields(), out);
         }
         json.start();
-        out.push(b'{');
+        let mut before = b'{';
         for (key, value) in event.fields().iter().filter(|(key, _)| *key != FIELD) {
-            json.member(key, value, out);
-            out.push(b',');
+            json.member(before, key, value, out);
+            before = b',';
         }
-        out.extend_from_slice(b"\"data_stream\":{");
+        out.push(before);
+        out.extend_from_slice(b"\"data_stream\":");
         let own = event.fields().get(FIELD).and_then(Value::as_map);
+        before = b'{';
         for (key, value) in own.into_iter().flat_map(|map| map.iter()) {
             if !PARTS.contains(&key.as_str()) {
-                json.member(key, value, out);
-                out.push(b',');
+                json.member(before, key, value, out);
+                before = b',';
             }
         }
         for (at, name) in PARTS.iter().enumerate() {
-            if at > 0 {
-                out.push(b',');
-            }
-            json.member(name, &Value::Text(self.part(event, at)), out);
+            json.member(before, name, &Value::Text(self.part(event, at)), out);
+            before = b',';
         }
         out.extend_from_slice(b"}}");
     }
