@@ -1,12 +1,15 @@
 //! `heartbeat`: an event every so many seconds.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::common::{InputOptions, SharedField, host_field, unacknowledged};
 use crate::event::{Event, FieldReference, Text, Value};
-use crate::pipeline::plugin::{Build, BuildContext, BuildError, Input, InputContext, PluginSpec};
+use crate::pipeline::plugin::{
+    Build, BuildContext, BuildError, EcsCompatibility, Input, InputContext, PluginSpec,
+};
 use crate::pipeline::settings::{Default as Preset, Kind, Setting, Settings};
 
 /// The declaration.
@@ -17,49 +20,45 @@ pub(crate) static HEARTBEAT: PluginSpec = PluginSpec {
         Setting::new(
             "message",
             Kind::String,
-            "The text; `epoch` and `sequence` stand for the time and a count.",
+            "The text. By the old names, `epoch` and `sequence` mean what they mean for `sequence`.",
         )
         .default(Preset::String("ok")),
         Setting::new(
             "sequence",
             Kind::OneOf(&["none", "epoch", "sequence"]),
-            "Which number every event gets.",
+            "Which number every event gets: seconds since 1970, or a count from 1.",
         ),
         Setting::new("interval", Kind::Number, "Seconds between events.").default(Preset::Int(60)),
         Setting::new("count", Kind::Number, "How many events to make; -1 never ends.")
             .default(Preset::Int(-1)),
-        Setting::new("threads", Kind::Number, "Accepted; one is enough.").default(Preset::Int(1)),
+        Setting::new("threads", Kind::Number, "How many hearts beat.").default(Preset::Int(1)),
     ],
     build: Build::Input(build),
 };
 
 fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, BuildError> {
-    let message = settings.text("message").unwrap_or_default();
-    // The message used to say what `sequence` says now.
-    let number = match settings.text("sequence").as_deref().unwrap_or(&message) {
-        "epoch" => Number::Epoch,
-        "sequence" => Number::Sequence,
-        _ => Number::None,
-    };
-    let name = if number == Number::None { "message" } else { "clock" };
+    let mut message = settings.text("message");
+    let mut number = settings.text("sequence");
+    let is_magic = message.as_deref().is_some_and(|text| matches!(text, "epoch" | "sequence"));
+    if is_magic && number.is_none() && cx.ecs == EcsCompatibility::Disabled {
+        (number, message) = (message, None);
+    }
+    let field = FieldReference::parse(cx.ecs.select("clock", "[event][sequence]"))
+        .map_err(|error| BuildError::plugin(error.to_string()))?;
     Ok(Box::new(Heartbeat {
         message,
-        number,
-        field: cx.ecs.select(FieldReference::field(name), ecs_field(number)),
+        number: match number.as_deref() {
+            Some("epoch") => Number::Epoch,
+            Some("sequence") => Number::Sequence,
+            _ => Number::None,
+        },
+        field,
         interval: Duration::from_secs_f64(settings.float("interval").unwrap_or(60.0).clamp(0.001, 1e9)),
-        count: u64::try_from(settings.int("count").unwrap_or(-1)).ok(),
+        count: u64::try_from(settings.int("count").unwrap_or(-1)).ok().filter(|count| *count > 0),
+        threads: settings.int("threads").unwrap_or(1).clamp(1, 64),
         options: InputOptions::new(settings),
         host: host_field(cx),
     }))
-}
-
-fn ecs_field(number: Number) -> FieldReference {
-    let name = match number {
-        Number::None => "message",
-        Number::Epoch => "[event][created]",
-        Number::Sequence => "[event][sequence]",
-    };
-    FieldReference::parse(name).unwrap_or_else(|_| FieldReference::field("message"))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,11 +70,12 @@ enum Number {
 
 #[derive(Debug)]
 struct Heartbeat {
-    message: Text,
+    message: Option<Text>,
     number: Number,
     field: FieldReference,
     interval: Duration,
     count: Option<u64>,
+    threads: i64,
     options: InputOptions,
     host: SharedField,
 }
@@ -83,35 +83,94 @@ struct Heartbeat {
 #[async_trait]
 impl Input for Heartbeat {
     async fn run(self: Box<Self>, cx: InputContext) -> Result<(), String> {
-        let mut beat = tokio::time::interval(self.interval);
-        let mut sequence = 0;
-        while self.count.is_none_or(|count| sequence < count) {
-            tokio::select! {
-                _ = beat.tick() => {}
-                () = cx.shutdown.cancelled() => return Ok(()),
-            }
-            let event = self.event(sequence, &cx);
-            if !cx.events.send(unacknowledged(vec![event], 0)).await {
-                return Ok(());
-            }
-            sequence += 1;
+        let (heart, cx) = (Arc::new(*self), Arc::new(cx));
+        let mut hearts = tokio::task::JoinSet::new();
+        for _ in 0..heart.threads {
+            let (heart, cx) = (Arc::clone(&heart), Arc::clone(&cx));
+            hearts.spawn(async move { heart.beat(&cx).await });
         }
+        while hearts.join_next().await.is_some() {}
         Ok(())
     }
 }
 
 impl Heartbeat {
+    async fn beat(&self, cx: &InputContext) {
+        let mut beat = tokio::time::interval(self.interval);
+        let mut sequence = 0;
+        while self.count.is_none_or(|count| sequence < count) {
+            tokio::select! {
+                _ = beat.tick() => {}
+                () = cx.shutdown.cancelled() => return,
+            }
+            sequence += 1;
+            if !cx.events.send(unacknowledged(vec![self.event(sequence, cx)], 0)).await {
+                return;
+            }
+        }
+    }
+
     fn event(&self, sequence: u64, cx: &InputContext) -> Event {
         let now = cx.clock.now();
         let mut event = Event::new(now);
-        let value = match self.number {
-            Number::None => Value::Text(self.message.clone()),
-            Number::Epoch => Value::Int(now.secs()),
-            Number::Sequence => Value::Int(i64::try_from(sequence).unwrap_or(i64::MAX)),
+        let number = match self.number {
+            Number::None => None,
+            Number::Epoch => Some(now.secs()),
+            Number::Sequence => Some(i64::try_from(sequence).unwrap_or(i64::MAX)),
         };
-        let _new_event = event.set(&self.field, value);
+        if let Some(number) = number {
+            let _new_event = event.set(&self.field, Value::Int(number));
+        }
+        if let Some(message) = &self.message {
+            event.fields_mut().insert("message", Value::Text(message.clone()));
+        }
         self.host.apply(&mut event);
         self.options.apply(&mut event);
         event
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Running;
+    use super::*;
+
+    #[tokio::test]
+    async fn numbers_and_texts_are_those_of_logstash() {
+        // spec/inputs/heartbeat_spec.rb, and generate_message of the plugin.
+        let cases = [
+            (r#"{"count":1}"#, EcsCompatibility::V8, "ok", "", ""),
+            (r#"{"count":1,"sequence":"sequence"}"#, EcsCompatibility::V8, "ok", "1", ""),
+            (r#"{"count":1,"sequence":"epoch","message":"m"}"#, EcsCompatibility::V8, "m", "1709618828", ""),
+            (r#"{"count":1,"message":"epoch"}"#, EcsCompatibility::V8, "epoch", "", ""),
+            (r#"{"count":1,"message":"epoch"}"#, EcsCompatibility::Disabled, "", "", "1709618828"),
+            (r#"{"count":1,"message":"sequence"}"#, EcsCompatibility::Disabled, "", "", "1"),
+            (
+                r#"{"count":1,"sequence":"none","message":"epoch"}"#,
+                EcsCompatibility::Disabled,
+                "epoch",
+                "",
+                "",
+            ),
+        ];
+        for (settings, ecs, message, ecs_number, clock) in cases {
+            let mut input = Running::start(&HEARTBEAT, settings, ecs);
+            let event = input.next().await;
+            let found = (event.text("message"), event.json("[event][sequence]"), event.json("clock"));
+            assert_eq!(found, (message.into(), ecs_number.into(), clock.into()), "{settings}");
+            let host = ecs.select("host", "[host][name]");
+            assert!(!event.text(host).is_empty());
+            assert!(input.try_next().await.is_none());
+            input.stop().await;
+        }
+        let two = r#"{"count":2,"threads":2,"interval":0.01,"sequence":"sequence"}"#;
+        let mut input = Running::start(&HEARTBEAT, two, EcsCompatibility::V8);
+        let mut numbers = Vec::new();
+        for _ in 0..4 {
+            numbers.push(input.next().await.json("[event][sequence]"));
+        }
+        numbers.sort();
+        assert_eq!(numbers, ["1", "1", "2", "2"]);
+        input.stop().await;
     }
 }

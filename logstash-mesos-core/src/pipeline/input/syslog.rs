@@ -80,6 +80,8 @@ pub(crate) static SYSLOG: PluginSpec = PluginSpec {
         ])),
         Setting::new("timezone", Kind::String, "The time zone of times that do not say one."),
         Setting::new("locale", Kind::String, "The language of month names."),
+        Setting::new("service_type", Kind::String, "`[service][type]`, with the names of ECS.")
+            .default(Preset::String("system")),
     ],
     build: Build::Input(build),
 };
@@ -187,8 +189,8 @@ async fn read_lines(
             return Ok(());
         }
         bytes += line.len();
-        let text = line.strip_suffix(b"\n").unwrap_or(&line);
-        relay.decode(text.strip_suffix(b"\r").unwrap_or(text), client, cx.clock, &mut events);
+        // With its end, as in Logstash: a pattern stops there, and `[event][original]` has it.
+        relay.decode(&line, client, cx.clock, &mut events);
         line.clear();
         // Lines that are there already go along.
         let more = memchr::memchr(b'\n', lines.buffer()).is_some();
@@ -220,6 +222,8 @@ struct Shared {
     severity: FieldReference,
     facility_label: FieldReference,
     severity_label: FieldReference,
+    // Where the text is not empty, with the names of ECS.
+    service: Option<(FieldReference, Text)>,
     use_labels: bool,
     facilities: Vec<Text>,
     severities: Vec<Text>,
@@ -277,6 +281,11 @@ impl Relay {
                 severity: field("severity", "[log][syslog][severity][code]")?,
                 facility_label: field("facility_label", "[log][syslog][facility][name]")?,
                 severity_label: field("severity_label", "[log][syslog][severity][name]")?,
+                service: settings
+                    .text("service_type")
+                    .filter(|text| !text.is_empty() && cx.ecs != EcsCompatibility::Disabled)
+                    .map(|text| Ok((field("", "[service][type]")?, text)))
+                    .transpose()?,
                 use_labels: settings.bool("use_labels"),
                 facilities: settings.strings("facility_labels"),
                 severities: settings.strings("severity_labels"),
@@ -342,28 +351,27 @@ fn relay(event: &mut Event, grok: &mut dyn Filter, date: &mut dyn Filter, shared
         set(event, &shared.original, original);
     }
     run(grok, event);
-    let failed = match event.fields().get("tags") {
-        Some(Value::List(tags)) => tags.iter().any(|tag| tag.as_text().is_some_and(|tag| tag == FAILED)),
-        Some(Value::Text(tag)) => tag == FAILED,
-        _ => false,
-    };
-    // RFC 3164 gives unknown messages the priority 13.
-    let priority = if failed { 13 } else { priority(event.get(&shared.priority)) };
+    if let Some((field, kind)) = &shared.service
+        && !event.contains(field)
+    {
+        set(event, field, Value::Text(kind.clone()));
+    }
+    // Logstash means to give unknown messages the priority 13, as RFC 3164 says, and gives them 0: it looks for a list
+    // among the tags.
+    let priority = priority(event.get(&shared.priority));
     set(event, &shared.priority, Value::Int(priority));
     set(event, &shared.severity, Value::Int(priority & 7));
     set(event, &shared.facility, Value::Int(priority >> 3));
-    if !failed {
-        if !ecs {
-            for name in ["timestamp8601", "syslog5424_ts"] {
-                if let Some(time) = event.fields().get(name).cloned() {
-                    event.fields_mut().insert("timestamp", time);
-                }
+    if !ecs {
+        for name in ["timestamp8601", "syslog5424_ts"] {
+            if let Some(time) = event.fields().get(name).cloned() {
+                event.fields_mut().insert("timestamp", time);
             }
         }
-        run(date, event);
-        if ecs {
-            event.fields_mut().remove("timestamp");
-        }
+    }
+    run(date, event);
+    if ecs {
+        event.fields_mut().remove("timestamp");
     }
     if shared.use_labels {
         let label = |labels: &[Text], code: i64| {
@@ -407,7 +415,8 @@ mod tests {
         let mut stream = connect(port).await;
         stream.write_all(format!("{ASA}\nno syslog at all\n").as_bytes()).await.unwrap();
         let event = input.next().await;
-        assert_eq!(event.text("message"), "Deny udp src DRAC:10.1.2.3/43434");
+        // As in Logstash, the end of the line belongs to it.
+        assert_eq!(event.text("message"), "Deny udp src DRAC:10.1.2.3/43434\n");
         assert_eq!(
             (event.json("priority"), event.json("severity"), event.json("facility")),
             ("164".into(), "4".into(), "20".into())
@@ -422,9 +431,11 @@ mod tests {
         );
         assert!(event.json("@timestamp").contains("-10-26T15:19:25.000Z"), "{}", event.json("@timestamp"));
         let event = input.next().await;
-        assert_eq!(event.text("message"), "no syslog at all");
-        assert_eq!((event.json("priority"), event.json("tags")), ("13".into(), format!("[\"{FAILED}\"]")));
+        assert_eq!(event.text("message"), "no syslog at all\n");
+        assert_eq!((event.json("priority"), event.json("tags")), ("0".into(), format!("[\"{FAILED}\"]")));
+        assert_eq!(event.text("severity_label"), "Emergency");
         assert_eq!(event.text("host"), "127.0.0.1");
+        assert_eq!(event.json("[service]"), "");
         input.stop().await;
     }
 
@@ -443,6 +454,7 @@ mod tests {
         };
         assert_eq!(event.text("message"), "Deny udp src DRAC:10.1.2.3/43434");
         assert_eq!(event.text("[event][original]"), ASA);
+        assert_eq!(event.text("[service][type]"), "system");
         assert_eq!(event.text("[host][ip]"), "127.0.0.1");
         assert_eq!(
             event.json("[log][syslog]"),
@@ -463,7 +475,7 @@ mod tests {
             connect(port).await.write_all(line.as_bytes()).await.unwrap();
             let event = input.next().await;
             assert_eq!(event.json("@timestamp"), "\"2003-10-11T22:14:15.003Z\"");
-            assert_eq!(event.text(message), "failed for lonvick");
+            assert_eq!(event.text(message), "failed for lonvick\n");
             assert_eq!(event.json(ecs.select("severity", "[log][syslog][severity][code]")), "2");
             input.stop().await;
         }
@@ -474,7 +486,7 @@ mod tests {
         let event = input.next().await;
         assert_eq!(
             (event.text("message"), event.json("facility"), event.text("host")),
-            ("hi".into(), "20".into(), "1.2.3.4".into())
+            ("hi\r\n".into(), "20".into(), "1.2.3.4".into())
         );
         assert_eq!(event.json("severity_label"), "");
         input.stop().await;

@@ -1,6 +1,7 @@
 //! `udp`: datagrams.
 
 use async_trait::async_trait;
+use rustix::net::sockopt;
 use tokio::net::UdpSocket;
 use tracing::warn;
 
@@ -19,8 +20,10 @@ pub(crate) static UDP: PluginSpec = PluginSpec {
         Setting::new("port", Kind::Number, "The port.").required(),
         Setting::new("buffer_size", Kind::Number, "The longest datagram in bytes; the rest is cut off.")
             .default(Preset::Int(65_536)),
-        Setting::new("receive_buffer_bytes", Kind::Number, "The size of the socket's buffer.").status(
-            Status::Ignored("the system's default is used; it can be raised with `net.core.rmem_default`"),
+        Setting::new(
+            "receive_buffer_bytes",
+            Kind::Number,
+            "The size of the socket's buffer; the system has a limit (`net.core.rmem_max`).",
         ),
         Setting::new("workers", Kind::Number, "Threads that decode.")
             .default(Preset::Int(2))
@@ -29,9 +32,6 @@ pub(crate) static UDP: PluginSpec = PluginSpec {
             .default(Preset::Int(2000))
             .status(Status::Ignored("the queue of the pipeline is bounded in bytes")),
         Setting::new("source_ip_fieldname", Kind::String, "The field for the address of the sender."),
-        Setting::new("metadata", Kind::Boolean, "Tells the codec who sent a datagram.")
-            .default(Preset::Bool(false))
-            .status(Status::Ignored("no codec here asks for it")),
     ],
     build: Build::Input(build),
 };
@@ -48,6 +48,7 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, Build
             .and_then(|n| usize::try_from(n).ok())
             .unwrap_or(65_536)
             .clamp(1, 65_536),
+        buffer_bytes: settings.int("receive_buffer_bytes").and_then(|n| usize::try_from(n).ok()),
         field,
         codec: cx.codec(settings, "codec")?,
         options: InputOptions::new(settings),
@@ -58,6 +59,7 @@ struct Udp {
     host: Text,
     port: u16,
     longest: usize,
+    buffer_bytes: Option<usize>,
     field: Text,
     codec: Box<dyn Codec>,
     options: InputOptions,
@@ -72,6 +74,17 @@ impl Input for Udp {
         let address = format!("{}:{}", self.host, self.port);
         let bind = || UdpSocket::bind((self.host.as_str(), self.port));
         let Some(socket) = net::bound(&address, &cx, bind).await else { return Ok(()) };
+        if let Some(wanted) = self.buffer_bytes {
+            let set = sockopt::set_socket_recv_buffer_size(&socket, wanted);
+            // The system counts twice what it was asked for.
+            let got = set.and_then(|()| sockopt::socket_recv_buffer_size(&socket)).unwrap_or(0) / 2;
+            if got < wanted {
+                warn!(
+                    wanted,
+                    got, address, "The buffer of the socket is smaller than asked for, see net.core.rmem_max"
+                );
+            }
+        }
         let mut buffer = vec![0; self.longest];
         loop {
             let received = tokio::select! {
