@@ -47,6 +47,11 @@ impl Patterns {
         self.own.get(name).or_else(|| self.builtin.get(name)).map(String::as_str)
     }
 
+    /// All names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.own.keys().chain(self.builtin.keys()).map(String::as_str)
+    }
+
     /// The names that come with Logstash.
     #[cfg(test)]
     pub(super) fn builtin_names(&self) -> impl Iterator<Item = &str> {

@@ -415,7 +415,10 @@ impl Compiler<'_> {
         } else {
             let doc =
                 |name| spec.settings.iter().find(|setting| setting.name == name).map(|setting| setting.doc);
-            let remedy = error.remedy.clone().or_else(|| doc(error.setting?).map(str::to_owned));
+            let remedy = error.remedy.clone().or_else(|| {
+                let setting = error.setting?;
+                doc(setting).map(|doc| format!("`{setting}`: {doc}"))
+            });
             Diagnostic::error(Code::REGISTER, place, message).remedy(remedy)
         };
         self.checker.complaints.push(complaint);

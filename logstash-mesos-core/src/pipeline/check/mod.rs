@@ -119,7 +119,9 @@ impl Checker<'_> {
                 Err(Some((problem, remedy))) => {
                     let message = format!("`{name}` of `{}`: {problem}", spec.name);
                     let complaint = Diagnostic::error(Code::INVALID_VALUE, value_span, message);
-                    self.complaints.push(complaint.remedy(remedy.or_else(|| Some(setting.doc.to_owned()))));
+                    self.complaints.push(
+                        complaint.remedy(remedy.or_else(|| Some(format!("`{name}`: {}", setting.doc)))),
+                    );
                 }
                 // Said already, at the place inside the value.
                 Err(None) => {}

@@ -190,7 +190,16 @@ impl Parser<'_> {
         let found = self.found();
         let mut ahead = self.lexer.clone();
         let (span, remedy) = match ahead.name() {
+            Some(word) if word.text.eq_ignore_ascii_case("not") => {
+                (word.span, "write `![field]` or `!( … )`".to_owned())
+            }
             Some(word) => (word.span, format!("a field is written `[{0}]`, a text `\"{0}\"`", word.text)),
+            None if self.lexer.peek() == Some(b'{') => (
+                self.here(),
+                "something is missing in front of `{`: a condition, or the other side of its operator; the last branch \
+                 is written `else { … }`"
+                    .to_owned(),
+            ),
             None => (
                 self.here(),
                 "a condition compares fields `[a][b]`, strings, numbers and lists of them".to_owned(),

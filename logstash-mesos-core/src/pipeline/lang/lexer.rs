@@ -46,6 +46,12 @@ impl<'s> Lexer<'s> {
         self.at >= self.source.len()
     }
 
+    /// All of the text.
+    #[must_use]
+    pub fn source(&self) -> &'s str {
+        self.source
+    }
+
     /// The rest of the text.
     #[must_use]
     pub fn rest(&self) -> &'s str {
@@ -56,6 +62,12 @@ impl<'s> Lexer<'s> {
     #[must_use]
     pub fn peek(&self) -> Option<u8> {
         self.source.as_bytes().get(self.at).copied()
+    }
+
+    /// The byte before this place.
+    #[must_use]
+    pub fn before(&self) -> Option<u8> {
+        self.source.as_bytes().get(self.at.checked_sub(1)?).copied()
     }
 
     /// Skips white space. Says whether there was any.

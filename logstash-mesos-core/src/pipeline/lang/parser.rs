@@ -10,11 +10,19 @@ use super::diagnostic::{Code, Diagnostic};
 use super::lexer::{Lexer, Unterminated};
 use super::similar::suggestion;
 use super::token::{Span, Token};
+use crate::pipeline::absent;
+use crate::pipeline::catalog::PluginKind;
 
 /// Parses `source`. The tree holds what could be understood; it is whole when there is no complaint.
 #[must_use]
 pub fn parse(source: &str) -> (Config, Vec<Diagnostic>) {
-    let mut parser = Parser { lexer: Lexer::new(source), complaints: Vec::new(), depth: 0, gave_up: false };
+    let mut parser = Parser {
+        lexer: Lexer::new(source),
+        complaints: Vec::new(),
+        depth: 0,
+        gave_up: false,
+        long_string: None,
+    };
     let config = parser.config();
     (config, parser.complaints)
 }
@@ -24,6 +32,8 @@ pub(super) struct Parser<'s> {
     complaints: Vec<Diagnostic>,
     depth: usize,
     gave_up: bool,
+    // The last string that goes over several lines.
+    long_string: Option<Span>,
 }
 
 /// A complaint has been made; whoever can go on from here does.
@@ -71,10 +81,15 @@ impl<'s> Parser<'s> {
                 self.step();
                 return complaint;
             }
-            let remedy =
-                name.and_then(|name| suggestion(name.text, WORDS.map(|(word, _)| word))).unwrap_or_else(
-                    || "a configuration is made of `input { }`, `filter { }` and `output { }`".into(),
-                );
+            let remedy = match name {
+                None if self.lexer.peek() == Some(b'}') => {
+                    "there is one `}` too many, here or further up".to_owned()
+                }
+                None => SECTIONS.to_owned(),
+                Some(name) => section_of(name.text)
+                    .or_else(|| suggestion(name.text, WORDS.map(|(word, _)| word)))
+                    .unwrap_or_else(|| SECTIONS.to_owned()),
+            };
             return self.fail(
                 Code::SYNTAX,
                 span,
@@ -119,6 +134,20 @@ impl<'s> Parser<'s> {
             return self.branch().map(Statement::Branch);
         }
         let depth = self.depth;
+        let word = self.lexer.clone().name().map(|name| name.text);
+        if let Some(word @ ("else" | "elsif" | "elseif" | "elif")) = word
+            && !self.is_plugin_with_settings()
+        {
+            let span = Span::new(start, start + word.len());
+            let (message, remedy) = if word == "else" {
+                ("`else` has no `if` in front of it".to_owned(), "it stands right behind the `}` of an `if`")
+            } else {
+                (format!("there is no `{word}`"), "write `else if`")
+            };
+            let complaint = self.fail(Code::SYNTAX, span, message, remedy.to_owned());
+            self.skip_statement(start, false);
+            return complaint;
+        }
         match self.plugin() {
             Ok(Some(plugin)) => Ok(Statement::Plugin(plugin)),
             Ok(None) => {
@@ -139,6 +168,23 @@ impl<'s> Parser<'s> {
                 Err(Failed)
             }
         }
+    }
+
+    /// Whether a name stands here, and behind it braces with nothing or settings between them.
+    fn is_plugin_with_settings(&self) -> bool {
+        let mut ahead = self.lexer.clone();
+        let _name = ahead.name();
+        ahead.space();
+        if !ahead.take("{") {
+            return false;
+        }
+        ahead.space();
+        if ahead.peek() == Some(b'}') {
+            return true;
+        }
+        let named = ahead.name().is_some() || matches!(ahead.string(), Ok(Some(_)));
+        ahead.space();
+        named && ahead.take("=>")
     }
 
     fn is_branch(&self) -> bool {
@@ -189,13 +235,12 @@ impl<'s> Parser<'s> {
                     Some(condition)
                 } else {
                     let (span, found) = (self.here(), self.found());
+                    let remedy = self.instead_of_operator();
                     let _said: Parsed<()> = self.fail(
                         Code::SYNTAX,
                         span,
                         format!("expected `{{` or an operator after the condition, found {found}"),
-                        "operators are `==`, `!=`, `<`, `<=`, `>`, `>=`, `=~`, `!~`, `in`, `not in`, and between \
-                         conditions `and`, `or`, `xor`, `nand`"
-                            .to_owned(),
+                        remedy,
                     );
                     None
                 }
@@ -211,6 +256,28 @@ impl<'s> Parser<'s> {
         };
         let body = self.body(opened, "if")?;
         Ok(Arm { condition, body })
+    }
+
+    /// What is meant by what stands behind a condition, in the place of an operator or a brace.
+    fn instead_of_operator(&self) -> String {
+        let rest = self.lexer.rest();
+        let mut ahead = self.lexer.clone();
+        let word = ahead.name().map(|name| name.text);
+        ahead.space();
+        match word {
+            Some("is" | "eq" | "equals") => "compare with `==`".to_owned(),
+            Some("contains" | "has") => "write `\"part\" in [field]`".to_owned(),
+            Some("no" | "isnt" | "notin" | "not_in") => "write `not in` or `!=`".to_owned(),
+            Some("AND" | "OR" | "XOR" | "NAND" | "IN" | "NOT") => "operators are written in small letters".to_owned(),
+            Some(word) if ahead.peek() == Some(b'{') => format!("put `{{` in front of `{word}`"),
+            _ if rest.starts_with("&&") => "write `and`".to_owned(),
+            _ if rest.starts_with("||") => "write `or`".to_owned(),
+            _ if rest.starts_with('=') => "compare with `==`".to_owned(),
+            _ if rest.starts_with(['[', ']', '.']) => "a field in a field is written `[outer][inner]`".to_owned(),
+            _ => "operators are `==`, `!=`, `<`, `<=`, `>`, `>=`, `=~`, `!~`, `in`, `not in`, and between conditions \
+                  `and`, `or`, `xor`, `nand`"
+                .to_owned(),
+        }
     }
 
     /// A plugin, or nothing when no name followed by a brace stands here.
@@ -252,7 +319,15 @@ impl<'s> Parser<'s> {
                     Code::SYNTAX,
                     span,
                     format!("expected white space or `}}` after the value, found {found}"),
-                    "settings are separated by white space, without a comma".to_owned(),
+                    match self.lexer.before() {
+                        Some(quote @ (b'"' | b'\'')) if self.lexer.peek() != Some(b',') => {
+                            let quote = char::from(quote);
+                            format!(
+                                "settings are separated by white space; a `{quote}` inside a string is written `\\{quote}`"
+                            )
+                        }
+                        _ => "settings are separated by white space, without a comma".to_owned(),
+                    },
                 );
             }
             attributes.push(self.attribute(plugin)?);
@@ -284,12 +359,13 @@ impl<'s> Parser<'s> {
     fn arrow(&mut self, name: &str) -> Parsed<()> {
         if !self.lexer.take("=>") {
             let (span, found) = (self.here(), self.found());
-            return self.fail(
-                Code::SYNTAX,
-                span,
-                format!("expected `=>` after `{name}`, found {found}"),
-                format!("write `{name} => value`"),
-            );
+            let remedy = if self.lexer.peek() == Some(b'}') {
+                format!("write `{name} => value`; a value of several words is put in quotes")
+            } else {
+                format!("write `{name} => value`")
+            };
+            let message = format!("expected `=>` after `{name}`, found {found}");
+            return self.fail(Code::SYNTAX, span, message, remedy);
         }
         self.lexer.space();
         Ok(())
@@ -312,12 +388,18 @@ impl<'s> Parser<'s> {
             ValueKind::Hash(self.hash_entries(start)?)
         } else {
             let (span, found) = (self.here(), self.found());
-            let remedy = if self.lexer.name().is_some() {
-                "put quotes around it: without them a value has letters, digits and `_`, and two of them at least"
+            let rest = self.lexer.rest();
+            let remedy = if self.lexer.clone().name().is_some() {
+                UNQUOTED
+            } else if rest.starts_with("${") {
+                "put quotes around it: `\"${NAME}\"`"
+            } else if rest.starts_with(['\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}']) {
+                "use the plain quotes `\"` or `'`"
+            } else if rest.starts_with(']') {
+                "leave out the comma in front of `]`"
             } else {
                 "a value is a string, a number, a word, a list `[ ]`, a hash `{ }` or a codec"
             };
-            self.lexer.go_to(start);
             return self.fail(
                 Code::SYNTAX,
                 span,
@@ -342,11 +424,15 @@ impl<'s> Parser<'s> {
                 }
                 if !self.lexer.take(",") {
                     let (span, found) = (self.here(), self.found());
+                    let remedy = match self.lexer.peek() {
+                        Some(b'}') => "close the list with `]`",
+                        _ => "items of a list are separated by commas, and `]` closes it",
+                    };
                     return self.fail(
                         Code::SYNTAX,
                         span,
                         format!("expected `,` or `]` in the list, found {found}"),
-                        "items of a list are separated by commas".to_owned(),
+                        remedy.to_owned(),
                     );
                 }
                 self.lexer.space();
@@ -370,8 +456,11 @@ impl<'s> Parser<'s> {
                 ValueKind::String(text.text.to_owned())
             } else {
                 let (span, found) = (self.here(), self.found());
-                let remedy =
-                    "a hash is written `{ \"key\" => \"value\" \"key\" => \"value\" }`, without commas";
+                let remedy = if self.lexer.clone().name().is_some() {
+                    UNQUOTED
+                } else {
+                    "a hash is written `{ \"key\" => \"value\" \"key\" => \"value\" }`, without commas"
+                };
                 return self.fail(
                     Code::SYNTAX,
                     span,
@@ -407,6 +496,11 @@ impl<'s> Parser<'s> {
 
     pub(super) fn string(&mut self) -> Parsed<Option<Token<'s>>> {
         let found = self.lexer.string();
+        if let Ok(Some(string)) = &found
+            && string.text.contains('\n')
+        {
+            self.long_string = Some(string.span);
+        }
         self.ended(found)
     }
 
@@ -487,10 +581,22 @@ impl<'s> Parser<'s> {
         message: impl Into<String>,
         remedy: impl Into<Option<String>>,
     ) -> Parsed<T> {
+        let remedy = self.runaway(code, span).or_else(|| remedy.into());
         self.complaints.push(Diagnostic::error(code, span, message).remedy(remedy));
         // A file that is no configuration at all is not worth a complaint for each of its lines.
         self.gave_up |= self.complaints.len() >= MAX_COMPLAINTS;
         Err(Failed)
+    }
+
+    /// A string of several lines that ends in the line of a mistake has most likely begun by one: its closing
+    /// quote is missing further up, and what closes it was meant to open another.
+    fn runaway(&self, code: Code, span: Span) -> Option<String> {
+        let string = self.long_string.filter(|_| code == Code::SYNTAX)?;
+        let between = self.lexer.source().get(string.end..span.start)?;
+        let line = self.lexer.source()[..string.start].matches('\n').count() + 1;
+        (!between.contains('\n')).then(|| {
+            format!("the string in front of it begins in line {line}: is its closing quote missing there?")
+        })
     }
 
     /// The character here.
@@ -621,6 +727,21 @@ impl<'s> Parser<'s> {
         let here = self.here();
         self.lexer.go_to(here.end);
     }
+}
+
+const SECTIONS: &str = "a configuration is made of `input { }`, `filter { }` and `output { }`";
+const UNQUOTED: &str =
+    "put quotes around it: without them a word has letters, digits and `_`, and two of them at least";
+
+/// Where a plugin belongs that stands in the place of a section.
+fn section_of(name: &str) -> Option<String> {
+    let kinds = [PluginKind::Input, PluginKind::Filter, PluginKind::Output];
+    let words: Vec<_> = kinds
+        .into_iter()
+        .filter(|kind| absent::list(*kind).contains(&name))
+        .map(|kind| format!("`{} {{ {name} {{ … }} }}`", kind.word()))
+        .collect();
+    (!words.is_empty()).then(|| format!("plugins stand in sections: {}", words.join(" or ")))
 }
 
 /// Reads a number as Ruby's `Integer()` and `Float()` do: a leading zero means octal.

@@ -112,7 +112,12 @@ impl Pattern {
                     return Err(format!("`{pattern}`: long names of time zones (`zzzz`) cannot be read"));
                 }
                 'z' => Part::ZoneName,
-                other => return Err(format!("`{pattern}`: there is no date letter `{other}`")),
+                other => {
+                    return Err(format!(
+                        "`{pattern}`: there is no date letter `{other}`; letters that stand for themselves are written in \
+                         single quotes, as in `'{other}'`"
+                    ));
+                }
             });
         }
         Ok(Self { parts, has_year: pattern.contains(['y', 'Y']), has_zone: pattern.contains('Z') })

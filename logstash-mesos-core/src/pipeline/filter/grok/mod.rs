@@ -10,6 +10,7 @@ use super::field::{Failed, Field, tag_all};
 use super::ruby;
 use crate::event::{Event, Text, Value};
 use crate::grok::{Grok, GrokError, PatternSet, Patterns};
+use crate::pipeline::lang::similar::suggestion;
 use crate::pipeline::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
 use crate::pipeline::settings::{Default, Kind, Setting, SettingValue, Settings};
 use crate::regex::{Captures, MatchError, Scratch};
@@ -71,7 +72,7 @@ fn build(settings: &Settings, context: &BuildContext) -> Result<Box<dyn Filter>,
         let mut groks = Vec::new();
         for pattern in value.items().iter().filter_map(SettingValue::to_text) {
             let grok = Grok::new(&pattern, &patterns, named_only).map_err(|error| {
-                let complaint = pattern_error(error);
+                let complaint = pattern_error(error, &patterns);
                 // The name may be one of those files.
                 if settings.is_given("patterns_dir") { complaint.in_file() } else { complaint }
             })?;
@@ -102,17 +103,21 @@ fn target_prefix(target: &str) -> String {
     if brackets { target.to_owned() } else { format!("[{}]", target.trim()) }
 }
 
-fn pattern_error(error: GrokError) -> BuildError {
+fn pattern_error(error: GrokError, patterns: &Patterns) -> BuildError {
     let remedy = match &error {
-        GrokError::UnknownPattern { .. } => Some("correct the name, or define it in pattern_definitions"),
-        GrokError::TooDeep { .. } => Some("let no definition refer to itself"),
-        _ => None,
+        GrokError::UnknownPattern { reference } => {
+            let name = reference.trim_start_matches("%{").split([':', '}']).next().unwrap_or_default();
+            suggestion(name, patterns.names())
+                .unwrap_or_else(|| "correct the name, or define it in `pattern_definitions`".to_owned())
+        }
+        GrokError::TooDeep { .. } => "let no definition refer to itself".to_owned(),
+        GrokError::Regex { .. } => {
+            "regular expressions are Ruby's; a bracket or parenthesis that stands for itself is written `\\(`, `\\[`"
+                .to_owned()
+        }
+        _ => return BuildError::setting("match", error.to_string()),
     };
-    let complaint = BuildError::setting("match", error.to_string());
-    match remedy {
-        Some(remedy) => complaint.remedy(remedy),
-        None => complaint,
-    }
+    BuildError::setting("match", error.to_string()).remedy(remedy)
 }
 
 /// What all workers share.
