@@ -1,5 +1,6 @@
 //! The common options of filters and inputs: `add_field`, `remove_field`, `add_tag`, `remove_tag`.
 
+use super::filter::ruby;
 use super::settings::{SettingValue, Settings};
 use crate::event::{Event, FieldReference, InvalidReference, Template, Text, Value};
 
@@ -148,25 +149,12 @@ fn add(event: &mut Event, field: &FieldReference, value: Text) -> Option<()> {
     let value = match event.get(field) {
         None => value,
         Some(have) => {
-            let mut list = ruby_array(have);
+            let mut list = ruby::array(have);
             list.push(value);
             Value::List(list)
         }
     };
     event.set(field, value).ok()
-}
-
-/// Ruby's `Array(value)`: nothing for `nil`, pairs for a hash.
-fn ruby_array(value: &Value) -> Vec<Value> {
-    match value {
-        Value::Null => Vec::new(),
-        Value::List(items) => items.clone(),
-        Value::Map(map) => map
-            .iter()
-            .map(|(key, value)| Value::List(vec![Value::Text(key.clone()), value.clone()]))
-            .collect(),
-        scalar => vec![scalar.clone()],
-    }
 }
 
 /// Every value goes through sprintf, and so becomes a text; a hash is a list of pairs before.

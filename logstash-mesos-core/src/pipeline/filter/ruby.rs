@@ -136,6 +136,19 @@ pub(crate) fn decimal_to_s(number: &BigDecimal) -> String {
     format!("{sign}0.{}e{exponent}", digits.trim_end_matches('0'))
 }
 
+/// `Array(value)`: nothing for `nil`, pairs for a hash.
+pub(crate) fn array(value: &Value) -> Vec<Value> {
+    match value {
+        Value::Null => Vec::new(),
+        Value::List(items) => items.clone(),
+        Value::Map(map) => map
+            .iter()
+            .map(|(key, value)| Value::List(vec![Value::Text(key.clone()), value.clone()]))
+            .collect(),
+        scalar => vec![scalar.clone()],
+    }
+}
+
 /// `String#to_i`: the integer at the start, 0 when there is none.
 pub(crate) fn string_to_i(text: &str) -> BigInt {
     let text = text.trim_start_matches(is_space);

@@ -1,6 +1,7 @@
 //! `syslog_pri`: facility and severity out of a syslog priority.
 
-use bigdecimal::ToPrimitive;
+use bigdecimal::{BigDecimal, ToPrimitive};
+use num_bigint::{BigInt, Sign, ToBigInt};
 
 use super::field::{Failed, Field};
 use super::ruby;
@@ -94,42 +95,45 @@ impl Filter for SyslogPri {
 impl SyslogPri {
     fn apply(&self, event: &mut Event) -> Result<(), Failed> {
         let priority = match event.get(self.source.get()?) {
-            None | Some(Value::Null | Value::Bool(false)) => 13,
-            Some(Value::List(items)) => items.first().map_or(0, to_i),
+            None | Some(Value::Null | Value::Bool(false)) => BigInt::from(13),
+            Some(Value::List(items)) => items.first().map_or_else(BigInt::default, to_i),
             Some(value) => to_i(value),
         };
-        let (severity, facility) = (priority & 7, priority >> 3);
-        event.set(self.severity_code.get()?, severity)?;
-        event.set(self.facility_code.get()?, facility)?;
+        let severity = (&priority & BigInt::from(7)).to_usize().unwrap_or(0);
+        let facility: BigInt = priority >> 3;
+        event.set(self.severity_code.get()?, i64::try_from(severity).unwrap_or(0))?;
+        event.set(self.facility_code.get()?, ruby::integer(facility.clone()))?;
         if !self.labels {
             return Ok(());
         }
-        let count = i64::try_from(self.facilities.len()).unwrap_or(i64::MAX);
-        if facility > count - 1 {
+        let count = BigInt::from(self.facilities.len());
+        if facility >= count {
             event.tag("_syslogpriparsefailure");
             return Ok(());
         }
         // Ruby counts a negative index from the end.
-        let index = if facility < 0 { facility + count } else { facility };
-        if let Some(name) = usize::try_from(index).ok().and_then(|index| self.facilities.get(index)) {
+        let index = if facility.sign() == Sign::Minus { facility + count } else { facility };
+        if let Some(name) = index.to_usize().and_then(|index| self.facilities.get(index)) {
             event.set(self.facility_name.get()?, name.clone())?;
         }
-        if let Some(name) = usize::try_from(severity).ok().and_then(|index| self.severities.get(index)) {
+        if let Some(name) = self.severities.get(severity) {
             event.set(self.severity_name.get()?, name.clone())?;
         }
         Ok(())
     }
 }
 
-/// `to_i`, within 64 bits.
-fn to_i(value: &Value) -> i64 {
+/// `to_i`, of any size.
+fn to_i(value: &Value) -> BigInt {
     match value {
-        Value::Int(number) => *number,
-        #[expect(clippy::cast_possible_truncation, reason = "Ruby cuts as well")]
-        Value::Float(number) => *number as i64,
-        Value::Decimal(number) => number.to_i64().unwrap_or(0),
-        Value::Text(text) => ruby::string_to_i64(text),
-        _ => 0,
+        Value::Int(number) => BigInt::from(*number),
+        Value::BigInt(number) => (**number).clone(),
+        Value::Float(number) => {
+            BigDecimal::try_from(*number).ok().and_then(|it| it.to_bigint()).unwrap_or_default()
+        }
+        Value::Decimal(number) => number.to_bigint().unwrap_or_default(),
+        Value::Text(text) => ruby::string_to_i(text),
+        _ => BigInt::default(),
     }
 }
 

@@ -189,11 +189,7 @@ impl Translate {
         }
         let Some(value) = event.get(self.source.get()?) else { return Ok(None) };
         if let Update::Values = self.update {
-            let items = match value {
-                Value::Null => Vec::new(),
-                Value::List(items) => items.clone(),
-                single => vec![single.clone()],
-            };
+            let items = ruby::array(value);
             let mut results = Vec::with_capacity(items.len());
             for item in &items {
                 let result = lookup.find(&ruby::to_s(item))?;
