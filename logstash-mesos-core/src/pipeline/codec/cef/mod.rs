@@ -10,7 +10,7 @@ use timestamp::Times;
 
 use super::tokenizer::Tokenizer;
 use crate::event::{Blob, Clock, Event, FieldReference, Map, Template, Text, Value, write_json};
-use crate::pipeline::filter::date::{Zone, language, names};
+use crate::pipeline::filter::date::{Zone, names};
 use crate::pipeline::filter::field::set_named;
 use crate::pipeline::filter::ruby;
 use crate::pipeline::plugin::{Build, BuildContext, BuildError, Codec, PluginSpec};
@@ -62,10 +62,7 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Codec>, Build
                 .remedy("use a name such as `Europe/Berlin`")
         })?,
     };
-    let language = settings.text("locale").map(|locale| language(&locale));
-    let names = names(language.as_deref()).ok_or_else(|| {
-        BuildError::setting("locale", format!("the names of months in `{}` are not known", text("locale")))
-    })?;
+    let names = names(settings.text("locale").as_deref());
     let ecs = cx.ecs.select(false, true);
     let mapping = Mapping::new(ecs, text("device") == "host", settings.bool("reverse_mapping"));
     let part = |name, default| Part { template: Template::parse(&text(name)), default };

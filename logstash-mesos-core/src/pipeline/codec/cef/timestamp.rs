@@ -15,7 +15,7 @@ pub(super) struct NoTime;
 pub(super) struct Times {
     /// Of times that say no zone, in events that say none.
     pub(super) zone: Zone,
-    pub(super) names: &'static Names,
+    pub(super) names: Names,
 }
 
 impl Times {
@@ -32,7 +32,7 @@ impl Times {
         let time = match millis(text) {
             Some(time) => time?,
             None => {
-                let written = Written::parse(text, self.names).ok_or(NoTime)?;
+                let written = Written::parse(text, &self.names).ok_or(NoTime)?;
                 let zone = match (&written.zone, device_zone) {
                     (Some(zone), _) => zone.clone(),
                     (None, Some(name)) => Zone::new(name).ok_or(NoTime)?,
@@ -188,7 +188,7 @@ mod tests {
 
     fn read_at(text: &str, zone: &str, now: &str) -> String {
         let clock = Clock::Fixed(Timestamp::parse_iso8601(now).unwrap());
-        let times = Times { zone: Zone::new(zone).unwrap(), names: names(None).unwrap() };
+        let times = Times { zone: Zone::new(zone).unwrap(), names: names(None) };
         match times.read(text, None, clock) {
             Ok(Some(time)) => time.to_string(),
             Ok(None) => "nothing".to_owned(),

@@ -6,7 +6,7 @@ mod pattern;
 mod zone;
 
 use bigdecimal::{BigDecimal, ToPrimitive};
-pub(crate) use names::{Names, language, names};
+pub(crate) use names::{Names, names};
 use pattern::Pattern;
 pub(crate) use zone::Zone;
 use zone::ZoneSetting;
@@ -46,7 +46,7 @@ fn build(settings: &Settings, context: &BuildContext) -> Result<Box<dyn Filter>,
     let zone = ZoneSetting::new(settings.text("timezone")).map_err(|message| {
         BuildError::setting("timezone", message).remedy("use a name such as `Europe/Berlin`")
     })?;
-    let language = settings.text("locale").map(|locale| language(&locale));
+    let locale = settings.text("locale");
     let year = fields::year_of(context.clock.now());
     let formats = formats
         .iter()
@@ -57,7 +57,7 @@ fn build(settings: &Settings, context: &BuildContext) -> Result<Box<dyn Filter>,
                 "UNIX_MS" => Format::UnixMillis,
                 "TAI64N" => Format::Tai64n,
                 pattern => Format::Pattern(
-                    Pattern::parse(pattern, language.as_deref(), year)
+                    Pattern::parse(pattern, locale.as_deref(), year)
                         .map_err(|message| BuildError::setting("match", message))?,
                 ),
             })
@@ -282,7 +282,6 @@ mod tests {
             r#"{}"#,
             r#"{"match":["d","ISO8601"],"timezone":"Nope/Zone"}"#,
             r#"{"match":["d","yyyy-bb"]}"#,
-            r#"{"match":["d","dd MMM"],"locale":"ru"}"#,
         ] {
             assert!(build(&DATE, wrong).is_err(), "{wrong}");
         }

@@ -1,9 +1,8 @@
-//! Month and day names by language, as the JDK has them (CLDR).
+//! Month and day names by locale, as the JDK has them (CLDR).
 
-/// The names of one language.
-#[derive(Debug)]
+/// The names of one locale.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Names {
-    language: &'static str,
     /// January first; each short, then long.
     months: [[&'static str; 2]; 12],
     /// Monday first; each short, then long.
@@ -12,22 +11,67 @@ pub(crate) struct Names {
     halves: [&'static str; 2],
 }
 
-/// The language of a locale such as `de-DE`.
-pub(crate) fn language(locale: &str) -> String {
-    locale.split(['-', '_']).next().unwrap_or(locale).to_lowercase()
-}
-
-/// The names of a language; English where the JDK has no other. `None` when the JDK has and we do not.
-pub(crate) fn names(language: Option<&str>) -> Option<&'static Names> {
-    let language = language.unwrap_or("en");
-    match LANGUAGES.iter().find(|names| names.language == language) {
-        Some(names) => Some(names),
-        None if KNOWN_TO_THE_JDK.split(' ').any(|known| known == language) => None,
-        None => Some(&LANGUAGES[0]),
+/// The names of a locale such as `de-AT`: its own, else those of `de`, else English ones, which are what the
+/// JDK falls back to.
+pub(crate) fn names(locale: Option<&str>) -> Names {
+    let locale = canonical(locale.unwrap_or(ENGLISH));
+    let mut tag = locale.as_str();
+    loop {
+        if let Some(names) = TABLE.lines().find_map(|line| Names::of_line(line, tag)) {
+            return names;
+        }
+        tag = tag.rsplit_once('-').map_or(ENGLISH, |(parent, _)| parent);
     }
 }
 
+const ENGLISH: &str = "en";
+
+/// What is in the table; it is searched when a configuration is compiled, and costs no memory beside itself.
+static TABLE: &str = include_str!("names.txt");
+
+/// The form of a locale that the table has: `zh_TW` is `zh-hant-tw`.
+fn canonical(locale: &str) -> String {
+    let locale = locale.to_lowercase().replace('_', "-");
+    let (language, rest) = locale.split_once('-').unwrap_or((&locale, ""));
+    // Codes that were changed, and the script of Chinese where only the region is said.
+    let language = match (language, rest) {
+        ("iw", _) => "he",
+        ("in", _) => "id",
+        ("ji", _) => "yi",
+        ("tl", _) => "fil",
+        ("zh", "tw" | "hk" | "mo") => "zh-hant",
+        (language, _) => language,
+    };
+    if rest.is_empty() { language.to_owned() } else { format!("{language}-{rest}") }
+}
+
 impl Names {
+    /// From a line of the table, if it is for `tag`.
+    fn of_line(line: &'static str, tag: &str) -> Option<Self> {
+        let mut parts = line.split('|');
+        if line.starts_with('#') || tag.is_empty() {
+            return None;
+        }
+        if !parts.next()?.split(' ').any(|have| have == tag) {
+            return None;
+        }
+        let mut names = Self::default();
+        for form in 0..2 {
+            for (month, name) in names.months.iter_mut().zip(parts.next()?.split(';')) {
+                month[form] = name;
+            }
+        }
+        for form in 0..2 {
+            for (day, name) in names.days.iter_mut().zip(parts.next()?.split(';')) {
+                day[form] = name;
+            }
+        }
+        for (half, name) in names.halves.iter_mut().zip(parts.next()?.split(';')) {
+            *half = name;
+        }
+        Some(names)
+    }
+
     /// The month at the start of `text` (1 to 12) and its length.
     pub(super) fn month(&self, text: &str) -> Option<(i64, usize)> {
         longest(text, &self.months)
@@ -73,199 +117,68 @@ fn longest<const N: usize>(text: &str, names: &[[&str; 2]; N]) -> Option<(i64, u
     best
 }
 
-static LANGUAGES: &[Names] = &[
-    Names {
-        language: "en",
-        months: [
-            ["Jan", "January"],
-            ["Feb", "February"],
-            ["Mar", "March"],
-            ["Apr", "April"],
-            ["May", "May"],
-            ["Jun", "June"],
-            ["Jul", "July"],
-            ["Aug", "August"],
-            ["Sep", "September"],
-            ["Oct", "October"],
-            ["Nov", "November"],
-            ["Dec", "December"],
-        ],
-        days: [
-            ["Mon", "Monday"],
-            ["Tue", "Tuesday"],
-            ["Wed", "Wednesday"],
-            ["Thu", "Thursday"],
-            ["Fri", "Friday"],
-            ["Sat", "Saturday"],
-            ["Sun", "Sunday"],
-        ],
-        halves: ["AM", "PM"],
-    },
-    Names {
-        language: "de",
-        months: [
-            ["Jan.", "Januar"],
-            ["Feb.", "Februar"],
-            ["März", "März"],
-            ["Apr.", "April"],
-            ["Mai", "Mai"],
-            ["Juni", "Juni"],
-            ["Juli", "Juli"],
-            ["Aug.", "August"],
-            ["Sept.", "September"],
-            ["Okt.", "Oktober"],
-            ["Nov.", "November"],
-            ["Dez.", "Dezember"],
-        ],
-        days: [
-            ["Mo.", "Montag"],
-            ["Di.", "Dienstag"],
-            ["Mi.", "Mittwoch"],
-            ["Do.", "Donnerstag"],
-            ["Fr.", "Freitag"],
-            ["Sa.", "Samstag"],
-            ["So.", "Sonntag"],
-        ],
-        halves: ["AM", "PM"],
-    },
-    Names {
-        language: "fr",
-        months: [
-            ["janv.", "janvier"],
-            ["févr.", "février"],
-            ["mars", "mars"],
-            ["avr.", "avril"],
-            ["mai", "mai"],
-            ["juin", "juin"],
-            ["juil.", "juillet"],
-            ["août", "août"],
-            ["sept.", "septembre"],
-            ["oct.", "octobre"],
-            ["nov.", "novembre"],
-            ["déc.", "décembre"],
-        ],
-        days: [
-            ["lun.", "lundi"],
-            ["mar.", "mardi"],
-            ["mer.", "mercredi"],
-            ["jeu.", "jeudi"],
-            ["ven.", "vendredi"],
-            ["sam.", "samedi"],
-            ["dim.", "dimanche"],
-        ],
-        halves: ["AM", "PM"],
-    },
-    Names {
-        language: "es",
-        months: [
-            ["ene", "enero"],
-            ["feb", "febrero"],
-            ["mar", "marzo"],
-            ["abr", "abril"],
-            ["may", "mayo"],
-            ["jun", "junio"],
-            ["jul", "julio"],
-            ["ago", "agosto"],
-            ["sept", "septiembre"],
-            ["oct", "octubre"],
-            ["nov", "noviembre"],
-            ["dic", "diciembre"],
-        ],
-        days: [
-            ["lun", "lunes"],
-            ["mar", "martes"],
-            ["mié", "miércoles"],
-            ["jue", "jueves"],
-            ["vie", "viernes"],
-            ["sáb", "sábado"],
-            ["dom", "domingo"],
-        ],
-        halves: ["a.\u{a0}m.", "p.\u{a0}m."],
-    },
-    Names {
-        language: "it",
-        months: [
-            ["gen", "gennaio"],
-            ["feb", "febbraio"],
-            ["mar", "marzo"],
-            ["apr", "aprile"],
-            ["mag", "maggio"],
-            ["giu", "giugno"],
-            ["lug", "luglio"],
-            ["ago", "agosto"],
-            ["set", "settembre"],
-            ["ott", "ottobre"],
-            ["nov", "novembre"],
-            ["dic", "dicembre"],
-        ],
-        days: [
-            ["lun", "lunedì"],
-            ["mar", "martedì"],
-            ["mer", "mercoledì"],
-            ["gio", "giovedì"],
-            ["ven", "venerdì"],
-            ["sab", "sabato"],
-            ["dom", "domenica"],
-        ],
-        halves: ["AM", "PM"],
-    },
-    Names {
-        language: "pt",
-        months: [
-            ["jan.", "janeiro"],
-            ["fev.", "fevereiro"],
-            ["mar.", "março"],
-            ["abr.", "abril"],
-            ["mai.", "maio"],
-            ["jun.", "junho"],
-            ["jul.", "julho"],
-            ["ago.", "agosto"],
-            ["set.", "setembro"],
-            ["out.", "outubro"],
-            ["nov.", "novembro"],
-            ["dez.", "dezembro"],
-        ],
-        days: [
-            ["seg.", "segunda-feira"],
-            ["ter.", "terça-feira"],
-            ["qua.", "quarta-feira"],
-            ["qui.", "quinta-feira"],
-            ["sex.", "sexta-feira"],
-            ["sáb.", "sábado"],
-            ["dom.", "domingo"],
-        ],
-        halves: ["AM", "PM"],
-    },
-    Names {
-        language: "nl",
-        months: [
-            ["jan", "januari"],
-            ["feb", "februari"],
-            ["mrt", "maart"],
-            ["apr", "april"],
-            ["mei", "mei"],
-            ["jun", "juni"],
-            ["jul", "juli"],
-            ["aug", "augustus"],
-            ["sep", "september"],
-            ["okt", "oktober"],
-            ["nov", "november"],
-            ["dec", "december"],
-        ],
-        days: [
-            ["ma", "maandag"],
-            ["di", "dinsdag"],
-            ["wo", "woensdag"],
-            ["do", "donderdag"],
-            ["vr", "vrijdag"],
-            ["za", "zaterdag"],
-            ["zo", "zondag"],
-        ],
-        halves: ["a.m.", "p.m."],
-    },
-];
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Languages with names of their own that are not above: to read English ones for them would be wrong.
-const KNOWN_TO_THE_JDK: &str = "af am ar as az be bg bn bs ca cs cy da el et eu fa fi fil ga gl gu he hi hr hu hy \
-     id is ja ka kk km kn ko ky lo lt lv mk ml mn mr ms my nb ne nn no or pa pl ro ru si sk sl sq sr sv sw ta te th \
-     tr uk ur uz vi zh zu";
+    #[test]
+    fn every_line_of_the_table_is_whole() {
+        let mut count = 0;
+        for line in TABLE.lines().filter(|line| !line.starts_with('#')) {
+            let tag = line.split([' ', '|']).next().unwrap();
+            let names = Names::of_line(line, tag).unwrap();
+            let all = names.months.iter().chain(&names.days).flatten().chain(&names.halves);
+            assert!(all.clone().all(|name| !name.is_empty()), "{line}");
+            let counts: Vec<_> = line.split('|').skip(1).map(|part| part.split(';').count()).collect();
+            assert_eq!(counts, [12, 12, 7, 7, 2], "{line}");
+            // What is written is read again as the same month and day, unless two have one name.
+            for (number, forms) in (1..).zip(&names.months) {
+                for name in forms {
+                    let first = names.months.iter().position(|have| have.contains(name)).unwrap() + 1;
+                    let (month, len) = names.month(name).unwrap();
+                    assert!(month == number || month == first as i64, "{line}: {name}");
+                    assert_eq!(len, name.len());
+                }
+            }
+            count += 1;
+        }
+        assert!(count > 200);
+    }
+
+    #[test]
+    fn locales_are_found_with_their_regions_and_scripts() {
+        let month = |locale: &str, number: usize| names(Some(locale)).months[number - 1];
+        // Printed by java.text.DateFormatSymbols of JDK 21.
+        for (locale, number, short, long) in [
+            ("en", 9, "Sep", "September"),
+            ("en-US", 9, "Sep", "September"),
+            ("en-GB", 9, "Sept", "September"),
+            ("en_GB", 9, "Sept", "September"),
+            ("de", 3, "März", "März"),
+            ("de-DE", 12, "Dez.", "Dezember"),
+            ("fr-FR", 8, "août", "août"),
+            ("es", 1, "ene", "enero"),
+            ("it-IT", 5, "mag", "maggio"),
+            ("pt-BR", 2, "fev.", "fevereiro"),
+            ("ru", 5, "мая", "мая"),
+            ("ru-RU", 11, "нояб.", "ноября"),
+            ("da", 3, "mar.", "marts"),
+            ("ja-JP", 12, "12月", "12月"),
+            ("zh-CN", 12, "12月", "十二月"),
+            ("bn-IN", 9, "সেপ্টেঃ", "সেপ্টেম্বর"),
+            ("xx", 5, "May", "May"),
+            ("", 5, "May", "May"),
+        ] {
+            assert_eq!(month(locale, number), [short, long], "{locale}");
+        }
+        assert_eq!(names(Some("ja")).halves, ["午前", "午後"]);
+        assert_eq!(names(Some("es")).halves, ["a.\u{a0}m.", "p.\u{a0}m."]);
+        assert_eq!(names(Some("ru")).days[0], ["пн", "понедельник"]);
+        // From CLDR 42.
+        assert_eq!(month("zh-TW", 1), ["1月", "1月"]);
+        assert_eq!(month("de-AT", 1), ["Jän.", "Jänner"]);
+        assert_eq!(month("pl", 2), ["lut", "lutego"]);
+        assert_eq!(month("iw", 3), month("he-IL", 3));
+        assert_eq!(month("sr-Latn-RS", 5), ["maj", "maj"]);
+    }
+}

@@ -1,5 +1,8 @@
 //! Date patterns as Joda-Time reads them: its `DateTimeFormat`, its parsers and their tolerance.
 
+use std::cell::LazyCell;
+use std::sync::Arc;
+
 use super::fields::Fields;
 use super::names::{self, Names};
 use super::zone::Zone;
@@ -19,9 +22,9 @@ enum Part {
     Number { field: Number, max: usize, signed: bool },
     TwoDigitYear { field: Number, lenient: bool, low: i64 },
     Fraction { max: usize },
-    MonthName(&'static Names),
-    DayName(&'static Names),
-    Half(&'static Names),
+    MonthName(Arc<Names>),
+    DayName(Arc<Names>),
+    Half(Arc<Names>),
     Era,
     Offset,
     ZoneId,
@@ -49,21 +52,16 @@ pub(super) enum Number {
 }
 
 impl Pattern {
-    /// Parses a pattern for texts in `language`; two-digit years are those around `year`.
-    pub(super) fn parse(pattern: &str, language: Option<&str>, year: i64) -> Result<Self, String> {
+    /// Parses a pattern for texts of `locale`; two-digit years are those around `year`.
+    pub(super) fn parse(pattern: &str, locale: Option<&str>, year: i64) -> Result<Self, String> {
         if pattern.is_empty() {
             return Err("the date pattern is empty".to_owned());
         }
         let tokens = tokens(pattern);
         let mut parts = Vec::new();
-        let named = || {
-            names::names(language).ok_or_else(|| {
-                format!(
-                    "month and day names of the language `{}` are not known here",
-                    language.unwrap_or_default()
-                )
-            })
-        };
+        // Looked up once, and only if there are names.
+        let known = LazyCell::new(|| Arc::new(names::names(locale)));
+        let named = || Arc::clone(&known);
         for (at, token) in tokens.iter().enumerate() {
             let (letter, len) = match token {
                 Token::Literal(text) => {
@@ -91,14 +89,14 @@ impl Pattern {
                         Part::Number { field, max, signed: letter != 'Y' }
                     }
                 }
-                'M' if len >= 3 => Part::MonthName(named()?),
+                'M' if len >= 3 => Part::MonthName(named()),
                 'M' => number(Number::Month, 2),
                 'd' => number(Number::DayOfMonth, 2),
                 'D' => number(Number::DayOfYear, 3),
                 'e' => number(Number::DayOfWeek, 1),
                 'w' => number(Number::Week, 2),
-                'E' => Part::DayName(named()?),
-                'a' => Part::Half(named()?),
+                'E' => Part::DayName(named()),
+                'a' => Part::Half(named()),
                 'H' => number(Number::Hour, 2),
                 'k' => number(Number::ClockHour, 2),
                 'K' => number(Number::HourOfHalf, 2),
@@ -465,8 +463,13 @@ mod tests {
             read_in("d MMM yyyy", "5 août 2024", "UTC", "fr").as_deref(),
             Some("2024-08-05T00:00:00.000Z")
         );
-        assert!(Pattern::parse("MMM", Some("pl"), 2024).is_err());
-        assert!(Pattern::parse("MMM", Some("xx"), 2024).is_ok());
-        assert!(Pattern::parse("yyyy", Some("pl"), 2024).is_ok());
+        assert_eq!(
+            read_in("EEEE, d MMMM yyyy h:mm a", "вторник, 5 МАРТА 2024 3:07 PM", "UTC", "ru-RU").as_deref(),
+            Some("2024-03-05T15:07:00.000Z")
+        );
+        assert_eq!(
+            read_in("yyyy年MMMd日 EEE ah:mm", "2024年12月5日 木 午後3:07", "UTC", "ja").as_deref(),
+            Some("2024-12-05T15:07:00.000Z")
+        );
     }
 }
