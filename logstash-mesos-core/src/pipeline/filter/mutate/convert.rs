@@ -222,11 +222,22 @@ fn without_underscores(text: &str, is_digit: impl Fn(u8) -> bool) -> Option<Stri
     fine.then(|| text.replace('_', ""))
 }
 
-/// `BigDecimal(text)` of JRuby, which ignores what follows white space and needs no digits after a point.
+/// `BigDecimal(text)` of JRuby, which ignores white space and one more character after it, and needs no digits
+/// after a point that ends the text.
 fn lenient_decimal(text: &str) -> Option<BigDecimal> {
-    let text = text.split(ruby::is_space).next()?;
+    let (text, rest) = match text.find(ruby::is_space) {
+        Some(at) => (&text[..at], text[at..].trim_start_matches(ruby::is_space)),
+        None => (text, ""),
+    };
+    if rest.chars().nth(1).is_some() || (!rest.is_empty() && text.ends_with(['.', 'i'])) {
+        return None;
+    }
     // An imaginary number passes for a real one: `91i` is 91.
-    let text = text.strip_suffix('i').unwrap_or(text);
+    let text = match text.strip_suffix('i') {
+        Some(real) if real.ends_with('.') => return None,
+        Some(real) => real,
+        None => text,
+    };
     let (mantissa, exponent) = match text.find(['e', 'd']) {
         Some(at) => (&text[..at], &text[at + 1..]),
         None => (text, "0"),
@@ -279,6 +290,11 @@ mod tests {
             ("\"010\"", "10"),
             ("\"1_000\"", "1000"),
             ("\"91i\"", "91"),
+            ("\"1  é\"", "1"),
+            ("\"1 000\"", "failed"),
+            ("\"1. 5\"", "failed"),
+            ("\"5i 2\"", "failed"),
+            ("\"5.i\"", "failed"),
             ("\"0x1F\"", "31"),
             ("\"-0x1.8p4\"", "-24"),
             ("5.9", "5"),
