@@ -4,6 +4,7 @@ mod cache;
 mod digest;
 pub(crate) mod field;
 mod ip;
+mod number;
 mod one_of_all;
 pub(crate) mod ruby;
 #[cfg(test)]

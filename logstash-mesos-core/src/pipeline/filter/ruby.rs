@@ -199,14 +199,19 @@ pub(crate) fn string_to_f(text: &str) -> f64 {
         |from: usize| bytes[from..].iter().take_while(|byte| matches!(byte, b'0'..=b'9' | b'_')).count();
     let mut end = usize::from(matches!(bytes.first(), Some(b'+' | b'-')));
     let whole = digits(end);
-    let fraction = bytes.get(end) == Some(&b'.') && bytes.get(end + 1).is_some_and(u8::is_ascii_digit);
-    if whole == 0 && !fraction {
+    if bytes.get(end) == Some(&b'_') {
         return 0.0;
     }
     end += whole;
-    if bytes.get(end) == Some(&b'.') && bytes.get(end + 1).is_some_and(u8::is_ascii_digit) {
-        end += 1 + digits(end + 1);
+    // Unlike the others, an underscore right after the point is overlooked.
+    let fraction = match bytes.get(end..) {
+        Some([b'.', b'_', b'0'..=b'9', ..] | [b'.', b'0'..=b'9', ..]) => 1 + digits(end + 1),
+        _ => 0,
+    };
+    if whole == 0 && fraction == 0 {
+        return 0.0;
     }
+    end += fraction;
     if matches!(bytes.get(end), Some(b'e' | b'E')) {
         let sign = usize::from(matches!(bytes.get(end + 1), Some(b'+' | b'-')));
         let exponent = bytes.get(end + 1 + sign..).map_or(0, |_| digits(end + 1 + sign));

@@ -3,8 +3,9 @@
 use num_bigint::BigInt;
 
 use super::super::field::Failed;
+use super::super::number::strict_float;
 use super::super::ruby;
-use crate::event::iso8601::WrittenTime;
+use crate::event::iso8601::{WrittenTime, days_in_month};
 use crate::event::{Text, Timestamp, Value};
 
 /// The type of a column.
@@ -36,8 +37,8 @@ impl Converter {
             return if self == Self::Boolean { Err(Failed) } else { Ok(Value::Null) };
         };
         let converted = match self {
-            Self::Integer => integer(&text).map(ruby::integer),
-            Self::Float => float(&text).map(Value::Float),
+            Self::Integer => integer(&text).or_else(|| lax_integer(&text)).map(ruby::integer),
+            Self::Float => strict_float(&text).map(Value::Float),
             Self::Date => date(&text).map(Value::Timestamp),
             Self::DateTime => date_time(&text).map(Value::Timestamp),
             Self::Boolean => match ruby::downcase(&ruby::strip(&text)).as_str() {
@@ -65,6 +66,7 @@ fn integer(text: &str) -> Option<BigInt> {
         [b'0', b'b', ..] => (2, &lower[2..]),
         [b'0', b'o', ..] => (8, &lower[2..]),
         [b'0', b'd', ..] => (10, &lower[2..]),
+        [b'0', b'_', ..] => (8, &lower[2..]),
         [b'0', _, ..] => (8, &lower[1..]),
         _ => (10, lower.as_str()),
     };
@@ -79,30 +81,34 @@ fn integer(text: &str) -> Option<BigInt> {
     Some(if negative { -number } else { number })
 }
 
-/// `Float(text)`.
-fn float(text: &str) -> Option<f64> {
-    let text = text.trim_matches(ruby::is_space);
-    let digit_at = |at: usize| text.as_bytes().get(at).is_some_and(u8::is_ascii_digit);
-    // Rust's parser takes words such as `inf`, and points without digits after them.
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE_".contains(&byte))
-        && text.find('.').is_none_or(|at| digit_at(at + 1))
-        && text.match_indices('_').all(|(at, _)| at > 0 && digit_at(at - 1) && digit_at(at + 1));
-    plain.then(|| text.replace('_', "").parse().ok())?
+/// JRuby's `Integer(text)` overlooks one byte at the end, after an underscore too, once it has seen an underscore.
+fn lax_integer(text: &str) -> Option<BigInt> {
+    let (number, _) = text
+        .split_at_checked(text.len().checked_sub(1)?)
+        .filter(|(_, last)| text.contains('_') && *last != "_")?;
+    integer(number.strip_suffix('_').unwrap_or(number))
 }
 
 /// `2024-03-05` and `March 5, 2024`, at midnight of the local time zone.
 fn date(text: &str) -> Option<Timestamp> {
     if text.len() == 10 && text.as_bytes().get(4) == Some(&b'-') {
-        return local(WrittenTime::parse(text, b"")?);
+        return local(calendar_time(text, b"")?);
     }
     written_out(text)
 }
 
 /// The forms of ISO 8601, with a blank or a `T`, and those of [`date`].
 fn date_time(text: &str) -> Option<Timestamp> {
-    let time = WrittenTime::parse(text.trim_end_matches(" UTC"), b"T ")?;
+    let time = calendar_time(text.trim_end_matches(" UTC"), b"T ")?;
     // Without an offset Ruby's DateTime is in UTC.
     Some(time.at_offset(0))
+}
+
+/// A time on a day that the month has: Ruby knows no February 30.
+fn calendar_time(text: &str, separators: &[u8]) -> Option<WrittenTime> {
+    let number = |range| text.get(range).and_then(|digits: &str| digits.parse::<i64>().ok());
+    let exists = number(8..10)? <= days_in_month(number(0..4)?, number(5..7)?);
+    WrittenTime::parse(text, separators).filter(|_| exists)
 }
 
 fn local(time: WrittenTime) -> Option<Timestamp> {
@@ -123,6 +129,6 @@ fn written_out(text: &str) -> Option<Timestamp> {
     let month = MONTHS.iter().position(|name| month.to_lowercase().starts_with(name))? + 1;
     let day: u8 = day.trim_end_matches(',').parse().ok()?;
     let year: u16 = year.parse().ok()?;
-    let time = WrittenTime::parse(&format!("{year:04}-{month:02}-{day:02}"), b"")?;
+    let time = calendar_time(&format!("{year:04}-{month:02}-{day:02}"), b"")?;
     local(time)
 }

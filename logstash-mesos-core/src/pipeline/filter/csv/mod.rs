@@ -283,11 +283,16 @@ mod tests {
         assert_eq!(convert("integer", " 12 "), r#""v":12"#);
         assert_eq!(convert("integer", "0x1f"), r#""v":31"#);
         assert_eq!(convert("integer", "1.5"), r#""v":"1.5""#);
+        assert_eq!(convert("integer", "1_2_x"), r#""v":12"#);
+        assert_eq!(convert("integer", "1_"), r#""v":"1_""#);
+        assert_eq!(convert("integer", "0_7"), r#""v":7"#);
         assert_eq!(convert("float", "1e3"), r#""v":1000.0"#);
+        assert_eq!(convert("float", "-0x1f"), r#""v":-31.0"#);
         assert_eq!(convert("boolean", " TRUE"), r#""v":true"#);
         assert_eq!(convert("boolean", "yes"), r#""v":"yes""#);
         assert_eq!(convert("date_time", "2024-03-05T06:07:08+01:00"), r#""v":"2024-03-05T05:07:08.000Z""#);
         assert_eq!(convert("date", "nope"), r#""v":"nope""#);
+        assert_eq!(convert("date", "2024-02-30"), r#""v":"2024-02-30""#);
         assert!(build(&CSV, r#"{"convert":{"v":"int"}}"#).is_err());
     }
 }

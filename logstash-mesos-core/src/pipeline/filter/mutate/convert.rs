@@ -1,10 +1,10 @@
 //! `convert` of `mutate`.
 
 use bigdecimal::{BigDecimal, ToPrimitive};
-use num_bigint::BigInt;
 
 use super::super::dissect::whole;
 use super::super::field::Failed;
+use super::super::number::{hex_integer, lenient_decimal, strict_float};
 use super::super::ruby;
 use crate::event::{Event, FieldReference, Text, Value};
 use crate::pipeline::plugin::BuildError;
@@ -115,12 +115,12 @@ fn integer(value: &Value, european: bool) -> Result<Value, Failed> {
                 return Ok(Value::Int(text.parse()?));
             }
             let text = normalized(text, european);
-            if let Some(hex) = hexadecimal(&text) {
+            if is_hexadecimal(&text) {
                 return if text.contains('.') {
-                    let number = BigDecimal::try_from(hex_float(&text).ok_or(Failed)?.trunc())?;
+                    let number = BigDecimal::try_from(strict_float(&text).ok_or(Failed)?.trunc())?;
                     Ok(ruby::integer(whole(&number).ok_or(Failed)?))
                 } else {
-                    hex_integer(hex).map(ruby::integer).ok_or(Failed)
+                    hex_integer(&text).map(ruby::integer).ok_or(Failed)
                 };
             }
             let number = lenient_decimal(&text).ok_or(Failed)?;
@@ -140,123 +140,14 @@ fn float(value: &Value, european: bool) -> Result<Value, Failed> {
         Value::Decimal(number) => Ok(Value::Float(number.to_f64().ok_or(Failed)?)),
         Value::Text(text) => {
             let text = normalized(text, european);
-            let number = if hexadecimal(&text).is_some() { hex_float(&text) } else { strict_float(&text) };
-            number.map(Value::Float).ok_or(Failed)
+            strict_float(&text).map(Value::Float).ok_or(Failed)
         }
         Value::Null | Value::Timestamp(_) | Value::List(_) | Value::Map(_) => Err(Failed),
     }
 }
 
-/// The text after the sign if it starts with `0x`.
-fn hexadecimal(text: &str) -> Option<&str> {
-    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    unsigned.strip_prefix("0x").map(|_| text)
-}
-
-fn hex_integer(text: &str) -> Option<BigInt> {
-    let (negative, digits) = match text.strip_prefix('-') {
-        Some(digits) => (true, digits),
-        None => (false, text.strip_prefix('+').unwrap_or(text)),
-    };
-    let digits = without_underscores(digits.strip_prefix("0x")?, |byte| byte.is_ascii_hexdigit())?;
-    let number = BigInt::parse_bytes(digits.as_bytes(), 16)?;
-    Some(if negative { -number } else { number })
-}
-
-/// `Float("0x1.8p1")`.
-fn hex_float(text: &str) -> Option<f64> {
-    let (sign, digits) = match text.strip_prefix('-') {
-        Some(digits) => (-1.0, digits),
-        None => (1.0, text.strip_prefix('+').unwrap_or(text)),
-    };
-    let digits = digits.strip_prefix("0x")?;
-    let (mantissa, exponent) = match digits.split_once('p') {
-        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
-        None => (digits, 0),
-    };
-    let (whole, fraction) = match mantissa.split_once('.') {
-        Some((_, "")) => return None,
-        Some(parts) => parts,
-        None => (mantissa, ""),
-    };
-    let number = BigInt::parse_bytes(format!("{whole}{fraction}").as_bytes(), 16)?;
-    let shift = i32::try_from(fraction.len()).ok()?.checked_mul(4)?;
-    Some(sign * number.to_f64()? * f64::from(exponent.checked_sub(shift)?).exp2())
-}
-
-/// `Float(text)`: digits, a point between digits, an exponent; single underscores between digits.
-fn strict_float(text: &str) -> Option<f64> {
-    let (mantissa, exponent) = match text.split_once('e') {
-        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
-        None => (text, None),
-    };
-    let (sign, unsigned) = mantissa.split_at(mantissa.len() - mantissa.trim_start_matches(['+', '-']).len());
-    if sign.len() > 1 {
-        return None;
-    }
-    let digits = |text| without_underscores(text, |byte| byte.is_ascii_digit());
-    let mut clean = String::from(sign);
-    match unsigned.split_once('.') {
-        Some(("", fraction)) => clean.push_str(&format!("0.{}", digits(fraction)?)),
-        Some((whole, fraction)) => clean.push_str(&format!("{}.{}", digits(whole)?, digits(fraction)?)),
-        None => clean.push_str(&digits(unsigned)?),
-    }
-    if let Some(exponent) = exponent {
-        let unsigned = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
-        clean.push('e');
-        if exponent.starts_with('-') {
-            clean.push('-');
-        }
-        clean.push_str(&digits(unsigned)?);
-    }
-    clean.parse().ok()
-}
-
-/// The digits of a number; `None` unless there is one and underscores only stand between two.
-fn without_underscores(text: &str, is_digit: impl Fn(u8) -> bool) -> Option<String> {
-    let fine = !text.is_empty()
-        && !text.starts_with('_')
-        && !text.ends_with('_')
-        && !text.contains("__")
-        && text.bytes().all(|byte| byte == b'_' || is_digit(byte));
-    fine.then(|| text.replace('_', ""))
-}
-
-/// `BigDecimal(text)` of JRuby, which ignores white space and one more character after it, and needs no digits
-/// after a point that ends the text.
-fn lenient_decimal(text: &str) -> Option<BigDecimal> {
-    let (text, rest) = match text.find(ruby::is_space) {
-        Some(at) => (&text[..at], text[at..].trim_start_matches(ruby::is_space)),
-        None => (text, ""),
-    };
-    if rest.chars().nth(1).is_some() || (!rest.is_empty() && text.ends_with(['.', 'i'])) {
-        return None;
-    }
-    // An imaginary number passes for a real one: `91i` is 91.
-    let text = match text.strip_suffix('i') {
-        Some(real) if real.ends_with('.') => return None,
-        Some(real) => real,
-        None => text,
-    };
-    let (mantissa, exponent) = match text.find(['e', 'd']) {
-        Some(at) => (&text[..at], &text[at + 1..]),
-        None => (text, "0"),
-    };
-    let (sign, unsigned) = match mantissa.as_bytes().first() {
-        Some(b'+' | b'-') => mantissa.split_at(1),
-        _ => ("", mantissa),
-    };
-    let digits = |text| without_underscores(text, |byte| byte.is_ascii_digit());
-    let (whole, fraction) = match unsigned.split_once('.') {
-        Some(("", fraction)) => (String::new(), digits(fraction)?),
-        Some((whole, "")) => (digits(whole)?, String::new()),
-        Some((whole, fraction)) => (digits(whole)?, digits(fraction)?),
-        None => (digits(unsigned)?, String::new()),
-    };
-    let exponent = i64::from(exponent.parse::<i32>().ok()?);
-    let magnitude: BigInt = format!("{whole}{fraction}").parse().ok()?;
-    let number = if sign == "-" { -magnitude } else { magnitude };
-    Some(BigDecimal::new(number, i64::try_from(fraction.len()).ok()? - exponent))
+fn is_hexadecimal(text: &str) -> bool {
+    text.strip_prefix(['+', '-']).unwrap_or(text).starts_with("0x")
 }
 
 #[cfg(test)]
@@ -304,6 +195,7 @@ mod tests {
             ("[\"1\",null,2.5]", "[1,null,2]"),
             ("{\"x\":1}", "{\"x\":1}"),
             ("\"\"", "failed"),
+            ("\"50%\"", "50"),
             ("\"12abc\"", "failed"),
             ("\"1.2.3\"", "failed"),
             ("\"1e999999999\"", "failed"),
