@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use super::catalog::{Catalog, PluginKind};
 use super::check::Checker;
@@ -14,7 +14,7 @@ use super::input::stream::StreamInput;
 use super::lang::ast::{Config, Plugin, SectionKind, Statement, ValueKind};
 use super::lang::{Code, Diagnostic, Diagnostics, Span, parse};
 use super::lower::Lower;
-use super::plugin::{Build, BuildContext, BuildError, EcsCompatibility, Input, Output, PluginSpec};
+use super::plugin::{Build, BuildContext, BuildError, EcsCompatibility, Input, Output, PluginSpec, Warnings};
 use super::settings::{Kind, Settings};
 use super::variables::Variables;
 use crate::event::Clock;
@@ -321,9 +321,30 @@ impl Compiler<'_> {
             data_dir: options.data_dir.clone(),
             catalog: options.catalog.clone(),
             deterministic_ids: options.deterministic_ids,
+            warnings: None,
         };
         let plugin = CompiledPlugin { spec, settings, context, span: written.span };
         self.codecs(kind, &plugin, written).then_some(plugin)
+    }
+
+    /// Calls `make` for the plugin and passes on what it warns of.
+    fn listening<R>(
+        &mut self,
+        plugin: &CompiledPlugin,
+        written: &Plugin,
+        make: impl FnOnce(&CompiledPlugin) -> R,
+    ) -> R {
+        let warnings = Warnings::default();
+        let mut heard = plugin.clone();
+        heard.context.warnings = Some(Arc::clone(&warnings));
+        let made = make(&heard);
+        let warnings = std::mem::take(&mut *warnings.lock().unwrap_or_else(PoisonError::into_inner));
+        for (setting, message, remedy) in warnings {
+            let place = place_of(written, setting).unwrap_or(written.name_span);
+            let message = format!("`{setting}` of `{}`: {message}", plugin.spec.name);
+            self.checker.complaints.push(Diagnostic::warning(Code::SURPRISE, place, message).remedy(remedy));
+        }
+        made
     }
 
     /// Whether the codecs can be made. Said before the plugin is asked, which may not tell whose fault it is.
@@ -356,7 +377,7 @@ impl Compiler<'_> {
     fn filter(&mut self, written: &Plugin) -> Option<FilterSlot> {
         let plugin = self.plugin(PluginKind::Filter, written)?;
         let Build::Filter(make) = plugin.spec.build else { return None };
-        match make(&plugin.settings, &plugin.context) {
+        match self.listening(&plugin, written, |plugin| make(&plugin.settings, &plugin.context)) {
             Ok(filter) => {
                 let decoration = Decoration::new(&plugin.settings);
                 Some(FilterSlot::new(Arc::from(plugin.id()), plugin.spec.name, filter, decoration))
@@ -371,7 +392,7 @@ impl Compiler<'_> {
     /// Makes an input and throws it away: it is made again when it starts.
     fn try_input(&mut self, plugin: &CompiledPlugin, written: &Plugin) -> Result<(), BuildError> {
         if StreamInput::of(plugin)?.is_none() || !self.checker.options.serves_streams {
-            return plugin.build_input().map(drop);
+            return self.listening(plugin, written, |plugin| plugin.build_input().map(drop));
         }
         for name in StreamInput::without_effect(plugin) {
             let message = format!(
@@ -388,7 +409,7 @@ impl Compiler<'_> {
     /// As [`Compiler::try_input`].
     fn output(&mut self, written: &Plugin) -> Option<CompiledPlugin> {
         let plugin = self.plugin(PluginKind::Output, written)?;
-        match plugin.build_output() {
+        match self.listening(&plugin, written, CompiledPlugin::build_output) {
             Ok(_) => Some(plugin),
             Err(error) => {
                 self.refused(&error, written, plugin.spec);

@@ -94,9 +94,23 @@ pub struct BuildContext {
     /// Whether outputs that can give documents an id made from the event's place in its source, where the
     /// configuration gives none: then a repeated delivery makes no second document.
     pub deterministic_ids: bool,
+    // Where warnings go while a configuration is checked; nobody listens when it starts, as they have been said.
+    pub(crate) warnings: Option<Warnings>,
 }
 
+/// What makers warn of: the setting, what is the matter, what to do about it.
+pub(crate) type Warnings = std::sync::Arc<std::sync::Mutex<Vec<(&'static str, String, String)>>>;
+
 impl BuildContext {
+    /// Tells the author of the configuration about a setting that works and may not do what was meant. Makers
+    /// are called more than once: this is said once, with its line, and nowhere else.
+    pub fn warn(&self, setting: &'static str, message: impl Into<String>, remedy: impl Into<String>) {
+        if let Some(warnings) = &self.warnings {
+            let warning = (setting, message.into(), remedy.into());
+            warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(warning);
+        }
+    }
+
     /// Makes the codec that the setting `name` holds.
     ///
     /// # Errors

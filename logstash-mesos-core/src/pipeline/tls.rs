@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tracing::warn;
-
 use super::plugin::{BuildContext, BuildError};
 use super::settings::{Default as Preset, Kind, Setting, Settings, Status};
 use crate::event::Text;
@@ -116,10 +114,11 @@ pub(super) fn acceptor(
     let authorities = paths(settings, "ssl_certificate_authorities");
     let client_authentication = client_authentication(settings, rules, authorities.is_empty())?;
     if client_authentication != ClientAuthentication::None && authorities.is_empty() {
-        warn!(
-            plugin_id = cx.plugin_id,
-            "Clients are asked for a certificate that one of the usual authorities signed, as \
-             `ssl_certificate_authorities` names none; `ssl_client_authentication => \"none\"` does not ask"
+        cx.warn(
+            "ssl_client_authentication",
+            "clients are asked for a certificate that one of the usual authorities signed, as \
+             `ssl_certificate_authorities` names none",
+            "name the authorities, or set it to `none`",
         );
     }
     let timeout = settings.float("ssl_handshake_timeout").unwrap_or(10_000.0) / 1000.0;
@@ -189,7 +188,11 @@ pub(super) fn connector(settings: &Settings, cx: &BuildContext) -> Result<Option
 pub(super) fn client(settings: &Settings, cx: &BuildContext) -> Result<ClientTls, BuildError> {
     let off = settings.text("ssl_verification_mode").as_deref() == Some("none");
     if off {
-        warn!(plugin_id = cx.plugin_id, "Certificates of servers are not looked at: anybody can pose as one");
+        cx.warn(
+            "ssl_verification_mode",
+            "certificates of servers are not looked at: anybody can pose as one",
+            "name their authority with `ssl_certificate_authorities`",
+        );
     }
     Ok(ClientTls {
         authorities: paths(settings, "ssl_certificate_authorities"),
@@ -255,23 +258,32 @@ fn offer(settings: &Settings, cx: &BuildContext) -> Result<Offer, BuildError> {
             return Err(BuildError::setting("ssl_supported_protocols", "TLSv1.1 is not spoken here")
                 .remedy("use TLSv1.2 or TLSv1.3"));
         }
-        warn!(plugin_id = cx.plugin_id, "TLSv1.1 is not spoken here, only newer versions");
+        cx.warn("ssl_supported_protocols", "TLSv1.1 is not spoken here, only newer versions", "leave it out");
     }
     Ok(offer)
 }
+
+const SETTINGS: [&str; 10] = [
+    "ssl_certificate",
+    "ssl_key",
+    "ssl_key_passphrase",
+    "ssl_extra_chain_certs",
+    "ssl_certificate_authorities",
+    "ssl_client_authentication",
+    "ssl_verification_mode",
+    "ssl_supported_protocols",
+    "ssl_cipher_suites",
+    "ssl_handshake_timeout",
+];
 
 fn paths(settings: &Settings, name: &str) -> Vec<PathBuf> {
     settings.strings(name).iter().map(|path| PathBuf::from(path.as_str())).collect()
 }
 
 fn warn_unused(settings: &Settings, cx: &BuildContext) {
-    let unused: Vec<_> =
-        settings.given().filter(|name| name.starts_with("ssl_") && *name != "ssl_enabled").collect();
-    if !unused.is_empty() {
-        warn!(
-            plugin_id = cx.plugin_id,
-            settings = unused.join(", "),
-            "Settings for TLS have no effect while `ssl_enabled` is not `true`"
-        );
+    for name in settings.given().filter(|name| name.starts_with("ssl_") && *name != "ssl_enabled") {
+        if let Some(name) = SETTINGS.into_iter().find(|known| *known == name) {
+            cx.warn(name, "changes nothing while `ssl_enabled` is not `true`", "set it, or leave this out");
+        }
     }
 }

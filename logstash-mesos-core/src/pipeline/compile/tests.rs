@@ -68,6 +68,12 @@ fn a_variable_that_is_not_known_here_refuses_nothing() {
 }
 
 #[test]
+fn what_a_plugin_warns_of_is_said_with_its_line() {
+    let source = "input {\n  tcp { port => 5000 ssl_enabled => false ssl_key_passphrase => 'x' }\n}";
+    assert_eq!(said(source, &CompileOptions::default()), (true, vec![("W403", source.find("'x'").unwrap())]));
+}
+
+#[test]
 fn a_file_that_is_not_here_is_only_told_where_it_may_be_elsewhere() {
     let source = "filter {
         translate { source => 'a' dictionary_path => '/nowhere/d.yml' }

@@ -75,7 +75,11 @@ fn build(settings: &Settings, context: &BuildContext) -> Result<Box<dyn Filter>,
     let name = target.as_str();
     let name = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
     if context.ecs.select(false, true) && !ECS_TARGETS.contains(&name) {
-        tracing::warn!(plugin_id = %context.plugin_id, %target, "ECS has no geo fields below this target");
+        context.warn(
+            "target",
+            format!("ECS has no geo fields below `{target}`"),
+            format!("use one of {}", ECS_TARGETS.join(", ")),
+        );
     }
     let database = open(settings)?;
     let named = settings.strings("fields");
