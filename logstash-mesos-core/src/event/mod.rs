@@ -8,8 +8,8 @@
 mod ack;
 pub(crate) mod calendar;
 mod clock;
-#[expect(clippy::module_inception, reason = "the file is named after the one type in it")]
 mod escape;
+#[expect(clippy::module_inception, reason = "the file is named after the one type in it")]
 mod event;
 mod field_reference;
 mod from_map;
