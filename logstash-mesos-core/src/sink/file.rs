@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::io::{self, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ pub enum WriteBehavior {
     /// Written to its end.
     #[default]
     Append,
-    /// Emptied first.
+    /// Emptied before every batch: it holds the last record.
     Overwrite,
 }
 
@@ -30,12 +30,14 @@ pub enum WriteBehavior {
 pub struct FileSinkSettings {
     /// Where records without a route go.
     pub path: PathBuf,
-    /// Whether a file that was removed is made again; otherwise its records go to `failure_path`.
+    /// Whether a file that is not there is made; otherwise its records go to `failure_path`.
     pub create_if_deleted: bool,
     /// For records that have no file to go to.
     pub failure_path: PathBuf,
     /// Whether the content is compressed.
     pub gzip: bool,
+    /// A file nobody wrote to for so long is closed.
+    pub stale_after: Duration,
     /// What is done with a file that is there.
     pub write_behavior: WriteBehavior,
     /// Permissions of new files; `None`: as the system does it.
@@ -71,9 +73,6 @@ enum Writer {
     Plain(File),
     Gzip(Box<GzEncoder<File>>),
 }
-
-/// A file nobody wrote to for so long is closed.
-const STALE: Duration = Duration::from_secs(10);
 
 impl FileSink {
     /// Opens files when the first record for them comes.
@@ -125,7 +124,7 @@ impl Shared {
             }
         }
         drop(files);
-        self.close_stale(STALE)?;
+        self.close_stale(self.settings.stale_after)?;
         match first_error {
             Some(error) if delivered.again.len() == batch.len() => Err(error),
             Some(error) => {
@@ -144,19 +143,25 @@ impl Shared {
         batch: &RecordBatch,
         ranges: &[std::ops::Range<usize>],
     ) -> io::Result<()> {
-        let path = match files.get(path).map(|file| file.identity) {
-            // Removed or renamed under our hands.
-            Some(identity) if identity_of(path) != Some(identity) => {
-                files.remove(path);
-                if self.settings.create_if_deleted { path } else { &self.settings.failure_path }
-            }
-            _ => path,
+        let there = identity_of(path);
+        // Removed or renamed under our hands.
+        if files.get(path).is_some_and(|file| there != Some(file.identity)) {
+            files.remove(path);
+        }
+        let path = if there.is_none() && !self.settings.create_if_deleted {
+            &self.settings.failure_path
+        } else {
+            path
         };
         if !files.contains_key(path) {
             files.insert(path.to_owned(), self.open(path)?);
         }
         let Some(file) = files.get_mut(path) else { return Ok(()) };
         file.used = Instant::now();
+        if self.settings.write_behavior == WriteBehavior::Overwrite {
+            let last = ranges.last().map_or(0, |records| records.end - 1);
+            return file.writer.replace(batch.bytes(last));
+        }
         let before = file.writer.len();
         let written = ranges.iter().try_for_each(|records| {
             let start = if records.start == 0 { 0 } else { batch.records[records.start - 1].end };
@@ -185,14 +190,19 @@ impl Shared {
         let mut options = OpenOptions::new();
         options.create(true);
         if self.settings.write_behavior == WriteBehavior::Overwrite && !is_pipe {
-            options.write(true).truncate(true);
+            options.write(true);
         } else {
             options.append(true);
         }
         if let Some(mode) = self.settings.file_mode {
             options.mode(mode);
         }
+        let is_new = identity_of(path).is_none();
         let file = options.open(path)?;
+        if let Some(mode) = self.settings.file_mode.filter(|_| is_new) {
+            // As in Logstash, whatever the umask is.
+            file.set_permissions(fs::Permissions::from_mode(mode))?;
+        }
         let metadata = file.metadata()?;
         let writer = if self.settings.gzip {
             Writer::Gzip(Box::new(GzEncoder::new(file, Compression::default())))
@@ -204,11 +214,9 @@ impl Shared {
 
     fn close_stale(&self, after: Duration) -> io::Result<()> {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        let overwrites = self.settings.write_behavior == WriteBehavior::Overwrite;
         let mut result = Ok(());
         files.retain(|_, file| {
-            // One that is emptied when it is opened would lose what it has.
-            if overwrites || file.used.elapsed() < after {
+            if file.used.elapsed() < after {
                 return true;
             }
             if let Writer::Gzip(encoder) = &mut file.writer {
@@ -233,6 +241,19 @@ impl Writer {
             Self::Plain(file) => file.write_all(bytes),
             Self::Gzip(encoder) => encoder.write_all(bytes),
         }
+    }
+
+    /// Leaves nothing but `bytes` in the file.
+    fn replace(&mut self, bytes: &[u8]) -> io::Result<()> {
+        // A pipe has no length.
+        let is_file = self.len().is_some();
+        if let Self::Plain(file) = self
+            && is_file
+        {
+            file.set_len(0)?;
+            file.seek(io::SeekFrom::Start(0))?;
+        }
+        self.write_all(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -278,6 +299,7 @@ mod tests {
             create_if_deleted: true,
             failure_path: dir.join("_filepath_failures"),
             gzip: false,
+            stale_after: Duration::from_secs(10),
             write_behavior: WriteBehavior::Append,
             file_mode: None,
             dir_mode: None,
@@ -330,6 +352,54 @@ mod tests {
         let file = File::open(dir.path().join("default.log")).unwrap();
         flate2::read::MultiGzDecoder::new(file).read_to_string(&mut text).unwrap();
         assert_eq!(text, "hello\nworld\n");
+    }
+
+    #[tokio::test]
+    async fn an_overwritten_file_holds_the_last_record() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("default.log");
+        fs::write(&path, "what was there before\n").unwrap();
+        let overwrite = FileSinkSettings {
+            write_behavior: WriteBehavior::Overwrite,
+            stale_after: Duration::ZERO,
+            ..settings(dir.path())
+        };
+        let sink = FileSink::new(overwrite);
+        for (records, rest) in
+            [(["first\n", "second, longer\n"], "second, longer\n"), (["third\n", "4\n"], "4\n")]
+        {
+            sink.deliver(&batch(&records.map(|text| (text, None)))).await.unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), rest);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_may_not_be_made_leaves_its_records_to_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let sink = FileSink::new(FileSinkSettings { create_if_deleted: false, ..settings(dir.path()) });
+        let (path, failures) = (dir.path().join("default.log"), dir.path().join("_filepath_failures"));
+        sink.deliver(&batch(&[("a\n", None)])).await.unwrap();
+        assert!(!path.exists());
+        fs::write(&path, "").unwrap();
+        sink.deliver(&batch(&[("b\n", None)])).await.unwrap();
+        fs::remove_file(&path).unwrap();
+        sink.deliver(&batch(&[("c\n", None)])).await.unwrap();
+        assert_eq!(fs::read_to_string(&failures).unwrap(), "a\nc\n");
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn new_files_and_directories_have_the_permissions_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let route = dir.path().join("new/file").display().to_string();
+        let sink = FileSink::new(FileSinkSettings {
+            file_mode: Some(0o666),
+            dir_mode: Some(0o700),
+            ..settings(dir.path())
+        });
+        sink.deliver(&batch(&[("a\n", Some(route.clone()))])).await.unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(Path::new(&route)), mode(&dir.path().join("new"))), (0o666, 0o700));
     }
 
     #[cfg(feature = "testing")]

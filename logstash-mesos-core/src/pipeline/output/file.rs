@@ -2,6 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::event::{Event, Template, Text};
 use crate::pipeline::plugin::{Build, BuildContext, BuildError, Codec, Output, PluginSpec};
@@ -35,7 +36,7 @@ pub(crate) static FILE: PluginSpec = PluginSpec {
         Setting::new(
             "write_behavior",
             Kind::OneOf(&["append", "overwrite"]),
-            "What is done with a file that is there.",
+            "Whether a file grows, or holds the last event.",
         )
         .default(Default::String("append")),
         Setting::new("dir_mode", Kind::Number, "Permissions of new directories; -1 as the system does it.")
@@ -45,10 +46,9 @@ pub(crate) static FILE: PluginSpec = PluginSpec {
         Setting::new(
             "stale_cleanup_interval",
             Kind::Number,
-            "Seconds between looks for files nobody writes to.",
+            "A file nobody writes to for so many seconds is closed.",
         )
-        .default(Default::Int(10))
-        .status(Status::Ignored("such files are closed after ten seconds")),
+        .default(Default::Int(10)),
     ],
     build: Build::Output(build),
 };
@@ -61,6 +61,9 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Output>, Buil
     if !template.is_constant() && root.components().count() < 2 {
         return Err(BuildError::setting("path", "its first directory may not depend on the event")
             .remedy("begin it with a directory that is the same for all events"));
+    }
+    if settings.bool("gzip") && settings.text("write_behavior").as_deref() == Some("overwrite") {
+        return Err(BuildError::setting("write_behavior", "`overwrite` does not go with `gzip`"));
     }
     let mode = |name| settings.int(name).and_then(|mode| u32::try_from(mode).ok());
     let failure = settings.text("filename_failure").unwrap_or(Text::from_static("_filepath_failures"));
@@ -77,6 +80,9 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Output>, Buil
                 || settings.bool("create_if_deleted"),
             failure_path,
             gzip: settings.bool("gzip"),
+            stale_after: Duration::from_secs_f64(
+                settings.float("stale_cleanup_interval").unwrap_or(10.0).clamp(0.0, 1e9),
+            ),
             write_behavior: match settings.text("write_behavior").as_deref() {
                 Some("overwrite") => WriteBehavior::Overwrite,
                 _ => WriteBehavior::Append,
