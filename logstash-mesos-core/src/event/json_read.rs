@@ -4,7 +4,7 @@ use bigdecimal::BigDecimal;
 use num_bigint::BigInt;
 use thiserror::Error;
 
-use super::{Map, Text, Value};
+use super::{EscapeStyle, Map, Text, Value};
 
 /// Reads one JSON value; decimals become doubles, as in Logstash's `json` codecs.
 ///
@@ -201,7 +201,9 @@ fn are_new(have: &[(Text, Value)], new: &[(Text, Value)]) -> bool {
 
 /// Whether a key of data means another field than it says, or one with rules of its own.
 pub(crate) fn is_reference(key: &str) -> bool {
-    key.bytes().any(|byte| matches!(byte, b'[' | b']')) || matches!(key, "tags" | "@timestamp" | "@metadata")
+    key.bytes().any(|byte| matches!(byte, b'[' | b']'))
+        || matches!(key, "tags" | "@timestamp" | "@metadata")
+        || (EscapeStyle::of_process() != EscapeStyle::None && key.contains(['%', '&']))
 }
 
 /// The nesting that Jackson's `StreamReadConstraints` allow.

@@ -2,9 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::event::{
-    EscapeStyle, Event, FieldReference, InvalidReference, Template, Text, Value, is_reference,
-};
+use crate::event::{Event, FieldReference, InvalidReference, Template, Text, Value, is_reference};
 
 /// Something Logstash's plugin raises an error for while it works on an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

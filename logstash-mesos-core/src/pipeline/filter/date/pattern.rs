@@ -206,8 +206,9 @@ impl Part {
                     .bytes()
                     .take_while(|byte| byte.is_ascii_alphanumeric() || b"/_+-:".contains(byte))
                     .count();
-                let (len, zone) =
-                    (1..=longest.min(40)).rev().find_map(|len| Some((len, Zone::new(&text[..len])?)))?;
+                let (len, zone) = (1..=longest.min(40))
+                    .rev()
+                    .find_map(|len| Some((len, Zone::named(text.get(..len)?)?)))?;
                 fields.zone = Some(zone);
                 fields.offset_millis = None;
                 Some(&text[len..])
@@ -424,6 +425,9 @@ mod tests {
             ("yyyyMMdd", "2024035é"),
             ("yyyy Z", "2024 UTC"),
             ("yyyy ZZZ", "2024 europe/paris"),
+            ("yyyy ZZZ", "2024 +02:00"),
+            ("yyyy ZZZ", "2024 UTC+2"),
+            ("yyyy ZZZ", "2024 Z"),
             ("yyyy ZZ", "2024 +1:00"),
         ];
         for (pattern, text) in cases {

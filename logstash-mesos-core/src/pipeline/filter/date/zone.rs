@@ -25,7 +25,12 @@ impl Zone {
         if offset.starts_with(['+', '-']) {
             return fixed(offset).map(Self::Fixed);
         }
-        if matches!(name, "UTC" | "GMT" | "UT" | "Z" | "Zulu") {
+        if name == "Z" { Some(Self::Fixed(0)) } else { Self::named(name) }
+    }
+
+    /// By a name of the tz database alone.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        if matches!(name, "UTC" | "GMT" | "UT" | "Zulu") {
             return Some(Self::Fixed(0));
         }
         let zone = jiff::tz::db().get(name).ok()?;
