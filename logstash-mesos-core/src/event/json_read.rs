@@ -4,7 +4,8 @@ use bigdecimal::BigDecimal;
 use num_bigint::BigInt;
 use thiserror::Error;
 
-use super::{EscapeStyle, Map, Text, Value};
+use super::map::Entry;
+use super::{EscapeStyle, Map, Text, Value, slice};
 
 /// Reads one JSON value; decimals become doubles, as in Logstash's `json` codecs.
 ///
@@ -110,7 +111,7 @@ pub struct JsonReader {
     rules: JsonRules,
     // Children of the containers being read, innermost last: a finished container takes its own off the
     // end, so each gets one vector of exactly its size.
-    entries: Vec<(Text, Value)>,
+    entries: Vec<Entry>,
     items: Vec<Value>,
     unescaped: String,
     // The hash before had so many members: the next one has as many, mostly.
@@ -158,7 +159,9 @@ impl JsonReader {
                 if new.len() <= SCANNED_KEYS && are_new(have, new) {
                     Ok(ReadInto::Appended)
                 } else {
-                    Ok(ReadInto::Members(self.entries.drain(old..).collect()))
+                    Ok(ReadInto::Members(
+                        self.entries.drain(old..).map(|entry| (entry.key, entry.value)).collect(),
+                    ))
                 }
             }
             Err(error) => Err(error),
@@ -191,11 +194,11 @@ fn located(text: &Text, (reason, offset): (JsonProblem, usize)) -> JsonError {
 }
 
 /// Whether none of `new` is among `have`, nor means another field than it says.
-fn are_new(have: &[(Text, Value)], new: &[(Text, Value)]) -> bool {
-    let bits = have.iter().fold(0_u64, |bits, (key, _)| bits | 1 << key_bit(key.as_bytes()));
-    new.iter().all(|(key, _)| {
+fn are_new(have: &[Entry], new: &[Entry]) -> bool {
+    let bits = have.iter().fold(0_u64, |bits, entry| bits | 1 << key_bit(entry.key.as_bytes()));
+    new.iter().all(|Entry { key, .. }| {
         !is_reference(key)
-            && (bits >> key_bit(key.as_bytes()) & 1 == 0 || have.iter().all(|(there, _)| there != key))
+            && (bits >> key_bit(key.as_bytes()) & 1 == 0 || have.iter().all(|there| there.key != *key))
     })
 }
 
@@ -212,6 +215,14 @@ const MAX_DEPTH: u32 = 1000;
 const MAX_NUMBER: usize = 1000;
 /// Up to so many keys a duplicate is found by a scan, guarded by a filter of one word.
 const SCANNED_KEYS: usize = 32;
+
+/// Where the characters of a string are.
+enum Quoted {
+    /// In the text, from one byte to another.
+    Plain { start: usize, end: usize },
+    /// In the working memory of the reader.
+    Escaped,
+}
 
 type Step<T> = Result<T, (JsonProblem, usize)>;
 
@@ -293,7 +304,10 @@ impl Cursor<'_, '_> {
 
     fn value(&mut self) -> Step<Value> {
         match self.peek() {
-            b'"' => Ok(Value::Text(self.string()?)),
+            b'"' => {
+                let string = self.string()?;
+                Ok(Value::Text(self.text_of(string)))
+            }
             b'{' => self.object(),
             b'[' => self.array(),
             b'-' | b'0'..=b'9' => self.number(),
@@ -339,7 +353,7 @@ impl Cursor<'_, '_> {
         Value::from(if members.len() <= SCANNED_KEYS {
             Map::from_distinct(members.collect())
         } else {
-            members.collect()
+            members.map(|entry| (entry.key, entry.value)).collect()
         })
     }
 
@@ -359,13 +373,20 @@ impl Cursor<'_, '_> {
                 return self.unexpected();
             }
             let key = self.string()?;
+            let key = self.text_of(key);
             self.skip_space();
             if self.peek() != b':' {
                 return self.unexpected();
             }
             self.at += 1;
             self.skip_space();
-            let value = self.value()?;
+            // Most values are strings: made here, they are not moved through the result of a call.
+            let value = if self.peek() == b'"' {
+                let string = self.string()?;
+                Value::Text(self.text_of(string))
+            } else {
+                self.value()?
+            };
             self.store(base, &mut seen, key, value);
             self.skip_space();
             match self.peek() {
@@ -382,19 +403,20 @@ impl Cursor<'_, '_> {
         Ok(base)
     }
 
+    #[inline(always)]
     fn store(&mut self, base: usize, seen: &mut u64, key: Text, value: Value) {
         let entries = &mut self.reader.entries;
         if entries.len() - base < SCANNED_KEYS {
             let bit = 1_u64 << key_bit(key.as_bytes());
             if *seen & bit != 0
-                && let Some(same) = entries[base..].iter_mut().find(|(have, _)| *have == key)
+                && let Some(same) = entries[base..].iter_mut().find(|entry| entry.key == key)
             {
-                same.1 = value;
+                same.value = value;
                 return;
             }
             *seen |= bit;
         }
-        entries.push((key, value));
+        entries.push(Entry { value, key });
     }
 
     fn array(&mut self) -> Step<Value> {
@@ -423,14 +445,24 @@ impl Cursor<'_, '_> {
         Ok(Value::List(self.reader.items.drain(base..).collect()))
     }
 
-    fn string(&mut self) -> Step<Text> {
+    /// The text of a string just read.
+    #[inline(always)]
+    fn text_of(&self, string: Quoted) -> Text {
+        match string {
+            Quoted::Plain { start, end } => slice(self.text, start..end),
+            Quoted::Escaped => Text::from(self.reader.unescaped.as_str()),
+        }
+    }
+
+    #[inline]
+    fn string(&mut self) -> Step<Quoted> {
         let start = self.at + 1;
         let end = next_special(self.bytes, start);
         self.at = end;
         match self.bytes.get(end) {
             Some(b'"') => {
                 self.at += 1;
-                Ok(self.text.slice(start..end))
+                Ok(Quoted::Plain { start, end })
             }
             Some(b'\\') => self.escaped_string(start),
             Some(_) => self.fail(JsonProblem::Control),
@@ -439,7 +471,7 @@ impl Cursor<'_, '_> {
     }
 
     #[cold]
-    fn escaped_string(&mut self, start: usize) -> Step<Text> {
+    fn escaped_string(&mut self, start: usize) -> Step<Quoted> {
         self.reader.unescaped.clear();
         let mut copied = start;
         loop {
@@ -447,7 +479,7 @@ impl Cursor<'_, '_> {
             match self.bytes.get(self.at) {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(Text::from(self.reader.unescaped.as_str()));
+                    return Ok(Quoted::Escaped);
                 }
                 Some(b'\\') => self.escape()?,
                 Some(_) => return self.fail(JsonProblem::Control),

@@ -38,7 +38,8 @@ pub use json::{write_json, write_json_map, write_json_string};
 pub use json_read::{Decimals, JsonError, JsonProblem, JsonReader, JsonRules, Tail, read_json};
 pub(crate) use json_read::{ReadInto, is_reference};
 pub use json_writer::JsonWriter;
-pub use map::Map;
+pub(crate) use map::Entry;
+pub use map::{IntoIter, Map};
 pub use number::{write_java_decimal, write_java_double};
 pub use origin::{Origin, StreamKey};
 pub use sprintf::{SprintfError, Template};
@@ -52,3 +53,13 @@ pub type Text = hipstr::HipStr<'static>;
 
 /// Bytes with the same sharing as [`Text`].
 pub type Blob = hipstr::HipByt<'static>;
+
+/// A piece of `text`, like its `slice`. A short one is copied at once, without the checks and moves of the other kind.
+///
+/// # Panics
+///
+/// When the range is not within the text, or not between characters.
+#[inline]
+pub(crate) fn slice(text: &Text, range: std::ops::Range<usize>) -> Text {
+    if range.len() <= Text::inline_capacity() { Text::from(&text[range]) } else { text.slice(range) }
+}

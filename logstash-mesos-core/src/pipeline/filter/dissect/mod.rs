@@ -10,7 +10,7 @@ use pattern::{Kind as FieldKind, Pattern};
 
 use super::field::{Failed, Field, tag_all};
 use super::ruby;
-use crate::event::{Event, Text, Value, write_json};
+use crate::event::{Event, Text, Value, slice, write_json};
 use crate::pipeline::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
 use crate::pipeline::settings::{Default, Kind, Setting, Settings};
 
@@ -112,7 +112,7 @@ fn store(
     ranges: &[(usize, usize)],
     event: &mut Event,
 ) -> Result<(), Failed> {
-    let piece = |at: usize| source.slice(ranges[at].0..ranges[at].1);
+    let piece = |at: usize| slice(source, ranges[at].0..ranges[at].1);
     for &at in &pattern.order {
         let field = &pattern.fields[at];
         match &field.kind {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::super::field::{Failed, Field};
 use super::super::ruby;
-use crate::event::{Event, FieldReference, Map, Text, Value};
+use crate::event::{Entry, Event, FieldReference, Map, Text, Value, slice};
 use crate::grok::{self, Convert};
 use crate::regex::Captures;
 
@@ -118,7 +118,7 @@ impl Fields {
                         if entries.is_empty() {
                             entries.reserve_exact(children.len());
                         }
-                        entries.push((key.clone(), value));
+                        entries.push(Entry { value, key: key.clone() });
                     }
                 }
                 (!entries.is_empty()).then(|| Value::Map(Arc::new(Map::from_distinct(entries))))
@@ -191,7 +191,7 @@ fn value(capture: &Capture, captured: &Captured<'_>) -> Option<Value> {
         Convert::Int => ruby::string_to_integer(&captured.text[range]),
         Convert::Float => Value::Float(ruby::string_to_f(&captured.text[range])),
         Convert::Text if range.is_empty() && !captured.keep_empty => return None,
-        Convert::Text => Value::Text(captured.text.slice(range)),
+        Convert::Text => Value::Text(slice(captured.text, range)),
     })
 }
 

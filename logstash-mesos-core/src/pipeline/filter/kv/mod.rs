@@ -10,7 +10,7 @@ use scan::Scanner;
 
 use super::field::{Failed, Field, set_named, tag_all};
 use super::ruby;
-use crate::event::{Event, Map, Template, Text, Value};
+use crate::event::{Event, Map, Template, Text, Value, slice};
 use crate::pipeline::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
 use crate::pipeline::settings::{Default, Kind, Setting, Settings, Status};
 use crate::regex::{MatchError, Scratch};
@@ -259,7 +259,7 @@ impl Kv {
             if value.is_empty() && !self.empty {
                 continue;
             }
-            let mut key = text.slice(key);
+            let mut key = slice(text, key);
             if let Some(class) = &self.trim_key {
                 key = class.trim(&key, scratch)?;
             }
@@ -275,7 +275,7 @@ impl Kv {
             if let Some(prefix) = &names.prefix {
                 key = Text::from(format!("{prefix}{key}"));
             }
-            let mut value = text.slice(value);
+            let mut value = slice(text, value);
             if let Some(class) = &self.trim_value {
                 value = class.trim(&value, scratch)?;
             }
