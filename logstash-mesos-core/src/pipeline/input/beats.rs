@@ -54,9 +54,9 @@ pub(crate) static BEATS: PluginSpec = PluginSpec {
         Setting::new("include_codec_tag", Kind::Boolean, "Adds a tag that names the codec.")
             .default(Preset::Bool(true))
             .status(ASK_ENRICH),
-        Setting::new("add_hostname", Kind::Boolean, "Copies `[beat][hostname]` to `host`.")
+        Setting::new("add_hostname", Kind::Boolean, "Copies `[beat][hostname]` to `[@metadata][input][beats][host][name]`, or `host` by the old names.")
             .default(Preset::Bool(false))
-            .status(Status::Absent("beats name their host in `[host][name]`")),
+            .status(Status::Deprecated("beats name their host in `[host][name]`")),
         Setting::new("executor_threads", Kind::Number, "Threads that decode.").status(THREADS),
         Setting::new("event_loop_threads", Kind::Number, "Threads that read.").status(THREADS),
         tls::ENABLED,
@@ -108,6 +108,13 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, Build
             ip_field: enrich
                 .source
                 .then_some(cx.ecs.select("[@metadata][ip_address]", "[@metadata][input][beats][host][ip]")),
+            host_name: settings
+                .bool("add_hostname")
+                .then(|| ["[beat][hostname]", cx.ecs.select("host", "[@metadata][input][beats][host][name]")])
+                .and_then(|fields| {
+                    let [from, to] = fields.map(|field| FieldReference::parse(field).ok());
+                    Some([from?, to?])
+                }),
             peer_fields: (enrich.peer && authenticates).then(|| {
                 cx.ecs.select(
                     ["protocol", "subject", "cipher_suite"]
@@ -165,6 +172,8 @@ struct Connections {
     codec: Mutex<Box<dyn Codec>>,
     options: InputOptions,
     ip_field: Option<&'static str>,
+    // From where to where the name of a host is copied.
+    host_name: Option<[FieldReference; 2]>,
     // For the version of TLS, the subject of the client's certificate, and the cipher suite.
     peer_fields: Option<[String; 3]>,
 }
@@ -406,6 +415,12 @@ impl<'c> Connection<'c> {
             // Whatever a peer says of itself there, this is what we saw.
             let _kept_where_no_hash = event.set(field, value.clone());
         }
+        if let Some([from, to]) = &self.shared.host_name
+            && let Some(name) = event.get(from).cloned()
+            && matches!(event.get(to), None | Some(Value::Null))
+        {
+            let _kept_where_no_hash = event.set(to, name);
+        }
         self.shared.options.apply(event);
         if self.shared.codec_tag.is_some()
             && let Some(tag) = tag
@@ -494,7 +509,9 @@ mod tests {
     #[tokio::test]
     async fn version_1_and_the_old_names() {
         let port = free_port();
-        let settings = format!(r#"{{"host":"127.0.0.1","port":{port},"enrich":["source_metadata"]}}"#);
+        let settings = format!(
+            r#"{{"host":"127.0.0.1","port":{port},"enrich":["source_metadata"],"add_hostname":true}}"#
+        );
         let mut input = Running::start(&BEATS, &settings, EcsCompatibility::Disabled);
         let mut stream = connect(port).await;
         stream

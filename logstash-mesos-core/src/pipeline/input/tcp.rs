@@ -1,7 +1,7 @@
 //! `tcp`: connections, each of which is a stream of events.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,10 +11,11 @@ use super::accept::Listen;
 use super::common::InputOptions;
 use super::net::{self, MissingFields, Proxied};
 use crate::event::{Text, Value};
+use crate::pipeline::filter::dns::Names;
 use crate::pipeline::plugin::{
     Build, BuildContext, BuildError, Codec, EcsCompatibility, Input, InputContext, PluginSpec,
 };
-use crate::pipeline::settings::{Default as Preset, Kind, Setting, Settings, Status};
+use crate::pipeline::settings::{Default as Preset, Kind, Setting, Settings};
 use crate::pipeline::tls;
 use crate::tls::{Connector, Stream};
 
@@ -41,9 +42,12 @@ pub(crate) static TCP: PluginSpec = PluginSpec {
         .default(Preset::Bool(false)),
         Setting::new("tcp_keep_alive", Kind::Boolean, "Asks idle peers whether they are still there.")
             .default(Preset::Bool(false)),
-        Setting::new("dns_reverse_lookup_enabled", Kind::Boolean, "Looks up the names of peers.")
-            .default(Preset::Bool(true))
-            .status(Status::Ignored("names are not looked up: the field for the name has the address")),
+        Setting::new(
+            "dns_reverse_lookup_enabled",
+            Kind::Boolean,
+            "Looks up the names of peers, in the hosts file and from the name servers of the system.",
+        )
+        .default(Preset::Bool(true)),
         tls::ENABLED,
         tls::CLIENT_AUTHENTICATION.default(Preset::String("required")),
         tls::VERIFICATION_MODE,
@@ -69,6 +73,10 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, Build
         connects: connects.then(|| tls::connector(settings, cx)).transpose()?,
         connections: Arc::new(Connections {
             proxied: settings.bool("proxy_protocol"),
+            connects,
+            names: settings
+                .bool("dns_reverse_lookup_enabled")
+                .then(|| Arc::new(LazyLock::new(Names::of_system as fn() -> Names))),
             believes: settings.text("ssl_verification_mode").as_deref() != Some("none"),
             codec: Mutex::new(cx.stream_codec(settings, "codec")?),
             options: InputOptions::new(settings),
@@ -87,6 +95,9 @@ struct Tcp {
 /// What every connection needs.
 struct Connections {
     proxied: bool,
+    connects: bool,
+    // Made with the first connection: until then nothing is read.
+    names: Option<Arc<LazyLock<Names>>>,
     // Whether the name in a peer's certificate is to be believed.
     believes: bool,
     // Only forked; behind a lock so that several tasks may look at it.
@@ -115,6 +126,8 @@ impl Input for Tcp {
 }
 
 const SUBJECT: &str = "[@metadata][input][tcp][tls][client][subject]";
+/// How long events wait for the name of their peer.
+const NAME_TIMEOUT: Duration = Duration::from_secs(2);
 /// Between connections to a server that ends them.
 const CONNECT_AGAIN: Duration = Duration::from_secs(1);
 
@@ -149,23 +162,27 @@ impl Tcp {
 
 impl Connections {
     async fn read(&self, mut stream: Stream, peer: SocketAddr, cx: &InputContext) {
-        let address = peer.ip().to_canonical().to_string();
         let subject = stream.peer().and_then(|peer| peer.subject).filter(|_| self.believes);
-        let mut fields = self.fields(&address, &address, peer.port().into(), None);
-        let mut first = Vec::new();
+        let (mut ip, mut port) = (peer.ip().to_canonical().to_string(), Value::Int(peer.port().into()));
+        let (mut proxy, mut first) = (None, Vec::new());
         if self.proxied {
             let read = tokio::select! {
                 read = Proxied::read(&mut stream) => read,
                 () = cx.shutdown.cancelled() => return,
             };
             match read {
-                Ok((proxied, rest)) => {
-                    fields = self.fields(&proxied.client, "", proxied.client_port, Some(&proxied));
-                    first = rest;
+                Ok((said, rest)) => {
+                    // As they stand in the line of the proxy.
+                    (ip, port) = (said.client.clone(), Value::from(said.client_port.to_string()));
+                    (proxy, first) = (Some(said), rest);
                 }
                 Err(error) => return warn!(%error, %peer, "Connection ended"),
             }
         }
+        let name = self.name(&ip).await;
+        // A connection that we made ourselves has no address of its own then.
+        let shown_ip = if self.connects && proxy.is_some() { "" } else { &ip };
+        let mut fields = self.fields(&name, shown_ip, port, proxy.as_ref());
         if let Some(subject) = subject {
             fields.push((self.ecs.select("sslsubject", SUBJECT), Value::from(subject)));
         }
@@ -181,11 +198,25 @@ impl Connections {
         }
     }
 
+    /// The name of an address, or the address where there is none, or nobody answers in time.
+    async fn name(&self, ip: &str) -> String {
+        let name = match &self.names {
+            None => None,
+            Some(names) => {
+                let (names, ip) = (Arc::clone(names), ip.to_owned());
+                let looking = tokio::task::spawn_blocking(move || names.of(&ip));
+                // What comes later is known for the next connection.
+                tokio::time::timeout(NAME_TIMEOUT, looking).await.ok().and_then(Result::ok).flatten()
+            }
+        };
+        name.unwrap_or_else(|| ip.to_owned())
+    }
+
     fn fields(
         &self,
         name: &str,
         ip: &str,
-        port: i64,
+        port: Value,
         proxied: Option<&Proxied>,
     ) -> Vec<(&'static str, Value)> {
         let text = |text: &str| Value::Text(Text::from(text));
@@ -199,10 +230,10 @@ impl Connections {
                 "[@metadata][input][tcp][proxy][port]",
             ],
         );
-        let mut fields = vec![(names[0], text(name)), (names[1], text(ip)), (names[2], Value::Int(port))];
+        let mut fields = vec![(names[0], text(name)), (names[1], text(ip)), (names[2], port)];
         if let Some(proxied) = proxied {
             fields.push((names[3], text(&proxied.proxy)));
-            fields.push((names[4], Value::Int(proxied.proxy_port)));
+            fields.push((names[4], Value::from(proxied.proxy_port.to_string())));
         }
         fields
     }
@@ -220,7 +251,7 @@ mod tests {
         let port = free_port();
         let mut input = Running::start(
             &TCP,
-            &format!(r#"{{"host":"127.0.0.1","port":{port}}}"#),
+            &format!(r#"{{"host":"127.0.0.1","port":{port},"dns_reverse_lookup_enabled":false}}"#),
             EcsCompatibility::Disabled,
         );
         let mut one = connect(port).await;
@@ -244,11 +275,12 @@ mod tests {
         let port = free_port();
         let settings = format!(r#"{{"host":"127.0.0.1","port":{port},"proxy_protocol":true}}"#);
         let mut input = Running::start(&TCP, &settings, EcsCompatibility::V8);
-        connect(port).await.write_all(b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\nhi\n").await.unwrap();
+        connect(port).await.write_all(b"PROXY TCP4 127.0.0.1 5.6.7.8 1 2\r\nhi\n").await.unwrap();
         let event = input.next().await;
         assert_eq!(event.text("message"), "hi");
-        assert_eq!(event.text("[@metadata][input][tcp][source][name]"), "1.2.3.4");
-        assert_eq!(event.json("[@metadata][input][tcp][source][port]"), "1");
+        assert_eq!(event.text("[@metadata][input][tcp][source][name]"), "localhost");
+        assert_eq!(event.text("[@metadata][input][tcp][source][ip]"), "127.0.0.1");
+        assert_eq!(event.json("[@metadata][input][tcp][source][port]"), "\"1\"");
         assert_eq!(event.text("[@metadata][input][tcp][proxy][ip]"), "5.6.7.8");
         input.stop().await;
     }

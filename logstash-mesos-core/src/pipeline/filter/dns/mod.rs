@@ -183,6 +183,42 @@ impl<V: Clone> Kept<V> {
     }
 }
 
+/// The names of addresses, by the hosts file and the name servers of the system.
+#[derive(Debug)]
+pub(crate) struct Names {
+    resolver: Resolver,
+    kept: Kept<Option<String>>,
+}
+
+/// How long a name server may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a name, or that there is none, is remembered.
+const REMEMBERED: Duration = Duration::from_secs(60);
+
+impl Names {
+    /// As the system says now.
+    pub(crate) fn of_system() -> Self {
+        Self::new(Resolver {
+            hosts: vec![HostsFile::new("/etc/hosts")],
+            servers: Some(Servers::of_system(PATIENCE)),
+        })
+    }
+
+    fn new(resolver: Resolver) -> Self {
+        Self { resolver, kept: Kept::new(1000, REMEMBERED) }
+    }
+
+    /// The name of an address, if it has one. Takes as long as the name servers do.
+    pub(crate) fn of(&self, address: &str) -> Option<String> {
+        if let Some(kept) = self.kept.get(address) {
+            return kept;
+        }
+        let name = self.resolver.name(address).ok().flatten();
+        self.kept.insert(address, name.clone());
+        name
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Direction {
     Resolve,
