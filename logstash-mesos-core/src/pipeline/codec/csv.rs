@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::charset::Charset;
 use super::json::TARGET;
 use super::plain::CHARSET;
-use crate::event::{Blob, Clock, Event, FieldReference, Map, Text, Value, write_json};
-use crate::pipeline::filter::csv;
+use crate::event::{Blob, Clock, Event, FieldReference, Map, Text, Value};
+use crate::pipeline::filter::{csv, ruby};
 use crate::pipeline::plugin::{Build, BuildContext, BuildError, Codec, PluginSpec};
 use crate::pipeline::settings::{Default, Kind, Setting, Settings};
 
@@ -99,7 +99,12 @@ impl Csv {
     fn event(&mut self, line: &Text, clock: Clock) -> Result<Option<Event>, Malformed> {
         let shared = Arc::clone(&self.shared);
         let values = csv::values(line, &shared.separator, &shared.quote).map_err(|()| Malformed)?;
-        let values = values.ok_or(Malformed)?;
+        let values = match values {
+            Some(values) => values,
+            // Nothing to take names from.
+            None if shared.autodetects && self.columns.is_empty() => return Ok(None),
+            None => return Err(Malformed),
+        };
         if shared.autodetects && self.columns.is_empty() {
             self.columns = values.into_iter().map(Option::unwrap_or_default).collect();
             return Ok(None);
@@ -143,11 +148,7 @@ impl Csv {
                 None | Some(Value::Null) => {}
                 Some(Value::Text(text)) => self.write_value(text, out),
                 Some(Value::Timestamp(time)) => self.write_value(&time.to_string(), out),
-                Some(other) => {
-                    let mut text = Vec::new();
-                    write_json(other, &mut text);
-                    self.write_value(&String::from_utf8_lossy(&text), out);
-                }
+                Some(other) => self.write_value(&ruby::to_s(other), out),
             }
         }
         out.push(b'\n');
@@ -257,7 +258,7 @@ mod tests {
             first.fork().encode(&event, &mut out).unwrap();
             String::from_utf8(out).unwrap()
         };
-        let line = "\"x,y\",\"{\"\"c\"\":1}\",\"say \"\"hi\"\"\",\"\",\n";
+        let line = "\"x,y\",\"{\"\"c\"\" => 1}\",\"say \"\"hi\"\"\",\"\",\n";
         assert_eq!(written("{}"), line.repeat(2));
         assert_eq!(
             written(r#"{"columns":["[b][c]","zz"],"include_headers":true,"separator":";"}"#),

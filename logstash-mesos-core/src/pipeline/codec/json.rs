@@ -23,7 +23,10 @@ pub(super) const TARGET: Setting = Setting::new(
 );
 
 fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Codec>, BuildError> {
-    Ok(Box::new(Json { charset: Charset::from_settings(settings)?, text: JsonText::new(settings, cx)? }))
+    Ok(Box::new(Json {
+        charset: Charset::from_settings(settings)?,
+        text: JsonText::new(settings, cx, true)?,
+    }))
 }
 
 #[derive(Clone, Debug)]
@@ -86,5 +89,55 @@ mod tests {
         assert_eq!(decoded(r#"[{"a":1},{"a":2}]"#), [r#"{"a":1}"#, r#"{"a":2}"#]);
         assert_eq!(decoded("{broken"), [r#"{"message":"{broken","tags":["_jsonparsefailure"]}"#]);
         assert_eq!(decoded("  ").len(), 0);
+    }
+
+    // Recorded from Logstash 9.5.2.
+    #[test]
+    fn odd_documents() {
+        for (text, events) in [
+            (r#"{"a":1}{"b":2}"#, vec![r#"{"a":1}"#]),
+            (r#"{"a":1} x"#, vec![r#"{"a":1}"#]),
+            (r#"[{"a":1},null]"#, vec![r#"{"a":1}"#, "{}"]),
+            (r#"{"tags":["a",1]}"#, vec![r#"{"_tags":[["a",1]],"tags":["_tagsparsefailure"]}"#]),
+            (r#"{"tags":null}"#, vec![r#"{"_tags":[null],"tags":["_tagsparsefailure"]}"#]),
+            (r#"{"tags":"x"}"#, vec![r#"{"tags":"x"}"#]),
+            (r#"{"a":1.10,"b":1e5}"#, vec![r#"{"a":1.1,"b":100000.0}"#]),
+            ("[]", vec![]),
+        ] {
+            assert_eq!(decoded(text), events, "{text}");
+        }
+        for text in ["[1,2]", r#"[{"a":1},5]"#, "null", "5", "\u{feff}{}", r#"{"@metadata":5}"#, "[[{}]]"] {
+            let message = format!("{text:?}").replace("\\u{feff}", "\u{feff}");
+            assert_eq!(
+                decoded(text),
+                [format!(r#"{{"message":{message},"tags":["_jsonparsefailure"]}}"#)],
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn with_ecs_the_text_of_one_event_is_kept() {
+        let cx = BuildContext { ecs: EcsCompatibility::V8, ..BuildContext::default() };
+        for (text, originals) in [
+            (r#"{"a":1}"#, vec![Some(r#"{"a":1}"#)]),
+            (r#"[{"a":1}]"#, vec![Some(r#"[{"a":1}]"#)]),
+            (r#"{"event":{"original":"o"}}"#, vec![Some("o")]),
+            (r#"[{"a":1},{}]"#, vec![None, None]),
+            ("5", vec![None]),
+            // There is no place for it: a failure.
+            (r#"{"event":"x"}"#, vec![None]),
+        ] {
+            let mut found = Vec::new();
+            build(&Settings::default(), &cx).unwrap().decode(
+                Blob::from(text.as_bytes()),
+                Clock::System,
+                &mut |event| {
+                    let field = FieldReference::parse("[event][original]").unwrap();
+                    found.push(event.get_text(&field).map(ToString::to_string));
+                },
+            );
+            assert_eq!(found.iter().map(Option::as_deref).collect::<Vec<_>>(), originals, "{text}");
+        }
     }
 }

@@ -27,7 +27,7 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Codec>, Build
     let delimiter = settings.text("delimiter").unwrap_or(Text::from_static("\n"));
     Ok(Box::new(JsonLines {
         charset: Charset::from_settings(settings)?,
-        text: JsonText::new(settings, cx)?,
+        text: JsonText::new(settings, cx, false)?,
         lines: Tokenizer::new(&delimiter),
         delimiter,
         json: JsonWriter::default(),

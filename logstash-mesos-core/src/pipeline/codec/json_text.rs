@@ -11,21 +11,23 @@ use crate::pipeline::settings::Settings;
 pub(super) struct JsonText {
     reader: JsonReader,
     target: Option<FieldReference>,
-    keeps_original: bool,
+    /// Where the text is kept when it is one event.
+    original: Option<FieldReference>,
 }
 
 impl Clone for JsonText {
     fn clone(&self) -> Self {
         Self {
-            reader: JsonReader::new(JsonRules::FILTER),
+            reader: JsonReader::new(JsonRules::CODEC),
             target: self.target.clone(),
-            keeps_original: self.keeps_original,
+            original: self.original.clone(),
         }
     }
 }
 
 impl JsonText {
-    pub(super) fn new(settings: &Settings, cx: &BuildContext) -> Result<Self, BuildError> {
+    /// With ECS, `original` says whether the text is kept.
+    pub(super) fn new(settings: &Settings, cx: &BuildContext, original: bool) -> Result<Self, BuildError> {
         let target = match settings.text("target") {
             None => None,
             Some(text) => Some(
@@ -33,40 +35,67 @@ impl JsonText {
                     .map_err(|error| BuildError::setting("target", error.to_string()))?,
             ),
         };
+        let field = FieldReference::parse("[event][original]").ok();
         Ok(Self {
-            reader: JsonReader::new(JsonRules::FILTER),
+            reader: JsonReader::new(JsonRules::CODEC),
             target,
-            keeps_original: cx.ecs.select(false, true),
+            original: cx.ecs.select(None, field).filter(|_| original),
         })
     }
 
-    /// The events of one document: an object is one, an array of objects as many.
+    /// The events of one document: an object is one, an array of objects as many. What is no event makes a
+    /// failure of the whole.
     pub(super) fn read(&mut self, text: &Text, clock: Clock, emit: &mut dyn FnMut(Event)) {
-        match self.reader.read(text) {
-            Ok(Value::List(items)) => {
-                for item in items {
-                    let event = self.event(item, clock).unwrap_or_else(|| self.failed(text, clock));
-                    emit(self.with_original(event, text));
-                }
-            }
-            // Nothing but space, or `null`: nothing.
-            Ok(Value::Null) => {}
-            Ok(value) => {
-                let event = self.event(value, clock).unwrap_or_else(|| self.failed(text, clock));
-                emit(self.with_original(event, text));
-            }
-            Err(_) if text.trim().is_empty() => {}
-            Err(error) => {
-                tracing::debug!(%error, "Input is not JSON");
-                emit(self.failed(text, clock));
+        if text.trim().is_empty() {
+            return;
+        }
+        match self.events(text, clock) {
+            Some(events) => events.into_iter().for_each(emit),
+            None => {
+                tracing::debug!("Input is no JSON object or array of objects");
+                let mut event = Event::from_message(text.clone(), clock.now());
+                event.tag("_jsonparsefailure");
+                emit(event);
             }
         }
     }
 
+    fn events(&mut self, text: &Text, clock: Clock) -> Option<Vec<Event>> {
+        // Jackson skips a byte order mark in bytes, not in a string.
+        let value = if text.starts_with('\u{feff}') { None } else { self.reader.read(text).ok() };
+        let mut events = match value? {
+            Value::List(items) => {
+                items.into_iter().map(|item| self.event(item, clock)).collect::<Option<Vec<_>>>()?
+            }
+            Value::Null => return None,
+            value => vec![self.event(value, clock)?],
+        };
+        if let (Some(original), [event]) = (&self.original, events.as_mut_slice())
+            && !event.contains(original)
+        {
+            event.set(original, Value::Text(text.clone())).ok()?;
+        }
+        Some(events)
+    }
+
     fn event(&self, value: Value, clock: Clock) -> Option<Event> {
-        let Value::Map(map) = value else { return None };
+        let map = match value {
+            Value::Map(map) => map,
+            // Of a list.
+            Value::Null => Arc::default(),
+            _ => return None,
+        };
         match &self.target {
-            None => Event::from_map(Arc::unwrap_or_clone(map), clock).ok(),
+            None => {
+                let mut map = Arc::unwrap_or_clone(map);
+                let tags = map.get("tags").is_some_and(|tags| !are_tags(tags)).then(|| map.remove("tags"));
+                let mut event = Event::from_map(map, clock).ok()?;
+                if let Some(tags) = tags.flatten() {
+                    event.fields_mut().insert("_tags", vec![tags]);
+                    event.tag("_tagsparsefailure");
+                }
+                Some(event)
+            }
             Some(target) => {
                 let mut event = Event::new(clock.now());
                 event.set(target, Value::Map(map)).ok()?;
@@ -74,20 +103,12 @@ impl JsonText {
             }
         }
     }
+}
 
-    fn failed(&self, text: &Text, clock: Clock) -> Event {
-        let mut event = Event::from_message(text.clone(), clock.now());
-        event.tag("_jsonparsefailure");
-        event
-    }
-
-    fn with_original(&self, mut event: Event, text: &Text) -> Event {
-        if self.keeps_original
-            && let Ok(original) = FieldReference::parse("[event][original]")
-            && !event.contains(&original)
-        {
-            let _event_is_no_hash_then = event.set(&original, Value::Text(text.clone()));
-        }
-        event
+fn are_tags(value: &Value) -> bool {
+    match value {
+        Value::Text(_) => true,
+        Value::List(items) => items.iter().all(|item| matches!(item, Value::Text(_))),
+        _ => false,
     }
 }

@@ -185,11 +185,20 @@ impl Codec for Multiline {
         if shared.streaming {
             return self.decode(text.into_bytes(), clock, emit);
         }
-        if shared.delimiter.is_empty() || !text.contains(shared.delimiter.as_str()) {
+        if shared.delimiter.is_empty() {
             return self.line(text, clock, emit);
         }
-        for line in text.as_str().split(shared.delimiter.as_str()) {
-            self.line(Text::from(line), clock, emit);
+        // Empty lines at the end are none.
+        let delimiter = shared.delimiter.as_str();
+        let mut rest = text.as_str();
+        while let Some(shorter) = rest.strip_suffix(delimiter) {
+            rest = shorter;
+        }
+        if rest.is_empty() {
+            return;
+        }
+        for line in rest.split(delimiter) {
+            self.line(text.slice_ref(line), clock, emit);
         }
     }
 
@@ -292,6 +301,10 @@ mod tests {
         assert_eq!(
             messages(r#"{"pattern":"^ ","what":"previous"}"#, &["a\n b", "c"]),
             [r#"{"message":"a\n b","tags":["multiline"]}"#, r#"{"message":"c"}"#]
+        );
+        assert_eq!(
+            messages(r#"{"pattern":"^ ","what":"previous"}"#, &["a\n b\n\n", "", "\n"]),
+            [r#"{"message":"a\n b","tags":["multiline"]}"#]
         );
     }
 
