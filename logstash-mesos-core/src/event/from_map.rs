@@ -44,7 +44,8 @@ fn event_from_map(fields: Map, clock: Clock) -> Result<Event, String> {
             event.fields_mut().insert("tags", tags);
         }
         Some(tags) => {
-            event.fields_mut().insert("_tags", failed_tags(tags));
+            // As the only item of a list, also when it is a list.
+            event.fields_mut().insert("_tags", Value::List(vec![tags]));
             event.tag("_tagsparsefailure");
         }
     }
@@ -64,16 +65,8 @@ fn event_from_map(fields: Map, clock: Clock) -> Result<Event, String> {
 
 fn are_tags(value: &Value) -> bool {
     match value {
-        Value::Text(_) | Value::Null => true,
+        Value::Text(_) => true,
         Value::List(items) => items.iter().all(|item| matches!(item, Value::Text(_))),
         _ => false,
-    }
-}
-
-/// What could not be tags is kept in `_tags`: a list as it is, anything else as the only item of one.
-fn failed_tags(value: Value) -> Value {
-    match value {
-        list @ Value::List(_) => list,
-        other => Value::List(vec![other]),
     }
 }

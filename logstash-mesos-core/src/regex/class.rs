@@ -128,8 +128,11 @@ pub(super) fn property(name: &str) -> Option<CharSet> {
     {
         return None;
     }
-    if let Some(named) = Named::from_posix(&plain) {
-        return Some(named.set(false));
+    match Named::from_posix(&plain) {
+        // Unlike the bracket, the property has no ASCII symbols.
+        Some(Named::Punct) => return Some(table(r"[\p{P}]")),
+        Some(named) => return Some(named.set(false)),
+        None => {}
     }
     if plain == "any" {
         return Some(any());

@@ -199,6 +199,18 @@ impl Step {
     }
 }
 
+/// The text or list at `field`, which is not below `tags`: nothing is ever set there.
+fn changeable<'e>(event: &'e mut Event, field: &Field) -> Result<Option<&'e mut Value>, Failed> {
+    let field = field.get()?;
+    let below_tags = field.top_level().is_none()
+        && !field.is_metadata()
+        && field.steps().first().is_some_and(|step| step.key == "tags");
+    match event.get_mut(field) {
+        Some(Value::Text(_) | Value::List(_)) if below_tags => Err(Failed),
+        found => Ok(found),
+    }
+}
+
 fn change_texts(event: &mut Event, field: &Field, change: Change) -> Result<(), Failed> {
     let changed = |text: &mut Text| {
         *text = match change {
@@ -207,7 +219,7 @@ fn change_texts(event: &mut Event, field: &Field, change: Change) -> Result<(), 
             Change::Lower => ruby::downcase(text),
         };
     };
-    match event.get_mut(field.get()?) {
+    match changeable(event, field)? {
         Some(Value::Text(text)) => changed(text),
         Some(Value::List(items)) => items.iter_mut().for_each(|item| {
             if let Value::Text(text) = item {
@@ -220,7 +232,7 @@ fn change_texts(event: &mut Event, field: &Field, change: Change) -> Result<(), 
 }
 
 fn strip(event: &mut Event, field: &Field) -> Result<(), Failed> {
-    match event.get_mut(field.get()?) {
+    match changeable(event, field)? {
         Some(Value::Text(text)) => *text = ruby::strip(text),
         Some(Value::List(items)) => {
             // Only texts can be stripped: Ruby raises an error for others before anything is changed.
