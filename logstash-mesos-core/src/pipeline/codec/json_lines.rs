@@ -49,6 +49,10 @@ impl Codec for JsonLines {
         lines.extract(data, |line| text.read(&charset.decode(line), clock, emit));
     }
 
+    fn keeps(&self) -> bool {
+        !self.lines.is_empty()
+    }
+
     fn flush(&mut self, clock: Clock, emit: &mut dyn FnMut(Event)) {
         if let Some(rest) = self.lines.flush() {
             self.text.read(&self.charset.decode(rest), clock, emit);

@@ -36,6 +36,10 @@ impl Codec for Line {
         self.lines.extract(data, |line| emit(text.event(text.charset.decode(line), clock)));
     }
 
+    fn keeps(&self) -> bool {
+        !self.lines.is_empty()
+    }
+
     fn flush(&mut self, clock: Clock, emit: &mut dyn FnMut(Event)) {
         if let Some(rest) = self.lines.flush() {
             emit(self.text.event(self.text.charset.decode(rest), clock));
@@ -67,8 +71,11 @@ mod tests {
         for piece in ["one\ntw", "o\n\nth", "ree"] {
             codec.decode(Blob::from(piece.as_bytes()), Clock::System, &mut emit);
         }
+        // The last one has no end yet: its source must not move on.
+        assert!(codec.keeps());
         codec.flush(Clock::System, &mut emit);
         codec.flush(Clock::System, &mut emit);
+        assert!(!codec.keeps());
         assert_eq!(lines, ["one", "two", "", "three"]);
     }
 }
