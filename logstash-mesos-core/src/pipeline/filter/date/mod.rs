@@ -43,7 +43,10 @@ fn build(settings: &Settings, context: &BuildContext) -> Result<Box<dyn Filter>,
     if formats.is_empty() {
         return Err(no_format(1));
     }
-    let zone = ZoneSetting::new(settings.text("timezone")).map_err(|message| {
+    // Numbers say when they are by themselves: Logstash does not look at the zone then, whatever it is.
+    let needs_zone = |format: &Text| !matches!(format.as_str(), "UNIX" | "UNIX_MS" | "TAI64N");
+    let zone = settings.text("timezone").filter(|_| formats.iter().any(needs_zone));
+    let zone = ZoneSetting::new(zone).map_err(|message| {
         BuildError::setting("timezone", message).remedy("use a name such as `Europe/Berlin`")
     })?;
     let locale = settings.text("locale");
@@ -258,6 +261,15 @@ mod tests {
         let both = r#"{"match":["d","UNIX","UNIX_MS"],"target":"t","tag_on_failure":["x"]}"#;
         assert_eq!(date(both, "2147483648"), r#""t":"1970-01-25T20:31:23.648Z""#);
         assert_eq!(date(both, "\"x\""), r#""tags":["x"]"#);
+    }
+
+    #[test]
+    fn a_zone_is_only_looked_at_where_a_format_needs_it() {
+        let settings =
+            |format: &str| format!(r#"{{"match":["d","{format}"],"timezone":"[@metadata][zone]"}}"#);
+        assert!(build(&DATE, &settings("UNIX")).is_ok());
+        assert!(build(&DATE, &settings("TAI64N")).is_ok());
+        assert!(build(&DATE, &settings("ISO8601")).is_err());
     }
 
     #[test]
