@@ -8,6 +8,7 @@ mod faults;
 mod ladder;
 mod lines;
 mod local;
+mod multiline;
 mod network;
 mod parts;
 mod placement;
