@@ -47,7 +47,10 @@ pub(super) fn expand(
     let (mut scratch, mut captures) = (Scratch::new(), Captures::new());
     let mut from = 0;
     for _ in 0..MAX_REPLACEMENTS {
-        if !reference().captures(&expanded, from, &mut scratch, &mut captures)? {
+        // A reference ends with a brace. Without one ahead the expression would try every way to cut the rest
+        // into pieces, of which there are two to the power of its length.
+        let Some(last) = expanded.rfind('}').filter(|last| *last >= from) else { return Ok(expanded) };
+        if !reference().captures(&expanded[..=last], from, &mut scratch, &mut captures)? {
             return Ok(expanded);
         }
         let Some(whole) = captures.get(0) else { return Ok(expanded) };
@@ -100,6 +103,14 @@ mod tests {
     fn definitions_in_place() {
         let text = expand("%{NEW:n=[0-9]{3}} %{NEW}", &patterns(), true).expect("expands");
         assert_eq!(text, "(?<NEW:n>[0-9]{3}) (?:[0-9]{3})");
+    }
+
+    #[test]
+    fn a_definition_without_an_end_is_passed_over() {
+        let open = format!("%{{NEW={}", "ab".repeat(200));
+        assert_eq!(expand(&open, &patterns(), true).expect("expands"), open);
+        let text = format!("%{{A}} {open}");
+        assert_eq!(expand(&text, &patterns(), true).expect("expands"), format!("(?:a+) {open}"));
     }
 
     #[test]
