@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::lookup_host;
 use tokio::sync::Mutex;
 use tracing::debug;
 
@@ -35,8 +35,6 @@ struct Connection {
     sequence: u32,
 }
 
-/// No server takes longer to accept a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A server that is at work says so in between.
 const SILENCE: Duration = Duration::from_secs(60);
 
@@ -60,18 +58,12 @@ impl LumberjackSink {
         let begin = usize::try_from(RandomState::new().hash_one(0) >> 33).unwrap_or(0);
         for at in 0..addresses.len() {
             let (host, address) = addresses[(begin + at) % addresses.len()];
-            let connecting = async {
-                let stream = TcpStream::connect(address).await?;
-                stream.set_nodelay(true)?;
-                self.tls.connect(host, stream).await
-            };
-            match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
-                Ok(Ok(stream)) => {
+            match Stream::connect(host, address, Some(&self.tls)).await {
+                Ok(stream) => {
                     debug!(%host, %address, "Connected");
                     return Ok(Connection { stream, host: host.clone(), sequence: 0 });
                 }
-                Ok(Err(error)) => last = Error::new(error.kind(), format!("{host}: {error}")),
-                Err(_) => last = Error::new(ErrorKind::TimedOut, format!("{host}: no connection in time")),
+                Err(error) => last = Error::new(error.kind(), format!("{host}: {error}")),
             }
         }
         Err(last)

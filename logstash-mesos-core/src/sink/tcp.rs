@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc};
 use tracing::{debug, info, warn};
 
@@ -23,28 +23,11 @@ pub struct TcpClientSink {
     stream: Mutex<Option<Stream>>,
 }
 
-/// No server takes longer to accept a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
 impl TcpClientSink {
     /// For the server at `host` and `port`; connects with the first batch, with TLS if there is a connector.
     #[must_use]
     pub fn new(host: String, port: u16, tls: Option<Connector>) -> Self {
         Self { host, port, tls, stream: Mutex::new(None) }
-    }
-
-    async fn connect(&self) -> std::io::Result<Stream> {
-        let connecting = async {
-            let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
-            stream.set_nodelay(true)?;
-            match &self.tls {
-                None => Ok(Stream::Plain(stream)),
-                Some(tls) => tls.connect(&self.host, stream).await,
-            }
-        };
-        tokio::time::timeout(CONNECT_TIMEOUT, connecting)
-            .await
-            .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))?
     }
 
     async fn write(&self, batch: &RecordBatch) -> std::io::Result<()> {
@@ -53,7 +36,7 @@ impl TcpClientSink {
         let kept = place.take().and_then(|mut stream| stream.is_open().then_some(stream));
         let mut stream = match kept {
             Some(stream) => stream,
-            None => self.connect().await?,
+            None => Stream::connect(&self.host, (self.host.as_str(), self.port), self.tls.as_ref()).await?,
         };
         stream.write_all(&batch.body).await?;
         stream.flush().await?;
