@@ -257,3 +257,91 @@ impl Pipelines {
         self.running.iter().map(|(key, running)| super::report::pipeline(key, &running.pipeline)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(dir: &std::path::Path) -> ShipperSettings {
+        ShipperSettings {
+            data_dir: dir.to_owned(),
+            name: "test".to_owned(),
+            host_root: "/".into(),
+            #[cfg(feature = "docker")]
+            docker: None,
+            machine: super::super::metadata::Machine::default(),
+            traces: super::super::matching::OwnTraces::default(),
+            drain_timeout: Duration::from_secs(1),
+            compile: CompileOptions::default(),
+            queue_bytes: 1 << 20,
+            workers: 1,
+        }
+    }
+
+    fn set(configurations: &[(&str, &str)]) -> ConfigSet {
+        let configuration = |(name, input): &(&str, &str)| Configuration {
+            name: (*name).to_owned(),
+            kind: Kind::Host,
+            version: format!("{input:?}"),
+            input: (*input).to_owned(),
+            r#match: BTreeMap::new(),
+        };
+        ConfigSet {
+            configurations: configurations.iter().map(configuration).collect(),
+            ..ConfigSet::default()
+        }
+    }
+
+    /// Counts up for as long as it lives: a pipeline that is started again begins anew.
+    const COUNTING: &str = "input { heartbeat { interval => 0.02 } } output { null { } }";
+    const OTHER: &str = "input { heartbeat { interval => 0.02 } } filter { drop { } } output { null { } }";
+
+    async fn grows(pipelines: &Pipelines, name: &str, from: u64) -> u64 {
+        let events = || {
+            let report = pipelines.report().into_iter().find(|report| report.configuration == name);
+            report.map_or(0, |report| report.events_in)
+        };
+        for _ in 0..500 {
+            if events() > from {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(events() > from, "{name} stands still at {}", events());
+        events()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_changed_configuration_leaves_the_others_running() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut pipelines = Pipelines::new(&settings(dir.path()));
+        let outcomes = pipelines.apply(&set(&[("a", COUNTING), ("b", COUNTING)]));
+        assert!(outcomes.iter().all(|outcome| outcome.error.is_none()), "{outcomes:?}");
+        let before = grows(&pipelines, "a", 20).await;
+        grows(&pipelines, "b", 20).await;
+        let generation = |pipelines: &Pipelines, name: &str| {
+            pipelines.generation(&[(ConfigKey { kind: Kind::Host, name: name.to_owned() }, 0)])[0]
+        };
+        let (a, b) = (generation(&pipelines, "a"), generation(&pipelines, "b"));
+        pipelines.apply(&set(&[("a", COUNTING), ("b", OTHER)]));
+        pipelines.retire_replaced();
+        assert_eq!(generation(&pipelines, "a"), a);
+        assert_ne!(generation(&pipelines, "b"), b);
+        // The one goes on counting, the other has begun anew.
+        let after = grows(&pipelines, "a", before).await;
+        let b_events = pipelines.report()[1].events_in;
+        assert!(b_events < before && after > before, "{b_events} {before} {after}");
+        // One that cannot be used changes nothing, and is told.
+        let b = generation(&pipelines, "b");
+        let outcomes = pipelines.apply(&set(&[("a", COUNTING), ("b", "input { file { } }")]));
+        assert!(outcomes[1].error.as_ref().is_some_and(|error| error.contains("1:9")), "{outcomes:?}");
+        assert_eq!(generation(&pipelines, "b"), b);
+        grows(&pipelines, "b", 5).await;
+        // And one that goes ends alone.
+        pipelines.apply(&set(&[("a", COUNTING)]));
+        pipelines.retire_replaced();
+        assert_eq!((generation(&pipelines, "a"), generation(&pipelines, "b")), (a, 0));
+        grows(&pipelines, "a", after).await;
+        pipelines.drain_all(Instant::now() + Duration::from_secs(5)).await;
+    }
+}

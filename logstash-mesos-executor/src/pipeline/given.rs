@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use logstash_mesos_core::pipeline::lang::Diagnostics;
+use logstash_mesos_core::pipeline::lang::ast::SectionKind;
 use logstash_mesos_core::pipeline::lang::encoding::decode;
+use logstash_mesos_core::pipeline::lang::{Diagnostics, parse};
 use logstash_mesos_core::pipeline::{CompileOptions, Compiled, compile};
 use logstash_mesos_core::source::files_matching;
 
@@ -84,6 +85,20 @@ impl Given {
 }
 
 impl Configuration {
+    /// Adds what Logstash adds to a configuration from the command line: standard input where there is no input,
+    /// standard output where there is no output.
+    pub(super) fn complete(&mut self) {
+        let (config, _) = parse(&self.text);
+        let has = |kind| config.sections.iter().any(|section| section.kind == kind);
+        let (input, output) = (has(SectionKind::Input), has(SectionKind::Output));
+        if !input {
+            self.text.push_str("\ninput { stdin { type => stdin } }");
+        }
+        if !output {
+            self.text.push_str("\noutput { stdout { codec => rubydebug } }");
+        }
+    }
+
     /// Complaints by the lines of their files.
     pub(super) fn place(&self, complaints: Diagnostics) -> Diagnostics {
         complaints.from_files(&self.files)

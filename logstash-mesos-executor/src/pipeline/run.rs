@@ -41,7 +41,10 @@ pub(crate) struct Flags {
 pub(super) fn run(flags: &Flags) -> Result<ExitCode, Unusable> {
     super::log_to_stderr();
     let _lock = flags.data_dir.as_deref().map(lock).transpose()?;
-    let compiled = flags.given.compile(|_, options| {
+    let compiled = flags.given.compile(|configuration, options| {
+        if flags.given.source.text.is_some() {
+            configuration.complete();
+        }
         options.data_dir.clone_from(&flags.data_dir);
         options.serves_streams = false;
     })?;
