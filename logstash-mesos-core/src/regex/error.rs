@@ -165,4 +165,7 @@ pub enum MatchError {
     /// The text has 4 GiB or more.
     #[error("the text is too long to be matched")]
     TooLong,
+    /// A replacement says `\k<name>` where no group has the name.
+    #[error("the replacement names a group that the pattern has not")]
+    UnknownGroup,
 }

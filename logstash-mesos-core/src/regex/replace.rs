@@ -37,12 +37,12 @@ impl Regex {
 
     /// Replaces every match. `None` when there is none.
     ///
-    /// In the replacement `\1` to `\9` and `\k<name>` stand for groups, `\0` and `\&` for the match, `` \` `` and `\'` for
+    /// In the replacement `\1` to `\9` and `\k<name>` stand for groups (the former for nothing when any has a name), `\0` and `\&` for the match, `` \` `` and `\'` for
     /// what is before and after it, `\\` for a backslash.
     ///
     /// # Errors
     ///
-    /// When the budget or the time limit ends first.
+    /// When the budget or the time limit ends first, or when the replacement names a group that is not there.
     pub fn replace_all(
         &self,
         text: &str,
@@ -52,6 +52,7 @@ impl Regex {
         let mut result = String::new();
         let mut copied = 0;
         let mut found = false;
+        let mut expanded = Ok(());
         self.for_each_match(text, scratch, |captures| {
             if let Some(whole) = captures.get(0).filter(|whole| whole.start >= copied) {
                 if !found {
@@ -59,11 +60,12 @@ impl Regex {
                     result.reserve(text.len() + replacement.len());
                 }
                 result.push_str(&text[copied..whole.start]);
-                self.expand(text, captures, replacement, &mut result);
+                expanded = self.expand(text, captures, replacement, &mut result);
                 copied = whole.end;
             }
-            true
+            expanded.is_ok()
         })?;
+        expanded?;
         if !found {
             return Ok(None);
         }
@@ -72,7 +74,13 @@ impl Regex {
     }
 
     /// Adds the replacement of one match to `result`.
-    pub fn expand(&self, text: &str, captures: &Captures, replacement: &str, result: &mut String) {
+    fn expand(
+        &self,
+        text: &str,
+        captures: &Captures,
+        replacement: &str,
+        result: &mut String,
+    ) -> Result<(), MatchError> {
         let group = |group: usize| captures.get(group).map_or("", |range| &text[range]);
         let mut rest = replacement;
         while let Some(at) = rest.find('\\') {
@@ -84,22 +92,21 @@ impl Regex {
             };
             let mut used = c.len_utf8();
             match c {
-                '0'..='9' => result.push_str(group(c as usize - '0' as usize)),
-                '&' => result.push_str(group(0)),
+                '0' | '&' => result.push_str(group(0)),
+                '1'..='9' if self.names().next().is_some() => {}
+                '1'..='9' => result.push_str(group(c as usize - '0' as usize)),
                 '`' => result.push_str(captures.get(0).map_or("", |range| &text[..range.start])),
                 '\'' => result.push_str(captures.get(0).map_or("", |range| &text[range.end..])),
                 '\\' => result.push('\\'),
-                'k' => match escape[1..].strip_prefix('<').and_then(|name| name.split_once('>')) {
-                    Some((name, _)) => {
+                'k' => match escape[1..].strip_prefix('<') {
+                    Some(name) => {
+                        let (name, _) = name.split_once('>').ok_or(MatchError::UnknownGroup)?;
                         used = name.len() + 3;
-                        let last = self.names().find(|(known, _)| *known == name).and_then(|(_, groups)| {
-                            groups.iter().rev().find(|number| captures.get(**number as usize).is_some())
-                        });
-                        match (last, name.parse::<usize>()) {
-                            (Some(number), _) => result.push_str(group(*number as usize)),
-                            (None, Ok(number)) => result.push_str(group(number)),
-                            (None, Err(_)) => {}
-                        }
+                        let (_, groups) =
+                            self.names().find(|(known, _)| *known == name).ok_or(MatchError::UnknownGroup)?;
+                        let last =
+                            groups.iter().rev().find(|number| captures.get(**number as usize).is_some());
+                        result.push_str(last.map_or("", |number| group(*number as usize)));
                     }
                     None => result.push_str("\\k"),
                 },
@@ -111,5 +118,6 @@ impl Regex {
             rest = &escape[used..];
         }
         result.push_str(rest);
+        Ok(())
     }
 }

@@ -343,6 +343,11 @@ fn replacing_is_that_of_gsub() {
     replaces("b", "x", "abcb", "axcx");
     replaces("(b)(c)", r"\2\1", "abcd", "acbd");
     replaces("(?<n>b)", r"<\k<n>>", "abc", "a<b>c");
+    replaces("(?<n>b)(?<m>x)?", r"[\1\k<n>\k<m>\0]", "abc", "a[bb]c");
+    for (pattern, replacement) in [("(b)", r"\k<1>"), ("(?<n>b)", r"\k<m>"), ("(?<n>b)", r"\k<n")] {
+        let result = Regex::new(pattern).unwrap().replace_all("abc", replacement, &mut Scratch::new());
+        assert_eq!(result, Err(MatchError::UnknownGroup), "{replacement}");
+    }
     replaces("b", r"\0\&", "abc", "abbc");
     replaces("b", r"[\`|\']", "abc", "a[a|c]c");
     replaces("b", r"\\1\n\9", "abc", r"a\1\nc");
