@@ -12,7 +12,7 @@ use super::{Map, Text, Timestamp, Value, write_json, write_json_string};
 /// `event.original` is the text of `message`: each of these is escaped once and copied from then on. The text that
 /// comes out is that of [`write_json_map`](super::write_json_map).
 ///
-/// Allocates for what it remembers: [`SHARED`] short texts, kept from batch to batch.
+/// Allocates for what it remembers: four short texts and the hashes they stand for, kept from batch to batch.
 #[derive(Clone, Debug, Default)]
 pub struct JsonWriter {
     shared: Vec<Shared>,

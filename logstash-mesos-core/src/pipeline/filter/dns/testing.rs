@@ -39,9 +39,14 @@ impl Server {
     }
 
     fn run(records: Option<Vec<Record>>) -> Self {
-        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let address = udp.local_addr().unwrap();
-        let tcp = TcpListener::bind(address).unwrap();
+        // The port that is free for one protocol may be taken for the other.
+        let (udp, address, tcp) = (0..100)
+            .find_map(|_| {
+                let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+                let address = udp.local_addr().unwrap();
+                TcpListener::bind(address).ok().map(|tcp| (udp, address, tcp))
+            })
+            .unwrap();
         udp.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
         tcp.set_nonblocking(true).unwrap();
         let (asked, stop) = (Arc::<Mutex<Vec<(String, u16)>>>::default(), Arc::<AtomicBool>::default());
