@@ -158,6 +158,11 @@ static LANGUAGE: &[(&str, &[Line])] = &[
                 "Nesting of more than 64 levels is refused; Logstash's stack ends somewhere beyond.",
             ),
             (
+                "Empty things",
+                "different",
+                "A configuration without a filter, an `if` without a body and `id => \"\"` are taken; Logstash ends with an exception.",
+            ),
+            (
                 "Complaints",
                 "different",
                 "All of them in one run, each with code, line, column and remedy; Logstash stops at the first.",
@@ -177,6 +182,11 @@ static LANGUAGE: &[(&str, &[Line])] = &[
                 "`=~`, `!~`",
                 "different",
                 "Ruby's syntax and meaning. A search is limited in steps where the pattern needs backtracking; what exceeds the limit does not match.",
+            ),
+            (
+                "Regular expressions",
+                "different",
+                "Refused: `(?~…)`, `\\p{In…}`, `\\p{Age=…}`. Taken, where Logstash refuses: `\\x{…}`, `\\M-a`, `\\p{IsAlpha}`, `\\P{L}`. Classes follow a newer Unicode.",
             ),
             (
                 "`in`, `not in`",
@@ -200,6 +210,11 @@ static LANGUAGE: &[(&str, &[Line])] = &[
                 "Field references",
                 "same",
                 "Strict syntax, negative indexes, gaps filled with null; a list grows by 1,048,576 items at most.",
+            ),
+            (
+                "What breaks an event",
+                "different",
+                "`dissect` into `@timestamp` fails with its tag, where Logstash stores a text that nothing can read; half a surrogate pair in JSON becomes `?`.",
             ),
             (
                 "`config.field_reference.escape_style`",
