@@ -411,7 +411,7 @@ mod tests {
         let path = database.path();
         assert!(said(r#"{"source":"a","target":"t","database":"/no/such"}"#).contains("/no/such"));
         let text = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(text.path(), "source 'https://rubygems.org'").unwrap();
+        std::fs::write(text.path(), "source 'https://example.org'").unwrap();
         let settings = format!(r#"{{"source":"a","target":"t","database":"{}"}}"#, text.path().display());
         assert!(said(&settings).contains("not a valid MaxMind database"));
         let other = Mmdb::new("DBIP-Weather").with("1.0.0.0/8", "{}").write();
