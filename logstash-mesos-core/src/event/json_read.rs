@@ -144,7 +144,8 @@ impl JsonReader {
     /// [`JsonError`] where Jackson refuses the text; `map` is as it was.
     pub(crate) fn read_into(&mut self, text: &Text, map: &mut Map) -> Result<ReadInto, JsonError> {
         let old = map.len();
-        let room = self.last_members;
+        // A single huge hash must not make every event after it ask for as much room.
+        let room = self.last_members.min(SCANNED_KEYS);
         // What is read stands behind what is there: the map lends its own entries to work on.
         self.entries = map.take_entries();
         self.entries.reserve(room);

@@ -99,7 +99,7 @@ impl JsonWriter {
             Value::Timestamp(instant) => self.timestamp(*instant, out),
             Value::Map(map) if Arc::strong_count(map) > 1 => self.shared_map(map, out),
             Value::Map(map) => self.map(map, out),
-            Value::List(_) => self.list(value, out),
+            Value::List(items) => self.list(items, out),
             other => write_json(other, out),
         }
     }
@@ -149,8 +149,7 @@ impl JsonWriter {
         }
     }
 
-    fn list(&mut self, value: &Value, out: &mut Vec<u8>) {
-        let Value::List(items) = value else { return };
+    fn list(&mut self, items: &[Value], out: &mut Vec<u8>) {
         out.push(b'[');
         for (at, item) in items.iter().enumerate() {
             if at > 0 {
