@@ -4,6 +4,8 @@
 pub mod config;
 pub mod configs;
 pub mod discovery;
+#[cfg(feature = "scheduler")]
+pub mod election;
 pub mod event;
 pub mod executor;
 pub mod grok;
