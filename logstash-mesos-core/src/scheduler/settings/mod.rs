@@ -1,7 +1,13 @@
 //! What a scheduler is asked to do.
 
+mod predecessor;
+mod table;
+
+pub use predecessor::predecessor;
+pub use table::SETTINGS;
+
 use super::definition::Containerizer;
-use crate::config::{Arity, Loaded, SettingError, SettingSpec};
+use crate::config::{Loaded, SettingError};
 use crate::offer::Needs;
 use crate::store::StateUrl;
 use mesos_v1::endpoint::{DEFAULT_MASTER_PORT, Endpoint};
@@ -9,87 +15,6 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-
-/// Every setting of the scheduler. Flags, variables and the keys of a file follow from it.
-pub static SETTINGS: &[SettingSpec] = &[
-    one("mesos.master", "MASTER", "", "Master(s): local, HOST:PORT[,HOST:PORT…], or http://HOST:PORT."),
-    one("framework.name", "NAME", "logstash", "Name of the framework in Mesos."),
-    one("mesos.role", "ROLE", "*", "Role whose offers are used."),
-    one("mesos.user", "USER", "root", "User under which executors run on the agents."),
-    one("mesos.principal", "PRINCIPAL", "", "Principal of the framework, where masters authenticate."),
-    one(
-        "mesos.secret_file",
-        "FILE",
-        "",
-        "File with the secret of the principal; read again when it changes.",
-    ),
-    one("failover_timeout_secs", "N", "1209600", "How long executors outlive an absent scheduler (2 weeks)."),
-    one(
-        "state",
-        "URL",
-        "",
-        "Where the state is kept: memory or file:DIR (file:./logstash-mesos-state if not given).",
-    ),
-    one("config_dir", "DIR", "", "Directory with docker/*.conf and host/*.conf, watched for changes."),
-    one(
-        "http.bind",
-        "ADDR:PORT",
-        "0.0.0.0:9092",
-        "Where REST, page, gRPC and the executor's program are served.",
-    ),
-    one(
-        "http.advertise_url",
-        "URL",
-        "",
-        "How agents reach this scheduler, if not at the address that leads to the master.",
-    ),
-    switch("no_ui", "Serve no page."),
-    one("auth_file", "FILE", "", "Credentials for the HTTP API: lines `user:password` or `bearer TOKEN`."),
-    switch("no_auth", "Let anybody who reaches the HTTP port change configurations."),
-    one(
-        "executor.binary",
-        "FILE",
-        "",
-        "The executor's program to serve to agents; by default the one beside this program.",
-    ),
-    one("executor.command", "PATH", "", "The executor's program is on the agents, at this path."),
-    one("executor.image", "IMAGE", "", "The executor is this image's entry point."),
-    one("executor.containerizer", "mesos|docker", "mesos", "Who runs the image."),
-    one("executor.cpus", "N", "0.1", "Processors for each executor."),
-    one("executor.mem_megabytes", "N", "64", "Memory for each executor."),
-    one("executor.disk_megabytes", "N", "256", "Sandbox space for each executor."),
-    SettingSpec {
-        key: "executor.env",
-        value: "NAME=VALUE",
-        default: "",
-        arity: Arity::Many,
-        help: "Put into the environment of executors.",
-    },
-    one("elasticsearch.endpoint", "URL", "", "Where configurations without an output send their events."),
-    one("default_output", "FILE", "", "File with the output section for configurations that have none."),
-    SettingSpec {
-        key: "executor.setting",
-        value: "KEY=VALUE",
-        default: "",
-        arity: Arity::Many,
-        help: "A setting of executors, such as drain_timeout_secs=300.",
-    },
-    one("launch_parallelism", "N", "50", "Launches that may be unconfirmed at a time."),
-    one("launch_timeout_secs", "N", "300", "After which an unconfirmed launch is given up."),
-];
-
-const fn one(
-    key: &'static str,
-    value: &'static str,
-    default: &'static str,
-    help: &'static str,
-) -> SettingSpec {
-    SettingSpec { key, value, default, arity: Arity::One, help }
-}
-
-const fn switch(key: &'static str, help: &'static str) -> SettingSpec {
-    SettingSpec { key, value: "", default: "", arity: Arity::Switch, help }
-}
 
 /// Checked settings: they exist only if they can be right.
 #[derive(Clone, Debug)]
@@ -358,143 +283,5 @@ fn role_problem(role: &str) -> Option<&'static str> {
     None
 }
 
-/// What an existing installation of the predecessor says: a key here, its value, and how it was written.
-///
-/// Java options are taken from `JAVA_OPTS`. `FRAMEWORK_NAME`, `ROLE` and `USER` are names that anything
-/// could have set, and count only beside `ZK_URL`, which the predecessor required.
-pub fn predecessor(variable: &dyn Fn(&str) -> Option<String>) -> Vec<(&'static str, String, String)> {
-    let mut found = Vec::new();
-    let mut add = |key, value: String, origin: &str| found.push((key, value, origin.to_owned()));
-    let certain = variable("ZK_URL").is_some();
-    for (name, key) in PREDECESSOR_VARIABLES {
-        if let Some(value) = variable(name) {
-            add(key, value, name);
-        }
-    }
-    if certain {
-        for (name, key) in AMBIGUOUS_VARIABLES {
-            if let Some(value) = variable(name) {
-                add(key, value, name);
-            }
-        }
-        if let Some(port) = variable("WEBSERVER_PORT") {
-            add("http.bind", format!("0.0.0.0:{port}"), "WEBSERVER_PORT");
-        }
-    }
-    for option in variable("JAVA_OPTS").unwrap_or_default().split_whitespace() {
-        let Some((name, value)) = option.strip_prefix("-D").and_then(|o| o.split_once('=')) else { continue };
-        let (name, value) = (name.to_owned(), value.trim_matches(['"', '\'']).to_owned());
-        let origin = format!("-D{name} in JAVA_OPTS");
-        if name == "mesos.logstash.web.port" {
-            add("http.bind", format!("0.0.0.0:{value}"), &origin);
-        } else if name == "mesos.logstash.web.enabled" {
-            add("no_ui", (value == "false").to_string(), &origin);
-        } else if let Some((_, key)) = JAVA_PROPERTIES.iter().find(|(known, _)| *known == name) {
-            add(key, value, &origin);
-        }
-    }
-    found
-}
-
-const PREDECESSOR_VARIABLES: [(&str, &str); 7] = [
-    ("ZK_URL", "mesos.master"),
-    ("MESOS_ZOOKEEPER_SERVER", "mesos.master"),
-    ("MESOS_MASTER", "mesos.master"),
-    ("LOGSTASH_ELASTICSEARCH_URL", "elasticsearch.endpoint"),
-    ("LOGSTASH_ELASTICSEARCH_HOST", "elasticsearch.endpoint"),
-    ("EXECUTOR_CPUS", "executor.cpus"),
-    ("EXECUTOR_HEAP_SIZE", "executor.mem_megabytes"),
-];
-
-const AMBIGUOUS_VARIABLES: [(&str, &str); 4] = [
-    ("FRAMEWORK_NAME", "framework.name"),
-    ("FAILOVER_TIMEOUT", "failover_timeout_secs"),
-    ("ROLE", "mesos.role"),
-    ("USER", "mesos.user"),
-];
-
-const JAVA_PROPERTIES: [(&str, &str); 8] = [
-    ("mesos.zk", "mesos.master"),
-    ("mesos.logstash.framework.name", "framework.name"),
-    ("mesos.logstash.executor.cpus", "executor.cpus"),
-    ("mesos.logstash.executor.heap.size", "executor.mem_megabytes"),
-    ("mesos.logstash.user", "mesos.user"),
-    ("mesos.logstash.role", "mesos.role"),
-    ("mesos.failover.timeout.sec", "failover_timeout_secs"),
-    ("mesos.logstash.elasticsearchDomainAndPort", "elasticsearch.endpoint"),
-];
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Sources;
-
-    fn check(flags: &[(&str, &str)]) -> Result<Settings, SettingError> {
-        let mut all: BTreeMap<_, _> =
-            flags.iter().map(|(k, v)| ((*k).to_owned(), vec![(*v).to_owned()])).collect();
-        all.entry("mesos.master".to_owned()).or_insert_with(|| vec!["127.0.0.1:5050".to_owned()]);
-        let sources = Sources { flags: &all, variable: &|_| None, file: None, aliases: &[] };
-        Settings::check(&Loaded::load(SETTINGS, sources)?, "/opt/bin".as_ref())
-    }
-
-    #[test]
-    fn defaults_are_as_documented() {
-        let settings = check(&[]).expect("is fine");
-        assert_eq!(settings.needs, Needs { cpus_milli: 100, mem_megabytes: 64, disk_megabytes: 256 });
-        assert_eq!(settings.http_bind.to_string(), "0.0.0.0:9092");
-        assert_eq!(settings.executor, ExecutorProgram::Served("/opt/bin/logstash-mesos-executor".into()));
-        assert_eq!(settings.failover_timeout, Duration::from_secs(14 * 86_400));
-        let local = check(&[("mesos.master", "local")]).expect("is fine");
-        assert!(local.http_bind.ip().is_loopback());
-    }
-
-    #[test]
-    fn what_cannot_be_right_is_refused_by_name() {
-        for (key, value, flag) in [
-            ("mesos.master", "zk://u:secret@h:2181/mesos", "--mesos-master"),
-            ("mesos.master", "ftp://h", "--mesos-master"),
-            ("mesos.master", ",", "--mesos-master"),
-            ("state", "zk://u:secret@h/x", "--state"),
-            ("state", "redis://h", "--state"),
-            ("state", "file:", "--state"),
-            ("mesos.role", "a b", "--mesos-role"),
-            ("mesos.role", "a//b", "--mesos-role"),
-            ("http.bind", "9092", "--http-bind"),
-            ("http.advertise_url", "scheduler:9092", "--http-advertise-url"),
-            ("executor.cpus", "NaN", "--executor-cpus"),
-            ("executor.mem_megabytes", "31", "--executor-mem-megabytes"),
-            ("executor.command", "relative", "--executor-command"),
-            ("executor.containerizer", "podman", "--executor-containerizer"),
-            ("executor.env", "MESOS_X=1", "--executor-env"),
-            ("executor.env", "=1", "--executor-env"),
-            ("elasticsearch.endpoint", "http://", "--elasticsearch-endpoint"),
-            ("config_dir", "/not/there", "--config-dir"),
-            ("launch_parallelism", "0", "--launch-parallelism"),
-        ] {
-            let error = check(&[(key, value)]).expect_err(value).to_string();
-            assert!(error.contains(flag), "{key} {value}: {error}");
-            assert!(!error.contains("secret"), "{error}");
-        }
-        assert!(check(&[("executor.command", "/a"), ("executor.image", "b")]).is_err());
-    }
-
-    #[test]
-    fn the_predecessors_names_still_work() {
-        let env = |name: &str| match name {
-            "JAVA_OPTS" => {
-                Some("-Xmx1g -Dmesos.zk=zk://h:2181/mesos -Dmesos.logstash.web.port=9000".to_owned())
-            }
-            "LOGSTASH_ELASTICSEARCH_HOST" => Some("es:9200".to_owned()),
-            "ZK_URL" => Some("zk://h:2181/mesos".to_owned()),
-            "USER" => Some("ann".to_owned()),
-            _ => None,
-        };
-        let found = predecessor(&env);
-        let keys: BTreeMap<_, _> = found.iter().map(|(k, v, _)| (*k, v.as_str())).collect();
-        assert_eq!(keys["mesos.master"], "zk://h:2181/mesos");
-        assert_eq!(keys["http.bind"], "0.0.0.0:9000");
-        assert_eq!(keys["elasticsearch.endpoint"], "es:9200");
-        assert_eq!(keys["mesos.user"], "ann");
-        assert!(predecessor(&|name| (name == "USER").then(|| "ann".to_owned())).is_empty());
-    }
-}
+mod tests;

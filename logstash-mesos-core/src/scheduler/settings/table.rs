@@ -1,0 +1,84 @@
+//! The table of settings, with names, defaults and help texts.
+
+use crate::config::{Arity, SettingSpec};
+
+/// Every setting of the scheduler. Flags, variables and the keys of a file follow from it.
+pub static SETTINGS: &[SettingSpec] = &[
+    one("mesos.master", "MASTER", "", "Master(s): local, HOST:PORT[,HOST:PORT…], or http://HOST:PORT."),
+    one("framework.name", "NAME", "logstash", "Name of the framework in Mesos."),
+    one("mesos.role", "ROLE", "*", "Role whose offers are used."),
+    one("mesos.user", "USER", "root", "User under which executors run on the agents."),
+    one("mesos.principal", "PRINCIPAL", "", "Principal of the framework, where masters authenticate."),
+    one(
+        "mesos.secret_file",
+        "FILE",
+        "",
+        "File with the secret of the principal; read again when it changes.",
+    ),
+    one("failover_timeout_secs", "N", "1209600", "How long executors outlive an absent scheduler (2 weeks)."),
+    one(
+        "state",
+        "URL",
+        "",
+        "Where the state is kept: memory or file:DIR (file:./logstash-mesos-state if not given).",
+    ),
+    one("config_dir", "DIR", "", "Directory with docker/*.conf and host/*.conf, watched for changes."),
+    one(
+        "http.bind",
+        "ADDR:PORT",
+        "0.0.0.0:9092",
+        "Where REST, page, gRPC and the executor's program are served.",
+    ),
+    one(
+        "http.advertise_url",
+        "URL",
+        "",
+        "How agents reach this scheduler, if not at the address that leads to the master.",
+    ),
+    switch("no_ui", "Serve no page."),
+    one("auth_file", "FILE", "", "Credentials for the HTTP API: lines `user:password` or `bearer TOKEN`."),
+    switch("no_auth", "Let anybody who reaches the HTTP port change configurations."),
+    one(
+        "executor.binary",
+        "FILE",
+        "",
+        "The executor's program to serve to agents; by default the one beside this program.",
+    ),
+    one("executor.command", "PATH", "", "The executor's program is on the agents, at this path."),
+    one("executor.image", "IMAGE", "", "The executor is this image's entry point."),
+    one("executor.containerizer", "mesos|docker", "mesos", "Who runs the image."),
+    one("executor.cpus", "N", "0.1", "Processors for each executor."),
+    one("executor.mem_megabytes", "N", "64", "Memory for each executor."),
+    one("executor.disk_megabytes", "N", "256", "Sandbox space for each executor."),
+    SettingSpec {
+        key: "executor.env",
+        value: "NAME=VALUE",
+        default: "",
+        arity: Arity::Many,
+        help: "Put into the environment of executors.",
+    },
+    one("elasticsearch.endpoint", "URL", "", "Where configurations without an output send their events."),
+    one("default_output", "FILE", "", "File with the output section for configurations that have none."),
+    SettingSpec {
+        key: "executor.setting",
+        value: "KEY=VALUE",
+        default: "",
+        arity: Arity::Many,
+        help: "A setting of executors, such as drain_timeout_secs=300.",
+    },
+    one("launch_parallelism", "N", "50", "Launches that may be unconfirmed at a time."),
+    one("launch_timeout_secs", "N", "300", "After which an unconfirmed launch is given up."),
+];
+
+const fn one(
+    key: &'static str,
+    value: &'static str,
+    default: &'static str,
+    help: &'static str,
+) -> SettingSpec {
+    SettingSpec { key, value, default, arity: Arity::One, help }
+}
+
+const fn switch(key: &'static str, help: &'static str) -> SettingSpec {
+    SettingSpec { key, value: "", default: "", arity: Arity::Switch, help }
+}

@@ -1,0 +1,51 @@
+use super::*;
+use crate::config::Sources;
+
+fn check(flags: &[(&str, &str)]) -> Result<Settings, SettingError> {
+    let mut all: BTreeMap<_, _> =
+        flags.iter().map(|(k, v)| ((*k).to_owned(), vec![(*v).to_owned()])).collect();
+    all.entry("mesos.master".to_owned()).or_insert_with(|| vec!["127.0.0.1:5050".to_owned()]);
+    let sources = Sources { flags: &all, variable: &|_| None, file: None, aliases: &[] };
+    Settings::check(&Loaded::load(SETTINGS, sources)?, "/opt/bin".as_ref())
+}
+
+#[test]
+fn defaults_are_as_documented() {
+    let settings = check(&[]).expect("is fine");
+    assert_eq!(settings.needs, Needs { cpus_milli: 100, mem_megabytes: 64, disk_megabytes: 256 });
+    assert_eq!(settings.http_bind.to_string(), "0.0.0.0:9092");
+    assert_eq!(settings.executor, ExecutorProgram::Served("/opt/bin/logstash-mesos-executor".into()));
+    assert_eq!(settings.failover_timeout, Duration::from_secs(14 * 86_400));
+    let local = check(&[("mesos.master", "local")]).expect("is fine");
+    assert!(local.http_bind.ip().is_loopback());
+}
+
+#[test]
+fn what_cannot_be_right_is_refused_by_name() {
+    for (key, value, flag) in [
+        ("mesos.master", "zk://u:secret@h:2181/mesos", "--mesos-master"),
+        ("mesos.master", "ftp://h", "--mesos-master"),
+        ("mesos.master", ",", "--mesos-master"),
+        ("state", "zk://u:secret@h/x", "--state"),
+        ("state", "redis://h", "--state"),
+        ("state", "file:", "--state"),
+        ("mesos.role", "a b", "--mesos-role"),
+        ("mesos.role", "a//b", "--mesos-role"),
+        ("http.bind", "9092", "--http-bind"),
+        ("http.advertise_url", "scheduler:9092", "--http-advertise-url"),
+        ("executor.cpus", "NaN", "--executor-cpus"),
+        ("executor.mem_megabytes", "31", "--executor-mem-megabytes"),
+        ("executor.command", "relative", "--executor-command"),
+        ("executor.containerizer", "podman", "--executor-containerizer"),
+        ("executor.env", "MESOS_X=1", "--executor-env"),
+        ("executor.env", "=1", "--executor-env"),
+        ("elasticsearch.endpoint", "http://", "--elasticsearch-endpoint"),
+        ("config_dir", "/not/there", "--config-dir"),
+        ("launch_parallelism", "0", "--launch-parallelism"),
+    ] {
+        let error = check(&[(key, value)]).expect_err(value).to_string();
+        assert!(error.contains(flag), "{key} {value}: {error}");
+        assert!(!error.contains("secret"), "{error}");
+    }
+    assert!(check(&[("executor.command", "/a"), ("executor.image", "b")]).is_err());
+}
