@@ -1,6 +1,8 @@
+use super::super::task::Phase;
+use super::launches::SUSPICION_MS;
 use super::*;
 use crate::offer::{Needs, OnePerAgent, Refusals};
-use mesos_v1::proto::{self, value};
+use mesos_v1::proto::{self, TaskState, task_status::Reason, value};
 
 fn policy() -> Policy {
     let needs = Needs { cpus_milli: 100, mem_megabytes: 64, disk_megabytes: 0 };
