@@ -44,8 +44,13 @@ fn generate(root: &Path) -> Result<Vec<Generated>> {
     let mesos = scratch.path().join("mesos");
     fs::create_dir(&mesos)?;
     let proto = root.join("bindings/mesos-v1/proto");
-    let sources = ["mesos/v1/mesos.proto", "mesos/v1/scheduler.proto", "mesos/v1/executor.proto"]
-        .map(|file| proto.join(file));
+    let sources = [
+        "mesos/v1/mesos.proto",
+        "mesos/v1/scheduler.proto",
+        "mesos/v1/executor.proto",
+        "mesos/v1/master.proto",
+    ]
+    .map(|file| proto.join(file));
     // Ordered maps, since an executor's definition is hashed: equal messages must have equal bytes.
     prost_build::Config::new()
         .btree_map(["."])
@@ -55,6 +60,7 @@ fn generate(root: &Path) -> Result<Vec<Generated>> {
         ("mesos.v1.rs", "mesos_v1.rs"),
         ("mesos.v1.scheduler.rs", "scheduler.rs"),
         ("mesos.v1.executor.rs", "executor.rs"),
+        ("mesos.v1.master.rs", "master.rs"),
     ] {
         files.push(Generated {
             path: root.join("bindings/mesos-v1/src/generated").join(to),

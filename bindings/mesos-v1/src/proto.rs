@@ -18,3 +18,8 @@ pub mod scheduler {
 pub mod executor {
     include!("generated/executor.rs");
 }
+
+/// The operator HTTP API of a master.
+pub mod master {
+    include!("generated/master.rs");
+}

@@ -100,6 +100,12 @@ impl Received {
         let _ = self.answer.send(Some(response));
     }
 
+    /// Answers 200 with `message`.
+    pub(crate) fn message(self, message: &impl Message) {
+        let stream = self.stream(None);
+        stream.raw(message.encode_to_vec());
+    }
+
     pub(crate) fn stream(self, stream_id: Option<&str>) -> Stream {
         let (chunks, body) = mpsc::unbounded_channel();
         let mut response = Response::new(Chunks(body));

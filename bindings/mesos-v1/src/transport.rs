@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, LOCATION};
 use http::{HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
@@ -207,4 +207,25 @@ pub(crate) async fn text(response: Response<Incoming>, limit: Duration) -> Strin
         Ok(Ok(collected)) => String::from_utf8_lossy(&collected.to_bytes()).trim().to_owned(),
         _ => String::new(),
     }
+}
+
+/// Returns where an answer leads, if it leads somewhere new and not too far (SCH-3).
+pub(crate) fn redirect(
+    from: &Endpoint,
+    response: &Response<Incoming>,
+    visited: &[String],
+    max: usize,
+) -> Result<Endpoint, String> {
+    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+    let Some(location) = location else {
+        return Err(format!("{from} redirects without a Location"));
+    };
+    let to = from.redirected(location).map_err(|error| format!("{from} redirects to nowhere: {error}"))?;
+    if visited.contains(&to.authority()) {
+        return Err(format!("{from} redirects back to {to}"));
+    }
+    if visited.len() > max {
+        return Err(format!("more than {max} redirects, the last from {from} to {to}"));
+    }
+    Ok(to)
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::LOCATION;
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
 use prost::Message as _;
@@ -132,7 +131,7 @@ impl Driver {
                 return Ok(Accepted { endpoint, stream_id, stream });
             }
             if status == StatusCode::TEMPORARY_REDIRECT {
-                endpoint = redirect(&endpoint, &response, &visited, self.config.max_redirects)
+                endpoint = transport::redirect(&endpoint, &response, &visited, self.config.max_redirects)
                     .map_err(|text| End::Retry(DisconnectReason::Redirect { text }))?;
                 visited.push(endpoint.authority());
                 continue;
@@ -273,24 +272,4 @@ fn heartbeat_interval(subscribed: &event::Subscribed, otherwise: Duration) -> Du
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .filter(|interval| !interval.is_zero() && *interval < Duration::from_secs(24 * 3600))
         .unwrap_or(otherwise)
-}
-
-fn redirect(
-    from: &Endpoint,
-    response: &Response<Incoming>,
-    visited: &[String],
-    max: usize,
-) -> Result<Endpoint, String> {
-    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
-    let Some(location) = location else {
-        return Err(format!("{from} redirects without a Location"));
-    };
-    let to = from.redirected(location).map_err(|error| format!("{from} redirects to nowhere: {error}"))?;
-    if visited.contains(&to.authority()) {
-        return Err(format!("{from} redirects back to {to}"));
-    }
-    if visited.len() > max {
-        return Err(format!("more than {max} redirects, the last from {from} to {to}"));
-    }
-    Ok(to)
 }
