@@ -38,33 +38,23 @@ impl Election for MemoryElection {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 mod tests {
     use super::*;
-    use std::time::Duration;
-    use tokio::time::timeout;
+    use crate::testing::election;
 
-    fn candidate(id: &str) -> Leader {
-        Leader { id: id.to_owned(), url: "http://h:1".to_owned(), holder: id.to_owned() }
+    async fn fresh() -> impl AsyncFn() -> Arc<dyn Election> {
+        let election = MemoryElection::default();
+        async move || Arc::new(election.clone()) as Arc<dyn Election>
     }
 
     #[tokio::test]
-    async fn the_second_candidate_leads_when_the_first_gives_up() {
-        let election = MemoryElection::default();
-        let first = election.campaign(&candidate("a")).await.expect("leads");
-        assert_eq!(*election.leader().borrow(), Some(candidate("a")));
-        let (waiting, b) = (election.clone(), candidate("b"));
-        let second = tokio::spawn(async move { waiting.campaign(&b).await });
-        tokio::task::yield_now().await;
-        assert!(!second.is_finished());
-        first.resign().await;
-        let second =
-            timeout(Duration::from_secs(5), second).await.expect("in time").expect("ends").expect("leads");
-        assert_eq!(*election.leader().borrow(), Some(candidate("b")));
-        drop(second);
-        timeout(Duration::from_secs(5), election.campaign(&candidate("c")))
-            .await
-            .expect("in time")
-            .expect("leads");
+    async fn conforms() {
+        election::conformance(fresh).await;
+    }
+
+    #[tokio::test]
+    async fn the_first_that_came_is_the_next() {
+        election::candidates_lead_in_the_order_in_which_they_came(&fresh().await).await;
     }
 }

@@ -1,7 +1,9 @@
 //! Which of several schedulers leads.
 
+mod file;
 mod memory;
 
+pub use file::FileElection;
 pub use memory::MemoryElection;
 
 use crate::store::Result;

@@ -14,8 +14,9 @@ use super::trial::Trial;
 use super::{agents, chain};
 use crate::configs::Registry;
 use crate::configs::directory::{DirectoryError, Found, scan};
+use crate::election::{Leader, Leadership};
 use crate::offer::{OnePerAgent, Refusals};
-use crate::store::{StateStore, StoreError};
+use crate::store::{SharedState, StateStore, StoreError};
 use mesos_v1::endpoint::Endpoint;
 use mesos_v1::scheduler::SchedulerConfig;
 use mesos_v1::transport::Authorization;
@@ -127,6 +128,7 @@ pub(super) struct Scheduler {
     driver: JoinHandle<End>,
     others: Vec<JoinHandle<()>>,
     stop: CancellationToken,
+    leadership: Leadership,
 }
 
 impl Scheduler {
@@ -150,7 +152,10 @@ impl Scheduler {
         };
         let bind = |source| RunError::Bind { address: settings.http_bind, source };
         let listener = Listener::bind(settings.http_bind).await.map_err(bind)?;
-        let store = settings.state.open(&holder(&settings.framework_name)).await?;
+        let state = settings.state.open().await?;
+        let url = settings.advertise_url.clone().unwrap_or_else(|| default_url(listener.address(), masters));
+        let leadership = lead(&state, &settings.framework_name, &url).await?;
+        let store = state.store;
         let (records, stored) = Records::load(store.clone()).await?;
         let registry = Arc::new(Registry::load(store.clone(), checker()).await?);
         let first = match &settings.config_dir {
@@ -163,7 +168,6 @@ impl Scheduler {
         };
         let set = config_set(&registry.snapshot(), &settings.default_output, &settings.executor_settings);
         let policy = policy(settings, &definition, closed);
-        let url = settings.advertise_url.clone().unwrap_or_else(|| default_url(listener.address(), masters));
         let shared = Arc::new(Shared {
             framework_name: settings.framework_name.clone(),
             state: Mutex::new(State::new(policy, stored.framework_id, stored.tasks)),
@@ -207,7 +211,7 @@ impl Scheduler {
             listed,
         };
         let driver = tokio::spawn(driver.run(stop.clone()));
-        Ok(Self { shared, ending, driver, others, stop })
+        Ok(Self { shared, ending, driver, others, stop, leadership })
     }
 
     /// Whether there is an end to wait for no longer.
@@ -233,6 +237,7 @@ impl Scheduler {
             // A task that panicked has said so.
             let _ = other.await;
         }
+        self.leadership.resign().await;
         end
     }
 }
@@ -366,6 +371,20 @@ fn local_address(master: &Endpoint) -> io::Result<IpAddr> {
 fn holder(framework: &str) -> String {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     format!("scheduler of framework `{framework}`, process {} on {host}", std::process::id())
+}
+
+/// Leads, or names who does: one scheduler works at a time.
+async fn lead(state: &SharedState, framework: &str, url: &str) -> Result<Leadership, StoreError> {
+    let candidate =
+        Leader { id: uuid::Uuid::new_v4().to_string(), url: url.to_owned(), holder: holder(framework) };
+    match tokio::time::timeout(Duration::from_secs(2), state.election.campaign(&candidate)).await {
+        Ok(leadership) => leadership,
+        Err(_) => {
+            let leader = state.election.leader().borrow().as_ref().map(|leader| leader.holder.clone());
+            let holder = leader.unwrap_or_else(|| "another process".to_owned());
+            Err(StoreError::Locked { backend: state.store.name(), holder })
+        }
+    }
 }
 
 /// Where the executor lies beside a program.

@@ -55,7 +55,7 @@ async fn a_restart_finds_its_framework_again_and_an_uninstall_leaves_nothing() {
     assert!(done.was_there);
     let left: Vec<_> =
         std::fs::read_dir(&state).expect("is there").flatten().map(|e| e.file_name()).collect();
-    assert_eq!(left, ["lock"]);
+    assert!(left.iter().all(|name| name.to_string_lossy().ends_with("lock")), "{left:?}");
     let again = uninstall(settings.clone(), how, CancellationToken::new()).await.expect("works");
     assert!(!again.was_there);
     let third = life(&settings, |state| state.framework_id().is_some()).await;

@@ -50,13 +50,13 @@ pub enum StoreError {
         /// The limit.
         limit: usize,
     },
-    /// Another process uses the store.
+    /// Another process leads on this state, and this one must be alone.
     #[error("{backend} is in use by {holder}; stop it first, or give this program another --state")]
     Locked {
         /// Which store was asked.
         backend: String,
-        /// Who has it.
-        holder: super::LockHolder,
+        /// Who leads, in its own words; see [`Leader::holder`](crate::election::Leader::holder).
+        holder: String,
     },
     /// The place cannot be a store at all.
     #[error("{backend} cannot hold the state: {problem}")]

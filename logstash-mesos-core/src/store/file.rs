@@ -5,40 +5,27 @@ use async_trait::async_trait;
 use rustix::fs::{FlockOperation, flock};
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Keeps each record in a file of one directory, which one process at a time may use.
+/// Keeps each record in a file of one directory, which several processes of one machine may use.
 ///
 /// A record is written beside its place, synced, and renamed into it; then the directory is synced. The
 /// file begins with a line that holds the format, the version and a checksum, so that a file which was
 /// cut short or edited by hand is found and named instead of believed.
 ///
-/// The directory is locked (`flock` on `DIR/lock`) from [`open`](Self::open) until the store is dropped
-/// or the process ends, however it ends.
+/// Each write holds `flock` on `DIR/write.lock` from the comparison to the renaming. Readers need no lock:
+/// a name stands for the old file or the new one.
 pub struct FileStore {
     inner: Arc<Inner>,
 }
 
 struct Inner {
     dir: PathBuf,
-    /// Writes compare and replace under this.
-    writing: Mutex<()>,
-    _lock: File,
-}
-
-/// Who holds the lock of a directory, as it wrote itself down.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LockHolder {
-    text: String,
-}
-
-impl fmt::Display for LockHolder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.text.is_empty() { "another process" } else { &self.text })
-    }
+    /// Among the threads of this process, which share the lock of the file.
+    writing: Mutex<File>,
 }
 
 impl fmt::Debug for FileStore {
@@ -48,16 +35,15 @@ impl fmt::Debug for FileStore {
 }
 
 impl FileStore {
-    /// Creates `dir` if need be and locks it. `holder` is what others read who find it locked.
+    /// Creates `dir` if need be.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Locked`] when another process has it, [`StoreError::Unusable`] when it cannot be
-    /// created or written.
-    pub async fn open(dir: impl Into<PathBuf>, holder: impl Into<String>) -> Result<Self> {
-        let (dir, holder) = (dir.into(), holder.into());
+    /// [`StoreError::Unusable`] when it cannot be created or written.
+    pub async fn open(dir: impl Into<PathBuf>) -> Result<Self> {
+        let dir = dir.into();
         let backend = backend_name(&dir);
-        blocking(backend, "lock", move || open(dir, &holder)).await
+        blocking(backend, "write.lock", move || open(dir)).await
     }
 
     /// The directory.
@@ -110,6 +96,15 @@ impl Inner {
         StoreError::Unavailable { backend, key, source: error.into() }
     }
 
+    /// Keeps every other writer out, in this process and in others.
+    fn lock(&self, key: &StateKey) -> Result<Writing<'_>> {
+        let file = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        match flock(&*file, FlockOperation::LockExclusive) {
+            Ok(()) => Ok(Writing(file)),
+            Err(error) => Err(self.unavailable(key, error.into())),
+        }
+    }
+
     fn read(&self, key: &StateKey) -> Result<Option<Versioned>> {
         let path = self.path(key);
         let mut bytes = Vec::new();
@@ -127,7 +122,7 @@ impl Inner {
     }
 
     fn write(&self, key: &StateKey, value: &[u8], expect: &Expect) -> Result<Version> {
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _writing = self.lock(key)?;
         self.check(key, expect)?;
         let version = Version::new(uuid::Uuid::new_v4().simple().to_string());
         let path = self.path(key);
@@ -136,7 +131,7 @@ impl Inner {
     }
 
     fn remove(&self, key: &StateKey, expect: &Expect) -> Result<()> {
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _writing = self.lock(key)?;
         self.check(key, expect)?;
         let path = self.path(key);
         match fs::remove_file(&path).and_then(|()| sync_parent(&path)) {
@@ -201,36 +196,30 @@ impl Inner {
     }
 }
 
-fn open(dir: PathBuf, holder: &str) -> Result<FileStore> {
+/// The only writer, until it is dropped.
+struct Writing<'a>(MutexGuard<'a, File>);
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        // It cannot fail for a lock that is held, and ends with the process in any case.
+        let _unlocked = flock(&*self.0, FlockOperation::Unlock);
+    }
+}
+
+fn open(dir: PathBuf) -> Result<FileStore> {
     let unusable = |problem: &str, error: io::Error| StoreError::Unusable {
         backend: backend_name(&dir),
         problem: format!("{problem}; give --state a directory that this program may write to"),
         source: Some(error),
     };
     fs::create_dir_all(&dir).map_err(|e| unusable("the directory cannot be created", e))?;
-    let mut lock = OpenOptions::new()
-        .read(true)
+    let lock = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(false)
-        .open(dir.join("lock"))
-        .map_err(|e| unusable("its file `lock` cannot be written", e))?;
-    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            let mut text = String::new();
-            // Only the name in the message depends on this.
-            let _ = lock.read_to_string(&mut text);
-            let holder = LockHolder { text: text.trim().chars().take(200).collect() };
-            return Err(StoreError::Locked { backend: backend_name(&dir), holder });
-        }
-        Err(error) => return Err(unusable("it cannot be locked", error.into())),
-    }
-    lock.set_len(0)
-        .and_then(|()| lock.rewind())
-        .and_then(|()| lock.write_all(holder.as_bytes()))
-        .map_err(|e| unusable("its file `lock` cannot be written", e))?;
-    Ok(FileStore { inner: Arc::new(Inner { dir, writing: Mutex::new(()), _lock: lock }) })
+        .open(dir.join("write.lock"))
+        .map_err(|e| unusable("its file `write.lock` cannot be written", e))?;
+    Ok(FileStore { inner: Arc::new(Inner { dir, writing: Mutex::new(lock) }) })
 }
 
 fn encode(version: &Version, value: &[u8]) -> Vec<u8> {
@@ -296,28 +285,48 @@ mod tests {
         let count = std::cell::Cell::new(0);
         crate::testing::state_store::conformance(async || {
             count.set(count.get() + 1);
-            FileStore::open(root.path().join(count.get().to_string()), "a test").await.expect("opens")
+            FileStore::open(root.path().join(count.get().to_string())).await.expect("opens")
         })
         .await;
     }
 
-    #[tokio::test]
-    async fn a_second_opener_learns_who_has_the_directory() {
+    #[tokio::test(flavor = "multi_thread")]
+    async fn writers_of_several_openings_never_both_win() {
         let dir = tempfile::tempdir().expect("a directory");
-        let first = FileStore::open(dir.path(), "scheduler 1 on host a").await.expect("opens");
-        let error = FileStore::open(dir.path(), "scheduler 2").await.expect_err("is locked");
-        assert!(error.to_string().contains("scheduler 1 on host a"), "{error}");
-        drop(first);
-        FileStore::open(dir.path(), "scheduler 2").await.expect("opens after the first has gone");
+        let writers: Vec<_> = (0..4)
+            .map(|_| {
+                let dir = dir.path().to_owned();
+                tokio::spawn(async move {
+                    let store = FileStore::open(dir).await.expect("opens");
+                    let mut won = 0_u64;
+                    while won < 25 {
+                        let read = store.get(&key("n")).await.expect("reads");
+                        let count: u64 = read.as_ref().map_or(0, |r| {
+                            std::str::from_utf8(&r.value).expect("is text").parse().expect("is a number")
+                        });
+                        let expect = read.map_or(Expect::Absent, |r| Expect::Version(r.version));
+                        match store.put(&key("n"), (count + 1).to_string().into_bytes(), expect).await {
+                            Ok(_) => won += 1,
+                            Err(error) => assert!(error.is_conflict(), "{error}"),
+                        }
+                    }
+                })
+            })
+            .collect();
+        for writer in writers {
+            writer.await.expect("does not panic");
+        }
+        let store = FileStore::open(dir.path()).await.expect("opens");
+        assert_eq!(store.get(&key("n")).await.expect("reads").expect("is there").value, b"100");
     }
 
     #[tokio::test]
     async fn records_survive_a_new_opening() {
         let dir = tempfile::tempdir().expect("a directory");
-        let store = FileStore::open(dir.path(), "one").await.expect("opens");
+        let store = FileStore::open(dir.path()).await.expect("opens");
         let version = store.put(&key("a/b"), b"value".to_vec(), Expect::Absent).await.expect("writes");
         drop(store);
-        let store = FileStore::open(dir.path(), "two").await.expect("opens");
+        let store = FileStore::open(dir.path()).await.expect("opens");
         let read = store.get(&key("a/b")).await.expect("reads").expect("is there");
         assert_eq!(read, Versioned { value: b"value".to_vec(), version });
     }
@@ -325,7 +334,7 @@ mod tests {
     #[tokio::test]
     async fn a_damaged_record_is_named_and_never_overwritten() {
         let dir = tempfile::tempdir().expect("a directory");
-        let store = FileStore::open(dir.path(), "one").await.expect("opens");
+        let store = FileStore::open(dir.path()).await.expect("opens");
         store.put(&key("framework"), b"some value".to_vec(), Expect::Any).await.expect("writes");
         let path = dir.path().join("framework.record");
         let whole = fs::read(&path).expect("reads");
@@ -343,7 +352,7 @@ mod tests {
     #[tokio::test]
     async fn a_write_that_was_cut_short_leaves_the_old_value() {
         let dir = tempfile::tempdir().expect("a directory");
-        let store = FileStore::open(dir.path(), "one").await.expect("opens");
+        let store = FileStore::open(dir.path()).await.expect("opens");
         store.put(&key("k"), b"old".to_vec(), Expect::Any).await.expect("writes");
         fs::write(dir.path().join("k.record.new"), b"half of a n").expect("writes");
         assert_eq!(store.get(&key("k")).await.expect("reads").expect("is there").value, b"old");
@@ -354,7 +363,7 @@ mod tests {
     #[tokio::test]
     async fn a_file_where_the_directory_should_be_is_refused() {
         let file = tempfile::NamedTempFile::new().expect("a file");
-        let error = FileStore::open(file.path(), "one").await.expect_err("is no directory");
+        let error = FileStore::open(file.path()).await.expect_err("is no directory");
         assert!(error.to_string().contains("--state"), "{error}");
     }
 }

@@ -7,10 +7,10 @@ mod memory;
 mod url;
 
 pub use error::{Result, StoreError};
-pub use file::{FileStore, LockHolder};
+pub use file::FileStore;
 pub use json::JsonStore;
 pub use memory::MemoryStore;
-pub use url::{StateUrl, StateUrlError};
+pub use url::{SharedState, StateUrl, StateUrlError};
 
 use async_trait::async_trait;
 use std::fmt;

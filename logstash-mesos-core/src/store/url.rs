@@ -1,6 +1,7 @@
 //! Where the state is kept, as it is written on a command line.
 
 use super::{FileStore, MemoryStore, Result, StateStore};
+use crate::election::{Election, FileElection, MemoryElection};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -62,16 +63,31 @@ impl FromStr for StateUrl {
     }
 }
 
+/// What the schedulers of one framework share: their records, and which of them leads.
+#[derive(Clone, Debug)]
+pub struct SharedState {
+    /// The records.
+    pub store: Arc<dyn StateStore>,
+    /// Who may change what it knows of agents and executors in them.
+    pub election: Arc<dyn Election>,
+}
+
 impl StateUrl {
-    /// Opens the store. `holder` names this process to others who find it in use.
+    /// Opens the store, and the election beside it. Needs a Tokio runtime.
     ///
     /// # Errors
     ///
     /// See [`FileStore::open`].
-    pub async fn open(&self, holder: &str) -> Result<Arc<dyn StateStore>> {
+    pub async fn open(&self) -> Result<SharedState> {
         Ok(match self {
-            Self::Memory => Arc::new(MemoryStore::default()),
-            Self::File(dir) => Arc::new(FileStore::open(dir, holder).await?),
+            Self::Memory => SharedState {
+                store: Arc::new(MemoryStore::default()),
+                election: Arc::new(MemoryElection::default()),
+            },
+            Self::File(dir) => SharedState {
+                store: Arc::new(FileStore::open(dir).await?),
+                election: Arc::new(FileElection::new(dir)),
+            },
         })
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod beats;
 pub mod container_discovery;
+pub mod election;
 #[cfg(feature = "local")]
 pub mod fake_master;
 pub mod log_sink;
