@@ -79,6 +79,10 @@ impl Flags {
             // The predecessor had no credentials, and its users' scripts send none.
             settings.no_auth = true;
         }
+        if !aliases.is_empty() || variable("MARATHON_APP_ID").is_some() {
+            // Marathon starts the next instance before it ends this one, and would count its end as a failure.
+            settings.port_patience = Duration::MAX;
+        }
         Ok(settings)
     }
 }

@@ -88,7 +88,11 @@ pub async fn run(
         Master::Local => Some(Trial::start(&mut settings).await?),
         Master::Endpoints(_) => None,
     };
-    let scheduler = Scheduler::start(&settings, None, &shutdown).await?;
+    let scheduler = match Scheduler::start(&settings, None, &shutdown).await {
+        // It was told to end while it waited for its port.
+        Err(RunError::Bind { .. }) if shutdown.is_cancelled() => return Ok(()),
+        started => started?,
+    };
     let shared = scheduler.shared.clone();
     tracing::info!(url = shared.url(), state = shared.store.name(), "Scheduler started");
     if let Some(notice) = shared.access.notice() {
@@ -151,7 +155,8 @@ impl Scheduler {
             environment: settings.executor_environment.clone(),
         };
         let bind = |source| RunError::Bind { address: settings.http_bind, source };
-        let listener = Listener::bind(settings.http_bind).await.map_err(bind)?;
+        let listener =
+            Listener::bind(settings.http_bind, settings.port_patience, shutdown).await.map_err(bind)?;
         let state = settings.state.open().await?;
         let url = settings.advertise_url.clone().unwrap_or_else(|| default_url(listener.address(), masters));
         let leadership = lead(&state, &settings.framework_name, &url).await?;

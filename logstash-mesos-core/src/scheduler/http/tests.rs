@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 struct Server {
@@ -268,9 +269,10 @@ impl Peer {
 #[tokio::test]
 async fn an_executor_is_admitted_by_the_token_that_mesos_brought_and_gets_every_change() {
     let server = Server::new("127.0.0.1:9092").await;
-    let listener = super::Listener::bind("127.0.0.1:0".parse().expect("an address")).await.expect("binds");
+    let address = "127.0.0.1:0".parse().expect("an address");
+    let stop = CancellationToken::new();
+    let listener = super::Listener::bind(address, Duration::ZERO, &stop).await.expect("binds");
     let url = format!("http://{}", listener.address());
-    let stop = tokio_util::sync::CancellationToken::new();
     tokio::spawn(super::serve(listener, server.router.clone(), stop.clone()));
     let shared = &server.shared;
 

@@ -39,6 +39,8 @@ pub struct Settings {
     pub config_dir: Option<PathBuf>,
     /// Where to listen.
     pub http_bind: SocketAddr,
+    /// How long a port that another process has is waited for.
+    pub port_patience: Duration,
     /// How agents reach us.
     pub advertise_url: Option<String>,
     /// Serve the page.
@@ -161,6 +163,7 @@ impl Settings {
             state_by_default,
             config_dir,
             http_bind,
+            port_patience: Duration::from_secs(30),
             advertise_url,
             ui: !raw.switch("no_ui")?,
             auth_file: path("auth_file"),
