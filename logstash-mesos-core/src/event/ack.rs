@@ -6,25 +6,28 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// How the events behind an [`Ack`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Every output has them (or a filter dropped them on purpose): the source may move its position.
+    /// Every holder said that it is done with them: the source may move its position.
     Delivered,
-    /// At least one holder gave them up undelivered: the source must keep its position.
-    Abandoned,
+    /// At least one holder let go of them without saying so: the source keeps its position.
+    NotDelivered,
 }
 
-/// A handle to the source of some events. The source is told once, when the last clone is dropped.
+/// The duty to tell the source of some events that they have arrived. The source is told once, when the last
+/// holder has let go.
 ///
 /// # Contract
 ///
-/// - Whoever holds events holds a clone of their `Ack`, and lets go of it only when the events are
-///   delivered, stored durably, or dropped on purpose.
-/// - Whoever gives events up for another reason (shutdown, a broken output) calls [`Ack::abandon`] first.
-///   A holder that is dropped by a panic abandons by itself.
+/// - Whoever holds events holds a clone of their `Ack`. Each clone is a duty of its own.
+/// - [`Ack::delivered`] is for the few who know: the sink said yes, a dead letter or the record of a queue is on
+///   disk, a filter dropped the events on purpose, or every event was handed on together with a clone.
+/// - An `Ack` that is merely dropped says *not delivered*: a cancelled call, a panic, a runtime that ends and a
+///   forgotten path all lead to the same end, and the source reads the events again.
 ///
 /// # Costs
 ///
 /// One allocation per [`Ack::new`]; `clone` is a counter increment per source merged into it.
 #[derive(Clone, Debug, Default)]
+#[must_use = "dropping it tells the source that its events were not delivered"]
 pub struct Ack {
     // Nearly always zero or one; a batch that mixes streams has several.
     cells: Vec<Arc<Cell>>,
@@ -32,14 +35,14 @@ pub struct Ack {
 
 impl Ack {
     /// An acknowledgement nobody waits for.
-    #[must_use]
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// Calls `done` once, when this and every clone of it has been dropped. `done` must not block.
+    /// Calls `done` once, when this and every clone of it is gone: with [`Outcome::Delivered`] if each of them was
+    /// given to [`Ack::delivered`]. `done` must not block.
     pub fn new(done: impl FnOnce(Outcome) + Send + Sync + 'static) -> Self {
-        Self { cells: vec![Arc::new(Cell { abandoned: AtomicBool::new(false), done: Some(Box::new(done)) })] }
+        Self { cells: vec![Arc::new(Cell { dropped: AtomicBool::new(false), done: Some(Box::new(done)) })] }
     }
 
     /// Takes over the duties of `other` too.
@@ -53,12 +56,9 @@ impl Ack {
         }
     }
 
-    /// Says that the events will not be delivered by this holder: the source will be told
-    /// [`Outcome::Abandoned`] and reads them again later.
-    pub fn abandon(&self) {
-        for cell in &self.cells {
-            cell.abandoned.store(true, Ordering::Relaxed);
-        }
+    /// Says that this holder's events have arrived, or are not to arrive on purpose.
+    pub fn delivered(mut self) {
+        self.cells.clear();
     }
 
     /// Whether nobody waits for this.
@@ -70,21 +70,23 @@ impl Ack {
 
 impl Drop for Ack {
     fn drop(&mut self) {
-        if !self.cells.is_empty() && std::thread::panicking() {
-            self.abandon();
+        for cell in &self.cells {
+            // Seen by whoever lets go last: counting down the holders orders the two.
+            cell.dropped.store(true, Ordering::Relaxed);
         }
     }
 }
 
 struct Cell {
-    abandoned: AtomicBool,
+    // A holder let go without a word.
+    dropped: AtomicBool,
     done: Option<Box<dyn FnOnce(Outcome) + Send + Sync>>,
 }
 
 impl Drop for Cell {
     fn drop(&mut self) {
         let outcome =
-            if self.abandoned.load(Ordering::Relaxed) { Outcome::Abandoned } else { Outcome::Delivered };
+            if self.dropped.load(Ordering::Relaxed) { Outcome::NotDelivered } else { Outcome::Delivered };
         if let Some(done) = self.done.take() {
             done(outcome);
         }
@@ -93,7 +95,7 @@ impl Drop for Cell {
 
 impl std::fmt::Debug for Cell {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cell").field("abandoned", &self.abandoned).finish_non_exhaustive()
+        f.debug_struct("Cell").field("dropped", &self.dropped).finish_non_exhaustive()
     }
 }
 
@@ -113,25 +115,40 @@ mod tests {
     fn the_source_is_told_once_after_the_last_clone() {
         let (ack, seen) = recorded();
         let second = ack.clone();
-        drop(ack);
+        ack.delivered();
         assert!(seen.lock().unwrap().is_empty());
-        drop(second);
+        second.delivered();
         assert_eq!(*seen.lock().unwrap(), [Outcome::Delivered]);
     }
 
     #[test]
-    fn one_abandoning_holder_is_enough() {
+    fn one_holder_that_is_dropped_is_enough() {
+        for first in [true, false] {
+            let (ack, seen) = recorded();
+            let other = ack.clone();
+            if first {
+                drop(other);
+                ack.delivered();
+            } else {
+                ack.delivered();
+                drop(other);
+            }
+            assert_eq!(*seen.lock().unwrap(), [Outcome::NotDelivered]);
+        }
+    }
+
+    #[test]
+    fn what_is_merged_is_one_duty() {
         let (ack, seen) = recorded();
         let mut batch = Ack::none();
         batch.merge(ack.clone());
         batch.merge(ack);
-        batch.clone().abandon();
-        drop(batch);
-        assert_eq!(*seen.lock().unwrap(), [Outcome::Abandoned]);
+        batch.delivered();
+        assert_eq!(*seen.lock().unwrap(), [Outcome::Delivered]);
     }
 
     #[test]
-    fn a_panicking_holder_abandons() {
+    fn a_panicking_holder_has_not_delivered() {
         let (ack, seen) = recorded();
         let result = std::thread::spawn(move || {
             let _held = ack;
@@ -139,6 +156,6 @@ mod tests {
         })
         .join();
         assert!(result.is_err());
-        assert_eq!(*seen.lock().unwrap(), [Outcome::Abandoned]);
+        assert_eq!(*seen.lock().unwrap(), [Outcome::NotDelivered]);
     }
 }

@@ -64,8 +64,12 @@ impl Fan {
 impl BatchSender for Fan {
     async fn send(&self, batch: Batch) -> bool {
         let shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Shares { targets, ends }) = shares else { return true };
         let mut batch = batch;
+        let Some(Shares { targets, ends }) = shares else {
+            // No lines were decoded: there is nothing to deliver.
+            batch.ack.delivered();
+            return true;
+        };
         batch.ack.merge(self.in_flight.begin());
         if let ([target], Some(_)) = (&*targets, &batch.deferred) {
             return target.sender.send(batch).await;
@@ -84,6 +88,8 @@ impl BatchSender for Fan {
             let batch = Batch { events: share, ack: ack.clone(), byte_size, ..Batch::default() };
             all &= target.sender.send(batch).await;
         }
+        // Each share has a duty of its own.
+        ack.delivered();
         all
     }
 }

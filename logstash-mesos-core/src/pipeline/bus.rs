@@ -232,12 +232,12 @@ struct HandingOver(Arc<Mutex<Hand>>);
 struct Hand {
     ack: Ack,
     done: bool,
-    abandoned: bool,
+    given_up: bool,
 }
 
 impl HandingOver {
     fn new(ack: Ack) -> Self {
-        Self(Arc::new(Mutex::new(Hand { ack, done: false, abandoned: false })))
+        Self(Arc::new(Mutex::new(Hand { ack, done: false, given_up: false })))
     }
 
     /// What the other pipeline gets.
@@ -246,15 +246,11 @@ impl HandingOver {
         Ack::new(move |outcome| {
             let mut hand = hand.lock().unwrap_or_else(PoisonError::into_inner);
             match outcome {
-                Outcome::Delivered => {}
-                Outcome::Abandoned if hand.done => hand.ack.abandon(),
+                Outcome::Delivered => std::mem::take(&mut hand.ack).delivered(),
+                Outcome::NotDelivered if hand.done => drop(std::mem::take(&mut hand.ack)),
                 // Refused, or taken and given up at once: who hands over knows in a moment.
-                Outcome::Abandoned => {
-                    hand.abandoned = true;
-                    return;
-                }
+                Outcome::NotDelivered => hand.given_up = true,
             }
-            drop(std::mem::take(&mut hand.ack));
         })
     }
 
@@ -262,8 +258,10 @@ impl HandingOver {
     fn end(&self, taken: bool) -> bool {
         let mut hand = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         hand.done = true;
-        if taken && hand.abandoned {
-            hand.ack.abandon();
+        if !taken {
+            // The duty stays with the caller, who tries the next one.
+            std::mem::take(&mut hand.ack).delivered();
+        } else if hand.given_up {
             drop(std::mem::take(&mut hand.ack));
         }
         taken

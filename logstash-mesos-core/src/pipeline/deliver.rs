@@ -41,7 +41,8 @@ struct State {
     // Emptied buffers, to be used again.
     spare: Vec<RecordBatch>,
     closed: bool,
-    abandoned: bool,
+    // Nobody drives the lane any more: what is pushed is given up.
+    ended: bool,
 }
 
 /// What became of the records of an output.
@@ -115,12 +116,13 @@ impl Lane {
     /// Hands over a batch and leaves an empty one in its place; waits while too much is on its way.
     pub(super) fn push(&self, batch: &mut RecordBatch) {
         let mut state = self.lock();
-        while state.bytes >= self.batching.max_bytes && !state.abandoned {
+        while state.bytes >= self.batching.max_bytes && !state.ended {
             state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         let full = std::mem::replace(batch, state.spare.pop().unwrap_or_default());
-        if state.abandoned {
-            full.ack.abandon();
+        if state.ended {
+            // Not under the lock: its sources are told that it was not delivered.
+            drop(state);
             return;
         }
         state.bytes += full.byte_size();
@@ -129,10 +131,12 @@ impl Lane {
         self.filled.notify_one();
     }
 
-    /// Keeps a record that could not even be written in the form of this output.
-    pub(super) fn refuse(&self, reason: &str, record: &[u8]) {
+    /// Keeps a record that the sink refused, or that could not even be written in its form, as a dead letter.
+    /// `false` when that could not be stored, which has been said: then the record has gone nowhere.
+    #[must_use]
+    pub(super) fn refuse(&self, reason: &str, record: &[u8]) -> bool {
         self.delivery.rejected.fetch_add(1, Ordering::Relaxed);
-        let _reported = self.letters.keep(&self.sink.name(), reason, record);
+        self.letters.keep(&self.sink.name(), reason, record).is_ok()
     }
 
     /// Nothing more will be pushed.
@@ -168,7 +172,7 @@ impl Lane {
         while let Some(done) = on_the_way.join_next().await {
             self.delivered(Some(done));
         }
-        self.abandon_rest();
+        self.end();
         if let Err(error) = self.sink.flush().await {
             warn!(%error, plugin_id = %self.id, "Output could not be flushed");
         }
@@ -204,22 +208,24 @@ impl Lane {
         Next::Batch(batch)
     }
 
-    /// Tries until everything has arrived or was refused for good.
-    async fn deliver(&self, batch: RecordBatch, give_up: &CancellationToken) {
+    /// Tries until everything has arrived or was refused for good. Whatever ends it before has not delivered.
+    async fn deliver(&self, mut batch: RecordBatch, give_up: &CancellationToken) {
+        let ack = std::mem::take(&mut batch.ack);
+        let mut kept = true;
         let mut batch = Arc::new(batch);
         let mut pause = Backoff::new(self.sink.pauses());
         loop {
             let start = Instant::now();
             let result = tokio::select! {
-                result = self.sink.deliver(&batch) => result,
-                () = give_up.cancelled() => return batch.ack.abandon(),
+                result = self.sink.hand_on(&batch, &ack) => result,
+                () = give_up.cancelled() => return,
             };
             match result {
                 Ok(delivered) => {
                     self.count(&batch, delivered.again.len(), start);
                     for rejection in &delivered.rejected {
                         self.delivery.delivered.fetch_sub(1, Ordering::Relaxed);
-                        self.refuse(&rejection.reason, batch.bytes(rejection.record));
+                        kept &= self.refuse(&rejection.reason, batch.bytes(rejection.record));
                     }
                     if pause.said_trouble {
                         info!(plugin_id = %self.id, output = self.sink.name(), "Output takes events again");
@@ -239,8 +245,11 @@ impl Lane {
             self.delivery.retries.fetch_add(1, Ordering::Relaxed);
             tokio::select! {
                 () = tokio::time::sleep(pause.next()) => {}
-                () = give_up.cancelled() => return batch.ack.abandon(),
+                () = give_up.cancelled() => return,
             }
+        }
+        if kept {
+            ack.delivered();
         }
         self.give_back(batch);
     }
@@ -253,11 +262,10 @@ impl Lane {
         self.delivery.delivered_bytes.fetch_add(batch.byte_size() as u64, Ordering::Relaxed);
     }
 
-    /// Acknowledges, and keeps the buffers for the next batch.
+    /// Keeps the buffers for the next batch.
     fn give_back(&self, batch: Arc<RecordBatch>) {
         // A connection that is not quite done with the bytes keeps them; then there is nothing to reuse.
         let Ok(mut batch) = Arc::try_unwrap(batch) else { return };
-        drop(std::mem::take(&mut batch.ack));
         batch.clear();
         let mut state = self.lock();
         if state.spare.len() <= self.batching.in_flight
@@ -267,13 +275,13 @@ impl Lane {
         }
     }
 
-    fn abandon_rest(&self) {
+    /// Gives up what waits, and what is still pushed.
+    fn end(&self) {
         let mut state = self.lock();
-        state.abandoned = true;
-        for batch in state.waiting.drain(..) {
-            batch.ack.abandon();
-        }
+        state.ended = true;
+        let given_up = std::mem::take(&mut state.waiting);
         drop(state);
+        drop(given_up);
         self.room.notify_all();
     }
 

@@ -339,7 +339,7 @@ pub struct Batch {
     /// More events, which come after those and are made by the worker that takes the batch: raw lines need
     /// less room in a queue than events, and are decoded by as many threads as there are workers.
     pub deferred: Option<Deferred>,
-    /// Told when all of them have arrived.
+    /// Told when all of them have arrived. Dropping the batch says that they have not.
     pub ack: Ack,
     /// About how much memory they hold, in bytes: what the queue counts.
     pub byte_size: usize,
@@ -411,11 +411,11 @@ impl std::fmt::Debug for Deferred {
 /// Where an input puts its batches; waits while the queue is full.
 #[async_trait]
 pub trait BatchSender: Send + Sync {
-    /// Hands over a batch. Returns `false` when the pipeline has ended and the batch was abandoned.
+    /// Hands over a batch. Returns `false` when the pipeline has ended; the batch is dropped then, undelivered.
     ///
     /// # Cancellation safety
     ///
-    /// A dropped call abandons the batch (its source keeps its position).
+    /// A dropped call drops the batch with it, undelivered: its source keeps its position.
     async fn send(&self, batch: Batch) -> bool;
 }
 

@@ -86,12 +86,12 @@ impl Queue {
         self.room.notify_waiters();
     }
 
-    /// Closes it and gives up what is in it.
-    pub fn abandon(&self) {
+    /// Closes it and gives up what is in it, undelivered.
+    pub fn give_up(&self) {
         self.close();
-        for batch in std::mem::take(&mut self.lock().batches) {
-            batch.ack.abandon();
-        }
+        // Not under the lock: their sources are told.
+        let given_up = std::mem::take(&mut self.lock().batches);
+        drop(given_up);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -112,7 +112,7 @@ impl Queue {
 #[async_trait]
 impl BatchSender for Queue {
     async fn send(&self, batch: Batch) -> bool {
-        let mut waiting = Some(Abandoning(batch));
+        let mut waiting = Some(batch);
         loop {
             // Registered before looking, so that room made in between is not missed.
             let room = self.room.notified();
@@ -126,7 +126,6 @@ impl BatchSender for Queue {
                 if state.bytes < self.most_bytes
                     && let Some(batch) = waiting.take()
                 {
-                    let batch = batch.into_inner();
                     state.bytes += batch.byte_size;
                     state.batches.push_back(batch);
                     self.filled.notify_one();
@@ -135,21 +134,6 @@ impl BatchSender for Queue {
             }
             room.await;
         }
-    }
-}
-
-/// A batch that is given up when it is dropped.
-struct Abandoning(Batch);
-
-impl Abandoning {
-    fn into_inner(mut self) -> Batch {
-        std::mem::take(&mut self.0)
-    }
-}
-
-impl Drop for Abandoning {
-    fn drop(&mut self) {
-        self.0.ack.abandon();
     }
 }
 
@@ -187,13 +171,13 @@ mod tests {
         let queue = Queue::new(10);
         queue.send(batch(1)).await;
         queue.close();
-        let abandoned = Arc::new(AtomicUsize::new(0));
-        let seen = Arc::clone(&abandoned);
+        let given_up = Arc::new(AtomicUsize::new(0));
+        let seen = Arc::clone(&given_up);
         let ack = Ack::new(move |outcome| {
-            seen.fetch_add(usize::from(outcome == Outcome::Abandoned), Ordering::Relaxed);
+            seen.fetch_add(usize::from(outcome == Outcome::NotDelivered), Ordering::Relaxed);
         });
         assert!(!queue.send(Batch { ack, ..Batch::default() }).await);
-        assert_eq!(abandoned.load(Ordering::Relaxed), 1);
+        assert_eq!(given_up.load(Ordering::Relaxed), 1);
         assert!(matches!(queue.pop(None), Popped::Batch(_)));
         assert!(matches!(queue.pop(None), Popped::Closed));
     }

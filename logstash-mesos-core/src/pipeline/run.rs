@@ -344,7 +344,7 @@ impl RunningPipeline {
             byte_size = self.queue.bytes(),
             "Pipeline could not be drained in time, what is left will be read again where that is possible"
         );
-        self.queue.abandon();
+        self.queue.give_up();
         self.give_up.cancel();
         // Filters in the middle of a batch end soon; a sink in the middle of a call is dropped.
         let _late = tokio::time::timeout(Duration::from_secs(2), self.drain()).await;
@@ -355,27 +355,28 @@ impl RunningPipeline {
         self.inputs.close();
         self.inputs.wait().await;
         self.queue.close();
-        for worker in &mut self.workers {
+        // Taken out one by one: a handle that has ended must not be awaited again after a time-out.
+        while let Some(worker) = self.workers.last_mut() {
             // An error is the end too: the sender is dropped with the thread.
             let _ended = worker.await;
+            self.workers.pop();
         }
-        self.workers.clear();
         for lane in &self.lanes {
             lane.close();
         }
-        for driver in &mut self.drivers {
+        while let Some(driver) = self.drivers.last_mut() {
             if let Err(error) = driver.await {
                 error!(%error, "Delivery ended early");
             }
+            self.drivers.pop();
         }
-        self.drivers.clear();
     }
 }
 
 impl Drop for RunningPipeline {
     fn drop(&mut self) {
         self.stop_inputs.cancel();
-        self.queue.abandon();
+        self.queue.give_up();
         self.give_up.cancel();
         for lane in &self.lanes {
             lane.close();

@@ -33,6 +33,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use thiserror::Error;
 
+use crate::event::Ack;
+
 /// Transports batches of encoded records to where they are kept.
 ///
 /// # Contract
@@ -74,6 +76,13 @@ pub trait LogSink: std::fmt::Debug + Send + Sync + 'static {
 
     /// Transports a batch. It is shared so that its bytes can be handed to a connection without a copy.
     async fn deliver(&self, batch: &Arc<RecordBatch>) -> Result<Delivered, SinkError>;
+
+    /// What the pipeline calls: delivers `batch`, whose events `ack` answers for. Only a sink that hands events on
+    /// within the process, and is not done with them when it returns, has a reason to implement it: it clones `ack`
+    /// for whoever takes them.
+    async fn hand_on(&self, batch: &Arc<RecordBatch>, _ack: &Ack) -> Result<Delivered, SinkError> {
+        self.deliver(batch).await
+    }
 
     /// Makes durable what the sink still buffers. Called when the pipeline idles or ends.
     async fn flush(&self) -> Result<(), SinkError> {

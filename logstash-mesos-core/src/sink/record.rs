@@ -15,7 +15,7 @@ pub struct RecordBatch {
     pub events: Vec<Event>,
     /// About what the events hold in memory.
     pub event_bytes: usize,
-    /// Told when the batch has arrived.
+    /// For whoever drives the sink: told when the batch has arrived. A sink never sees it.
     pub ack: Ack,
 }
 
@@ -82,10 +82,10 @@ impl RecordBatch {
         self.ack.merge(std::mem::take(&mut other.ack));
     }
 
-    /// A batch of the records `wanted` (indices in ascending order) with the same acknowledgement.
+    /// A batch of the records `wanted` (indices in ascending order), without an acknowledgement.
     #[must_use]
     pub fn only(&self, wanted: &[usize]) -> RecordBatch {
-        let mut part = RecordBatch { ack: self.ack.clone(), ..RecordBatch::default() };
+        let mut part = RecordBatch::default();
         for &at in wanted {
             part.body.extend_from_slice(self.bytes(at));
             match self.events.get(at) {

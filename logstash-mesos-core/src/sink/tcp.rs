@@ -161,11 +161,9 @@ impl LogSink for TcpServerSink {
         while let Ok(writer) = clients.accepted.try_recv() {
             clients.writers.push(writer);
         }
-        // The copy has no acknowledgement: a client that never reads holds up nobody's position.
-        let copy = Arc::new(RecordBatch { ack: crate::event::Ack::none(), ..RecordBatch::clone(batch) });
         let clients = place.insert(clients);
         for writer in &clients.writers {
-            let _client_went_away = writer.send(Arc::clone(&copy)).await;
+            let _client_went_away = writer.send(Arc::clone(batch)).await;
         }
         clients.writers.retain(|writer| !writer.is_closed());
         Ok(Delivered::default())

@@ -602,8 +602,8 @@ mod tests {
         let checkpoints = Checkpoints::open(&dir.path().join("data")).unwrap();
         let live = checkpoints.stream("k").begin(&opened, fingerprint, 0, None, false);
         live.seen(10, fingerprint);
-        drop(live.tracker().begin(4));
-        drop(checkpoints.stream("docker").cursor_tracker().begin("cursor 7".to_owned()));
+        live.tracker().begin(4).delivered();
+        checkpoints.stream("docker").cursor_tracker().begin("cursor 7".to_owned()).delivered();
         assert!(checkpoints.is_live(opened.identity));
         drop((live, checkpoints));
 
@@ -627,7 +627,7 @@ mod tests {
         let ack = live.tracker().begin(10);
         live.finish(10);
         assert_eq!(checkpoints.stream("k").unfinished().len(), 1);
-        drop(ack);
+        ack.delivered();
         assert_eq!(checkpoints.stream("k").unfinished().len(), 0);
     }
 

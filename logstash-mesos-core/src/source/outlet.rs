@@ -149,7 +149,7 @@ impl Outlet {
     /// Waits until nothing is on its way any more, and then for a while that grows with each time: whoever has
     /// given up may need it. From then on the source is read as if it had just been started.
     pub(crate) async fn begin_anew(&mut self) -> Option<Ended> {
-        self.carried.abandon();
+        // What is kept has not been delivered.
         self.carried = Ack::none();
         self.pending = None;
         self.decoder.reset();
@@ -183,33 +183,22 @@ impl Outlet {
         }
         if batch.is_empty() {
             // Nothing to deliver: the bytes held no event, or they are kept.
+            batch.ack.delivered();
             return None;
         }
         let events = batch.events.len() as u64;
         batch.ack.merge(self.watch.begin());
-        let ack = batch.ack.clone();
         tokio::select! {
             biased;
             taken = self.sender.send(batch) => {
                 if !taken {
-                    ack.abandon();
                     return Some(Ended::PipelineGone);
                 }
             }
-            () = self.stop.cancelled() => {
-                ack.abandon();
-                return Some(Ended::Stopped);
-            }
+            () = self.stop.cancelled() => return Some(Ended::Stopped),
         }
         self.status.count_events(events);
         None
-    }
-}
-
-impl Drop for Outlet {
-    fn drop(&mut self) {
-        // What is kept has not been delivered.
-        self.carried.abandon();
     }
 }
 
@@ -218,7 +207,7 @@ impl Watch {
         self.in_flight.fetch_add(1, Ordering::AcqRel);
         let watch = Arc::clone(self);
         Ack::new(move |outcome| {
-            if outcome == Outcome::Abandoned {
+            if outcome == Outcome::NotDelivered {
                 watch.given_up.cancel();
             }
             watch.in_flight.fetch_sub(1, Ordering::AcqRel);

@@ -8,7 +8,7 @@ use crate::event::{Ack, Outcome};
 
 /// Follows the acknowledgements of one stream and tells how far they reach without a gap.
 ///
-/// Batches may arrive in any order. Once one was abandoned the position stays in front of it for good:
+/// Batches may arrive in any order. Once one was not delivered the position stays in front of it for good:
 /// what comes after is read again when the stream is opened the next time.
 pub struct Tracker<P = u64> {
     inner: Arc<Inner<P>>,
@@ -35,7 +35,6 @@ impl<P: Send + 'static> Tracker<P> {
     }
 
     /// Everything up to `end` that has not been begun before is on its way now.
-    #[must_use]
     pub fn begin(&self, end: P) -> Ack {
         let number = {
             let mut pending = self.inner.pending.lock().unwrap_or_else(PoisonError::into_inner);
@@ -60,7 +59,7 @@ impl<P: Send + 'static> Tracker<P> {
 impl<P> Inner<P> {
     fn finish(&self, number: u64, outcome: Outcome) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        if outcome == Outcome::Abandoned {
+        if outcome == Outcome::NotDelivered {
             // Batches before this one may still arrive and move the position up to it.
             let at = usize::try_from(number - pending.first).unwrap_or(usize::MAX);
             pending.slots.truncate(at);
@@ -111,25 +110,24 @@ mod tests {
     fn the_position_waits_for_the_gap() {
         let (tracker, seen) = recorded();
         let (a, b, c) = (tracker.begin(10), tracker.begin(20), tracker.begin(30));
-        drop(b);
+        b.delivered();
         assert!(seen.lock().unwrap().is_empty());
-        drop(a);
+        a.delivered();
         assert_eq!(*seen.lock().unwrap(), [20]);
         assert!(!tracker.is_settled());
-        drop(c);
+        c.delivered();
         assert_eq!(*seen.lock().unwrap(), [20, 30]);
         assert!(tracker.is_settled());
     }
 
     #[test]
-    fn an_abandoned_batch_stops_the_position_in_front_of_it() {
+    fn a_batch_that_is_dropped_stops_the_position_in_front_of_it() {
         let (tracker, seen) = recorded();
         let (a, b, c) = (tracker.begin(10), tracker.begin(20), tracker.begin(30));
-        b.abandon();
         drop(b);
-        drop(c);
-        drop(a);
-        drop(tracker.begin(40));
+        c.delivered();
+        a.delivered();
+        tracker.begin(40).delivered();
         assert_eq!(*seen.lock().unwrap(), [10]);
         assert!(!tracker.is_settled());
     }

@@ -28,6 +28,8 @@ impl BatchSender for Receiver {
         self.events.lock().unwrap().append(&mut batch.take_events());
         if self.holds {
             self.held.lock().unwrap().push(batch.ack);
+        } else {
+            batch.ack.delivered();
         }
         true
     }
@@ -36,6 +38,16 @@ impl BatchSender for Receiver {
 impl Receiver {
     fn holding() -> Arc<Self> {
         Arc::new(Self { holds: true, ..Self::default() })
+    }
+
+    /// Says of everything so far that it has arrived.
+    fn deliver(&self) {
+        std::mem::take(&mut *self.held.lock().unwrap()).into_iter().for_each(Ack::delivered);
+    }
+
+    /// Lets go of everything so far.
+    fn give_up(&self) {
+        std::mem::take(&mut *self.held.lock().unwrap());
     }
 
     fn messages(&self) -> Vec<String> {
@@ -289,11 +301,8 @@ async fn a_position_of_a_rotated_file_waits_for_the_end_of_its_last_event() {
     bed.append(" b1\nc\n");
     assert_eq!(receiver.wait_for(2).await, ["a", "b\n b1"]);
     // Killed before that was delivered: the first batch arrived, the second did not.
-    receiver.held.lock().unwrap().truncate(2);
-    let acks = std::mem::take(&mut *receiver.held.lock().unwrap());
-    acks.last().unwrap().abandon();
-    let mut acks = acks.into_iter();
-    drop(acks.next());
+    let mut acks = std::mem::take(&mut *receiver.held.lock().unwrap()).into_iter();
+    acks.next().unwrap().delivered();
     stream.stop().await;
     drop(acks);
     let again = Arc::<Receiver>::default();
@@ -309,16 +318,14 @@ async fn lines_that_a_pipeline_gives_up_are_read_again() {
     bed.append("a\nb\n");
     let stream = bed.follow(&input(""), &receiver);
     receiver.wait_for(2).await;
-    for ack in std::mem::take(&mut *receiver.held.lock().unwrap()) {
-        ack.abandon();
-    }
+    receiver.give_up();
     assert_eq!(receiver.wait_for(4).await, ["a", "b", "a", "b"]);
     assert_eq!(stream.positions.arrived(), Some(0));
-    receiver.held.lock().unwrap().clear();
+    receiver.deliver();
     stream.arrived(4).await;
     bed.append("c\n");
     assert_eq!(receiver.wait_for(5).await, ["a", "b", "a", "b", "c"]);
-    receiver.held.lock().unwrap().clear();
+    receiver.deliver();
     stream.arrived(6).await;
     // Also what is given up after the end has been read.
     bed.append("d\n");
@@ -326,11 +333,9 @@ async fn lines_that_a_pipeline_gives_up_are_read_again() {
     stream.stop.at_end.cancel();
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(!stream.task.is_finished());
-    for ack in std::mem::take(&mut *receiver.held.lock().unwrap()) {
-        ack.abandon();
-    }
+    receiver.give_up();
     assert_eq!(receiver.wait_for(7).await.last().unwrap(), "d");
-    receiver.held.lock().unwrap().clear();
+    receiver.deliver();
     assert_eq!(stream.task.await.unwrap(), Ended::Finished);
     assert_eq!(stream.positions.arrived(), Some(8));
 }

@@ -7,7 +7,6 @@ use flate2::read::MultiGzDecoder;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::event::Ack;
 use crate::pipeline::plugin::Batch;
 use crate::source::{Ended, FileOpener, Flush, Follow, HostFile, Lines};
 
@@ -50,10 +49,7 @@ pub(super) async fn read(follow: Follow, path: PathBuf, shutdown: CancellationTo
     loop {
         let block = tokio::select! {
             block = received.recv() => block,
-            () = shutdown.cancelled() => {
-                whole.abandon();
-                return Ended::Stopped;
-            }
+            () = shutdown.cancelled() => return Ended::Stopped,
         };
         let last = !matches!(block, Some(Ok(_)));
         match block {
@@ -79,12 +75,14 @@ pub(super) async fn read(follow: Follow, path: PathBuf, shutdown: CancellationTo
         if last {
             decoder.flush(Flush::End, &mut batch);
         }
-        batch.ack = whole.clone();
-        if !batch.is_empty() && !sender.send(batch).await {
-            return Ended::PipelineGone;
+        if !batch.is_empty() {
+            batch.ack = whole.clone();
+            if !sender.send(batch).await {
+                return Ended::PipelineGone;
+            }
         }
         if last {
-            drop::<Ack>(whole);
+            whole.delivered();
             return Ended::Finished;
         }
     }

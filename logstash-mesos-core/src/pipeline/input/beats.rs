@@ -477,14 +477,14 @@ mod tests {
             ("1.5".into(), r#"["beats_input_raw_event"]"#.into())
         );
         // Nothing is acknowledged while one of them is on its way; the next window is read meanwhile.
-        drop(one);
+        one.ack.delivered();
         stream.write_all(&window(&[r#"{"message":"next"}"#])).await.unwrap();
         let three = input.next().await;
-        drop(three);
+        three.ack.delivered();
         let mut ack = [0; 6];
         let early = tokio::time::timeout(Duration::from_millis(100), stream.read_exact(&mut ack)).await;
         assert!(early.is_err() || ack[2..] == [0; 4], "{ack:?}");
-        drop(two);
+        two.ack.delivered();
         assert_eq!(read_ack(&mut stream).await, *b"2A\0\0\0\x02");
         assert_eq!(read_ack(&mut stream).await, *b"2A\0\0\0\x01");
         input.stop().await;
@@ -498,7 +498,6 @@ mod tests {
         let mut stream = connect(port).await;
         stream.write_all(&window(&[r#"{"message":"hi"}"#])).await.unwrap();
         let event = input.next().await;
-        event.ack.abandon();
         drop(event);
         let mut rest = Vec::new();
         stream.read_to_end(&mut rest).await.unwrap();
@@ -526,7 +525,7 @@ mod tests {
             (event.text("[@metadata][ip_address]"), event.json("tags")),
             ("127.0.0.1".into(), String::new())
         );
-        drop(event);
+        event.ack.delivered();
         assert_eq!(read_ack(&mut stream).await, *b"1A\0\0\0\x01");
         stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
         let mut rest = Vec::new();
@@ -562,7 +561,7 @@ mod tests {
             assert_eq!(event.text("[@metadata][input][beats][tls][client][subject]"), subject);
             let protocol = event.text("[@metadata][input][beats][tls][version_protocol]");
             assert_eq!(protocol, if subject.is_empty() { "" } else { "TLSv1.3" });
-            drop(event);
+            event.ack.delivered();
             assert_eq!(read_ack(beat.stdout.as_mut().unwrap()).await, *b"2A\0\0\0\x01");
         }
         assert!(input.try_next().await.is_none());

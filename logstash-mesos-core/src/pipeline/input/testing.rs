@@ -90,6 +90,7 @@ impl BatchSender for Sender {
                 return false;
             }
         }
+        batch.ack.delivered();
         true
     }
 }

@@ -98,7 +98,9 @@ mod tests {
             let delivering = async { sink.deliver(&records).await.unwrap() };
             let receiving = async {
                 for text in [r#"{"a":1}"#, r#"{"a":"ü"}"#, r#"{"a":3}"#] {
-                    assert_eq!(input.next().await.text("message"), text, "round {round}");
+                    let event = input.next().await;
+                    assert_eq!(event.text("message"), text, "round {round}");
+                    event.ack.delivered();
                 }
             };
             let (delivered, ()) = tokio::join!(delivering, receiving);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tracing::debug;
 
-use crate::event::{Event, Text};
+use crate::event::{Ack, Event, Text};
 use crate::pipeline::bus::{BUS, Registration};
 use crate::pipeline::plugin::{Batch, Build, BuildContext, BuildError, Output, PluginSpec};
 use crate::pipeline::settings::{Default, Kind, Setting, Settings};
@@ -85,6 +85,10 @@ impl LogSink for PipelineSink {
     }
 
     async fn deliver(&self, batch: &Arc<RecordBatch>) -> Result<Delivered, SinkError> {
+        self.hand_on(batch, &Ack::none()).await
+    }
+
+    async fn hand_on(&self, batch: &Arc<RecordBatch>, ack: &Ack) -> Result<Delivered, SinkError> {
         if self.insists
             && let Some(address) = BUS.first_deaf(&self.addresses)
         {
@@ -98,7 +102,7 @@ impl LogSink for PipelineSink {
             ..Batch::default()
         };
         for address in &self.addresses {
-            if !BUS.send(address, self.insists, make, &batch.ack).await {
+            if !BUS.send(address, self.insists, make, ack).await {
                 debug!(%address, count = batch.len(), "No pipeline listens, events are dropped as ensure_delivery is off");
             }
         }

@@ -1,5 +1,6 @@
 //! Whole pipelines inside the process: what comes out, and what is acknowledged when.
 
+mod acknowledgement;
 mod between;
 
 use std::collections::HashMap;
@@ -68,7 +69,7 @@ struct Buggy;
 impl Filter for Buggy {
     fn filter(&mut self, event: &mut Event, cx: &mut FilterContext<'_>) {
         let message = event.fields().get("message").and_then(|value| value.as_text().cloned());
-        if message.is_some_and(|message| message == "poison") {
+        if message.is_some_and(|message| message.starts_with("poison ")) {
             cx.emit(event.clone());
             panic!("filter bug");
         }
@@ -168,18 +169,22 @@ impl LogSink for ProbeSink {
         let mut delivered = Delivered::default();
         match self.kind.as_str() {
             "stuck" => return Err(unavailable()),
+            "chaos" if call % 7 == 2 => panic!("sink bug"),
+            "chaos" if call % 7 == 4 => return Err(unavailable()),
+            "chaos" if call % 7 == 5 => delivered.again = (0..batch.len()).step_by(2).collect(),
             "buggy" if call == 0 => panic!("sink bug"),
             "flaky" if call.is_multiple_of(3) => return Err(unavailable()),
             "flaky" if call % 3 == 1 => delivered.again = (0..batch.len()).step_by(2).collect(),
-            "picky" => delivered.rejected.extend(
+            "picky" | "chaos" => delivered.rejected.extend(
                 (0..batch.len())
-                    .filter(|at| batch.bytes(*at) == b"bad")
+                    .filter(|at| batch.bytes(*at) == b"bad" || batch.bytes(*at).starts_with(b"bad "))
                     .map(|record| Rejection { record, reason: "bad".to_owned() }),
             ),
             _ => {}
         }
         let mut lines = self.lines.lock().unwrap();
-        for at in (0..batch.len()).filter(|at| !delivered.again.contains(at)) {
+        let rejected = |at: &usize| delivered.rejected.iter().any(|rejection| rejection.record == *at);
+        for at in (0..batch.len()).filter(|at| !delivered.again.contains(at) && !rejected(at)) {
             lines.push(String::from_utf8_lossy(batch.bytes(at)).into_owned());
         }
         Ok(delivered)
@@ -253,15 +258,15 @@ async fn what_is_not_delivered_in_time_is_given_back_to_its_source() {
         sent += 1;
         assert!(sent < 1000, "the queue has no end");
     }
-    assert!(outcomes.lock().unwrap().iter().all(|outcome| *outcome == Outcome::Abandoned));
+    assert!(outcomes.lock().unwrap().iter().all(|outcome| *outcome == Outcome::NotDelivered));
     assert_eq!(pipeline.shutdown(Duration::from_millis(200)).await, Shutdown::GivenUp);
     // The one whose sending was dropped, too.
-    assert_eq!(*outcomes.lock().unwrap(), vec![Outcome::Abandoned; sent + 1]);
+    assert_eq!(*outcomes.lock().unwrap(), vec![Outcome::NotDelivered; sent + 1]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_that_a_filter_holds_back_are_acknowledged_after_it_gives_them_out() {
-    for (name, outcome) in [("ok-held", Outcome::Delivered), ("stuck-held", Outcome::Abandoned)] {
+    for (name, outcome) in [("ok-held", Outcome::Delivered), ("stuck-held", Outcome::NotDelivered)] {
         let pipeline =
             start(&format!("filter {{ hold {{ }} }} output {{ probe {{ name => '{name}' }} }}"), None, 2);
         let outcomes = Outcomes::default();
@@ -366,6 +371,37 @@ async fn a_file_goes_through_and_its_position_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_kept_as_a_dead_letter_is_not_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    // Where their directory would be.
+    std::fs::write(dir.path().join("dead-letters"), "").unwrap();
+    let config = "filter { buggy { } } output { probe { name => 'picky-full' } }";
+    let pipeline = start(config, Some(dir.path()), 1);
+    let outcomes = Outcomes::default();
+    for message in ["bad", "unwritable", "poison pill", "fine"] {
+        let before = outcomes.lock().unwrap().len();
+        pipeline.sender().send(batch(&["good", message], &outcomes)).await;
+        while outcomes.lock().unwrap().len() == before {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+    let undelivered = Outcome::NotDelivered;
+    assert_eq!(*outcomes.lock().unwrap(), [undelivered, undelivered, undelivered, Outcome::Delivered]);
+    assert_eq!(pipeline.shutdown(GRACE).await, Shutdown::Drained);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_outputs_one_may_be_stuck_at_the_end() {
+    let config = "output { probe { name => 'ok-done' } probe { name => 'stuck-last' } }";
+    let pipeline = start(config, None, 1);
+    let outcomes = Outcomes::default();
+    pipeline.sender().send(batch(&["x"], &outcomes)).await;
+    assert_eq!(pipeline.shutdown(Duration::from_millis(300)).await, Shutdown::GivenUp);
+    assert_eq!(*outcomes.lock().unwrap(), [Outcome::NotDelivered]);
+    assert_eq!(*sink("ok-done").lines.lock().unwrap(), ["x"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_a_plugin_cannot_bear_is_a_dead_letter_and_the_others_arrive() {
     let dir = tempfile::tempdir().unwrap();
     let config = "filter { buggy { id => 'b' } } output { probe { name => 'ok-panic' } }";
@@ -373,7 +409,7 @@ async fn an_event_that_a_plugin_cannot_bear_is_a_dead_letter_and_the_others_arri
     let outcomes = Outcomes::default();
     let sender = pipeline.sender();
     for _ in 0..2 {
-        assert!(sender.send(batch(&["one", "poison", "two", "explosive", "three"], &outcomes)).await);
+        assert!(sender.send(batch(&["one", "poison pill", "two", "explosive", "three"], &outcomes)).await);
     }
     while outcomes.lock().unwrap().len() < 2 {
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -406,7 +442,10 @@ async fn a_batch_that_cannot_be_decoded_is_given_up_and_its_worker_goes_on() {
     assert_eq!(pipeline.shutdown(GRACE).await, Shutdown::Drained);
     assert_eq!(sink("ok-decode").lines.lock().unwrap().last().unwrap(), "after");
     let outcomes = outcomes.lock().unwrap();
-    assert!(outcomes.contains(&Outcome::Abandoned) && outcomes.contains(&Outcome::Delivered), "{outcomes:?}");
+    assert!(
+        outcomes.contains(&Outcome::NotDelivered) && outcomes.contains(&Outcome::Delivered),
+        "{outcomes:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -420,7 +459,7 @@ async fn a_sink_that_panics_gives_up_its_batch_and_gets_the_next() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
-    assert_eq!(*outcomes.lock().unwrap(), [Outcome::Abandoned, Outcome::Delivered]);
+    assert_eq!(*outcomes.lock().unwrap(), [Outcome::NotDelivered, Outcome::Delivered]);
     assert_eq!(*sink("buggy-1").lines.lock().unwrap(), ["second"]);
     assert_eq!(pipeline.outputs()[0].trouble, None);
     assert_eq!(pipeline.shutdown(GRACE).await, Shutdown::Drained);

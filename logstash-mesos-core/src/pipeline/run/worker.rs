@@ -39,7 +39,8 @@ impl Slot {
         }
     }
 
-    fn encode(&mut self, event: &Event, counters: &PipelineCounters) {
+    /// `false` when the event could neither be written nor kept as a dead letter.
+    fn encode(&mut self, event: &Event, counters: &PipelineCounters) -> bool {
         let mut result = Ok(());
         let (output, batch) = (&mut self.output, &mut self.batch);
         if let Err(panic) = guarded(|| result = output.encode(event, batch)) {
@@ -49,8 +50,9 @@ impl Slot {
             result = Err(format!("the plugin failed: {panic}"));
             counters.failed(format!("output `{}` failed on an event: {panic}", self.lane.id));
         }
-        if let Err(reason) = result {
-            self.lane.refuse(&reason, &as_json(event));
+        match result {
+            Ok(()) => true,
+            Err(reason) => self.lane.refuse(&reason, &as_json(event)),
         }
     }
 
@@ -76,7 +78,7 @@ pub(super) struct Worker {
     // When the oldest record that has not been handed over was made.
     oldest: Option<Instant>,
     flushed: Instant,
-    // Of events that filters may keep, until they are flushed.
+    // Of events that filters may keep, until they are flushed. A panic that loses what they kept loses this too.
     kept: Ack,
 }
 
@@ -161,50 +163,55 @@ impl Worker {
     fn work(&mut self, mut batch: Batch, keeps: bool) {
         let ack = std::mem::take(&mut batch.ack);
         self.counters.batches.fetch_add(1, Ordering::Relaxed);
+        let mut all_kept = true;
         loop {
             let (events, more) = batch.take_part(self.batch_size);
             self.counters.events_in.fetch_add(events.len() as u64, Ordering::Relaxed);
-            self.filter_and_encode(events, &ack);
+            let events = self.filters.run(events);
+            all_kept &= self.keep_broken();
+            all_kept &= self.encode(&events, &ack);
             if !more {
                 break;
             }
         }
-        if keeps {
+        // Every event is with an output now, which has a clone; is a dead letter; or was dropped on purpose. Events
+        // that are none of these are read again, and perhaps there is room for the letter by then.
+        if !all_kept {
+            drop(ack);
+        } else if keeps {
             self.kept.merge(ack);
+        } else {
+            ack.delivered();
         }
     }
 
-    fn filter_and_encode(&mut self, events: Vec<Event>, ack: &Ack) {
-        let events = self.filters.run(events);
-        self.keep_broken(ack);
-        self.encode(&events, ack);
-    }
-
-    /// Events that a filter could not bear become dead letters; the others go on.
-    fn keep_broken(&mut self, ack: &Ack) {
+    /// Events that a filter could not bear become dead letters; the others go on. `false` when one could not be
+    /// stored, which has been said.
+    fn keep_broken(&mut self) -> bool {
+        let mut all_kept = true;
         for Broken { plugin_id, message, event, kept_events } in self.filters.take_broken() {
             error!(error = message, %plugin_id, "Filter failed");
             self.counters.failed(format!("filter `{plugin_id}` failed on an event: {message}"));
             if kept_events {
-                self.kept.abandon();
+                self.kept = Ack::none();
             }
-            if let Some(event) = event
-                && self
-                    .letters
-                    .keep(&plugin_id, &format!("the plugin failed: {message}"), &as_json(&event))
-                    .is_err()
-            {
-                // Said already. It is read again, and perhaps there is room by then.
-                ack.abandon();
+            if let Some(event) = event {
+                let reason = format!("the plugin failed: {message}");
+                all_kept &= self.letters.keep(&plugin_id, &reason, &as_json(&event)).is_ok();
             }
         }
+        all_kept
     }
 
-    fn encode(&mut self, events: &[Event], ack: &Ack) {
+    /// `false` when an event could neither be written nor kept as a dead letter.
+    fn encode(&mut self, events: &[Event], ack: &Ack) -> bool {
+        let mut all_kept = true;
         self.counters.events_out.fetch_add(events.len() as u64, Ordering::Relaxed);
         self.outputs.for_each_mut(&mut |slot| slot.before = slot.batch.len());
         for event in events {
-            if let Err(error) = self.outputs.route(event, &mut |slot| slot.encode(event, &self.counters)) {
+            if let Err(error) =
+                self.outputs.route(event, &mut |slot| all_kept &= slot.encode(event, &self.counters))
+            {
                 warn!(%error, "Condition has no answer for an event, outputs behind it do not get it");
             }
         }
@@ -222,21 +229,24 @@ impl Worker {
             waiting |= !slot.batch.is_empty();
         });
         self.oldest = if waiting && !expired { self.oldest.or_else(|| Some(Instant::now())) } else { None };
+        all_kept
     }
 
     fn flush(&mut self, last: bool) {
         self.flushed = Instant::now();
         let events = self.filters.flush(last);
-        let kept = std::mem::take(&mut self.kept);
+        let mut kept = std::mem::take(&mut self.kept);
         for broken in self.filters.take_broken() {
             error!(error = broken.message, plugin_id = %broken.plugin_id, "Filter failed while it was flushed");
             self.counters
                 .failed(format!("filter `{}` failed when flushed: {}", broken.plugin_id, broken.message));
             if broken.kept_events {
-                kept.abandon();
+                kept = Ack::none();
             }
         }
-        self.encode(&events, &kept);
+        if self.encode(&events, &kept) {
+            kept.delivered();
+        }
     }
 
     fn hand_over(&mut self) {

@@ -201,9 +201,7 @@ impl ElasticsearchSink {
         let half = batch.len() / 2;
         for range in [0..half, half..batch.len()] {
             let wanted: Vec<usize> = range.clone().collect();
-            // Without the acknowledgement: whoever holds the whole batch has it.
-            let mut part = batch.only(&wanted);
-            part.ack = crate::event::Ack::none();
+            let part = batch.only(&wanted);
             let moved = |record: usize| record + range.start;
             match Box::pin(self.send(&Arc::new(part))).await {
                 Ok(delivered) => {

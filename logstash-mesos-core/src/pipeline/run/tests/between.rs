@@ -98,7 +98,7 @@ async fn nothing_is_acknowledged_while_downstream_is_stuck_and_everybody_waits()
     let ended = tokio::join!(down.shutdown(grace), up.shutdown(grace));
     assert_eq!(ended, (Shutdown::GivenUp, Shutdown::GivenUp));
     wait_for("everything is given back", || outcomes.lock().unwrap().len() == sent + 1).await;
-    assert_eq!(*outcomes.lock().unwrap(), vec![Outcome::Abandoned; sent + 1]);
+    assert_eq!(*outcomes.lock().unwrap(), vec![Outcome::NotDelivered; sent + 1]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
