@@ -76,7 +76,7 @@ pub(crate) struct Common {
 }
 
 pub(crate) fn run(flags: ShipFlags) -> Result<(), Box<dyn Error>> {
-    let docker = flags.docker_host.0.unwrap_or_else(DockerEndpoint::local);
+    let docker = flags.docker_host.0.unwrap_or_else(DockerEndpoint::local).seen_from(&flags.common.host_root);
     let default_output = match &flags.elasticsearch_endpoint {
         None => String::new(),
         Some(url) => elasticsearch(url)?,

@@ -29,7 +29,7 @@ use crate::protocol::{Bootstrap, Hello, Wake};
 pub struct AgentSettings {
     /// `DOCKER_HOST`; without it the usual socket, or port 2376 of the agent where there is none.
     pub docker: Option<DockerEndpoint>,
-    /// `LOGSTASH_MESOS_DATA_DIR`.
+    /// `LOGSTASH_MESOS_DATA_DIR`, on the machine: below `host_root` for a process in a container.
     pub data_dir: Option<PathBuf>,
     /// The machine's root directory as this process sees it.
     pub host_root: PathBuf,
@@ -199,12 +199,16 @@ impl Agent {
             None => (None, None),
         };
         let hostname = about.map(|about| about.hostname.clone()).unwrap_or_default();
-        let endpoint = self.settings.docker.clone().unwrap_or_else(|| endpoint(&hostname));
+        let host_root = &self.settings.host_root;
+        let endpoint = match &self.settings.docker {
+            Some(endpoint) => endpoint.clone().seen_from(host_root),
+            None => endpoint(&hostname, host_root),
+        };
         let daemon = tokio::time::timeout(DAEMON_ID_TIMEOUT, daemon_id(&endpoint)).await;
         let daemon = daemon.ok().flatten();
         let data_dir = match &self.settings.data_dir {
-            Some(dir) => dir.clone(),
-            None => data_dir(&self.settings.host_root, &self.framework_id, &endpoint, daemon.as_deref()),
+            Some(dir) => host_root.join(dir.strip_prefix("/").unwrap_or(dir)),
+            None => data_dir(host_root, &self.framework_id, &endpoint, daemon.as_deref()),
         };
         info!(docker = %endpoint, data_dir = %data_dir.display(), "Starting to ship");
         let mem_megabytes = executor
@@ -319,12 +323,9 @@ fn queue_bytes(mem_megabytes: f64) -> usize {
     megabytes << 20
 }
 
-fn endpoint(hostname: &str) -> DockerEndpoint {
-    if Path::new("/var/run/docker.sock").exists() || hostname.is_empty() {
-        DockerEndpoint::local()
-    } else {
-        DockerEndpoint::of_agent(hostname)
-    }
+fn endpoint(hostname: &str, host_root: &Path) -> DockerEndpoint {
+    let local = DockerEndpoint::local().seen_from(host_root);
+    if local.exists() || hostname.is_empty() { local } else { DockerEndpoint::of_agent(hostname) }
 }
 
 /// On the machine, outside the sandbox, one for each daemon. The id that a daemon last had is noted, so
