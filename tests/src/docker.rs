@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::place::MARK;
+use crate::place::{MARK, pack, unmount_below};
 use crate::process::{Process, Recipe, end_all, send, with_environment};
 use crate::wait::{PATIENCE, attempt, until};
 
@@ -97,15 +97,7 @@ impl Client {
     #[track_caller]
     pub fn import(&self, root: &Path, image: &str, flags: &[&str]) {
         let archive = root.with_extension("tar");
-        let status = Command::new("tar")
-            .arg("-C")
-            .arg(root)
-            .arg("-cf")
-            .arg(&archive)
-            .arg(".")
-            .status()
-            .expect("tar is installed");
-        assert!(status.success(), "tar could not pack {}", root.display());
+        pack(root, &archive);
         let archive = archive.display().to_string();
         let mut arguments = vec!["import"];
         arguments.extend(flags);
@@ -114,12 +106,13 @@ impl Client {
     }
 }
 
-/// A Docker daemon in a network of its own.
+/// A Docker daemon, in a network of its own unless its containers need that of the machine.
 ///
 /// A second daemon without a bridge deletes the bridge of the first; hence `unshare -n`.
 #[derive(Debug)]
 pub struct Docker {
     client: Client,
+    bridge: Option<String>,
     recipe: Recipe,
     process: Process,
     directory: PathBuf,
@@ -129,13 +122,38 @@ impl Docker {
     /// Starts a daemon that keeps its files in `directory`, and imports the images.
     #[must_use]
     pub fn start(directory: &Path) -> Self {
+        Self::launch(directory, None)
+    }
+
+    /// Starts a daemon whose containers can have the network of the machine.
+    #[must_use]
+    pub fn start_in_host_network(directory: &Path) -> Self {
+        let bridge = format!("lm{}", std::process::id());
+        // The address is one for documents, and leads nowhere.
+        for arguments in [
+            &["link", "add", &bridge, "type", "bridge"][..],
+            &["addr", "add", "192.0.2.1/24", "dev", &bridge],
+        ] {
+            let made = Command::new("ip").args(arguments).status();
+            assert!(made.is_ok_and(|status| status.success()), "ip cannot make {bridge}: run `tests/setup`");
+        }
+        Self::launch(directory, Some(bridge))
+    }
+
+    fn launch(directory: &Path, bridge: Option<String>) -> Self {
         let path = |name: &str| directory.join(name).display().to_string();
         // The daemon's id is made from this key, by default that of the machine, which all daemons would share.
         // There is no flag for it.
         let settings = json!({"deprecated-key-path": path("key.json")}).to_string();
         fs::write(path("daemon.json"), settings).expect("the test's directory is writable");
-        let recipe = Recipe::new("unshare", directory, "dockerd")
-            .args(["-n", "dockerd", "--bridge=none", "--iptables=false", "--live-restore"])
+        let recipe = match &bridge {
+            None => Recipe::new("unshare", directory, "dockerd").args(["-n", "dockerd", "--bridge=none"]),
+            Some(bridge) => Recipe::new("dockerd", directory, "dockerd")
+                .arg("--ip-masq=false")
+                .arg(format!("--bridge={bridge}")),
+        };
+        let recipe = recipe
+            .args(["--iptables=false", "--live-restore"])
             .arg("-H")
             .arg(format!("unix://{}", path("docker.sock")))
             .args(["--data-root".to_owned(), path("data")])
@@ -144,7 +162,7 @@ impl Docker {
             .args(["--pidfile".to_owned(), path("pid")]);
         let process = recipe.start();
         let client = Client { host: format!("unix://{}", path("docker.sock")) };
-        let mut docker = Self { client, recipe, process, directory: directory.to_owned() };
+        let mut docker = Self { client, bridge, recipe, process, directory: directory.to_owned() };
         docker.wait();
         docker.import_images();
         docker
@@ -249,6 +267,9 @@ impl Drop for Docker {
             eprintln!("Docker's processes {left} did not end by themselves");
             end_all(MARK, &self.directory);
         }
+        if let Some(bridge) = &self.bridge {
+            let _ = Command::new("ip").args(["link", "delete", bridge]).status();
+        }
         unmount_below(&self.directory);
     }
 }
@@ -301,16 +322,5 @@ impl Container {
 impl Drop for Container {
     fn drop(&mut self) {
         let _ = self.docker.try_command(&["rm", "-f", &self.id]);
-    }
-}
-
-/// Unmounts everything below a directory, so that it can be removed.
-fn unmount_below(directory: &Path) {
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let points = mounts.lines().filter_map(|line| line.split(' ').nth(1));
-    let mut below: Vec<_> = points.filter(|point| Path::new(point).starts_with(directory)).collect();
-    below.sort_unstable();
-    for point in below.into_iter().rev() {
-        let _ = Command::new("umount").arg("-l").arg(point).status();
     }
 }

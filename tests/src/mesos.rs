@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::http::get_json;
-use crate::place::{MARK, free_port, installed};
+use crate::place::{MARK, free_port, installed, pack, unmount_below};
 use crate::process::{Process, Recipe, end_all, with_environment};
-use crate::wait::{PATIENCE, until};
+use crate::wait::{PATIENCE, attempt, until};
 
 /// A Mesos master without ZooKeeper.
 #[derive(Debug)]
@@ -100,7 +101,7 @@ pub struct AgentOptions {
     pub flags: Vec<String>,
 }
 
-/// A Mesos agent with the Mesos containerizer.
+/// A Mesos agent, with the Mesos containerizer unless its flags say otherwise.
 #[derive(Debug)]
 pub struct Agent {
     recipe: Recipe,
@@ -130,11 +131,13 @@ impl Agent {
             .arg(format!("--work_dir={}", path("work")))
             .arg(format!("--runtime_dir={}", path("run")))
             .arg(format!("--fetcher_cache_dir={}", path("fetch")))
-            .args(["--launcher=posix", "--no-systemd_enable_support"])
+            .arg("--no-systemd_enable_support")
             .arg("--resources=cpus:2;mem:1024;disk:2048;ports:[31000-31099]")
             .arg(format!("--executor_environment_variables={environment}"))
             .args(["--executor_registration_timeout=2mins", "--registration_backoff_factor=100ms"])
             .args(&options.flags);
+        let own_launcher = options.flags.iter().any(|flag| flag.starts_with("--launcher="));
+        let recipe = if own_launcher { recipe } else { recipe.arg("--launcher=posix") };
         let process = recipe.start();
         let master = master.address();
         let mut agent = Self { recipe, process, directory: directory.to_owned(), options, port, master };
@@ -192,7 +195,7 @@ impl Agent {
     #[must_use]
     pub fn executor_processes(&self) -> Vec<u32> {
         let sandboxes = self.directory.join("work").display().to_string();
-        with_environment("MESOS_SANDBOX", &sandboxes)
+        with_environment("MESOS_DIRECTORY", &sandboxes)
             .into_iter()
             .filter(|id| {
                 let name = fs::read_to_string(format!("/proc/{id}/comm")).unwrap_or_default();
@@ -234,7 +237,68 @@ impl Drop for Agent {
         self.process.kill();
         // Executors outlive their agent, that is what checkpointing is for.
         end_all(MARK, &self.directory);
+        unmount_below(&self.directory);
+        remove_cgroups(&cgroups_root(&self.directory));
     }
+}
+
+/// Returns the flags of an agent in `directory` that runs images from `registry`, a directory, by itself.
+///
+/// Needs root and cgroups of version 1.
+#[must_use]
+pub fn image_flags(directory: &Path, registry: &Path) -> Vec<String> {
+    vec![
+        "--launcher=linux".into(),
+        format!("--cgroups_root={}", cgroups_root(directory)),
+        "--isolation=filesystem/linux,docker/runtime,cgroups/cpu,cgroups/mem".into(),
+        "--image_providers=docker".into(),
+        format!("--docker_registry={}", registry.display()),
+        format!("--docker_store_dir={}", directory.join("images").display()),
+    ]
+}
+
+/// Writes an image of the files below `root` into `registry`, as `docker save` of old wrote it and the agent reads it.
+pub fn save_image(registry: &Path, name: &str, root: &Path, entry_point: &str) {
+    let layer = format!("{:064}", 1);
+    let layout = registry.join(format!("{name}.layout"));
+    fs::create_dir_all(layout.join(&layer)).expect("the test's directory is writable");
+    pack(root, &layout.join(&layer).join("layer.tar"));
+    let json = json!({
+        "id": layer, "created": "2020-01-01T00:00:00Z", "architecture": "amd64", "os": "linux",
+        "container_config": {}, "config": {"Entrypoint": [entry_point]},
+    });
+    for (path, content) in [
+        (format!("{layer}/VERSION"), "1.0".to_owned()),
+        (format!("{layer}/json"), json.to_string()),
+        ("repositories".to_owned(), json!({name: {"latest": layer}}).to_string()),
+    ] {
+        fs::write(layout.join(path), content).expect("the test's directory is writable");
+    }
+    pack(&layout, &registry.join(format!("{name}.tar")));
+}
+
+fn cgroups_root(directory: &Path) -> String {
+    directory.display().to_string().trim_matches('/').replace('/', "-")
+}
+
+/// Removes what the linux launcher leaves, as soon as its processes are collected.
+fn remove_cgroups(root: &str) {
+    let hierarchies = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
+    for top in hierarchies.map(|entry| entry.path().join(root)).filter(|path| path.exists()) {
+        let removed = attempt(Duration::from_secs(10), || remove_directories(&top));
+        if let Err(reason) = removed {
+            eprintln!("cannot remove {}: {reason}", top.display());
+        }
+    }
+}
+
+fn remove_directories(top: &Path) -> Result<(), String> {
+    for entry in fs::read_dir(top).map_err(|error| error.to_string())?.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_directories(&entry.path())?;
+        }
+    }
+    fs::remove_dir(top).map_err(|error| error.to_string())
 }
 
 fn names(entries: &[Value]) -> String {

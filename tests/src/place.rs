@@ -4,6 +4,7 @@ use std::env;
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::thread;
 
@@ -58,6 +59,29 @@ impl Drop for Place {
         } else if let Err(error) = fs::remove_dir_all(&self.path) {
             eprintln!("cannot remove {}: {error}", self.path.display());
         }
+    }
+}
+
+/// Packs what is below a directory into an archive.
+///
+/// # Panics
+///
+/// If `tar` cannot.
+#[track_caller]
+pub fn pack(root: &Path, archive: &Path) {
+    let mut tar = Command::new("tar");
+    let status = tar.arg("-C").arg(root).arg("-cf").arg(archive).arg(".").status().expect("tar is installed");
+    assert!(status.success(), "tar could not pack {}", root.display());
+}
+
+/// Unmounts everything below a directory, so that it can be removed.
+pub fn unmount_below(directory: &Path) {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let points = mounts.lines().filter_map(|line| line.split(' ').nth(1));
+    let mut below: Vec<_> = points.filter(|point| Path::new(point).starts_with(directory)).collect();
+    below.sort_unstable();
+    for point in below.into_iter().rev() {
+        let _ = Command::new("umount").arg("-l").arg(point).status();
     }
 }
 

@@ -5,6 +5,7 @@
 mod configurations;
 mod discovery;
 mod faults;
+mod images;
 mod ladder;
 mod lines;
 mod local;

@@ -82,6 +82,7 @@ impl Definition {
             add(name);
             add(value);
         });
+        self.mounts().iter().for_each(|mount| add(&format!("{mount:?}")));
         ExecutorId::new(format!(
             "{}-executor-{}",
             id_part(&self.framework_name),
@@ -135,8 +136,8 @@ impl Definition {
             ..environment::Variable::default()
         };
         let mut variables: Vec<_> = self.environment.iter().map(variable).collect();
-        if matches!(self.program, Program::Image { .. }) && !self.environment.contains_key(HOST_ROOT.0) {
-            variables.push(variable((&HOST_ROOT.0.to_owned(), &HOST_ROOT.1.to_owned())));
+        if matches!(self.program, Program::Image { .. }) && !self.environment.contains_key(HOST_ROOT) {
+            variables.push(variable((&HOST_ROOT.to_owned(), &self.host_root().to_owned())));
         }
         let base = CommandInfo {
             environment: Some(Environment { variables }),
@@ -167,15 +168,38 @@ impl Definition {
         }
     }
 
+    /// Where an executor in a container sees the files of its agent.
+    fn host_root(&self) -> &str {
+        self.environment.get(HOST_ROOT).map_or("/host", |root| root.trim_end_matches('/'))
+    }
+
+    /// What an executor in a container needs of its agent: every file to read, with the processes of all
+    /// containers and the Docker socket among them, and a directory for positions that outlives it.
+    fn mounts(&self) -> Vec<Mount> {
+        let Program::Image { containerizer, .. } = self.program else { return Vec::new() };
+        let positions = self.environment.get(DATA_DIR).map_or("/var/lib/logstash-mesos", String::as_str);
+        let positions = match containerizer {
+            Containerizer::Docker => positions,
+            // It makes no directory that is missing, but refuses to start the container.
+            Containerizer::Mesos => positions.rsplit_once('/').map_or(positions, |(parent, _)| parent),
+        };
+        let read = Mount { at: self.host_root().to_owned(), source: "/".to_owned(), write: false };
+        let write =
+            Mount { at: format!("{}{positions}", read.at), source: positions.to_owned(), write: true };
+        // In this order, as the second lies in the first. A parent of nothing is all of it.
+        if positions.is_empty() { vec![Mount { write: true, ..read }] } else { vec![read, write] }
+    }
+
     fn container(&self) -> Option<ContainerInfo> {
         let Program::Image { image, containerizer } = &self.program else { return None };
-        let volumes = VOLUMES.map(|(path, host_path, mode)| Volume {
-            container_path: path.to_owned(),
-            host_path: Some(host_path.to_owned()),
-            mode: mode.into(),
+        let volume = |mount: Mount| Volume {
+            container_path: mount.at,
+            host_path: Some(mount.source),
+            mode: if mount.write { volume::Mode::Rw } else { volume::Mode::Ro }.into(),
             ..Volume::default()
-        });
-        let base = ContainerInfo { volumes: volumes.to_vec(), ..ContainerInfo::default() };
+        };
+        let volumes = self.mounts().into_iter().map(volume).collect();
+        let base = ContainerInfo { volumes, ..ContainerInfo::default() };
         Some(match containerizer {
             Containerizer::Mesos => ContainerInfo {
                 r#type: mesos_v1::proto::container_info::Type::Mesos.into(),
@@ -192,17 +216,24 @@ impl Definition {
                 r#type: mesos_v1::proto::container_info::Type::Docker.into(),
                 docker: Some(container_info::DockerInfo {
                     image: image.clone(),
+                    // The agent and the scheduler are reached as from the agent itself.
                     network: Some(container_info::docker_info::Network::Host.into()),
-                    // To see the processes of other containers, and their files through them.
-                    parameters: [("pid", "host"), ("cap-add", "SYS_PTRACE"), ("cap-add", "DAC_READ_SEARCH")]
-                        .map(|(key, value)| Parameter { key: key.to_owned(), value: value.to_owned() })
-                        .to_vec(),
+                    // To look at files through the processes of other containers.
+                    parameters: vec![Parameter { key: "cap-add".to_owned(), value: "SYS_PTRACE".to_owned() }],
                     ..container_info::DockerInfo::default()
                 }),
                 ..base
             },
         })
     }
+}
+
+/// A directory of the agent in the executor's container.
+#[derive(Debug)]
+struct Mount {
+    at: String,
+    source: String,
+    write: bool,
 }
 
 /// What Mesos takes in an id.
@@ -217,14 +248,9 @@ fn id_part(text: &str) -> String {
 const TASK_NAME: &str = "logstash.task";
 const PROGRAM: &str = "logstash-mesos-executor";
 /// Tells an executor in a container where the host's files are.
-const HOST_ROOT: (&str, &str) = ("LOGSTASH_MESOS_HOST_ROOT", "/host");
-/// The host's files and the Docker socket, to read; positions, to keep.
-const VOLUMES: [(&str, &str, volume::Mode); 4] = [
-    ("/host", "/", volume::Mode::Ro),
-    ("/var/run", "/var/run", volume::Mode::Rw),
-    ("/var/lib/docker", "/var/lib/docker", volume::Mode::Ro),
-    ("/var/lib/logstash-mesos", "/var/lib/logstash-mesos", volume::Mode::Rw),
-];
+const HOST_ROOT: &str = "LOGSTASH_MESOS_HOST_ROOT";
+/// Where it keeps positions on the host.
+const DATA_DIR: &str = "LOGSTASH_MESOS_DATA_DIR";
 
 #[cfg(test)]
 mod tests {
@@ -317,10 +343,40 @@ mod tests {
             assert_eq!((command.value, command.shell), (None, Some(false)));
             assert!(command.arguments.is_empty() && command.uris.is_empty());
             let variables = command.environment.expect("is set").variables;
-            assert!(variables.iter().any(|v| v.name == HOST_ROOT.0 && v.value.as_deref() == Some("/host")));
+            assert!(variables.iter().any(|v| v.name == HOST_ROOT && v.value.as_deref() == Some("/host")));
             let container = executor.container.expect("is set");
             assert_eq!(container.docker.is_some(), containerizer == Containerizer::Docker);
             assert_eq!(container.mesos.is_some(), containerizer == Containerizer::Mesos);
+        }
+    }
+
+    #[test]
+    fn an_image_reads_all_of_its_agent_and_writes_where_positions_are() {
+        let mounts = |containerizer, environment: &[(&str, &str)]| {
+            let program = Program::Image { image: "x:1".to_owned(), containerizer };
+            let environment =
+                environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            let definition = Definition { environment, ..definition(program) };
+            let container = definition.container().expect("is an image");
+            let shown = container.volumes.into_iter().map(|v| {
+                let mode = if v.mode == i32::from(volume::Mode::Rw) { "rw" } else { "ro" };
+                format!("{}:{}:{mode}", v.host_path.unwrap_or_default(), v.container_path)
+            });
+            shown.collect::<Vec<_>>().join(" ")
+        };
+        let own = &[("LOGSTASH_MESOS_HOST_ROOT", "/m/"), ("LOGSTASH_MESOS_DATA_DIR", "/srv/p")];
+        for (containerizer, environment, shown) in [
+            (
+                Containerizer::Docker,
+                &[][..],
+                "/:/host:ro /var/lib/logstash-mesos:/host/var/lib/logstash-mesos:rw",
+            ),
+            (Containerizer::Mesos, &[][..], "/:/host:ro /var/lib:/host/var/lib:rw"),
+            (Containerizer::Docker, own, "/:/m:ro /srv/p:/m/srv/p:rw"),
+            (Containerizer::Mesos, own, "/:/m:ro /srv:/m/srv:rw"),
+            (Containerizer::Mesos, &[("LOGSTASH_MESOS_DATA_DIR", "/p")], "/:/host:rw"),
+        ] {
+            assert_eq!(mounts(containerizer, environment), shown);
         }
     }
 

@@ -152,6 +152,12 @@ impl Settings {
             let problem = format!("sets {name}, and MESOS_* variables are the agent's own");
             return Err(raw.invalid("executor.env", problem));
         }
+        // Both are paths on the agents, below the first of which an executor in an image sees the second.
+        for name in ["LOGSTASH_MESOS_HOST_ROOT", "LOGSTASH_MESOS_DATA_DIR"] {
+            if executor_environment.get(name).is_some_and(|path| !path.starts_with('/')) {
+                return Err(raw.invalid("executor.env", format!("gives {name} a path that is not absolute")));
+            }
+        }
         Ok(Self {
             master,
             framework_name,

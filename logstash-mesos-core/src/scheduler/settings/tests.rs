@@ -39,6 +39,7 @@ fn what_cannot_be_right_is_refused_by_name() {
         ("executor.containerizer", "podman", "--executor-containerizer"),
         ("executor.env", "MESOS_X=1", "--executor-env"),
         ("executor.env", "=1", "--executor-env"),
+        ("executor.env", "LOGSTASH_MESOS_DATA_DIR=positions", "--executor-env"),
         ("elasticsearch.endpoint", "http://", "--elasticsearch-endpoint"),
         ("config_dir", "/not/there", "--config-dir"),
         ("launch_parallelism", "0", "--launch-parallelism"),
