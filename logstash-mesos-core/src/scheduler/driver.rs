@@ -2,20 +2,20 @@
 
 use super::chain;
 use super::definition::Definition;
-use super::records::Records;
+use super::feed::{BATCH, Feed};
+use super::records::{Records, Shards, shards_with};
 use super::shared::{Shared, now_ms};
-use super::state::{Action, Event, ListedAgent, State};
+use super::state::{Action, Event, ListedAgent};
 use crate::ids::{AgentId, FrameworkId, TaskId};
 use crate::protocol::Bootstrap;
 use crate::store::StoreError;
 use mesos_v1::proto::scheduler::call;
 use mesos_v1::proto::{self, FrameworkInfo, framework_info, offer};
 use mesos_v1::scheduler::{
-    CallError, ErrorKind, SchedulerCall, SchedulerClient, SchedulerConfig, SchedulerEvent, SchedulerEvents,
-    SchedulerHandle, StreamId, Subscription,
+    CallError, ErrorKind, SchedulerCall, SchedulerClient, SchedulerConfig, SchedulerEvent, SchedulerHandle,
+    StreamId, Subscription,
 };
 use prost::Message;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -67,12 +67,12 @@ enum Outcome {
 /// What to store.
 enum Write {
     Framework(Option<FrameworkId>),
-    Tasks(Box<State>, BTreeSet<AgentId>),
+    Tasks(Shards),
 }
 
 /// One client, and the task that calls through it.
 struct Link {
-    events: SchedulerEvents,
+    feed: Feed,
     calls: mpsc::UnboundedSender<Outgoing>,
     outcomes: mpsc::UnboundedReceiver<Outcome>,
     stream: Option<StreamId>,
@@ -93,7 +93,7 @@ impl Driver {
                     self.shared.link().error = CLOSING.to_owned();
                     continue;
                 }
-                event = link.events.next() => match self.received(event, &mut link).await {
+                event = link.feed.next() => match self.received(event, &mut link).await {
                     Ok(Some(event)) => event,
                     Ok(None) => continue,
                     Err(end) => return end,
@@ -120,15 +120,42 @@ impl Driver {
                 }
                 () = sessions.wake.notified() => Event::Tick,
             };
-            let actions = self.shared.state().apply(event, now_ms(), &mut random);
-            for action in actions {
-                match self.act(action, &mut link, &shutdown).await {
-                    Ok(()) => {}
-                    Err(end) => return end,
-                }
+            if let Err(end) = self.handle(event, &mut link, &shutdown).await {
+                return end;
             }
             self.wake_executors(&link);
         }
+    }
+
+    /// Handles an event, together with what else has come: one write serves them all.
+    async fn handle(
+        &mut self,
+        event: Event,
+        link: &mut Link,
+        shutdown: &CancellationToken,
+    ) -> Result<(), End> {
+        let mut events = vec![event];
+        while events.len() < BATCH
+            && let Some(event) = link.feed.next_ordinary()
+        {
+            events.extend(self.received(Some(event), link).await?);
+        }
+        while !events.is_empty() {
+            let actions = self.shared.state().apply_all(events, now_ms(), &mut random);
+            events = Vec::new();
+            let mut rescinded = None;
+            for action in actions {
+                // Storing takes time. An offer that was taken back meanwhile is not used.
+                if let Action::Accept(launch) = &action
+                    && rescinded.get_or_insert_with(|| link.feed.rescinded_ahead()).contains(&launch.offer_id)
+                {
+                    events.push(Event::NotLaunched { task_id: launch.task.task_id.clone(), refused: None });
+                    continue;
+                }
+                self.act(action, link, shutdown).await?;
+            }
+        }
+        Ok(())
     }
 
     fn is_closing(&self) -> bool {
@@ -150,7 +177,7 @@ impl Driver {
         let (calls, queue) = mpsc::unbounded_channel();
         let (report, outcomes) = mpsc::unbounded_channel();
         tokio::spawn(send_calls(handle, queue, report, self.shared.clone()));
-        Link { events, calls, outcomes, stream: None }
+        Link { feed: Feed::new(events), calls, outcomes, stream: None }
     }
 
     /// Turns what the client says into an event of the state machine, if it is one.
@@ -213,6 +240,7 @@ impl Driver {
                 return Ok(None);
             }
             SchedulerEvent::Offers(offers) => Event::Offers(offers),
+            SchedulerEvent::Rescind(offer_id) => Event::Rescinded(offer_id.into()),
             SchedulerEvent::Update(status) => {
                 tracing::info!(
                     task_id = %status.task_id.value,
@@ -248,11 +276,15 @@ impl Driver {
                 self.enqueue_raise(link, subscription);
             }
             Action::StoreTasks(agents) => {
-                let shared = self.shared.clone();
-                // A copy, so that nobody waits for the store to look at the state.
-                let state = shared.state().clone();
-                shared.sessions.expect(&state);
-                self.store(Write::Tasks(Box::new(state), agents), shutdown).await?;
+                // Copies, so that nobody waits for the store to look at the state.
+                let shards = {
+                    let state = self.shared.state();
+                    for agent_id in &agents {
+                        self.shared.sessions.expect(agent_id, state.tasks_on(agent_id));
+                    }
+                    shards_with(&state, &agents)
+                };
+                self.store(Write::Tasks(shards), shutdown).await?;
             }
             Action::Accept(launch) => {
                 let framework_id = self.shared.framework_id().expect("there are no offers without one");
@@ -366,7 +398,7 @@ impl Driver {
     async fn write(&mut self, write: &Write) -> Result<(), StoreError> {
         match write {
             Write::Framework(framework_id) => self.records.store_framework(framework_id.as_ref()).await,
-            Write::Tasks(state, agents) => self.records.store_tasks(state, agents).await,
+            Write::Tasks(shards) => self.records.store_tasks(shards).await,
         }
     }
 
@@ -374,7 +406,7 @@ impl Driver {
         if link.stream.is_none() {
             return;
         }
-        let due = self.shared.sessions.wakes_due(&self.shared.state(), &self.shared.url(), now_ms());
+        let due = self.shared.sessions.wakes_due(&self.shared.url(), now_ms());
         for ((agent_id, executor_id), wake) in due {
             tracing::debug!(%agent_id, %executor_id, "Waking executor");
             let message = SchedulerCall::Message {

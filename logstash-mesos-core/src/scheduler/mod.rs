@@ -8,6 +8,7 @@ mod binary;
 mod check;
 mod definition;
 mod driver;
+mod feed;
 mod grpc;
 mod http;
 mod reconcile;

@@ -20,6 +20,15 @@ pub(super) struct Records {
     shards: BTreeMap<u8, Version>,
 }
 
+/// What is to be stored of tasks: whole shards.
+pub(super) type Shards = BTreeMap<u8, Vec<Task>>;
+
+/// The tasks of the shards that hold these agents.
+pub(super) fn shards_with(state: &State, agents: &BTreeSet<AgentId>) -> Shards {
+    let shards: BTreeSet<_> = agents.iter().map(shard_of).collect();
+    shards.into_iter().map(|shard| (shard, state.tasks_in_shard(shard).cloned().collect())).collect()
+}
+
 /// What was stored.
 #[derive(Debug, Default)]
 pub(super) struct Stored {
@@ -67,17 +76,15 @@ impl Records {
         Ok(())
     }
 
-    /// Stores the tasks of the shards that hold these agents.
-    pub(super) async fn store_tasks(&mut self, state: &State, agents: &BTreeSet<AgentId>) -> Result<()> {
-        let shards: BTreeSet<_> = agents.iter().map(shard_of).collect();
-        for shard in shards {
-            let tasks: Vec<_> = state.tasks().filter(|t| shard_of(&t.agent_id) == shard).cloned().collect();
+    /// Stores the tasks of shards.
+    pub(super) async fn store_tasks(&mut self, shards: &Shards) -> Result<()> {
+        for (&shard, tasks) in shards {
             let expect = expect(self.shards.get(&shard));
             if tasks.is_empty() {
                 self.store.delete(&shard_key(shard), expect).await?;
                 self.shards.remove(&shard);
             } else {
-                let record = ShardRecord { tasks };
+                let record = ShardRecord { tasks: tasks.clone() };
                 let version = self.store.put_json(&shard_key(shard), &record, expect).await?;
                 self.shards.insert(shard, version);
             }
@@ -114,7 +121,7 @@ fn shard_key(shard: u8) -> StateKey {
 }
 
 /// Must never change: records would be looked for in the wrong place.
-fn shard_of(agent_id: &AgentId) -> u8 {
+pub(super) fn shard_of(agent_id: &AgentId) -> u8 {
     use sha2::{Digest, Sha256};
     Sha256::digest(agent_id.as_str())[0] % SHARDS
 }

@@ -187,7 +187,12 @@ impl Scheduler {
             calls: AtomicU64::default(),
             call_errors: AtomicU64::default(),
         });
-        shared.sessions.expect(&shared.state());
+        {
+            let state = shared.state();
+            for agent_id in state.agents().keys() {
+                shared.sessions.expect(agent_id, state.tasks_on(agent_id));
+            }
+        }
         let stop = shutdown.child_token();
         let mut others = vec![tokio::spawn(serve(listener, router(shared.clone()), stop.clone()))];
         others.push(tokio::spawn(publish(

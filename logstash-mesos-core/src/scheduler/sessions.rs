@@ -4,8 +4,7 @@
 //! a connection to this port, but is not an executor of ours, gets no configuration. Such messages may
 //! get lost, so one is repeated until its token was used.
 
-use super::state::State;
-use super::task::{Phase, Retry};
+use super::task::{Phase, Retry, Task};
 use crate::configs::Snapshot;
 use crate::ids::{AgentId, ExecutorId, FrameworkId, TaskId};
 use crate::protocol::{
@@ -13,7 +12,7 @@ use crate::protocol::{
     SchedulerMessage, Status, StreamStatus, Wake, Watch, Welcome, executor_message, scheduler_message,
 };
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, mpsc, watch};
 
@@ -27,6 +26,8 @@ pub(super) struct Sessions {
     /// Rung when there is something to send to an executor over Mesos.
     pub(super) wake: Notify,
     executors: Mutex<BTreeMap<Key, Executor>>,
+    /// Executors that have not used their token, by when to send it (again).
+    waking: Mutex<BTreeSet<(u64, Key)>>,
 }
 
 pub(super) type Key = (AgentId, ExecutorId);
@@ -37,7 +38,10 @@ pub(super) struct Executor {
     task_id: Option<TaskId>,
     token: String,
     token_used: bool,
+    /// Its task runs, so that a message reaches it.
+    reachable: bool,
     waking: Retry,
+    woken_ms: u64,
     /// Of the session that holds.
     connection: Option<(u64, mpsc::Sender<SchedulerMessage>)>,
     pub(super) hello: Option<Hello>,
@@ -65,6 +69,7 @@ impl Sessions {
             set: watch::Sender::new(Arc::new(set)),
             wake: Notify::new(),
             executors: Mutex::default(),
+            waking: Mutex::default(),
         }
     }
 
@@ -73,34 +78,55 @@ impl Sessions {
         self.executors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Expects the executors of these tasks and no others.
-    pub(super) fn expect(&self, state: &State) {
+    /// Expects the executors of this agent's tasks, and no others there.
+    pub(super) fn expect<'a>(&self, agent_id: &AgentId, tasks: impl Iterator<Item = &'a Task>) {
+        let tasks: Vec<_> = tasks.collect();
         let mut executors = self.lock();
-        let wanted: BTreeMap<Key, &TaskId> =
-            state.tasks().map(|t| ((t.agent_id.clone(), t.executor_id.clone()), &t.task_id)).collect();
-        executors.retain(|key, _| wanted.contains_key(key));
-        for (key, task_id) in wanted {
-            let executor = executors.entry(key).or_default();
-            if executor.task_id.as_ref() != Some(task_id) {
+        let first = (agent_id.clone(), ExecutorId::new(""));
+        let known: Vec<Key> = executors
+            .range(first..)
+            .map(|(key, _)| key)
+            .take_while(|(id, _)| id == agent_id)
+            .cloned()
+            .collect();
+        for key in known.into_iter().filter(|key| tasks.iter().all(|t| t.executor_id != key.1)) {
+            if let Some(executor) = executors.remove(&key) {
+                self.waking().remove(&(executor.waking.next_ms, key));
+            }
+        }
+        for task in tasks {
+            let key = (task.agent_id.clone(), task.executor_id.clone());
+            let executor = executors.entry(key.clone()).or_default();
+            if executor.task_id.as_ref() != Some(&task.task_id) {
                 // Another process, which must not be taken for the one before.
+                self.waking().remove(&(executor.waking.next_ms, key.clone()));
                 let token = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
-                *executor = Executor { task_id: Some(task_id.clone()), token, ..Executor::default() };
+                *executor = Executor { task_id: Some(task.task_id.clone()), token, ..Executor::default() };
+            }
+            executor.reachable = matches!(task.phase, Phase::Starting | Phase::Running);
+            if executor.reachable && !executor.token_used {
+                self.waking().insert((executor.waking.next_ms, key));
             }
         }
     }
 
-    /// Messages to send over Mesos now.
-    pub(super) fn wakes_due(&self, state: &State, url: &str, now_ms: u64) -> Vec<(Key, Wake)> {
+    fn waking(&self) -> MutexGuard<'_, BTreeSet<(u64, Key)>> {
+        self.waking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Messages to send over Mesos now: those that are longest due, and not so many that calls wait behind them.
+    pub(super) fn wakes_due(&self, url: &str, now_ms: u64) -> Vec<(Key, Wake)> {
         let set_version = self.set.borrow().set_version.clone();
-        let mut executors = self.lock();
+        let (mut executors, mut waking) = (self.lock(), self.waking());
         let mut due = Vec::new();
-        for task in state.tasks().filter(|t| matches!(t.phase, Phase::Starting | Phase::Running)) {
-            let key = (task.agent_id.clone(), task.executor_id.clone());
-            let Some(executor) = executors.get_mut(&key) else { continue };
-            if executor.token_used || executor.waking.next_ms > now_ms {
+        while due.len() < WAKES_AT_ONCE && waking.first().is_some_and(|(at, _)| *at <= now_ms) {
+            let Some((_, key)) = waking.pop_first() else { break };
+            let Some(executor) = executors.get_mut(&key).filter(|e| e.reachable && !e.token_used) else {
                 continue;
-            }
+            };
             executor.waking.attempted(now_ms, WAKE_FIRST_MS, WAKE_LONGEST_MS);
+            executor.woken_ms = now_ms;
+            waking.insert((executor.waking.next_ms, key.clone()));
             let token = executor.token.clone();
             due.push((key, Wake { urls: vec![url.to_owned()], token, set_version: set_version.clone() }));
         }
@@ -127,14 +153,21 @@ impl Sessions {
         };
         if executor.token.is_empty() || !same(&executor.token, &hello.token) {
             executor.token_used = false;
-            // The first rejection is answered at once, further ones at the usual pace.
-            if executor.waking.attempts <= 1 {
-                executor.waking.next_ms = 0;
+            // The first rejection is answered at once. Further ones wait, but not as long as for executors of which
+            // nothing is heard.
+            let mut waking = self.waking();
+            waking.remove(&(executor.waking.next_ms, key.clone()));
+            let wait = if executor.waking.attempts <= 1 { 0 } else { WAKE_KNOWN_MS };
+            executor.waking.next_ms = executor.waking.next_ms.min(executor.woken_ms + wait);
+            if executor.reachable {
+                waking.insert((executor.waking.next_ms, key));
             }
+            drop(waking);
             self.wake.notify_one();
             return rejected("the token is not (or no longer) valid; wait for a Wake", true);
         }
         executor.token_used = true;
+        self.waking().remove(&(executor.waking.next_ms, key.clone()));
         executor.waking = Retry::default();
         executor.connection = Some(connection);
         executor.hello = Some(hello.clone());
@@ -323,4 +356,7 @@ fn rand64() -> u64 {
 
 const HELLO_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 const WAKE_FIRST_MS: u64 = 2_000;
-const WAKE_LONGEST_MS: u64 = 60_000;
+const WAKE_LONGEST_MS: u64 = 900_000;
+/// Longest wait when the executor has asked for it.
+const WAKE_KNOWN_MS: u64 = 60_000;
+const WAKES_AT_ONCE: usize = 500;

@@ -60,6 +60,10 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Each of them.
+    pub const ALL: [Self; 6] =
+        [Self::Intended, Self::Staging, Self::Starting, Self::Running, Self::Killing, Self::Unreachable];
+
     /// As an adjective, for people.
     pub fn adjective(self) -> &'static str {
         match self {
@@ -155,8 +159,12 @@ pub struct Agent {
     pub draining: bool,
     /// The master lists it as active.
     pub listed: bool,
-    /// Until when our own refusal keeps its offers away.
+    /// Until when our own refusal keeps its offers away, if the master still knows of it.
     pub(super) refused_until_ms: u64,
+    /// Refusals of another term are forgotten.
+    pub(super) refused_in: u64,
+    /// The last of the master's lists that had it.
+    pub(super) seen_in_listing: u64,
 }
 
 /// Why an offer was declined.
@@ -203,4 +211,8 @@ fn similar(a: &str, b: &str) -> bool {
     a == b || letters(a) == letters(b)
 }
 
+/// First wait before a task is told again to end.
+pub(super) const KILL_FIRST_MS: u64 = 5_000;
+/// Longest wait before a task is told again to end.
+pub(super) const KILL_LONGEST_MS: u64 = 60_000;
 const MAX_DECLINED: usize = 8;

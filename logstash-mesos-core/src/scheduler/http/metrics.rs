@@ -41,6 +41,18 @@ fn text(shared: &Shared) -> String {
     one("reconciliation_unanswered", "gauge", "Tasks the master has not answered for.", &[("", unanswered)]);
     one("offers_total", "counter", "Offers received.", &[("", counter(counters.offers))]);
     one("offers_declined_total", "counter", "Offers declined.", &[("", counter(counters.declined))]);
+    one(
+        "offers_rescinded_total",
+        "counter",
+        "Offers that the master took back while they were held.",
+        &[("", counter(counters.rescinded))],
+    );
+    one(
+        "launches_stale_total",
+        "counter",
+        "Launches on offers that were no longer valid.",
+        &[("", counter(counters.stale))],
+    );
     one("launches_total", "counter", "Tasks launched.", &[("", counter(counters.launches))]);
     one("task_failures_total", "counter", "Tasks that failed.", &[("", counter(counters.failures))]);
     one("task_updates_total", "counter", "Updates of tasks received.", &[("", counter(counters.updates))]);
@@ -54,20 +66,9 @@ fn text(shared: &Shared) -> String {
     one("calls_total", "counter", "Calls made to the master.", &[("", counter(calls))]);
     let errors = shared.call_errors.load(Ordering::Relaxed);
     one("call_errors_total", "counter", "Calls that failed.", &[("", counter(errors))]);
-    let phases = [
-        Phase::Intended,
-        Phase::Staging,
-        Phase::Starting,
-        Phase::Running,
-        Phase::Killing,
-        Phase::Unreachable,
-    ];
-    let tasks: Vec<_> = phases
-        .iter()
-        .map(|phase| {
-            let count = state.tasks().filter(|t| t.phase == *phase).count();
-            (format!("{{state=\"{}\"}}", phase.name()), count as f64)
-        })
+    let tasks: Vec<_> = Phase::ALL
+        .into_iter()
+        .map(|phase| (format!("{{state=\"{}\"}}", phase.name()), state.tasks_in(phase) as f64))
         .collect();
     let tasks: Vec<_> = tasks.iter().map(|(labels, n)| (labels.as_str(), *n)).collect();
     one("tasks", "gauge", "Tasks by state.", &tasks);

@@ -296,7 +296,7 @@ async fn an_executor_is_admitted_by_the_token_that_mesos_brought_and_gets_every_
             ..proto::TaskStatus::default()
         };
         state.apply(Event::Update(Box::new(running)), 1, &mut || 0);
-        shared.sessions.expect(&state);
+        shared.sessions.expect(&"S1".into(), state.tasks());
     }
 
     // Who was not woken gets nothing but a refusal.
@@ -304,10 +304,10 @@ async fn an_executor_is_admitted_by_the_token_that_mesos_brought_and_gets_every_
         let refusal = Peer::open(&url, token).await.next().await;
         assert!(matches!(refusal, scheduler_message::Message::Rejected(r) if r.token_invalid), "{token:?}");
     }
-    let wakes = shared.sessions.wakes_due(&shared.state(), &url, 1);
+    let wakes = shared.sessions.wakes_due(&url, 1);
     let [(_, wake)] = &wakes[..] else { panic!("{wakes:?}") };
-    assert!(shared.sessions.wakes_due(&shared.state(), &url, 2).is_empty(), "not at once again");
-    let again = shared.sessions.wakes_due(&shared.state(), &url, 10_000);
+    assert!(shared.sessions.wakes_due(&url, 2).is_empty(), "not at once again");
+    let again = shared.sessions.wakes_due(&url, 10_000);
     assert_eq!(again[0].1.token, wake.token, "repeated until it is used");
 
     let mut peer = Peer::open(&url, &wake.token).await;
@@ -315,7 +315,7 @@ async fn an_executor_is_admitted_by_the_token_that_mesos_brought_and_gets_every_
     assert!(
         matches!(peer.next().await, scheduler_message::Message::ConfigSet(set) if set.configurations.is_empty())
     );
-    assert!(shared.sessions.wakes_due(&shared.state(), &url, 1_000_000).is_empty(), "it was used");
+    assert!(shared.sessions.wakes_due(&url, 1_000_000).is_empty(), "it was used");
 
     assert_eq!(server.call("PUT", "/api/configs/nginx", r#"{"input":"filter { }"}"#).await.0, 200);
     let set = config_set(&shared.registry.snapshot(), "", &BTreeMap::new());

@@ -1,60 +1,89 @@
 //! When offers are wanted, and when not.
 
 use super::super::task::Retry;
-use super::{Action, State};
-use std::collections::BTreeSet;
+use super::{Action, Outbox, State};
+use crate::ids::AgentId;
+
+/// What the master was told last about our wish for offers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Demand {
+    pub(super) suppressed: bool,
+    /// Revives that did not help, one after the other.
+    revive: Retry,
+    revived_ms: Option<u64>,
+    /// Refusals of an earlier term are void.
+    term: u64,
+}
+
+impl Demand {
+    /// The master has forgotten for how long we did not want which offers.
+    pub(super) fn forget_refusals(&mut self) {
+        self.term += 1;
+    }
+
+    /// The present term of refusals.
+    pub(super) fn term(&self) -> u64 {
+        self.term
+    }
+}
 
 impl State {
     /// Suppresses when every agent the master lists is covered, and revives when one is not and no offer
     /// of it can be expected (CIT-1, CIT-2).
-    pub(super) fn ask_for_offers(&mut self, now_ms: u64) -> Vec<Action> {
-        let covered: BTreeSet<_> = self.tasks.values().map(|t| &t.agent_id).collect();
+    pub(super) fn ask_for_offers(&mut self, now_ms: u64, out: &mut Outbox) {
         let open = self.policy.closed.is_none();
-        let lacking = || {
-            self.agents.iter().filter(|(id, agent)| {
-                let offers = agent.listed
-                    || !self.listed
-                    || agent.last_offer_ms.is_some_and(|at| now_ms < at + SILENCE_MS);
-                open && offers && !agent.draining && !covered.contains(id)
-            })
-        };
-        if !self.suppressed {
-            let all_covered =
-                self.listed && self.agents.values().any(|a| a.listed) && lacking().next().is_none();
-            if !open || all_covered {
-                self.suppressed = true;
-                self.revive = Retry::default();
-                return vec![Action::Suppress];
+        let nobody_lacks = !open || !self.lacking.iter().any(|(id, _)| self.is_wanted(id, now_ms));
+        if nobody_lacks {
+            self.demand.revive = Retry::default();
+            let all_known = self.listed && self.agents.values().any(|a| a.listed);
+            // Each executor to be replaced will want an offer soon.
+            let replacing = open && !self.tasks.outdated().is_empty();
+            if !self.demand.suppressed && (!open || (all_known && !replacing)) {
+                self.demand.suppressed = true;
+                out.call(Action::Suppress);
             }
+            return;
         }
-        let waiting = lacking().any(|(_, agent)| {
-            let due = agent.failures.count == 0 || agent.failures.retry_at_ms <= now_ms;
-            let silent = agent.last_offer_ms.is_none_or(|at| now_ms >= at + SILENCE_MS);
-            // A short refusal ends by itself; only a long one, or silence, needs a revive.
-            due && (self.suppressed || agent.refused_until_ms > now_ms + SILENCE_MS || silent)
-        });
-        if !waiting {
-            if lacking().next().is_none() {
-                self.revive.attempts = 0;
+        if now_ms < self.demand.revived_ms.map_or(0, |at| at + REVIVE_APART_MS) {
+            return;
+        }
+        // An agent that came to lack its task after the last revive does not wait for those which revives
+        // did not help.
+        let helped = now_ms >= self.demand.revive.next_ms;
+        let revived_ms = self.demand.revived_ms;
+        let waiting = |since: u64| helped || revived_ms.is_none_or(|at| since > at);
+        if self.lacking.iter().any(|(id, since)| {
+            self.needs_revive(id, now_ms) && waiting((*since).max(self.agents[id].failures.retry_at_ms))
+        }) {
+            if helped {
+                self.demand.revive.attempted(now_ms, REVIVE_FIRST_MS, REVIVE_LONGEST_MS);
             }
-            return vec![];
+            self.demand.revived_ms = Some(now_ms);
+            self.demand.suppressed = false;
+            self.demand.forget_refusals();
+            out.call(Action::Revive);
         }
-        if now_ms < self.revive.next_ms {
-            return vec![];
-        }
-        self.revive.attempted(now_ms, REVIVE_FIRST_MS, REVIVE_LONGEST_MS);
-        self.suppressed = false;
-        self.forget_refusals();
-        vec![Action::Revive]
     }
 
-    pub(super) fn forget_refusals(&mut self) {
-        for agent in self.agents.values_mut() {
-            agent.refused_until_ms = 0;
-        }
+    /// Offers of this agent can come, and we would use one.
+    fn is_wanted(&self, id: &AgentId, now_ms: u64) -> bool {
+        self.agents.get(id).is_some_and(|agent| {
+            agent.listed || !self.listed || agent.last_offer_ms.is_some_and(|at| now_ms < at + SILENCE_MS)
+        })
+    }
+
+    /// An agent that we could use now does not make an offer by itself.
+    fn needs_revive(&self, id: &AgentId, now_ms: u64) -> bool {
+        let Some(agent) = self.agents.get(id).filter(|_| self.is_wanted(id, now_ms)) else { return false };
+        let due = agent.failures.count == 0 || agent.failures.retry_at_ms <= now_ms;
+        let silent = agent.last_offer_ms.is_none_or(|at| now_ms >= at + SILENCE_MS);
+        // A short refusal ends by itself; only a long one, or silence, needs a revive.
+        let refused = agent.refused_in == self.demand.term() && agent.refused_until_ms > now_ms + SILENCE_MS;
+        due && (self.demand.suppressed || refused || silent)
     }
 }
 
+const REVIVE_APART_MS: u64 = 5_000;
 const REVIVE_FIRST_MS: u64 = 5_000;
 const REVIVE_LONGEST_MS: u64 = 300_000;
 const SILENCE_MS: u64 = 60_000;

@@ -1,48 +1,43 @@
 //! Launches that nobody confirms, and tasks that are to end.
 
-use super::super::task::Ending;
-use super::super::task::Phase;
-use super::{Action, State, millis};
-use std::collections::BTreeSet;
+use super::super::task::{Ending, KILL_FIRST_MS, KILL_LONGEST_MS};
+use super::{Action, Outbox, State};
 
 impl State {
     /// Asks about launches that nobody confirms, and ends them when that does not help (HA-9).
-    pub(super) fn watch_launches(&mut self, now_ms: u64) -> Vec<Action> {
-        let mut changed = BTreeSet::new();
-        for task in self.tasks.values_mut().filter(|t| t.phase.is_unconfirmed() && t.ending.is_none()) {
-            if now_ms < task.since_ms + millis(self.policy.launch_timeout) {
-                continue;
-            }
-            match task.suspected_ms {
-                None => {
+    pub(super) fn watch_launches(&mut self, now_ms: u64, out: &mut Outbox) {
+        while let Some(id) = self.tasks.next_unconfirmed(now_ms) {
+            let ended = self.tasks.change(&id, |task| {
+                if task.suspected_ms.is_none() {
                     task.suspected_ms = Some(now_ms);
-                    self.reconciliation.ask_about(task.task_id.clone(), now_ms);
+                    return None;
                 }
-                Some(since) if now_ms >= since + SUSPICION_MS => {
-                    task.ending = Some(Ending::Unconfirmed);
-                    changed.insert(task.agent_id.clone());
-                }
-                Some(_) => {}
+                task.ending = Some(Ending::Unconfirmed);
+                Some(task.agent_id.clone())
+            });
+            match ended {
+                Some(Some(agent_id)) => out.store(&agent_id),
+                Some(None) => self.reconciliation.ask_about(id),
+                None => {}
             }
         }
-        if changed.is_empty() { vec![] } else { vec![Action::StoreTasks(changed)] }
     }
 
-    pub(super) fn kills(&mut self, now_ms: u64) -> Vec<Action> {
-        let ending = self.tasks.values_mut().filter(|t| t.ending.is_some() && t.phase != Phase::Unreachable);
-        let ours = ending.map(|t| (&t.task_id, &t.agent_id, &mut t.kill));
-        let strangers = self.strangers.iter_mut().map(|(id, s)| (id, &s.agent_id, &mut s.kill));
-        let mut actions = Vec::new();
-        for (task_id, agent_id, kill) in ours.chain(strangers) {
-            if now_ms >= kill.next_ms {
-                kill.attempted(now_ms, KILL_FIRST_MS, KILL_LONGEST_MS);
-                actions.push(Action::Kill { task_id: task_id.clone(), agent_id: agent_id.clone() });
+    pub(super) fn kills(&mut self, now_ms: u64, out: &mut Outbox) {
+        while let Some(task_id) = self.tasks.next_kill(now_ms) {
+            let agent_id = self.tasks.change(&task_id, |task| {
+                task.kill.attempted(now_ms, KILL_FIRST_MS, KILL_LONGEST_MS);
+                task.agent_id.clone()
+            });
+            if let Some(agent_id) = agent_id {
+                out.call(Action::Kill { task_id, agent_id });
             }
         }
-        actions
+        while let Some((task_id, agent_id)) = self.strangers.next_kill(now_ms) {
+            out.call(Action::Kill { task_id, agent_id });
+        }
     }
 }
 
+/// From the question about an unconfirmed launch to its end.
 pub(super) const SUSPICION_MS: u64 = 60_000;
-const KILL_FIRST_MS: u64 = 5_000;
-const KILL_LONGEST_MS: u64 = 60_000;

@@ -4,22 +4,30 @@
 //! order is what makes a crash harmless at any point: an intent is stored before its offer is accepted,
 //! and a change before its update is acknowledged (SCH-9).
 
+mod agents;
 mod demand;
+mod held;
 mod launches;
 mod offers;
 mod rollout;
+mod strangers;
+mod tasks;
 mod updates;
 
 pub(in crate::scheduler) use updates::describe;
 
 use super::reconcile::{Question, Reconciliation};
-use super::task::{Agent, Failures, Retry, Task};
+use super::task::{Agent, Failures, Phase, Task};
 use crate::ids::{AgentId, ExecutorId, FrameworkId, OfferId, TaskId};
 use crate::offer::OfferStrategy;
+use demand::Demand;
+use held::Held;
 use mesos_v1::proto::{Offer, Resource, TaskStatus};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
+use strangers::Strangers;
+use tasks::Tasks;
 
 /// Numbers and rules that do not change while the scheduler runs.
 #[derive(Clone, Debug)]
@@ -58,6 +66,8 @@ pub enum Event {
     Disconnected,
     /// New offers.
     Offers(Vec<Offer>),
+    /// The master takes an offer back.
+    Rescinded(OfferId),
     /// A task changed.
     Update(Box<TaskStatus>),
     /// A hint that an executor ended or, without one, that an agent is lost.
@@ -100,7 +110,7 @@ pub struct ListedAgent {
 pub enum Action {
     /// Store the framework's id.
     StoreFramework,
-    /// Store the tasks of these agents.
+    /// Store the tasks of these agents; always before any call.
     StoreTasks(BTreeSet<AgentId>),
     /// Use an offer.
     Accept(Box<Launch>),
@@ -127,7 +137,7 @@ pub enum Action {
         /// Where.
         agent_id: AgentId,
     },
-    /// Ask about tasks; none means all.
+    /// Ask about these tasks, or, with none, about all that the master knows.
     Reconcile(Vec<(TaskId, AgentId)>),
     /// Ask for offers.
     Revive,
@@ -155,26 +165,27 @@ pub struct Launch {
 }
 
 /// Everything the scheduler knows about its framework.
+///
+/// An update, an offer and a launch cost the same whether there are ten agents or ten thousand: what has to be
+/// found by something else than its id has an index.
 #[derive(Clone, Debug)]
 pub struct State {
     policy: Policy,
     framework_id: Option<FrameworkId>,
     connected: bool,
-    tasks: BTreeMap<TaskId, Task>,
+    tasks: Tasks,
     agents: BTreeMap<AgentId, Agent>,
-    strangers: BTreeMap<TaskId, Stranger>,
+    /// Agents without a task of ours that should have one, and since when.
+    lacking: BTreeMap<AgentId, u64>,
+    held: Held,
+    strangers: Strangers,
     reconciliation: Reconciliation,
+    /// The master has listed its agents.
     listed: bool,
-    suppressed: bool,
-    revive: Retry,
+    /// Counts the lists.
+    listing: u64,
+    demand: Demand,
     counters: Counters,
-}
-
-/// A task with our framework's id that is not on record.
-#[derive(Clone, Debug)]
-struct Stranger {
-    agent_id: AgentId,
-    kill: Retry,
 }
 
 /// What was counted since the start.
@@ -192,6 +203,37 @@ pub struct Counters {
     pub updates: u64,
     /// Tasks that were not on record.
     pub strangers: u64,
+    /// Offers that the master took back while they were held.
+    pub rescinded: u64,
+    /// Launches on offers that were no longer valid.
+    pub stale: u64,
+}
+
+/// What a batch of events asks for. Whatever is to be stored is stored first, in one go.
+#[derive(Debug, Default)]
+struct Outbox {
+    framework: bool,
+    agents: BTreeSet<AgentId>,
+    calls: Vec<Action>,
+}
+
+impl Outbox {
+    /// The tasks of this agent have to be stored before any call.
+    fn store(&mut self, agent_id: &AgentId) {
+        if !self.agents.contains(agent_id) {
+            self.agents.insert(agent_id.clone());
+        }
+    }
+
+    fn call(&mut self, action: Action) {
+        self.calls.push(action);
+    }
+
+    fn into_actions(self) -> Vec<Action> {
+        let framework = self.framework.then_some(Action::StoreFramework);
+        let tasks = (!self.agents.is_empty()).then_some(Action::StoreTasks(self.agents));
+        framework.into_iter().chain(tasks).chain(self.calls).collect()
+    }
 }
 
 impl State {
@@ -199,12 +241,13 @@ impl State {
     pub fn new(
         policy: Policy,
         framework_id: Option<FrameworkId>,
-        tasks: impl IntoIterator<Item = Task>,
+        stored: impl IntoIterator<Item = Task>,
     ) -> Self {
-        let tasks: BTreeMap<_, _> = tasks.into_iter().map(|t| (t.task_id.clone(), t)).collect();
         let mut agents = BTreeMap::<_, Agent>::new();
-        for task in tasks.values() {
+        let mut tasks = Tasks::new(policy.executor_id.clone(), millis(policy.launch_timeout));
+        for task in stored {
             agents.entry(task.agent_id.clone()).or_default().hostname.clone_from(&task.hostname);
+            tasks.insert(task);
         }
         Self {
             policy,
@@ -212,11 +255,13 @@ impl State {
             connected: false,
             tasks,
             agents,
-            strangers: BTreeMap::new(),
+            lacking: BTreeMap::new(),
+            held: Held::default(),
+            strangers: Strangers::default(),
             reconciliation: Reconciliation::default(),
             listed: false,
-            suppressed: false,
-            revive: Retry::default(),
+            listing: 0,
+            demand: Demand::default(),
             counters: Counters::default(),
         }
     }
@@ -228,7 +273,27 @@ impl State {
 
     /// Tasks that have not ended.
     pub fn tasks(&self) -> impl Iterator<Item = &Task> {
-        self.tasks.values()
+        self.tasks.iter()
+    }
+
+    /// How many tasks there are.
+    pub fn task_count(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// How many tasks are in a phase.
+    pub fn tasks_in(&self, phase: Phase) -> usize {
+        self.tasks.in_phase(phase)
+    }
+
+    /// Tasks whose agents are stored together.
+    pub(in crate::scheduler) fn tasks_in_shard(&self, shard: u8) -> impl Iterator<Item = &Task> {
+        self.tasks.in_shard(shard)
+    }
+
+    /// All tasks on an agent: one, or for a while more.
+    pub fn tasks_on(&self, agent_id: &AgentId) -> impl Iterator<Item = &Task> {
+        self.tasks.on(agent_id)
     }
 
     /// Agents that made an offer, are listed by the master, or have a task.
@@ -243,7 +308,7 @@ impl State {
 
     /// Whether offers are wanted at present.
     pub fn is_suppressed(&self) -> bool {
-        self.suppressed
+        self.demand.suppressed
     }
 
     /// What was counted.
@@ -253,103 +318,108 @@ impl State {
 
     /// The task on an agent, the newest if there are several.
     pub fn task_on(&self, agent_id: &AgentId) -> Option<&Task> {
-        self.tasks.values().filter(|t| t.agent_id == *agent_id).max_by_key(|t| t.since_ms)
+        self.tasks.on(agent_id).max_by_key(|t| t.since_ms)
     }
 
     /// Takes an event in, and says what to do. `now_ms` is milliseconds since 1970; `random` gives 32
     /// bits for the name of a task.
     pub fn apply(&mut self, event: Event, now_ms: u64, random: &mut dyn FnMut() -> u32) -> Vec<Action> {
+        self.apply_all([event], now_ms, random)
+    }
+
+    /// Takes events in that came together. What they change is stored at once, before anything is called,
+    /// and offers are looked at only after all that was said.
+    pub fn apply_all(
+        &mut self,
+        events: impl IntoIterator<Item = Event>,
+        now_ms: u64,
+        random: &mut dyn FnMut() -> u32,
+    ) -> Vec<Action> {
+        let mut out = Outbox::default();
+        for event in events {
+            self.take_in(event, now_ms, &mut out);
+        }
+        self.place(now_ms, random, &mut out);
+        out.into_actions()
+    }
+
+    fn take_in(&mut self, event: Event, now_ms: u64, out: &mut Outbox) {
         match event {
-            Event::Subscribed { framework_id } => self.subscribed(framework_id, now_ms),
+            Event::Subscribed { framework_id } => self.subscribed(framework_id, now_ms, out),
             Event::Disconnected => {
                 self.connected = false;
-                vec![]
+                self.held.clear();
             }
-            Event::Offers(offers) => self.offers(&offers, now_ms, random),
-            Event::Update(status) => self.update(&status, now_ms),
+            Event::Offers(offers) => self.offered(offers, now_ms),
+            Event::Rescinded(offer_id) => self.rescinded(&offer_id),
+            Event::Update(status) => self.update(&status, now_ms, out),
             Event::Failure { agent_id } => {
-                let here: Vec<_> = self.tasks.values().filter(|t| t.agent_id == agent_id).collect();
-                for id in here.into_iter().map(|t| t.task_id.clone()).collect::<Vec<_>>() {
-                    self.reconciliation.ask_about(id, now_ms);
+                for task in self.tasks.on(&agent_id) {
+                    self.reconciliation.ask_about(task.task_id.clone());
                 }
-                vec![]
             }
-            Event::NotLaunched { task_id, refused } => self.not_launched(&task_id, refused, now_ms),
-            Event::AgentsListed(agents) => self.agents_listed(agents),
-            Event::InverseOffers(ids) => vec![Action::AcceptInverseOffers(ids)],
-            Event::Removed => self.removed(),
-            Event::Tick => self.tick(now_ms),
+            Event::NotLaunched { task_id, refused } => self.not_launched(&task_id, refused, now_ms, out),
+            Event::AgentsListed(agents) => self.agents_listed(agents, now_ms),
+            Event::InverseOffers(ids) => out.call(Action::AcceptInverseOffers(ids)),
+            Event::Removed => self.removed(out),
+            Event::Tick => self.tick(now_ms, out),
         }
     }
 
-    fn subscribed(&mut self, framework_id: FrameworkId, now_ms: u64) -> Vec<Action> {
-        let mut actions = Vec::new();
+    fn subscribed(&mut self, framework_id: FrameworkId, now_ms: u64, out: &mut Outbox) {
         self.connected = true;
         if self.framework_id.as_ref() != Some(&framework_id) {
             self.framework_id = Some(framework_id);
-            actions.push(Action::StoreFramework);
+            out.framework = true;
         }
         // Refusals may have died with the old leader, offers of the old stream have in any case.
-        self.forget_refusals();
-        self.reconciliation.begin(self.tasks.keys().cloned().collect::<Vec<_>>(), now_ms);
-        actions.extend(self.reconcile(now_ms));
-        actions
-    }
-    fn agents_listed(&mut self, listed: Vec<ListedAgent>) -> Vec<Action> {
-        self.listed = true;
-        for agent in self.agents.values_mut() {
-            agent.listed = false;
-        }
-        let mut present = BTreeSet::new();
-        for ListedAgent { agent_id, hostname, active, draining } in listed {
-            present.insert(agent_id.clone());
-            let agent = self.agents.entry(agent_id).or_default();
-            (agent.hostname, agent.listed, agent.draining) = (hostname, active, draining);
-        }
-        let tasks = &self.tasks;
-        // One that is drained or away stays, for whoever asks why it has no task.
-        self.agents.retain(|id, _| present.contains(id) || tasks.values().any(|t| t.agent_id == *id));
-        vec![]
+        self.held.clear();
+        self.demand.forget_refusals();
+        self.reconciliation.begin(self.tasks.iter().map(|t| t.task_id.clone()), now_ms);
+        self.reconcile(now_ms, out);
     }
 
-    fn removed(&mut self) -> Vec<Action> {
-        let agents = self.tasks.values().map(|t| t.agent_id.clone()).collect();
-        self.tasks.clear();
-        self.strangers.clear();
-        self.framework_id = None;
-        self.connected = false;
-        self.suppressed = false;
-        self.reconciliation = Reconciliation::default();
-        for agent in self.agents.values_mut() {
-            agent.failures = Failures::default();
+    fn removed(&mut self, out: &mut Outbox) {
+        for task in self.tasks.iter() {
+            out.store(&task.agent_id);
         }
-        self.forget_refusals();
-        vec![Action::StoreTasks(agents), Action::StartAnew]
+        let policy = self.policy.clone();
+        let agents = std::mem::take(&mut self.agents);
+        let counters = self.counters;
+        *self = Self::new(policy, None, []);
+        self.counters = counters;
+        // The new framework finds them with a clean record.
+        self.agents =
+            agents.into_iter().map(|(id, a)| (id, Agent { failures: Failures::default(), ..a })).collect();
+        out.call(Action::StartAnew);
     }
 
-    fn tick(&mut self, now_ms: u64) -> Vec<Action> {
+    fn tick(&mut self, now_ms: u64, out: &mut Outbox) {
         if !self.connected {
-            return vec![];
+            return;
         }
-        let mut actions = self.reconcile(now_ms);
-        actions.extend(self.watch_launches(now_ms));
-        actions.extend(self.replace_one());
-        actions.extend(self.kills(now_ms));
-        actions.extend(self.ask_for_offers(now_ms));
-        actions
+        self.reconcile(now_ms, out);
+        self.watch_launches(now_ms, out);
+        self.replace_one(out);
+        self.kills(now_ms, out);
+        self.ask_for_offers(now_ms, out);
     }
 
-    fn reconcile(&mut self, now_ms: u64) -> Vec<Action> {
+    fn reconcile(&mut self, now_ms: u64, out: &mut Outbox) {
         let tasks = &self.tasks;
-        match self.reconciliation.due(tasks.keys().cloned(), now_ms) {
-            None => vec![],
-            Some(Question::Implicit) => vec![Action::Reconcile(vec![])],
+        match self.reconciliation.due(|| tasks.iter().map(|t| t.task_id.clone()).collect(), now_ms) {
+            None => {}
+            Some(Question::Implicit) => out.call(Action::Reconcile(vec![])),
             Some(Question::Explicit(ids)) => {
-                let known: Vec<_> = ids
-                    .into_iter()
-                    .filter_map(|id| tasks.get(&id).map(|t| (id, t.agent_id.clone())))
-                    .collect();
-                known.chunks(RECONCILE_CHUNK).map(|chunk| Action::Reconcile(chunk.to_vec())).collect()
+                let known = ids.into_iter().filter_map(|id| {
+                    let agent_id = tasks.get(&id)?.agent_id.clone();
+                    Some((id, agent_id))
+                });
+                let known: Vec<_> = known.collect();
+                // An empty list would ask about everything.
+                if !known.is_empty() {
+                    out.call(Action::Reconcile(known));
+                }
             }
         }
     }
@@ -358,8 +428,6 @@ impl State {
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 4)
 }
-
-const RECONCILE_CHUNK: usize = 500;
 
 #[cfg(test)]
 mod tests;

@@ -1,37 +1,81 @@
-//! What becomes of offers.
+//! What becomes of offers: used, given back, or held until another launch is allowed.
 
 use super::super::task::{Phase, Retry, Task};
-use super::{Action, Launch, State, millis};
+use super::held::Place;
+use super::{Action, Launch, Outbox, State, millis};
 use crate::ids::{AgentId, OfferId, TaskId};
 use crate::offer::{Decision, Situation};
 use mesos_v1::proto::Offer;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// Offers to give back, by how long the same are not wanted again.
+type Declines = BTreeMap<Duration, Vec<OfferId>>;
+
 impl State {
-    pub(super) fn offers(
-        &mut self,
-        offers: &[Offer],
-        now_ms: u64,
-        random: &mut dyn FnMut() -> u32,
-    ) -> Vec<Action> {
-        let (mut stored, mut accepts) = (BTreeSet::new(), Vec::new());
-        let mut declines = BTreeMap::<Duration, Vec<OfferId>>::new();
+    pub(super) fn offered(&mut self, offers: Vec<Offer>, now_ms: u64) {
         for offer in offers {
             self.counters.offers += 1;
             let agent_id = AgentId::from(&offer.agent_id);
-            let decision = self.policy.strategy.decide(offer, &self.situation(&agent_id, now_ms));
             let agent = self.agents.entry(agent_id.clone()).or_default();
-            agent.hostname.clone_from(&offer.hostname);
+            if agent.hostname != offer.hostname {
+                agent.hostname.clone_from(&offer.hostname);
+            }
             agent.last_offer_ms = Some(now_ms);
             agent.draining = false;
+            self.strangers.returned(&agent_id, now_ms);
+            self.note_lack(&agent_id, now_ms);
+            self.held.add(offer, now_ms);
+        }
+    }
+
+    pub(super) fn rescinded(&mut self, offer_id: &OfferId) {
+        self.counters.rescinded += 1;
+        self.held.rescind(offer_id);
+    }
+
+    /// Decides about held offers: the new ones, those that may be used now, and those held for long enough.
+    pub(super) fn place(&mut self, now_ms: u64, random: &mut dyn FnMut() -> u32, out: &mut Outbox) {
+        let mut declines = Declines::new();
+        while let Some(place) = self.held.next_fresh() {
+            self.decide(place, now_ms, random, out, &mut declines);
+        }
+        while self.may_launch() {
+            let Some(place) = self.held.next_waiting() else { break };
+            self.decide(place, now_ms, random, out, &mut declines);
+        }
+        while let Some(place) = self.held.waiting_since_before(now_ms.saturating_sub(millis(HOLD))) {
+            let Some((offers, _)) = self.held.take(&place) else { break };
+            self.decline_queued(&offers, now_ms, &mut declines);
+        }
+        let declines = declines.into_iter();
+        out.calls.extend(declines.map(|(refuse_for, offer_ids)| Action::Decline { offer_ids, refuse_for }));
+    }
+
+    fn may_launch(&self) -> bool {
+        self.tasks.unconfirmed() < self.policy.launch_parallelism
+    }
+
+    fn decide(
+        &mut self,
+        place: Place,
+        now_ms: u64,
+        random: &mut dyn FnMut() -> u32,
+        out: &mut Outbox,
+        declines: &mut Declines,
+    ) {
+        let Some((offers, since_ms)) = self.held.take(&place) else { return };
+        let agent_id = place.0.clone();
+        let mut waiting = Vec::new();
+        for offer in offers {
+            let decision = self.policy.strategy.decide(&offer, &self.situation(&agent_id, now_ms));
             match decision {
+                Decision::Launch { .. } if !self.may_launch() => waiting.push(offer),
                 Decision::Launch { task, executor } => {
-                    agent.declined.clear();
-                    agent.refused_until_ms = now_ms + millis(SETTLED);
                     let record = self.intend(&agent_id, &offer.hostname, now_ms, random());
-                    stored.insert(agent_id);
-                    accepts.push(Action::Accept(Box::new(Launch {
+                    self.refused(&agent_id, SETTLED, now_ms);
+                    out.store(&agent_id);
+                    out.call(Action::Accept(Box::new(Launch {
                         offer_id: OfferId::from(&offer.id),
                         task: record,
                         task_resources: task,
@@ -40,26 +84,61 @@ impl State {
                     })));
                 }
                 Decision::Decline { reason, refuse_for } => {
-                    self.counters.declined += 1;
-                    agent.refused_until_ms = now_ms + millis(refuse_for);
-                    agent.note_declined(reason, now_ms);
-                    declines.entry(refuse_for).or_default().push(OfferId::from(&offer.id));
+                    self.decline(&offer, reason, refuse_for, now_ms, declines);
                 }
             }
         }
-        let mut actions = Vec::new();
-        if !stored.is_empty() {
-            actions.push(Action::StoreTasks(stored));
+        if waiting.is_empty() {
+            return;
         }
-        actions.extend(accepts);
-        let declines = declines.into_iter();
-        actions.extend(declines.map(|(refuse_for, offer_ids)| Action::Decline { offer_ids, refuse_for }));
-        actions
+        if self.held.waiting() >= self.policy.launch_parallelism.saturating_mul(HOLD_ROUNDS) {
+            self.decline_queued(&waiting, now_ms, declines);
+        } else {
+            let reason = self.queued();
+            self.agents.entry(agent_id).or_default().note_declined(reason, now_ms);
+            self.held.wait(place, waiting, since_ms);
+        }
     }
 
-    pub(super) fn situation(&self, agent_id: &AgentId, now_ms: u64) -> Situation<'_> {
+    fn decline_queued(&mut self, offers: &[Offer], now_ms: u64, declines: &mut Declines) {
+        for offer in offers {
+            self.decline(offer, self.queued(), QUEUED, now_ms, declines);
+        }
+    }
+
+    fn queued(&self) -> String {
+        format!("{} launches are unconfirmed, no more at a time", self.policy.launch_parallelism)
+    }
+
+    fn decline(
+        &mut self,
+        offer: &Offer,
+        reason: String,
+        refuse_for: Duration,
+        now_ms: u64,
+        declines: &mut Declines,
+    ) {
+        self.counters.declined += 1;
+        let agent_id = AgentId::from(&offer.agent_id);
+        self.refused(&agent_id, refuse_for, now_ms);
+        self.agents.entry(agent_id).or_default().note_declined(reason, now_ms);
+        declines.entry(refuse_for).or_default().push(OfferId::from(&offer.id));
+    }
+
+    /// Notes for how long we keep an agent's offers away.
+    fn refused(&mut self, agent_id: &AgentId, refuse_for: Duration, now_ms: u64) {
+        let term = self.demand.term();
+        let agent = self.agents.entry(agent_id.clone()).or_default();
+        (agent.refused_in, agent.refused_until_ms) = (term, now_ms + millis(refuse_for));
+    }
+
+    fn situation(&self, agent_id: &AgentId, now_ms: u64) -> Situation<'_> {
         if let Some(task) = self.task_on(agent_id) {
             return Situation::Occupied { task_id: &task.task_id, state: task.phase.adjective() };
+        }
+        // Two executors on an agent would ship every line twice.
+        if let Some(task_id) = self.strangers.on(agent_id) {
+            return Situation::Occupied { task_id, state: "not on record and about to be ended" };
         }
         if let Some(reason) = self.policy.closed {
             return Situation::Closed { reason };
@@ -74,14 +153,10 @@ impl State {
                 reason: &failures.reason,
             };
         }
-        let unconfirmed = self.tasks.values().filter(|t| t.phase.is_unconfirmed()).count();
-        if unconfirmed >= self.policy.launch_parallelism {
-            return Situation::Queued { limit: self.policy.launch_parallelism };
-        }
         Situation::Free { now_ms }
     }
 
-    pub(super) fn intend(&mut self, agent_id: &AgentId, hostname: &str, now_ms: u64, random: u32) -> Task {
+    fn intend(&mut self, agent_id: &AgentId, hostname: &str, now_ms: u64, random: u32) -> Task {
         self.counters.launches += 1;
         let task = Task {
             task_id: task_id(&self.policy.task_prefix, hostname, now_ms, random),
@@ -94,7 +169,11 @@ impl State {
             kill: Retry::default(),
             suspected_ms: None,
         };
-        self.tasks.insert(task.task_id.clone(), task.clone());
+        if let Some(agent) = self.agents.get_mut(agent_id) {
+            agent.declined.clear();
+        }
+        self.tasks.insert(task.clone());
+        self.note_lack(agent_id, now_ms);
         task
     }
 }
@@ -116,3 +195,9 @@ fn task_id(prefix: &str, hostname: &str, now_ms: u64, random: u32) -> TaskId {
 
 /// What is left of an offer after a launch is of no use to us.
 const SETTLED: Duration = Duration::from_secs(3600);
+/// Longest time for which a good offer is kept from others while it waits for its turn.
+const HOLD: Duration = Duration::from_secs(5);
+/// So many times the launches that are allowed at a time may wait for their turn.
+const HOLD_ROUNDS: usize = 20;
+/// For how long an offer is not wanted that has no turn yet.
+const QUEUED: Duration = Duration::from_secs(1);

@@ -219,10 +219,91 @@ fn launches_are_limited_until_they_are_confirmed() {
     let ids: Vec<_> = launched(&actions).iter().map(|l| l.task.task_id.clone()).collect();
     assert_eq!(ids.len(), 2);
     assert_eq!(declined(&state, "c"), "2 launches are unconfirmed, no more at a time");
-    run(&mut state, update(&ids[0], "a", TaskState::TaskStarting), 1);
-    assert_eq!(launched(&run(&mut state, Event::Offers(vec![offer("c", "c")]), 2)).len(), 0);
-    run(&mut state, update(&ids[0], "a", TaskState::TaskRunning), 3);
-    assert_eq!(launched(&run(&mut state, Event::Offers(vec![offer("c", "c")]), 4)).len(), 1);
+    let starting = run(&mut state, update(&ids[0], "a", TaskState::TaskStarting), 1);
+    assert_eq!(launched(&starting).len(), 0);
+    let confirmed = run(&mut state, update(&ids[0], "a", TaskState::TaskRunning), 3);
+    assert_eq!(launched(&confirmed)[0].offer_id, "c".into(), "the offer was kept until its turn came");
+    assert!(matches!(confirmed[0], Action::StoreTasks(_)));
+}
+
+#[test]
+fn a_good_offer_waits_for_its_turn_for_seconds_and_no_longer() {
+    let policy = Policy { launch_parallelism: 1, ..policy() };
+    let mut state = State::new(policy, Some("f".into()), []);
+    run(&mut state, Event::Subscribed { framework_id: "f".into() }, 0);
+    let offers = (0..30).map(|n| offer(&n.to_string(), &format!("agent-{n:02}"))).collect();
+    let actions = run(&mut state, Event::Offers(offers), 0);
+    let briefly = Duration::from_secs(1);
+    let [Action::StoreTasks(_), Action::Accept(first), Action::Decline { offer_ids, refuse_for }] =
+        &actions[..]
+    else {
+        panic!("{actions:?}")
+    };
+    assert_eq!((offer_ids.len(), *refuse_for), (9, briefly), "more than can have their turn soon");
+    run(&mut state, Event::Rescinded("1".into()), 100);
+    let id = first.task.task_id.clone();
+    let second = run(&mut state, update(&id, "agent-00", TaskState::TaskRunning), 200);
+    assert_eq!(launched(&second)[0].offer_id, "2".into(), "the master took the first one back");
+    let over = run(&mut state, Event::Tick, 5_001);
+    let [Action::Decline { offer_ids, refuse_for }] = &over[..] else { panic!("{over:?}") };
+    assert_eq!((offer_ids.len(), *refuse_for), (18, briefly));
+    assert_eq!(state.counters().rescinded, 1);
+}
+
+#[test]
+fn events_that_come_together_are_stored_together_and_offers_are_looked_at_last() {
+    let mut state = state();
+    let id = running(&mut state);
+    let events = [
+        Event::Offers(vec![offer("b", "b"), offer("c", "c")]),
+        update(&id, "a", TaskState::TaskFailed),
+        Event::Rescinded("b".into()),
+    ];
+    let actions = state.apply_all(events, 10, &mut || 7);
+    let [Action::StoreTasks(agents), Action::Acknowledge { .. }, Action::Accept(launch)] = &actions[..]
+    else {
+        panic!("{actions:?}")
+    };
+    assert_eq!(*agents, BTreeSet::from(["a".into(), "c".into()]));
+    assert_eq!(launch.offer_id, "c".into());
+}
+
+#[test]
+fn nothing_is_launched_beside_a_task_that_is_not_on_record() {
+    let mut state = state();
+    run(&mut state, update(&"stranger".into(), "a", TaskState::TaskRunning), 0);
+    assert_eq!(launched(&run(&mut state, Event::Offers(vec![offer("o", "a")]), 1)).len(), 0);
+    assert!(declined(&state, "a").contains("not on record"));
+    // Away with its agent, it may come back.
+    run(&mut state, update(&"stranger".into(), "a", TaskState::TaskUnreachable), 2);
+    assert_eq!(launched(&run(&mut state, Event::Offers(vec![offer("o", "a")]), 40_000)).len(), 0);
+    let kills = run(&mut state, Event::Tick, 40_000);
+    assert!(kills.iter().any(|a| matches!(a, Action::Kill { .. })), "{kills:?}");
+    run(&mut state, update(&"stranger".into(), "a", TaskState::TaskGone), 41_000);
+    assert_eq!(launched(&run(&mut state, Event::Offers(vec![offer("o2", "a")]), 41_000)).len(), 1);
+}
+
+#[test]
+fn an_agent_that_came_to_lack_its_task_does_not_wait_for_those_that_no_revive_helps() {
+    let mut state = state();
+    let id = running(&mut state);
+    let agent = |name: &str| ListedAgent {
+        agent_id: name.into(),
+        hostname: name.to_owned(),
+        active: true,
+        draining: false,
+    };
+    run(&mut state, Event::AgentsListed(vec![agent("a"), agent("full")]), 0);
+    let revives = |state: &mut State, from: u64, to: u64| {
+        let revived = |now: &u64| run(state, Event::Tick, *now).contains(&Action::Revive);
+        (from..to).step_by(1_000).filter(revived).collect::<Vec<_>>()
+    };
+    let early = revives(&mut state, 1_000, 600_000);
+    assert_eq!(early[..4], [1_000, 6_000, 16_000, 36_000], "{early:?}");
+    assert!(early.len() < 10, "{early:?}");
+    run(&mut state, because(&id, "a", TaskState::TaskLost, Reason::AgentRemoved), 600_000);
+    let soon = revives(&mut state, 600_000, 700_000);
+    assert!(soon[0] <= 602_000, "{soon:?}");
 }
 
 #[test]
@@ -280,7 +361,8 @@ fn offers_are_suppressed_when_every_agent_is_covered_and_revived_when_one_is_not
     assert_eq!(run(&mut state, Event::Tick, 10_000), [Action::Suppress]);
     run(&mut state, update(&id, "a", TaskState::TaskFailed), 11_000);
     assert_eq!(run(&mut state, Event::Tick, 11_500), [], "the wait after a failure comes first");
-    assert_eq!(run(&mut state, Event::Tick, 12_000), [Action::Revive]);
+    assert_eq!(run(&mut state, Event::Tick, 12_999), [], "there was a revive less than five seconds ago");
+    assert_eq!(run(&mut state, Event::Tick, 13_000), [Action::Revive]);
 }
 
 #[test]

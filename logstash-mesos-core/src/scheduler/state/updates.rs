@@ -1,45 +1,49 @@
 //! What updates say about tasks, and who is to blame when one ends.
 
-use super::super::task::{Ending, Failures, Phase, Retry, Task, Word, doubling, word};
-use super::{Action, Policy, State, Stranger, millis};
+use super::super::task::{Ending, Failures, Phase, Task, Word, doubling, word};
+use super::{Action, Outbox, Policy, State, millis};
 use crate::ids::{AgentId, TaskId};
 use mesos_v1::proto::{TaskState, TaskStatus, task_status::Reason};
-use std::collections::BTreeSet;
 
 impl State {
-    pub(super) fn update(&mut self, status: &TaskStatus, now_ms: u64) -> Vec<Action> {
+    pub(super) fn update(&mut self, status: &TaskStatus, now_ms: u64, out: &mut Outbox) {
         self.counters.updates += 1;
         let task_id = TaskId::from(&status.task_id);
-        self.reconciliation.answered(&task_id);
+        self.reconciliation.answered(&task_id, now_ms);
         let word = word(status.state);
-        let mut actions = match self.tasks.get_mut(&task_id) {
-            None => self.stranger(&task_id, status, word, now_ms),
-            Some(task) => match word {
-                Some(Word::Lives(phase)) => {
-                    task.suspected_ms = None;
-                    if phase == task.phase {
-                        vec![]
-                    } else {
-                        (task.phase, task.since_ms) = (phase, now_ms);
-                        vec![Action::StoreTasks(BTreeSet::from([task.agent_id.clone()]))]
-                    }
+        match (self.tasks.get(&task_id), word) {
+            (None, _) => self.stranger(&task_id, status, word, now_ms),
+            (Some(task), Some(Word::Lives(phase))) => {
+                if phase != task.phase || task.suspected_ms.is_some() {
+                    self.lives(&task_id, phase, now_ms, out);
                 }
-                Some(Word::Ended) => self.ended(&task_id, status, now_ms),
-                None => vec![],
-            },
-        };
+            }
+            (Some(_), Some(Word::Ended)) => self.ended(&task_id, status, now_ms, out),
+            (Some(_), None) => {}
+        }
         // Those the master makes by itself have none, and must not be acknowledged.
         if let (Some(uuid), Some(agent_id)) = (&status.uuid, &status.agent_id)
             && !uuid.is_empty()
         {
             let (agent_id, uuid) = (AgentId::from(agent_id), uuid.to_vec());
-            actions.push(Action::Acknowledge { agent_id, task_id, uuid });
+            out.call(Action::Acknowledge { agent_id, task_id, uuid });
         }
-        actions
     }
 
-    pub(super) fn ended(&mut self, task_id: &TaskId, status: &TaskStatus, now_ms: u64) -> Vec<Action> {
-        let Some(task) = self.tasks.remove(task_id) else { return vec![] };
+    fn lives(&mut self, task_id: &TaskId, phase: Phase, now_ms: u64, out: &mut Outbox) {
+        let changed = self.tasks.change(task_id, |task| {
+            task.suspected_ms = None;
+            if phase == task.phase {
+                return None;
+            }
+            (task.phase, task.since_ms) = (phase, now_ms);
+            Some(task.agent_id.clone())
+        });
+        changed.flatten().iter().for_each(|agent_id| out.store(agent_id));
+    }
+
+    fn ended(&mut self, task_id: &TaskId, status: &TaskStatus, now_ms: u64, out: &mut Outbox) {
+        let Some(task) = self.tasks.remove(task_id) else { return };
         let agent = self.agents.entry(task.agent_id.clone()).or_default();
         match blame(&task, status) {
             Blame::Nobody => {}
@@ -57,7 +61,13 @@ impl State {
                 failed(&mut agent.failures, ran_long, reason, now_ms, &self.policy);
             }
         }
-        vec![Action::StoreTasks(BTreeSet::from([task.agent_id]))]
+        if status.reason == Some(Reason::InvalidOffers.into()) {
+            self.counters.stale += 1;
+            // The refusal that came with the launch may or may not have been taken.
+            agent.refused_until_ms = 0;
+        }
+        self.note_lack(&task.agent_id, now_ms);
+        out.store(&task.agent_id);
     }
 
     pub(super) fn not_launched(
@@ -65,44 +75,35 @@ impl State {
         task_id: &TaskId,
         refused: Option<String>,
         now_ms: u64,
-    ) -> Vec<Action> {
+        out: &mut Outbox,
+    ) {
         // An update may have said otherwise already; then the update is right.
         if self.tasks.get(task_id).is_none_or(|t| t.phase != Phase::Intended) {
-            return vec![];
+            return;
         }
-        let Some(task) = self.tasks.remove(task_id) else { return vec![] };
+        let Some(task) = self.tasks.remove(task_id) else { return };
+        let agent = self.agents.entry(task.agent_id.clone()).or_default();
+        agent.refused_until_ms = 0;
         if let Some(reason) = refused {
             self.counters.failures += 1;
-            let agent = self.agents.entry(task.agent_id.clone()).or_default();
             failed(&mut agent.failures, false, reason, now_ms, &self.policy);
         }
-        vec![Action::StoreTasks(BTreeSet::from([task.agent_id]))]
+        self.note_lack(&task.agent_id, now_ms);
+        out.store(&task.agent_id);
     }
 
-    pub(super) fn stranger(
-        &mut self,
-        id: &TaskId,
-        status: &TaskStatus,
-        word: Option<Word>,
-        now_ms: u64,
-    ) -> Vec<Action> {
+    fn stranger(&mut self, id: &TaskId, status: &TaskStatus, word: Option<Word>, now_ms: u64) {
         match (word, &status.agent_id) {
-            // What is away cannot be killed; it is met again when it comes back.
-            (Some(Word::Lives(phase)), Some(agent_id)) if phase != Phase::Unreachable => {
-                if !self.strangers.contains_key(id) {
+            (Some(Word::Lives(phase)), Some(agent_id)) => {
+                let kill_at_ms = now_ms + millis(self.policy.stranger_grace);
+                if self.strangers.met(id, &AgentId::from(agent_id), phase, kill_at_ms) {
                     self.counters.strangers += 1;
-                    let kill = Retry { next_ms: now_ms + millis(self.policy.stranger_grace), attempts: 0 };
-                    let stranger = Stranger { agent_id: AgentId::from(agent_id), kill };
-                    self.strangers.insert(id.clone(), stranger);
                 }
             }
             // Never killed in answer to this: the answer would be the same again.
-            (Some(_), _) => {
-                self.strangers.remove(id);
-            }
+            (Some(_), _) => self.strangers.gone(id),
             (None, _) => {}
         }
-        vec![]
     }
 }
 
