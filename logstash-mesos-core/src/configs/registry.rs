@@ -3,6 +3,7 @@
 use super::directory::Found;
 use super::{Configuration, Kind, Source, hex, match_problem, name_problem};
 use crate::store::{Expect, JsonStore, StateKey, StateStore, StoreError, Version};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -185,16 +186,28 @@ impl Registry {
     ///
     /// Those of the store; a record that cannot be read is one.
     pub async fn load(store: Arc<dyn StateStore>, checker: Checker) -> Result<Self, StoreError> {
-        let mut snapshot = Snapshot::default();
-        for key in store.list(StateKey::new(PREFIX).as_ref()).await? {
-            if let Some((configuration, stored)) = store.get_json::<Configuration>(&key).await? {
-                let version = configuration.version();
-                let id = (configuration.kind, configuration.name.clone());
-                snapshot.entries.insert(id, Entry { configuration, version, stored });
-            }
-        }
-        let current = watch::Sender::new(Arc::new(snapshot));
+        let entries = stored_entries(&*store).await?;
+        let current = watch::Sender::new(Arc::new(Snapshot { entries, problems: BTreeMap::new() }));
         Ok(Self { store, checker, current, changing: Mutex::default() })
+    }
+
+    /// Reads again what is stored, and says whether it differs from what was in force: another scheduler that
+    /// writes the same state, or did so just before this one came to lead, is noticed in no other way.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store; nothing is changed then.
+    pub async fn reload(&self) -> Result<bool, StoreError> {
+        let _changing = self.changing.lock().await;
+        let entries = stored_entries(&*self.store).await?;
+        Ok(self.current.send_if_modified(|current| {
+            let stored = |(id, entry): (&Id, &Entry)| (id.clone(), entry.stored.clone());
+            let changed = !current.entries.iter().map(stored).eq(entries.iter().map(stored));
+            if changed {
+                Arc::make_mut(current).entries = entries;
+            }
+            changed
+        }))
     }
 
     /// What is in force now.
@@ -226,17 +239,34 @@ impl Registry {
         }
         let _changing = self.changing.lock().await;
         let id = (configuration.kind, configuration.name.clone());
+        loop {
+            match self.try_put(&id, configuration.clone(), &expect).await {
+                Err(PutError::Store(error)) if error.is_conflict() => {
+                    // Another scheduler wrote it in the meantime: decided again on what it is now.
+                    self.reread(&id).await.map_err(PutError::Store)?;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    async fn try_put(
+        &self,
+        id: &Id,
+        configuration: Configuration,
+        expect: &Precondition,
+    ) -> Result<Stored, PutError> {
         let snapshot = self.snapshot();
-        let present = snapshot.entries.get(&id);
+        let present = snapshot.entries.get(id);
         let in_directory = present.is_some_and(|e| e.configuration.source == Source::Directory);
-        if in_directory || snapshot.problems.contains_key(&id) {
-            return Err(PutError::Managed { name: id.1 });
+        if in_directory || snapshot.problems.contains_key(id) {
+            return Err(PutError::Managed { name: id.1.clone() });
         }
         if expect.only_create && present.is_some() {
             return Err(PutError::Precondition(format!("there is a configuration `{}` already", id.1)));
         }
-        if let Some(version) = expect.version
-            && present.is_none_or(|e| e.version != version)
+        if let Some(version) = &expect.version
+            && present.is_none_or(|e| e.version != *version)
         {
             let now = present.map_or("absent", |e| &e.version);
             return Err(PutError::Precondition(format!("`{}` is {now}, not {version}", id.1)));
@@ -261,13 +291,18 @@ impl Registry {
     pub async fn remove(&self, kind: Kind, name: &str) -> Result<bool, RemoveError> {
         let _changing = self.changing.lock().await;
         let id = (kind, name.to_owned());
-        let snapshot = self.snapshot();
-        let Some(entry) = snapshot.entries.get(&id) else { return Ok(false) };
-        if entry.configuration.source == Source::Directory {
-            return Err(RemoveError::Managed { name: id.1 });
+        loop {
+            let snapshot = self.snapshot();
+            let Some(entry) = snapshot.entries.get(&id) else { return Ok(false) };
+            if entry.configuration.source == Source::Directory {
+                return Err(RemoveError::Managed { name: id.1 });
+            }
+            match self.unstore(&snapshot, &id).await {
+                Ok(()) => return Ok(true),
+                Err(error) if error.is_conflict() => self.reread(&id).await.map_err(RemoveError::Store)?,
+                Err(error) => return Err(RemoveError::Store(error)),
+            }
         }
-        self.unstore(&snapshot, &id).await.map_err(RemoveError::Store)?;
-        Ok(true)
     }
 
     /// Makes the directory's configurations those that were found. A file that cannot be used leaves its
@@ -301,7 +336,12 @@ impl Registry {
                                 continue;
                             }
                             Err(error @ StoreError::TooLarge { .. }) => error.to_string(),
-                            Err(error) => return Err(error),
+                            Err(error) => {
+                                if error.is_conflict() {
+                                    self.reread(&id).await?;
+                                }
+                                return Err(error);
+                            }
                         },
                     }
                 }
@@ -321,7 +361,12 @@ impl Registry {
         let gone: Vec<_> = snapshot.entries.iter().filter(gone).map(|(id, _)| id.clone()).collect();
         for id in gone {
             tracing::info!(kind = id.0.name(), name = %id.1, "Configuration removed with its file");
-            self.unstore(&self.snapshot(), &id).await?;
+            if let Err(error) = self.unstore(&self.snapshot(), &id).await {
+                if error.is_conflict() {
+                    self.reread(&id).await?;
+                }
+                return Err(error);
+            }
         }
         self.current.send_if_modified(|current| {
             let changed = current.problems != problems;
@@ -345,6 +390,19 @@ impl Registry {
         Ok(version)
     }
 
+    /// Takes over what is stored under a name now.
+    async fn reread(&self, id: &Id) -> Result<(), StoreError> {
+        let found = read(&*self.store, &key(id)).await?;
+        self.current.send_modify(|current| {
+            let entries = &mut Arc::make_mut(current).entries;
+            match found {
+                Some((id, entry)) => entries.insert(id, entry),
+                None => entries.remove(id),
+            };
+        });
+        Ok(())
+    }
+
     async fn unstore(&self, snapshot: &Snapshot, id: &Id) -> Result<(), StoreError> {
         let expect = snapshot.entries.get(id).map_or(Expect::Any, |e| Expect::Version(e.stored.clone()));
         self.store.delete(&key(id), expect).await?;
@@ -355,6 +413,21 @@ impl Registry {
     }
 }
 
+async fn stored_entries(store: &dyn StateStore) -> Result<BTreeMap<Id, Entry>, StoreError> {
+    let keys = store.list(StateKey::new(PREFIX).as_ref()).await?;
+    // One that went since it was listed is not there.
+    let read = stream::iter(keys).map(async |key| read(store, &key).await).buffer_unordered(AT_ONCE);
+    let found: Vec<_> = read.try_collect().await?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+async fn read(store: &dyn StateStore, key: &StateKey) -> Result<Option<(Id, Entry)>, StoreError> {
+    let Some((configuration, stored)) = store.get_json::<Configuration>(key).await? else { return Ok(None) };
+    let version = configuration.version();
+    let id = (configuration.kind, configuration.name.clone());
+    Ok(Some((id, Entry { configuration, version, stored })))
+}
+
 /// Names are longer and stranger than keys may be.
 fn key((kind, name): &Id) -> StateKey {
     let hash = hex(&Sha256::digest(name));
@@ -362,6 +435,8 @@ fn key((kind, name): &Id) -> StateKey {
 }
 
 const PREFIX: &str = "configs";
+/// Records that are read at the same time.
+const AT_ONCE: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -478,6 +553,38 @@ mod tests {
         std::fs::remove_file(&file).expect("removes");
         sync().await;
         assert_eq!(input(), None);
+    }
+
+    #[tokio::test]
+    async fn what_another_scheduler_wrote_is_neither_lost_nor_overwritten_unseen() {
+        let store: Arc<dyn StateStore> = Arc::new(MemoryStore::default());
+        let (late, leader) = (registry(&store).await, registry(&store).await);
+        let inputs = |registry: &Registry| {
+            let entries = registry.snapshot();
+            entries.entries.values().map(|e| e.configuration.input.clone()).collect::<Vec<_>>()
+        };
+        // One that was deposed writes late; the leader does not know of it yet.
+        let version = late.put(docker("a", "late"), Precondition::default()).await.expect("stores").version;
+        let only_create = Precondition { only_create: true, version: None };
+        let refused = leader.put(docker("a", "new"), only_create).await;
+        assert!(matches!(refused, Err(PutError::Precondition(_))), "{refused:?}");
+        assert_eq!(inputs(&leader), ["late"]);
+        late.put(docker("a", "later"), Precondition::default()).await.expect("stores");
+        let expect = Precondition { only_create: false, version: Some(version) };
+        let refused = leader.put(docker("a", "new"), expect).await;
+        assert!(matches!(refused, Err(PutError::Precondition(_))), "{refused:?}");
+        let replaced = leader.put(docker("a", "new"), Precondition::default()).await.expect("replaces");
+        assert!(!replaced.created);
+
+        let mut changes = leader.subscribe();
+        late.put(docker("b", "late"), Precondition::default()).await.expect("stores");
+        assert!(leader.reload().await.expect("reads") && changes.has_changed().expect("is open"));
+        assert_eq!(inputs(&leader), ["new", "late"]);
+        changes.mark_unchanged();
+        assert!(!leader.reload().await.expect("reads") && !changes.has_changed().expect("is open"));
+        assert!(late.remove(Kind::Docker, "a").await.expect("removes what the leader wrote"));
+        assert!(!leader.remove(Kind::Docker, "a").await.expect("is gone"));
+        assert_eq!(inputs(&leader), ["late"]);
     }
 
     #[tokio::test]
