@@ -11,6 +11,7 @@ mod driver;
 mod feed;
 mod grpc;
 mod http;
+mod leaders_store;
 mod reconcile;
 mod records;
 mod run;

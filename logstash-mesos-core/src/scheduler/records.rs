@@ -1,22 +1,31 @@
 //! What of the state is stored, and where.
 
+use super::shared::now_ms;
 use super::state::State;
 use super::task::Task;
+use crate::election::Leader;
 use crate::ids::{AgentId, FrameworkId};
 use crate::store::{Expect, JsonStore, Result, StateKey, StateStore, StoreError, Version};
+use futures_util::{StreamExt, stream};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// The records of a scheduler: its framework, and its tasks in a fixed set of shards, so that a new
+/// The records of the scheduler that leads: its framework, and its tasks in a fixed set of shards, so that a new
 /// leader can take all of them over without knowing the agents.
 ///
-/// Every write compares the version that was read or written last: another scheduler at work makes it
-/// fail instead of being overwritten.
+/// # Fencing
+///
+/// Each leadership has an epoch, larger than any before, which every record carries. A new leader first raises it in
+/// the record `leader`, then rewrites every record, and only then acts. Every write compares the version that was read
+/// or written last, so from then on each write of the leader before fails, also one that was on its way all the time.
+/// For that no record is ever missing: an absent one could be created by anybody.
 #[derive(Debug)]
 pub(super) struct Records {
     store: Arc<dyn StateStore>,
-    framework: Option<Version>,
+    epoch: u64,
+    framework: Version,
     shards: BTreeMap<u8, Version>,
 }
 
@@ -36,67 +45,117 @@ pub(super) struct Stored {
     pub(super) tasks: Vec<Task>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct FrameworkRecord {
-    framework_id: FrameworkId,
+/// Who leads, for whoever finds the state in use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Claim {
+    #[serde(flatten)]
+    pub(super) leader: Leader,
+    /// Name of the framework that the state is kept for.
+    pub(super) framework: String,
+    /// The framework is about to be ended: whoever waits for the lead must not begin it anew.
+    #[serde(default)]
+    pub(super) uninstalling: bool,
 }
 
+/// A record and the leadership in which it was written.
 #[derive(Serialize, Deserialize)]
+struct Fenced<T> {
+    /// Zero in records from before there was more than one scheduler.
+    #[serde(default)]
+    epoch: u64,
+    #[serde(flatten)]
+    record: T,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct FrameworkRecord {
+    #[serde(default)]
+    framework_id: Option<FrameworkId>,
+}
+
+#[derive(Default, Serialize, Deserialize)]
 struct ShardRecord {
     tasks: Vec<Task>,
 }
 
+/// Of a record, only whose it is.
+#[derive(Deserialize)]
+struct Nothing {}
+
 impl Records {
-    pub(super) async fn load(store: Arc<dyn StateStore>) -> Result<(Self, Stored)> {
-        let mut records = Self { store, framework: None, shards: BTreeMap::new() };
-        let mut stored = Stored::default();
-        if let Some((record, version)) = records.store.get_json::<FrameworkRecord>(&framework_key()).await? {
-            records.framework = Some(version);
-            stored.framework_id = Some(record.framework_id);
-        }
-        for shard in 0..SHARDS {
-            if let Some((record, version)) = records.store.get_json::<ShardRecord>(&shard_key(shard)).await? {
-                records.shards.insert(shard, version);
-                stored.tasks.extend(record.tasks);
-            }
+    /// Makes all records this leader's. While the store gives no answer it is asked again, each time after `pause`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store that are not transient. One that [is deposed](StoreError::is_deposed) says that another
+    /// leader has begun.
+    pub(super) async fn take_over<F: Future<Output = ()>>(
+        store: Arc<dyn StateStore>,
+        claim: &Claim,
+        pause: impl Fn(StoreError) -> F,
+    ) -> Result<(Self, Stored)> {
+        let epoch = raise_epoch(&*store, claim, &pause).await?;
+        let (record, framework) = seize(&*store, &framework_key(), epoch, &pause).await?;
+        let FrameworkRecord { framework_id } = record;
+        let mut records = Self { store, epoch, framework, shards: BTreeMap::new() };
+        let mut stored = Stored { framework_id, tasks: vec![] };
+        let (store, pause) = (&*records.store, &pause);
+        let seized: Vec<_> = stream::iter(0..SHARDS)
+            .map(async |shard| (shard, seize::<ShardRecord, _>(store, &shard_key(shard), epoch, pause).await))
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        for (shard, result) in seized {
+            let (record, version) = result?;
+            records.shards.insert(shard, version);
+            stored.tasks.extend(record.tasks);
         }
         Ok((records, stored))
     }
 
+    /// Of this leadership.
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
     /// Stores the framework's id, or that there is none.
     pub(super) async fn store_framework(&mut self, framework_id: Option<&FrameworkId>) -> Result<()> {
-        let expect = expect(self.framework.as_ref());
-        let Some(framework_id) = framework_id.cloned() else {
-            self.store.delete(&framework_key(), expect).await?;
-            self.framework = None;
-            return Ok(());
-        };
-        let record = FrameworkRecord { framework_id };
-        self.framework = Some(self.store.put_json(&framework_key(), &record, expect).await?);
+        let record =
+            Fenced { epoch: self.epoch, record: FrameworkRecord { framework_id: framework_id.cloned() } };
+        let expect = Expect::Version(self.framework.clone());
+        self.framework = self.store.put_json(&framework_key(), &record, expect).await?;
         Ok(())
     }
 
     /// Stores the tasks of shards.
     pub(super) async fn store_tasks(&mut self, shards: &Shards) -> Result<()> {
         for (&shard, tasks) in shards {
-            let expect = expect(self.shards.get(&shard));
-            if tasks.is_empty() {
-                self.store.delete(&shard_key(shard), expect).await?;
-                self.shards.remove(&shard);
-            } else {
-                let record = ShardRecord { tasks: tasks.clone() };
-                let version = self.store.put_json(&shard_key(shard), &record, expect).await?;
-                self.shards.insert(shard, version);
+            let record = Fenced { epoch: self.epoch, record: ShardRecord { tasks: tasks.clone() } };
+            let expect = Expect::Version(self.shards[&shard].clone());
+            let version = self.store.put_json(&shard_key(shard), &record, expect).await?;
+            self.shards.insert(shard, version);
+        }
+        Ok(())
+    }
+
+    /// Reads again what a write that got no answer may have changed, so that it can be repeated. A record of
+    /// another leadership is a conflict.
+    pub(super) async fn refresh(&mut self) -> Result<()> {
+        self.framework = self.own_version(&framework_key()).await?;
+        for (shard, version) in self.shards.clone() {
+            let now = self.own_version(&shard_key(shard)).await?;
+            if now != version {
+                self.shards.insert(shard, now);
             }
         }
         Ok(())
     }
 
-    /// Reads again what a write that got no answer may have changed, so that it can be repeated.
-    pub(super) async fn refresh(&mut self) -> Result<()> {
-        let (fresh, _) = Self::load(self.store.clone()).await?;
-        (self.framework, self.shards) = (fresh.framework, fresh.shards);
-        Ok(())
+    async fn own_version(&self, key: &StateKey) -> Result<Version> {
+        match self.store.get_json::<Fenced<Nothing>>(key).await? {
+            Some((found, version)) if found.epoch == self.epoch => Ok(version),
+            Some(_) | None => Err(conflict(&*self.store, key)),
+        }
     }
 
     /// Removes every record there is, configurations included.
@@ -108,8 +167,88 @@ impl Records {
     }
 }
 
-fn expect(version: Option<&Version>) -> Expect {
-    version.map_or(Expect::Absent, |v| Expect::Version(v.clone()))
+/// Writes down who leads now. The epoch is at least the time in seconds: should the state be restored from a copy,
+/// executors must not take the next leader for one that was deposed.
+async fn raise_epoch<F: Future<Output = ()>>(
+    store: &dyn StateStore,
+    claim: &Claim,
+    pause: &impl Fn(StoreError) -> F,
+) -> Result<u64> {
+    let key = leader_key();
+    let before = answered(pause, async || store.get_json::<Fenced<Nothing>>(&key).await).await?;
+    let (last, expect) = match before {
+        Some((found, version)) => (found.epoch, Expect::Version(version)),
+        None => (0, Expect::Absent),
+    };
+    let epoch = (last + 1).max(now_ms() / 1000);
+    loop {
+        let error = match store.put_json(&key, &Fenced { epoch, record: claim }, expect.clone()).await {
+            Ok(_) => return Ok(epoch),
+            Err(error) => error,
+        };
+        if error.is_transient() {
+            pause(error).await;
+            continue;
+        }
+        if error.is_conflict() {
+            // An attempt that got no answer may have got through.
+            let now = answered(pause, async || store.get_json::<Fenced<Claim>>(&key).await).await?;
+            if now.is_some_and(|(found, _)| found.epoch == epoch && found.record == *claim) {
+                return Ok(epoch);
+            }
+        }
+        // Somebody else raised it, and may have come later: only a new election entitles to raise it further.
+        return Err(error);
+    }
+}
+
+/// Rewrites a record as it is, so that nobody else knows its version.
+async fn seize<T, F>(
+    store: &dyn StateStore,
+    key: &StateKey,
+    epoch: u64,
+    pause: &impl Fn(StoreError) -> F,
+) -> Result<(T, Version)>
+where
+    T: Serialize + DeserializeOwned + Default,
+    F: Future<Output = ()>,
+{
+    loop {
+        let found = answered(pause, async || store.get_json::<Fenced<T>>(key).await).await?;
+        let (record, expect) = match found {
+            Some((found, _)) if found.epoch > epoch => return Err(conflict(store, key)),
+            Some((found, version)) => (found.record, Expect::Version(version)),
+            None => (T::default(), Expect::Absent),
+        };
+        match store.put_json(key, &Fenced { epoch, record: &record }, expect).await {
+            Ok(version) => return Ok((record, version)),
+            // The leader before was faster: what it wrote is to be taken over, too.
+            Err(error) if error.is_conflict() => {}
+            Err(error) if error.is_transient() => pause(error).await,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Repeats what got no answer.
+async fn answered<T, F: Future<Output = ()>>(
+    pause: &impl Fn(StoreError) -> F,
+    mut call: impl AsyncFnMut() -> Result<T>,
+) -> Result<T> {
+    loop {
+        match call().await {
+            Err(error) if error.is_transient() => pause(error).await,
+            other => return other,
+        }
+    }
+}
+
+fn conflict(store: &dyn StateStore, key: &StateKey) -> StoreError {
+    StoreError::Conflict { backend: store.name(), key: key.clone() }
+}
+
+fn leader_key() -> StateKey {
+    StateKey::new("leader").expect("a plain name")
 }
 
 fn framework_key() -> StateKey {
@@ -127,26 +266,9 @@ pub(super) fn shard_of(agent_id: &AgentId) -> u8 {
 }
 
 const SHARDS: u8 = 64;
+/// Records that are taken over at the same time.
+const AT_ONCE: usize = 16;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::MemoryStore;
-
-    #[test]
-    fn shards_are_where_they_always_were() {
-        assert_eq!(["a", "b", "S0"].map(|id| shard_of(&id.into())), [10, 62, 56]);
-    }
-
-    #[tokio::test]
-    async fn a_second_writer_is_noticed() {
-        let store: Arc<dyn StateStore> = Arc::new(MemoryStore::default());
-        let (mut first, _) = Records::load(store.clone()).await.expect("loads");
-        let (mut second, _) = Records::load(store.clone()).await.expect("loads");
-        first.store_framework(Some(&"f".into())).await.expect("stores");
-        let error = second.store_framework(Some(&"g".into())).await.expect_err("was changed");
-        assert!(error.is_conflict(), "{error}");
-        let (_, stored) = Records::load(store).await.expect("loads");
-        assert_eq!(stored.framework_id, Some("f".into()));
-    }
-}
+#[path = "records_tests.rs"]
+mod tests;

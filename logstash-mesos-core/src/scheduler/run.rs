@@ -5,7 +5,8 @@ use super::check::checker;
 use super::definition::{Definition, Program};
 use super::driver::{Driver, End, framework_info};
 use super::http::{Access, AccessError, Listener, router, serve};
-use super::records::Records;
+use super::leaders_store::LeadersStore;
+use super::records::{Claim, Records};
 use super::sessions::{Sessions, config_set};
 use super::settings::{ExecutorProgram, Master, Settings};
 use super::shared::{Link, Shared, now_ms};
@@ -106,7 +107,8 @@ pub async fn run(
         }
         None => {}
     }
-    let end = scheduler.finish().await;
+    let (end, leadership) = scheduler.finish().await;
+    leadership.resign().await;
     let what = match trial {
         Some(trial) => {
             trial.end().await;
@@ -159,9 +161,12 @@ impl Scheduler {
             Listener::bind(settings.http_bind, settings.port_patience, shutdown).await.map_err(bind)?;
         let state = settings.state.open().await?;
         let url = settings.advertise_url.clone().unwrap_or_else(|| default_url(listener.address(), masters));
-        let leadership = lead(&state, &settings.framework_name, &url).await?;
-        let store = state.store;
-        let (records, stored) = Records::load(store.clone()).await?;
+        let (leader, leadership) = lead(&state, &settings.framework_name, &url).await?;
+        let store: Arc<dyn StateStore> = Arc::new(LeadersStore::new(state.store, leadership.lost().clone()));
+        let claim =
+            Claim { leader, framework: settings.framework_name.clone(), uninstalling: closed.is_some() };
+        let pause = |_| tokio::time::sleep(Duration::from_secs(1));
+        let (records, stored) = Records::take_over(store.clone(), &claim, pause).await?;
         let registry = Arc::new(Registry::load(store.clone(), checker()).await?);
         let first = match &settings.config_dir {
             Some(dir) => {
@@ -178,7 +183,7 @@ impl Scheduler {
             state: Mutex::new(State::new(policy, stored.framework_id, stored.tasks)),
             link: Mutex::new(Link { master: shown(masters), since_ms: now_ms(), ..Link::default() }),
             registry: registry.clone(),
-            sessions: Arc::new(Sessions::new(set)),
+            sessions: Arc::new(Sessions::new(set, records.epoch())),
             store,
             binary,
             access,
@@ -230,13 +235,13 @@ impl Scheduler {
     }
 
     /// Ends without a word to Mesos.
-    pub(super) async fn abandon(self) {
+    pub(super) async fn abandon(self) -> Leadership {
         self.stop.cancel();
-        self.finish().await;
+        self.finish().await.1
     }
 
-    /// Waits for the end, however it comes, and stops everything.
-    pub(super) async fn finish(self) -> End {
+    /// Waits for the end, however it comes, and stops everything. The lead is to be resigned.
+    pub(super) async fn finish(self) -> (End, Leadership) {
         let end = match self.driver.await {
             Ok(end) => end,
             // Going on without decisions would be worse than a restart.
@@ -247,8 +252,7 @@ impl Scheduler {
             // A task that panicked has said so.
             let _ = other.await;
         }
-        self.leadership.resign().await;
-        end
+        (end, self.leadership)
     }
 }
 
@@ -384,11 +388,11 @@ fn holder(framework: &str) -> String {
 }
 
 /// Leads, or names who does: one scheduler works at a time.
-async fn lead(state: &SharedState, framework: &str, url: &str) -> Result<Leadership, StoreError> {
+async fn lead(state: &SharedState, framework: &str, url: &str) -> Result<(Leader, Leadership), StoreError> {
     let candidate =
         Leader { id: uuid::Uuid::new_v4().to_string(), url: url.to_owned(), holder: holder(framework) };
     match tokio::time::timeout(Duration::from_secs(2), state.election.campaign(&candidate)).await {
-        Ok(leadership) => leadership,
+        Ok(leadership) => leadership.map(|leadership| (candidate, leadership)),
         Err(_) => {
             let leader = state.election.leader().borrow().as_ref().map(|leader| leader.holder.clone());
             let holder = leader.unwrap_or_else(|| "another process".to_owned());

@@ -33,7 +33,9 @@ async fn life(settings: &Settings, done: impl Fn(&State) -> bool) -> FrameworkId
     waited.await.expect("happens in time");
     let framework_id = scheduler.shared.framework_id().expect("is subscribed");
     shutdown.cancel();
-    assert!(matches!(scheduler.finish().await, End::Shutdown));
+    let (end, leadership) = scheduler.finish().await;
+    assert!(matches!(end, End::Shutdown));
+    leadership.resign().await;
     framework_id
 }
 
@@ -74,5 +76,5 @@ async fn a_second_scheduler_on_the_same_state_is_refused() {
     let text = chain(&error);
     assert!(text.contains("in use by scheduler of framework `logstash`"), "{text}");
     shutdown.cancel();
-    first.finish().await;
+    first.finish().await.1.resign().await;
 }

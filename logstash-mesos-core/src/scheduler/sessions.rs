@@ -62,10 +62,11 @@ impl Executor {
 }
 
 impl Sessions {
-    pub(super) fn new(set: ConfigSet) -> Self {
+    /// `epoch` grows with each leadership.
+    pub(super) fn new(set: ConfigSet, epoch: u64) -> Self {
         Self {
             scheduler_id: uuid::Uuid::new_v4().to_string(),
-            epoch: 1,
+            epoch,
             set: watch::Sender::new(Arc::new(set)),
             wake: Notify::new(),
             executors: Mutex::default(),

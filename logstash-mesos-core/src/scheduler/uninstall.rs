@@ -47,8 +47,9 @@ pub async fn uninstall(
     let shared = scheduler.shared.clone();
     let mut done = Uninstalled::default();
     if shared.framework_id().is_none() {
-        scheduler.abandon().await;
+        let leadership = scheduler.abandon().await;
         clear(&*shared.store).await?;
+        leadership.resign().await;
         return Ok(done);
     }
     done.was_there = true;
@@ -86,13 +87,15 @@ pub async fn uninstall(
             scheduler.ending.cancel();
         }
     }
-    match scheduler.finish().await {
+    let (end, leadership) = scheduler.finish().await;
+    match end {
         End::TornDown => {}
         End::Shutdown => return Err(RunError::Interrupted),
         End::FailedOver => return Err(RunError::FailedOver { name: settings.framework_name }),
         End::Store(error) => return Err(error.into()),
     }
     clear(&*shared.store).await?;
+    leadership.resign().await;
     Ok(done)
 }
 

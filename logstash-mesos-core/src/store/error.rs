@@ -28,6 +28,14 @@ pub enum StoreError {
         /// The record.
         key: StateKey,
     },
+    /// The writer has lost the lead. A write that was under way may have taken effect.
+    #[error("record `{key}` in {backend} is another scheduler's to write: this one does not lead any more")]
+    NotLeading {
+        /// Which store was to be written.
+        backend: String,
+        /// The record.
+        key: StateKey,
+    },
     /// The record is there and cannot be read.
     #[error("record `{key}` cannot be read: {place} {problem}; {remedy}")]
     Corrupt {
@@ -74,6 +82,11 @@ impl StoreError {
     /// Whether the same call may succeed later.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable { .. })
+    }
+
+    /// Whether another scheduler has the lead: it wrote the record first, or was granted the right to.
+    pub fn is_deposed(&self) -> bool {
+        matches!(self, Self::Conflict { .. } | Self::NotLeading { .. })
     }
 
     /// Whether `expect` did not hold.

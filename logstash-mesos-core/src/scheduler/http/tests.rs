@@ -56,7 +56,7 @@ impl Server {
             state: Mutex::new(State::new(policy, None, [])),
             link: Mutex::new(Link::default()),
             registry,
-            sessions: Arc::new(Sessions::new(config_set(&Default::default(), "", &BTreeMap::new()))),
+            sessions: Arc::new(Sessions::new(config_set(&Default::default(), "", &BTreeMap::new()), 1)),
             store,
             binary: Some(Arc::new(ServedBinary::open(file.path()).expect("reads"))),
             access: Access::new(bind.parse().expect("an address"), false, None).expect("is fine"),
