@@ -1,85 +1,123 @@
 //! Which offers to use, and why not the others. Pure: offers in, decisions out.
 
+mod agent;
+mod amounts;
+mod capacity;
+mod constraint;
 mod one_per_agent;
-mod resources;
+mod plan;
+mod ports;
+mod reason;
+mod reservation;
+#[cfg(test)]
+pub(crate) mod testing;
 
+pub use agent::{AgentView, text_of};
+pub use amounts::{Amounts, Kind, Needs};
+pub use capacity::Capacity;
+pub use constraint::{Constraint, ConstraintError, Field, Pattern, Rule, offer_constraints};
 pub use one_per_agent::{OnePerAgent, Refusals};
-pub use resources::{Needs, Shortage, take};
+pub use plan::Plan;
+pub use ports::Ranges;
+pub use reason::{Lack, Reason, TooSmall};
+pub use reservation::Reserver;
 
-use crate::ids::TaskId;
-use mesos_v1::proto::{Offer, Resource};
+use mesos_v1::proto::{Offer, OfferConstraints, OfferFilters, Resource};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-/// Decides what to do with an offer.
+/// Decides what to do with offers.
 ///
 /// # Contract
 ///
-/// - The answer depends on the arguments alone: the same offer in the same situation gives the same
+/// - The answer depends on the arguments alone: the same offers in the same situation give the same
 ///   decision.
-/// - A launch never takes more than the offer holds, and every resource in it is the offered one with
-///   another amount (CIT-3).
+/// - A plan never takes more than the offers hold, and every resource in it is an offered one with another
+///   amount, or that with a reservation more or less (CIT-3).
 /// - A decline says why, in words for an operator, and for how long the same need not be offered again.
 ///
 /// # Units and limits
 ///
 /// `refuse_for` is at most 365 days; Mesos cuts what is longer.
 pub trait OfferStrategy: fmt::Debug + Send + Sync + 'static {
-    /// Decides about `offer`, made by an agent that is in `situation`.
-    fn decide(&self, offer: &Offer, situation: &Situation<'_>) -> Decision;
+    /// Decides about `offers`, which are all of one agent and to one role, and at least one. The agent is in
+    /// `situation`.
+    fn decide(&self, offers: &[Offer], situation: &Situation<'_>) -> Decision;
+
+    /// Why `agent` is to have no executor, whatever it offers; `None` if it may have one.
+    fn excludes(&self, agent: &AgentView<'_>) -> Option<Reason>;
+
+    /// What an executor on `agent` counts for in limits, as in [`Plan::counts`]; empty without limits.
+    fn counts(&self, agent: &AgentView<'_>) -> Vec<String>;
+
+    /// Judges an agent as the master lists it: all that it has, and what of it is in use.
+    fn standing(&self, agent: &AgentView<'_>, total: &[Resource], allocated: &[Resource]) -> Standing;
+
+    /// Why an agent of such a capacity makes no offer that could be used, so far as that can be told.
+    fn lacks(&self, capacity: &Capacity) -> Option<Reason>;
+
+    /// What the master is asked to keep to itself.
+    fn unwanted(&self) -> Unwanted;
+}
+
+/// What is known of an agent before it makes an offer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Why it is to have no executor, whatever it offers.
+    pub excluded: Option<Reason>,
+    /// What it has, if the master told.
+    pub capacity: Option<Capacity>,
+}
+
+/// Offers that need not be made.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Unwanted {
+    /// Those that are too small, by role. Masters before 1.8 know nothing of it and make them.
+    pub filters: BTreeMap<String, OfferFilters>,
+    /// Those of agents that are not selected. Since 1.11.
+    pub constraints: Option<OfferConstraints>,
 }
 
 /// How things stand on an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Situation<'a> {
-    /// Nothing of ours is there.
-    Free {
-        /// Milliseconds since 1970, to compare with planned maintenance.
-        now_ms: u64,
-    },
-    /// A task of ours is there.
-    Occupied {
-        /// Which.
-        task_id: &'a TaskId,
-        /// In which state, as an adjective: `running`.
-        state: &'static str,
-    },
-    /// It failed there not long ago.
-    BackingOff {
-        /// Until the next attempt.
-        remaining: Duration,
-        /// In a row.
-        failures: u32,
-        /// What happened last.
-        reason: &'a str,
-    },
-    /// Enough launches are under way elsewhere.
-    Queued {
-        /// How many may be unconfirmed at a time.
-        limit: usize,
-    },
-    /// Nothing is to be launched anywhere.
-    Closed {
-        /// Why.
-        reason: &'static str,
-    },
+    /// Nothing of ours is there, and something may be launched.
+    Free(Free<'a>),
+    /// Something speaks against it.
+    Barred(Reason),
 }
 
-/// What to do with an offer.
+/// An agent on which something may be launched, and what is known around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Free<'a> {
+    /// Milliseconds since 1970, to compare with planned maintenance.
+    pub now_ms: u64,
+    /// Whether the offers may be held for a moment, for others to come.
+    pub may_hold: bool,
+    /// How many executors there are, by what they count for.
+    pub counts: &'a BTreeMap<String, usize>,
+    /// What the agent has, if the master told.
+    pub capacity: Option<&'a Capacity>,
+}
+
+/// What to do with offers of one agent and one role.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Decision {
-    /// Use it.
-    Launch {
-        /// For the task.
-        task: Vec<Resource>,
-        /// For its executor.
-        executor: Vec<Resource>,
-    },
-    /// Give it back.
+    /// Use them all.
+    Launch(Box<Plan>),
+    /// Give them back.
     Decline {
-        /// Why, for an operator.
-        reason: String,
+        /// Why.
+        reason: Reason,
         /// For how long not to offer the same again.
         refuse_for: Duration,
+        /// Reservations of ours that nothing uses: they are given up before the rest is declined.
+        unreserve: Vec<Resource>,
+    },
+    /// Keep them for a few seconds: together with a later offer they may be enough.
+    Hold {
+        /// What is missing.
+        reason: Reason,
     },
 }

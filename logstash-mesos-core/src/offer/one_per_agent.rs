@@ -1,7 +1,13 @@
-//! One task on every agent.
+//! One task on every agent that the rules select.
 
-use super::{Decision, Needs, OfferStrategy, Situation, take};
-use mesos_v1::proto::Offer;
+use super::amounts::{Amounts, Kind, Needs};
+use super::plan::{Shortage, Wanted, plan};
+use super::{
+    AgentView, Capacity, Constraint, Decision, Free, Lack, OfferStrategy, Reason, Reserver, Situation,
+    Standing, TooSmall, Unwanted, offer_constraints,
+};
+use mesos_v1::proto::offer_filters::{MinAllocatableResources, ResourceQuantities};
+use mesos_v1::proto::{Offer, OfferFilters, Resource, value};
 use std::time::Duration;
 
 /// Uses the first good offer of every agent that has none of our tasks.
@@ -9,6 +15,20 @@ use std::time::Duration;
 pub struct OnePerAgent {
     /// For task and executor together.
     pub needs: Needs,
+    /// Ports on which executors listen.
+    pub ports: Vec<u16>,
+    /// The roles of the framework.
+    pub roles: Vec<String>,
+    /// How reservations of this framework are known.
+    pub reserver: Reserver,
+    /// Reserve what an executor takes.
+    pub reserve: bool,
+    /// Take resources that may be taken back at any time where others are not enough.
+    pub revocable: bool,
+    /// Which agents.
+    pub constraints: Vec<Constraint>,
+    /// Which agents not, by id or by the name of their machine.
+    pub excluded: Vec<String>,
     /// How long which offer is not wanted again.
     pub refusals: Refusals,
 }
@@ -18,6 +38,8 @@ pub struct OnePerAgent {
 pub struct Refusals {
     /// Nothing can change without us knowing: the agent has its task. Cleared by a revive.
     pub settled: Duration,
+    /// Nothing will change soon: the whole agent is too small, a limit is reached.
+    pub long: Duration,
     /// The agent may have more soon.
     pub soon: Duration,
     /// Maintenance this near counts as begun.
@@ -28,6 +50,7 @@ impl Default for Refusals {
     fn default() -> Self {
         Self {
             settled: Duration::from_secs(3600),
+            long: Duration::from_secs(60),
             soon: Duration::from_secs(5),
             maintenance_margin: Duration::from_secs(3600),
         }
@@ -35,46 +58,152 @@ impl Default for Refusals {
 }
 
 impl OfferStrategy for OnePerAgent {
-    fn decide(&self, offer: &Offer, situation: &Situation<'_>) -> Decision {
-        let decline = |reason: String, refuse_for| Decision::Decline { reason, refuse_for };
-        let now_ms = match situation {
-            Situation::Free { now_ms } => *now_ms,
-            Situation::Occupied { task_id, state } => {
-                return decline(format!("task {task_id} is {state} there"), self.refusals.settled);
-            }
-            Situation::BackingOff { remaining, failures, reason } => {
-                let seconds = remaining.as_millis().div_ceil(1000);
-                let reason = format!("failed {failures} times, next attempt in {seconds} s: {reason}");
-                return decline(reason, (*remaining).max(Duration::from_secs(1)));
-            }
-            Situation::Queued { limit } => {
-                let reason = format!("{limit} launches are unconfirmed, no more at a time");
-                return decline(reason, self.refusals.soon);
-            }
-            Situation::Closed { reason } => return decline((*reason).to_owned(), self.refusals.settled),
+    fn decide(&self, offers: &[Offer], situation: &Situation<'_>) -> Decision {
+        let decline = |reason: Reason| {
+            let unreserve = if self.gives_up(&reason) { self.reserved_in(offers) } else { vec![] };
+            Decision::Decline { refuse_for: self.refuse_for(&reason), reason, unreserve }
         };
-        if let Some(reason) = self.maintenance(offer, now_ms) {
-            return decline(reason, self.refusals.soon.max(Duration::from_secs(60)));
+        let free = match situation {
+            Situation::Free(free) => free,
+            Situation::Barred(reason) => return decline(reason.clone()),
+        };
+        let Some(first) = offers.first() else {
+            return Decision::Decline {
+                reason: Reason::TooSmall(TooSmall { role: None, lacking: vec![] }),
+                refuse_for: self.refusals.soon,
+                unreserve: vec![],
+            };
+        };
+        let agent = AgentView::of(first);
+        if let Some(reason) = self.excludes(&agent).or_else(|| self.limit(&agent, free)) {
+            return decline(reason);
         }
-        let mut rest = offer.resources.clone();
-        // Mesos wants a task to have something; all else belongs to the executor, which does the work.
-        let of_task = Needs { cpus_milli: TASK_CPUS_MILLI, mem_megabytes: 0, disk_megabytes: 0 };
-        let of_executor =
-            Needs { cpus_milli: self.needs.cpus_milli.saturating_sub(TASK_CPUS_MILLI), ..self.needs };
-        if let Err(shortage) = take(&mut rest.clone(), self.needs) {
-            return decline(format!("not enough: {}", shortage.lacking.join("; ")), self.refusals.soon);
+        if let Some(reason) = self.maintenance(first, free.now_ms) {
+            return decline(reason);
         }
-        match (take(&mut rest, of_task), take(&mut rest, of_executor)) {
-            (Ok(task), Ok(executor)) => Decision::Launch { task, executor },
-            (Err(shortage), _) | (_, Err(shortage)) => {
-                decline(format!("not enough: {}", shortage.lacking.join("; ")), self.refusals.soon)
+        let role = first.allocation_info.as_ref().and_then(|a| a.role.as_deref()).unwrap_or("*");
+        let resources = offers.iter().flat_map(|offer| offer.resources.iter().cloned());
+        let ports = free.capacity.map(|capacity| &capacity.ports);
+        match plan(resources, &self.wanted(role), ports) {
+            Ok(plan) => Decision::Launch(Box::new(super::Plan { counts: self.counts(&agent), ..plan })),
+            Err(shortage) => {
+                let reason = reason_of(shortage, role, free.capacity);
+                if free.may_hold && self.refuse_for(&reason) == self.refusals.soon {
+                    Decision::Hold { reason }
+                } else {
+                    decline(reason)
+                }
             }
+        }
+    }
+
+    fn excludes(&self, agent: &AgentView<'_>) -> Option<Reason> {
+        let named = |name: &&String| **name == agent.agent_id || **name == agent.hostname;
+        if let Some(name) = self.excluded.iter().find(named) {
+            return Some(Reason::Excluded { name: name.clone() });
+        }
+        let constraint = self.constraints.iter().find(|constraint| !constraint.selects(agent))?;
+        Some(Reason::Constraint { rule: constraint.to_string(), value: constraint.field.value(agent) })
+    }
+
+    fn counts(&self, agent: &AgentView<'_>) -> Vec<String> {
+        self.constraints.iter().filter_map(|constraint| Some(constraint.limit(agent)?.0)).collect()
+    }
+
+    fn standing(&self, agent: &AgentView<'_>, total: &[Resource], allocated: &[Resource]) -> Standing {
+        let capacity = Capacity::of(total, allocated, &self.roles, &self.reserver);
+        Standing { excluded: self.excludes(agent), capacity: Some(capacity) }
+    }
+
+    fn lacks(&self, capacity: &Capacity) -> Option<Reason> {
+        let needs = self.needs.amounts();
+        let free = |kind: Kind| {
+            let left = capacity.total.get(kind).saturating_sub(capacity.used.get(kind));
+            left.min(capacity.open(kind))
+        };
+        let short = Kind::ALL.into_iter().filter(|kind| free(*kind) < needs.get(*kind));
+        let lacking: Vec<_> =
+            short.map(|kind| lack(kind, needs.get(kind), free(kind), Some(capacity))).collect();
+        (!lacking.is_empty()).then_some(Reason::TooSmall(TooSmall { role: None, lacking }))
+    }
+
+    fn unwanted(&self) -> Unwanted {
+        let needs = self.needs.amounts();
+        let amount = |kind: &Kind| {
+            let value = needs.get(*kind) as f64 / 1000.0;
+            (kind.name().to_owned(), value::Scalar { value })
+        };
+        let kinds = Kind::ALL.iter().filter(|kind| needs.get(**kind) > 0);
+        let quantities = vec![ResourceQuantities { quantities: kinds.map(amount).collect() }];
+        let minimum =
+            OfferFilters { min_allocatable_resources: Some(MinAllocatableResources { quantities }) };
+        Unwanted {
+            filters: self.roles.iter().map(|role| (role.clone(), minimum.clone())).collect(),
+            constraints: offer_constraints(
+                &self.constraints,
+                self.excluded.iter().map(String::as_str),
+                &self.roles,
+            ),
         }
     }
 }
 
 impl OnePerAgent {
-    fn maintenance(&self, offer: &Offer, now_ms: u64) -> Option<String> {
+    fn wanted(&self, role: &str) -> Wanted<'_> {
+        let whole = self.needs.amounts();
+        // Mesos wants a task to have something; all else belongs to the executor, which does the work.
+        let task = Amounts { cpus_milli: TASK_CPUS_MILLI.min(whole.cpus_milli), ..Amounts::default() };
+        Wanted {
+            task,
+            executor: Amounts { cpus_milli: whole.cpus_milli - task.cpus_milli, ..whole },
+            ports: &self.ports,
+            reserver: &self.reserver,
+            // Mesos knows no reservation for everybody.
+            reserve: self.reserve && role != "*",
+            revocable: self.revocable,
+        }
+    }
+
+    fn limit(&self, agent: &AgentView<'_>, free: &Free<'_>) -> Option<Reason> {
+        self.constraints.iter().find_map(|constraint| {
+            let (counted, limit) = constraint.limit(agent)?;
+            let reached = free.counts.get(&counted).is_some_and(|count| *count >= limit);
+            reached.then(|| Reason::Limit { rule: constraint.to_string(), counted, limit })
+        })
+    }
+
+    fn refuse_for(&self, reason: &Reason) -> Duration {
+        match reason {
+            Reason::Occupied { .. }
+            | Reason::Closed { .. }
+            | Reason::Excluded { .. }
+            | Reason::Constraint { .. } => self.refusals.settled,
+            Reason::BackingOff { seconds, .. } => Duration::from_secs((*seconds).max(1)),
+            Reason::Limit { .. } | Reason::Maintenance { .. } => self.refusals.long,
+            Reason::TooSmall(TooSmall { lacking, .. }) if lacking.iter().any(Lack::is_for_good) => {
+                self.refusals.long
+            }
+            Reason::Queued { .. } | Reason::TooSmall(_) | Reason::PortsTaken { .. } => self.refusals.soon,
+        }
+    }
+
+    /// Whether what we reserved on the agent is of no more use, as no executor of ours will need it.
+    fn gives_up(&self, reason: &Reason) -> bool {
+        matches!(
+            reason,
+            Reason::Occupied { .. }
+                | Reason::Closed { .. }
+                | Reason::Excluded { .. }
+                | Reason::Constraint { .. }
+        ) || !self.reserve
+    }
+
+    fn reserved_in(&self, offers: &[Offer]) -> Vec<Resource> {
+        let all = offers.iter().flat_map(|offer| &offer.resources);
+        all.filter(|resource| self.reserver.has(resource)).cloned().collect()
+    }
+
+    fn maintenance(&self, offer: &Offer, now_ms: u64) -> Option<Reason> {
         let planned = offer.unavailability.as_ref()?;
         let start_ms = planned.start.nanoseconds / 1_000_000;
         let now_ms = i64::try_from(now_ms).ok()?;
@@ -86,90 +215,45 @@ impl OnePerAgent {
         if over || start_ms > now_ms.saturating_add(margin) {
             return None;
         }
-        let start =
+        let from =
             jiff::Timestamp::from_millisecond(start_ms).map_or_else(|_| "?".to_owned(), |t| t.to_string());
-        Some(format!("maintenance of the machine is planned from {start}"))
+        Some(Reason::Maintenance { from })
+    }
+}
+
+impl Lack {
+    /// The agent would be too small even if nothing ran on it.
+    fn is_for_good(&self) -> bool {
+        let reserved = self.reserved.iter().map(|(_, amount)| amount).sum::<u64>();
+        self.total.is_some_and(|total| total.saturating_sub(reserved) < self.wanted)
+    }
+}
+
+fn reason_of(shortage: Shortage, role: &str, capacity: Option<&Capacity>) -> Reason {
+    if shortage.lacking.is_empty() {
+        return Reason::PortsTaken { ports: shortage.ports_taken };
+    }
+    let lacking = shortage.lacking.into_iter();
+    Reason::TooSmall(TooSmall {
+        role: Some(role.to_owned()),
+        lacking: lacking.map(|(kind, wanted, offered)| lack(kind, wanted, offered, capacity)).collect(),
+    })
+}
+
+fn lack(kind: Kind, wanted: u64, offered: u64, capacity: Option<&Capacity>) -> Lack {
+    let reserved = capacity.map(|c| c.reserved_for_others.as_slice()).unwrap_or_default().iter();
+    let reserved = reserved.map(|(role, amounts)| (role.clone(), amounts.get(kind)));
+    Lack {
+        kind,
+        wanted,
+        offered,
+        total: capacity.map(|capacity| capacity.total.get(kind)),
+        reserved: reserved.filter(|(_, amount)| *amount > 0).collect(),
     }
 }
 
 const TASK_CPUS_MILLI: u64 = 10;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ids::TaskId;
-    use mesos_v1::proto::{DurationInfo, Resource, TimeInfo, Unavailability, value};
-
-    fn strategy() -> OnePerAgent {
-        let needs = Needs { cpus_milli: 100, mem_megabytes: 64, disk_megabytes: 256 };
-        OnePerAgent { needs, refusals: Refusals::default() }
-    }
-
-    fn offer(cpus: f64, mem: f64, disk: f64) -> Offer {
-        let resource = |(name, value): (&str, f64)| Resource {
-            name: name.to_owned(),
-            scalar: Some(value::Scalar { value }),
-            ..Resource::default()
-        };
-        let resources = [("cpus", cpus), ("mem", mem), ("disk", disk)].map(resource).to_vec();
-        Offer { resources, ..Offer::default() }
-    }
-
-    fn sum(resources: &[Resource], name: &str) -> f64 {
-        resources.iter().filter(|r| r.name == name).filter_map(|r| r.scalar.as_ref()).map(|s| s.value).sum()
-    }
-
-    fn reason(decision: Decision) -> (String, Duration) {
-        match decision {
-            Decision::Decline { reason, refuse_for } => (reason, refuse_for),
-            Decision::Launch { .. } => panic!("should have been declined"),
-        }
-    }
-
-    #[test]
-    fn a_free_agent_with_room_gets_all_that_is_needed() {
-        let decision = strategy().decide(&offer(0.1, 64.0, 1000.0), &Situation::Free { now_ms: 0 });
-        let Decision::Launch { task, executor } = decision else { panic!("{decision:?}") };
-        assert_eq!(sum(&task, "cpus"), 0.01);
-        assert_eq!(
-            (sum(&executor, "cpus"), sum(&executor, "mem"), sum(&executor, "disk")),
-            (0.09, 64.0, 256.0)
-        );
-    }
-
-    #[test]
-    fn a_small_offer_is_declined_briefly_with_what_is_short() {
-        let (reason, refuse_for) =
-            reason(strategy().decide(&offer(0.05, 64.0, 0.0), &Situation::Free { now_ms: 0 }));
-        assert_eq!(reason, "not enough: 0.1 cpus wanted, 0.05 offered; 256 disk wanted, 0 offered");
-        assert_eq!(refuse_for, Duration::from_secs(5));
-    }
-
-    #[test]
-    fn an_occupied_agent_is_declined_for_long() {
-        let task_id = TaskId::new("t");
-        let situation = Situation::Occupied { task_id: &task_id, state: "running" };
-        let (reason, refuse_for) = reason(strategy().decide(&offer(9.0, 999.0, 999.0), &situation));
-        assert_eq!(reason, "task t is running there");
-        assert_eq!(refuse_for, Duration::from_secs(3600));
-    }
-
-    #[test]
-    fn planned_maintenance_keeps_new_tasks_away_until_it_is_over() {
-        let nanos = |hours: i64| hours * 3_600_000_000_000;
-        let planned = |start, duration: Option<i64>| Offer {
-            unavailability: Some(Unavailability {
-                start: TimeInfo { nanoseconds: nanos(start) },
-                duration: duration.map(|d| DurationInfo { nanoseconds: nanos(d) }),
-            }),
-            ..offer(1.0, 100.0, 1000.0)
-        };
-        let now = Situation::Free { now_ms: 10 * 3_600_000 };
-        for (start, duration, declined) in
-            [(9, None, true), (11, Some(1), true), (12, None, false), (8, Some(1), false), (8, Some(3), true)]
-        {
-            let decision = strategy().decide(&planned(start, duration), &now);
-            assert_eq!(matches!(decision, Decision::Decline { .. }), declined, "{start} {duration:?}");
-        }
-    }
-}
+#[path = "one_per_agent_tests.rs"]
+mod tests;

@@ -93,6 +93,7 @@ fn parse(body: &[u8]) -> Option<Vec<ListedAgent>> {
             hostname: info.get("hostname").and_then(Value::as_str).unwrap_or_default().to_owned(),
             active: flag("active") && !flag("deactivated") && agent.get("drain_info").is_none(),
             draining: agent.get("drain_info").is_some(),
+            standing: None,
         })
     };
     Some(agents.iter().filter_map(agent).collect())

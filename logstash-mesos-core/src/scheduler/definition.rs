@@ -110,13 +110,13 @@ impl Definition {
             name: TASK_NAME.to_owned(),
             task_id: (&task.task_id).into(),
             agent_id: (&task.agent_id).into(),
-            resources: launch.task_resources.clone(),
+            resources: launch.plan.task.clone(),
             executor: Some(ExecutorInfo {
                 executor_id: (&task.executor_id).into(),
                 framework_id: Some(framework_id.into()),
                 name: Some(format!("{} executor", self.framework_name)),
                 r#type: Some(executor_info::Type::Custom.into()),
-                resources: launch.executor_resources.clone(),
+                resources: launch.plan.executor.clone(),
                 command: Some(self.command(url)),
                 container: self.container(),
                 labels: labels(),
@@ -255,6 +255,7 @@ const DATA_DIR: &str = "LOGSTASH_MESOS_DATA_DIR";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::offer::Plan;
     use crate::scheduler::{Phase, Task};
 
     fn definition(program: Program) -> Definition {
@@ -285,12 +286,12 @@ mod tests {
             ending: None,
             kill: Default::default(),
             suspected_ms: None,
+            counts: vec![],
         };
         let launch = Launch {
-            offer_id: "o".into(),
+            offer_ids: vec!["o".into()],
             task,
-            task_resources: vec![],
-            executor_resources: vec![],
+            plan: Plan::default(),
             refuse_for: Default::default(),
         };
         let bootstrap = Bootstrap { urls: vec![url.to_owned()], set_version: "v".to_owned() };

@@ -3,6 +3,7 @@
 use super::chain;
 use super::definition::Definition;
 use super::feed::{BATCH, Feed};
+use super::operations;
 use super::records::{Records, Shards, shards_with};
 use super::shared::{Shared, now_ms};
 use super::state::{Action, Event, ListedAgent};
@@ -10,7 +11,7 @@ use crate::ids::{AgentId, FrameworkId, TaskId};
 use crate::protocol::Bootstrap;
 use crate::store::StoreError;
 use mesos_v1::proto::scheduler::call;
-use mesos_v1::proto::{self, FrameworkInfo, framework_info, offer};
+use mesos_v1::proto::{self, FrameworkInfo, framework_info};
 use mesos_v1::scheduler::{
     CallError, ErrorKind, SchedulerCall, SchedulerClient, SchedulerConfig, SchedulerEvent, SchedulerHandle,
     StreamId, Subscription,
@@ -146,11 +147,19 @@ impl Driver {
             let mut rescinded = None;
             for action in actions {
                 // Storing takes time. An offer that was taken back meanwhile is not used.
-                if let Action::Accept(launch) = &action
-                    && rescinded.get_or_insert_with(|| link.feed.rescinded_ahead()).contains(&launch.offer_id)
-                {
-                    events.push(Event::NotLaunched { task_id: launch.task.task_id.clone(), refused: None });
-                    continue;
+                if let Action::Accept(launch) = &action {
+                    let rescinded = rescinded.get_or_insert_with(|| link.feed.rescinded_ahead());
+                    let (gone, left): (Vec<_>, Vec<_>) =
+                        launch.offer_ids.iter().cloned().partition(|id| rescinded.contains(id));
+                    if !gone.is_empty() {
+                        events
+                            .push(Event::NotLaunched { task_id: launch.task.task_id.clone(), refused: None });
+                        if !left.is_empty() {
+                            let decline = Action::Decline { offer_ids: left, refuse_for: Duration::ZERO };
+                            self.act(decline, link, shutdown).await?;
+                        }
+                        continue;
+                    }
                 }
                 self.act(action, link, shutdown).await?;
             }
@@ -295,14 +304,9 @@ impl Driver {
                 let task = &launch.task;
                 let (task_id, agent_id, hostname) = (&task.task_id, &task.agent_id, &task.hostname);
                 tracing::info!(%task_id, %agent_id, hostname, executor_id = %task.executor_id, "Launching");
-                let operation = offer::Operation {
-                    r#type: Some(offer::operation::Type::Launch.into()),
-                    launch: Some(offer::operation::Launch { task_infos: vec![task_info] }),
-                    ..offer::Operation::default()
-                };
                 let accept = call::Accept {
-                    offer_ids: vec![(&launch.offer_id).into()],
-                    operations: vec![operation],
+                    offer_ids: launch.offer_ids.iter().map(Into::into).collect(),
+                    operations: operations::launch(&launch.plan, task_info),
                     filters: Some(filters(launch.refuse_for)),
                 };
                 let launches = Some((task.task_id.clone(), task.agent_id.clone()));
@@ -312,6 +316,15 @@ impl Driver {
                 let offer_ids = offer_ids.iter().map(Into::into).collect();
                 let decline = call::Decline { offer_ids, filters: Some(filters(refuse_for)) };
                 self.enqueue(link, SchedulerCall::Decline(decline), None);
+            }
+            Action::Unreserve { offer_ids, resources, refuse_for } => {
+                tracing::info!(count = resources.len(), "Giving reservations up");
+                let accept = call::Accept {
+                    offer_ids: offer_ids.iter().map(Into::into).collect(),
+                    operations: vec![operations::unreserve(resources)],
+                    filters: Some(filters(refuse_for)),
+                };
+                self.enqueue(link, SchedulerCall::Accept(accept), None);
             }
             Action::Acknowledge { agent_id, task_id, uuid } => {
                 let acknowledge =

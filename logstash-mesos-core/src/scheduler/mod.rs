@@ -12,6 +12,7 @@ mod feed;
 mod grpc;
 mod http;
 mod leaders_store;
+mod operations;
 mod reconcile;
 mod records;
 mod run;

@@ -16,7 +16,7 @@ use super::{agents, chain};
 use crate::configs::Registry;
 use crate::configs::directory::{DirectoryError, Found, scan};
 use crate::election::{Leader, Leadership};
-use crate::offer::{OnePerAgent, Refusals};
+use crate::offer::{OnePerAgent, Refusals, Reserver};
 use crate::store::{SharedState, StateStore, StoreError};
 use mesos_v1::endpoint::Endpoint;
 use mesos_v1::scheduler::SchedulerConfig;
@@ -258,7 +258,20 @@ impl Scheduler {
 
 fn policy(settings: &Settings, definition: &Definition, closed: Option<&'static str>) -> Policy {
     Policy {
-        strategy: Arc::new(OnePerAgent { needs: settings.needs, refusals: Refusals::default() }),
+        strategy: Arc::new(OnePerAgent {
+            needs: settings.needs,
+            ports: vec![],
+            roles: vec![settings.role.clone()],
+            reserver: Reserver {
+                name: settings.framework_name.clone(),
+                principal: settings.principal.as_ref().map(|(name, _)| name.clone()),
+            },
+            reserve: false,
+            revocable: false,
+            constraints: vec![],
+            excluded: vec![],
+            refusals: Refusals::default(),
+        }),
         executor_id: definition.executor_id(),
         // As the predecessor did, whatever the framework is called.
         task_prefix: "logstash".to_owned(),

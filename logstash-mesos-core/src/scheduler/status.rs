@@ -5,6 +5,7 @@ use super::shared::Shared;
 use super::task::{Agent, Task};
 use crate::configs::{Id, Kind};
 use crate::ids::AgentId;
+use crate::offer::Reason;
 use crate::protocol::{
     AgentStatus, ClusterStatus, ConfigKind, Configuration, ConfigurationStatus, Decline, DockerState,
     ExecutorStatus, FrameworkStatus, SourceKind, Status, StreamStatus,
@@ -20,7 +21,7 @@ pub(super) fn cluster(shared: &Shared) -> ClusterStatus {
     let agents = state.agents().iter().map(|(agent_id, agent)| {
         let task = state.task_on(agent_id);
         let executor = task.and_then(|t| executors.get(&(agent_id.clone(), t.executor_id.clone())));
-        agent_status(agent_id, agent, task, executor)
+        agent_status(agent_id, agent, task, executor, state.expects_nothing(agent))
     });
     ClusterStatus {
         leader: true,
@@ -42,18 +43,28 @@ fn agent_status(
     agent: &Agent,
     task: Option<&Task>,
     executor: Option<&Executor>,
+    expects_nothing: Option<Reason>,
 ) -> AgentStatus {
     let mut declined: Vec<_> = agent
         .declined
         .iter()
         // While there is a task, why a second one was not launched is of no interest.
         .filter(|_| task.is_none())
-        .map(|d| Decline { reason: d.reason.clone(), at_ms: d.at_ms })
+        .map(|d| Decline { reason: d.reason.to_string(), at_ms: d.at_ms })
         .collect();
     let failures = &agent.failures;
     if task.is_none() && failures.count > 0 && !declined.iter().any(|d| d.reason.contains(&failures.reason)) {
         let reason = format!("failed {} times: {}", failures.count, failures.reason);
         declined.insert(0, Decline { reason, at_ms: failures.at_ms });
+    }
+    let now_ms = super::shared::now_ms();
+    let silent = agent.last_offer_ms.is_none_or(|at| now_ms >= at + SILENCE_MS);
+    if let Some(reason) = expects_nothing
+        && task.is_none()
+        && (silent || agent.standing.excluded.is_some())
+    {
+        declined.retain(|d| d.reason != reason.to_string());
+        declined.insert(0, Decline { reason: reason.to_string(), at_ms: now_ms });
     }
     if task.is_none() && declined.is_empty() {
         let reason = if agent.draining {
@@ -63,7 +74,7 @@ fn agent_status(
         } else {
             "it has made no offer yet: its resources are in use, or go to other roles"
         };
-        let at_ms = agent.last_offer_ms.unwrap_or_else(super::shared::now_ms);
+        let at_ms = agent.last_offer_ms.unwrap_or(now_ms);
         declined.push(Decline { reason: reason.to_owned(), at_ms });
     }
     AgentStatus {
@@ -304,3 +315,6 @@ pub(super) fn time(ms: u64) -> String {
         .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
         .map_or_else(|| ms.to_string(), |t| t.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
 }
+
+/// What the master lists is told when no offer says more than it.
+const SILENCE_MS: u64 = 60_000;

@@ -1,6 +1,7 @@
 //! Tasks and agents as the scheduler knows them.
 
 use crate::ids::{AgentId, ExecutorId, TaskId};
+use crate::offer::{Reason, Standing};
 use mesos_v1::proto::TaskState;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -29,6 +30,9 @@ pub struct Task {
     /// The phase was asked about because it did not change for too long.
     #[serde(skip)]
     pub(super) suspected_ms: Option<u64>,
+    /// What it counts for where rules limit how many there may be: `@zone=z1`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counts: Vec<String>,
 }
 
 /// Why we end a task.
@@ -159,6 +163,10 @@ pub struct Agent {
     pub draining: bool,
     /// The master lists it as active.
     pub listed: bool,
+    /// What the rules say of it, and what it has.
+    pub standing: Standing,
+    /// Ports that executors listen on and that this agent does not offer at all.
+    pub ports_not_offered: Vec<u16>,
     /// Until when our own refusal keeps its offers away, if the master still knows of it.
     pub(super) refused_until_ms: u64,
     /// Refusals of another term are forgotten.
@@ -168,10 +176,10 @@ pub struct Agent {
 }
 
 /// Why an offer was declined.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Declined {
-    /// For an operator.
-    pub reason: String,
+    /// With numbers; its text is for an operator.
+    pub reason: Reason,
     /// When last; milliseconds since 1970.
     pub at_ms: u64,
     /// How often in a row.
@@ -193,22 +201,20 @@ pub struct Failures {
 
 impl Agent {
     /// Keeps the reason; the same one again only moves its time.
-    pub(super) fn note_declined(&mut self, reason: String, at_ms: u64) {
-        if let Some(last) = self.declined.front_mut()
-            && similar(&last.reason, &reason)
-        {
-            *last = Declined { reason, at_ms, count: last.count + 1 };
-            return;
-        }
+    pub(super) fn note_declined(&mut self, reason: Reason, at_ms: u64) {
+        let reason = match self.declined.front_mut() {
+            None => reason,
+            Some(last) => match last.reason.absorb(reason) {
+                Ok(()) => {
+                    (last.at_ms, last.count) = (at_ms, last.count + 1);
+                    return;
+                }
+                Err(other) => other,
+            },
+        };
         self.declined.push_front(Declined { reason, at_ms, count: 1 });
         self.declined.truncate(MAX_DECLINED);
     }
-}
-
-/// Equal but for numbers: a back-off counts down.
-fn similar(a: &str, b: &str) -> bool {
-    let letters = |s: &str| s.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
-    a == b || letters(a) == letters(b)
 }
 
 /// First wait before a task is told again to end.

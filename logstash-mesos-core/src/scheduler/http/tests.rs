@@ -7,7 +7,8 @@ use super::super::shared::{Link, Shared};
 use super::super::state::{Event, Policy, State};
 use super::{Access, router};
 use crate::configs::{Configuration, Kind, Registry, Source};
-use crate::offer::{Needs, OnePerAgent, Refusals};
+use crate::offer::Needs;
+use crate::offer::testing::plain_strategy;
 use crate::protocol::control_client::ControlClient;
 use crate::protocol::{
     Applied, ConfigKind, ConfigResult, ExecutorMessage, Hello, SchedulerMessage, SourceKind, Status,
@@ -38,7 +39,7 @@ impl Server {
         let registry = Arc::new(Registry::load(store.clone(), checker()).await.expect("loads"));
         let needs = Needs { cpus_milli: 100, mem_megabytes: 64, disk_megabytes: 0 };
         let policy = Policy {
-            strategy: Arc::new(OnePerAgent { needs, refusals: Refusals::default() }),
+            strategy: Arc::new(plain_strategy(needs)),
             executor_id: "e".into(),
             task_prefix: "logstash".to_owned(),
             launch_parallelism: 1,
@@ -198,6 +199,8 @@ async fn the_status_says_why_an_agent_has_no_shipper() {
     for event in events {
         server.shared.state().apply(event, 1_000, &mut || 0);
     }
+    // For so long another offer might have come.
+    server.shared.state().apply(Event::Tick, 5_000, &mut || 0);
     let (_, status) = server.call("GET", "/api/status", "").await;
     let agent = &status["agents"][0];
     assert_eq!(
@@ -205,8 +208,8 @@ async fn the_status_says_why_an_agent_has_no_shipper() {
         (&json!("S1"), &json!("host-1"), &Value::Null)
     );
     let reason = agent["declined"][0]["reason"].as_str().expect("a reason");
-    assert!(reason.contains("0.1 cpus wanted, 0 offered"), "{reason}");
-    assert_eq!(agent["declined"][0]["at"], "1970-01-01T00:00:01.000Z");
+    assert!(reason.contains("needs 0.1 cpus, largest offer 0 cpus"), "{reason}");
+    assert_eq!(agent["declined"][0]["at"], "1970-01-01T00:00:05.000Z");
     assert_eq!(status["framework"]["id"], "f");
     assert_eq!(server.call("GET", "/ready", "").await.0, 503);
 }

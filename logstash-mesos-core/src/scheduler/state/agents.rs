@@ -8,14 +8,18 @@ impl State {
     pub(super) fn agents_listed(&mut self, listed: Vec<ListedAgent>, now_ms: u64) {
         self.listed = true;
         self.listing += 1;
-        for ListedAgent { agent_id, hostname, active, draining } in listed {
+        for ListedAgent { agent_id, hostname, active, draining, standing } in listed {
             let agent = match self.agents.get_mut(&agent_id) {
                 Some(agent) => agent,
                 None => self.agents.entry(agent_id.clone()).or_default(),
             };
             agent.seen_in_listing = self.listing;
-            let changed = (agent.listed, agent.draining) != (active, draining) || agent.hostname != hostname;
-            if changed {
+            let before = (agent.listed, agent.draining, agent.standing.excluded.is_some());
+            if let Some(standing) = standing {
+                agent.standing = standing;
+            }
+            let now = (active, draining, agent.standing.excluded.is_some());
+            if before != now || agent.hostname != hostname {
                 (agent.hostname, agent.listed, agent.draining) = (hostname, active, draining);
                 self.note_lack(&agent_id, now_ms);
             }
@@ -41,7 +45,7 @@ impl State {
 
     /// Notes whether an agent lacks a task, after anything that may have changed that.
     pub(super) fn note_lack(&mut self, agent_id: &AgentId, now_ms: u64) {
-        let lacks = self.agents.get(agent_id).is_some_and(|a| !a.draining)
+        let lacks = self.agents.get(agent_id).is_some_and(|a| !a.draining && a.standing.excluded.is_none())
             && self.tasks.on(agent_id).next().is_none();
         if !lacks {
             self.lacking.remove(agent_id);

@@ -16,6 +16,17 @@ pub(super) struct Held {
     fresh: BTreeSet<Place>,
     /// Good for a launch that is not allowed yet, by when they came.
     waiting: BTreeSet<(u64, Place)>,
+    /// Too small alone, by when they came.
+    short: BTreeSet<(u64, Place)>,
+}
+
+/// What offers are held for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum For {
+    /// Another launch to be allowed.
+    Turn,
+    /// More offers of the same place.
+    More,
 }
 
 #[derive(Clone, Debug)]
@@ -64,6 +75,11 @@ impl Held {
         self.waiting.first().filter(|(since, _)| *since < ms).map(|(_, place)| place.clone())
     }
 
+    /// A place that has been short since before `ms`.
+    pub(super) fn short_since_before(&self, ms: u64) -> Option<Place> {
+        self.short.first().filter(|(since, _)| *since < ms).map(|(_, place)| place.clone())
+    }
+
     /// How many places wait.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.len()
@@ -77,15 +93,20 @@ impl Held {
         }
         self.fresh.remove(place);
         self.waiting.remove(&(since_ms, place.clone()));
+        self.short.remove(&(since_ms, place.clone()));
         Some((offers, since_ms))
     }
 
-    /// Puts offers back, to wait until another launch is allowed.
-    pub(super) fn wait(&mut self, place: Place, offers: Vec<Offer>, since_ms: u64) {
+    /// Puts offers back, to wait for something.
+    pub(super) fn wait(&mut self, place: Place, offers: Vec<Offer>, since_ms: u64, what: For) {
         for offer in &offers {
             self.places.insert(OfferId::from(&offer.id), place.clone());
         }
-        self.waiting.insert((since_ms, place.clone()));
+        let queue = match what {
+            For::Turn => &mut self.waiting,
+            For::More => &mut self.short,
+        };
+        queue.insert((since_ms, place.clone()));
         self.groups.insert(place, Group { offers, since_ms });
     }
 }

@@ -19,7 +19,7 @@ pub(in crate::scheduler) use updates::describe;
 use super::reconcile::{Question, Reconciliation};
 use super::task::{Agent, Failures, Phase, Task};
 use crate::ids::{AgentId, ExecutorId, FrameworkId, OfferId, TaskId};
-use crate::offer::OfferStrategy;
+use crate::offer::{OfferStrategy, Plan, Reason, Standing};
 use demand::Demand;
 use held::Held;
 use mesos_v1::proto::{Offer, Resource, TaskStatus};
@@ -103,6 +103,8 @@ pub struct ListedAgent {
     pub active: bool,
     /// An operator drains it, or has done so.
     pub draining: bool,
+    /// What the rules say of it, and what it has, if the list says so much.
+    pub standing: Option<Standing>,
 }
 
 /// What to do, in order.
@@ -112,13 +114,22 @@ pub enum Action {
     StoreFramework,
     /// Store the tasks of these agents; always before any call.
     StoreTasks(BTreeSet<AgentId>),
-    /// Use an offer.
+    /// Use offers.
     Accept(Box<Launch>),
     /// Give offers back.
     Decline {
         /// Which.
         offer_ids: Vec<OfferId>,
         /// For how long.
+        refuse_for: Duration,
+    },
+    /// Give reservations up, and the offers they are in back.
+    Unreserve {
+        /// Of one agent and role.
+        offer_ids: Vec<OfferId>,
+        /// What is in them and reserved by us.
+        resources: Vec<Resource>,
+        /// For how long the offers are not wanted.
         refuse_for: Duration,
     },
     /// Tell Mesos that an update is stored.
@@ -149,18 +160,16 @@ pub enum Action {
     StartAnew,
 }
 
-/// A launch, on one offer.
+/// A launch, on offers of one agent and role.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Launch {
-    /// Which offer.
-    pub offer_id: OfferId,
+    /// All of them are used up by it.
+    pub offer_ids: Vec<OfferId>,
     /// As it was stored.
     pub task: Task,
-    /// For the task.
-    pub task_resources: Vec<Resource>,
-    /// For its executor.
-    pub executor_resources: Vec<Resource>,
-    /// For how long the rest of the offer is not wanted.
+    /// What to take out of them.
+    pub plan: Plan,
+    /// For how long the rest of them is not wanted.
     pub refuse_for: Duration,
 }
 
@@ -299,6 +308,12 @@ impl State {
     /// Agents that made an offer, are listed by the master, or have a task.
     pub fn agents(&self) -> &BTreeMap<AgentId, Agent> {
         &self.agents
+    }
+
+    /// Why no offer of an agent is to be expected, or none that could be used.
+    pub fn expects_nothing(&self, agent: &Agent) -> Option<Reason> {
+        let Standing { excluded, capacity } = &agent.standing;
+        excluded.clone().or_else(|| self.policy.strategy.lacks(capacity.as_ref()?))
     }
 
     /// How far reconciliation is.

@@ -1,10 +1,10 @@
 //! What becomes of offers: used, given back, or held until another launch is allowed.
 
 use super::super::task::{Phase, Retry, Task};
-use super::held::Place;
+use super::held::{For, Place};
 use super::{Action, Launch, Outbox, State, millis};
 use crate::ids::{AgentId, OfferId, TaskId};
-use crate::offer::{Decision, Situation};
+use crate::offer::{Decision, Free, Plan, Reason, Situation};
 use mesos_v1::proto::Offer;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -44,6 +44,9 @@ impl State {
             let Some(place) = self.held.next_waiting() else { break };
             self.decide(place, now_ms, random, out, &mut declines);
         }
+        while let Some(place) = self.held.short_since_before(now_ms.saturating_sub(millis(HOLD_SHORT))) {
+            self.decide(place, now_ms, random, out, &mut declines);
+        }
         while let Some(place) = self.held.waiting_since_before(now_ms.saturating_sub(millis(HOLD))) {
             let Some((offers, _)) = self.held.take(&place) else { break };
             self.decline_queued(&offers, now_ms, &mut declines);
@@ -65,64 +68,86 @@ impl State {
         declines: &mut Declines,
     ) {
         let Some((offers, since_ms)) = self.held.take(&place) else { return };
+        let Some(hostname) = offers.first().map(|offer| offer.hostname.clone()) else { return };
         let agent_id = place.0.clone();
-        let mut waiting = Vec::new();
-        for offer in offers {
-            let decision = self.policy.strategy.decide(&offer, &self.situation(&agent_id, now_ms));
-            match decision {
-                Decision::Launch { .. } if !self.may_launch() => waiting.push(offer),
-                Decision::Launch { task, executor } => {
-                    let record = self.intend(&agent_id, &offer.hostname, now_ms, random());
-                    self.refused(&agent_id, SETTLED, now_ms);
-                    out.store(&agent_id);
-                    out.call(Action::Accept(Box::new(Launch {
-                        offer_id: OfferId::from(&offer.id),
-                        task: record,
-                        task_resources: task,
-                        executor_resources: executor,
-                        refuse_for: SETTLED,
-                    })));
-                }
-                Decision::Decline { reason, refuse_for } => {
-                    self.decline(&offer, reason, refuse_for, now_ms, declines);
-                }
+        let may_hold = now_ms <= since_ms + millis(HOLD_SHORT);
+        match self.policy.strategy.decide(&offers, &self.situation(&agent_id, may_hold, now_ms)) {
+            Decision::Launch(_) if !self.may_launch() => {
+                self.wait_for_turn(place, offers, since_ms, now_ms, declines)
+            }
+            Decision::Launch(plan) => {
+                let task = self.intend(&agent_id, &hostname, &plan, now_ms, random());
+                self.refused(&agent_id, SETTLED, now_ms);
+                out.store(&agent_id);
+                let offer_ids = ids(&offers);
+                out.call(Action::Accept(Box::new(Launch {
+                    offer_ids,
+                    task,
+                    plan: *plan,
+                    refuse_for: SETTLED,
+                })));
+            }
+            Decision::Hold { .. } => self.held.wait(place, offers, since_ms, For::More),
+            Decision::Decline { reason, refuse_for, unreserve } if unreserve.is_empty() => {
+                self.decline(&offers, reason, refuse_for, now_ms, declines);
+            }
+            Decision::Decline { reason, refuse_for, unreserve } => {
+                self.note_declined(&offers, reason, refuse_for, now_ms);
+                out.call(Action::Unreserve { offer_ids: ids(&offers), resources: unreserve, refuse_for });
             }
         }
-        if waiting.is_empty() {
-            return;
-        }
+    }
+
+    fn wait_for_turn(
+        &mut self,
+        place: Place,
+        offers: Vec<Offer>,
+        since_ms: u64,
+        now_ms: u64,
+        declines: &mut Declines,
+    ) {
         if self.held.waiting() >= self.policy.launch_parallelism.saturating_mul(HOLD_ROUNDS) {
-            self.decline_queued(&waiting, now_ms, declines);
+            self.decline_queued(&offers, now_ms, declines);
         } else {
             let reason = self.queued();
-            self.agents.entry(agent_id).or_default().note_declined(reason, now_ms);
-            self.held.wait(place, waiting, since_ms);
+            self.agents.entry(place.0.clone()).or_default().note_declined(reason, now_ms);
+            self.held.wait(place, offers, since_ms, For::Turn);
         }
     }
 
     fn decline_queued(&mut self, offers: &[Offer], now_ms: u64, declines: &mut Declines) {
-        for offer in offers {
-            self.decline(offer, self.queued(), QUEUED, now_ms, declines);
-        }
+        self.decline(offers, self.queued(), QUEUED, now_ms, declines);
     }
 
-    fn queued(&self) -> String {
-        format!("{} launches are unconfirmed, no more at a time", self.policy.launch_parallelism)
+    fn queued(&self) -> Reason {
+        Reason::Queued { limit: self.policy.launch_parallelism }
     }
 
     fn decline(
         &mut self,
-        offer: &Offer,
-        reason: String,
+        offers: &[Offer],
+        reason: Reason,
         refuse_for: Duration,
         now_ms: u64,
         declines: &mut Declines,
     ) {
-        self.counters.declined += 1;
-        let agent_id = AgentId::from(&offer.agent_id);
+        self.note_declined(offers, reason, refuse_for, now_ms);
+        declines.entry(refuse_for).or_default().extend(ids(offers));
+    }
+
+    fn note_declined(&mut self, offers: &[Offer], reason: Reason, refuse_for: Duration, now_ms: u64) {
+        self.counters.declined += offers.len() as u64;
+        let Some(agent_id) = offers.first().map(|offer| AgentId::from(&offer.agent_id)) else { return };
         self.refused(&agent_id, refuse_for, now_ms);
-        self.agents.entry(agent_id).or_default().note_declined(reason, now_ms);
-        declines.entry(refuse_for).or_default().push(OfferId::from(&offer.id));
+        let agent = self.agents.entry(agent_id.clone()).or_default();
+        let excluded = matches!(reason, Reason::Excluded { .. } | Reason::Constraint { .. });
+        if excluded {
+            agent.standing.excluded = Some(reason.clone());
+        }
+        agent.note_declined(reason, now_ms);
+        if excluded {
+            self.note_lack(&agent_id, now_ms);
+        }
     }
 
     /// Notes for how long we keep an agent's offers away.
@@ -132,31 +157,35 @@ impl State {
         (agent.refused_in, agent.refused_until_ms) = (term, now_ms + millis(refuse_for));
     }
 
-    fn situation(&self, agent_id: &AgentId, now_ms: u64) -> Situation<'_> {
+    fn situation(&self, agent_id: &AgentId, may_hold: bool, now_ms: u64) -> Situation<'_> {
         if let Some(task) = self.task_on(agent_id) {
-            return Situation::Occupied { task_id: &task.task_id, state: task.phase.adjective() };
+            let (task_id, state) = (task.task_id.clone(), task.phase.adjective());
+            return Situation::Barred(Reason::Occupied { task_id, state });
         }
         // Two executors on an agent would ship every line twice.
         if let Some(task_id) = self.strangers.on(agent_id) {
-            return Situation::Occupied { task_id, state: "not on record and about to be ended" };
+            let (task_id, state) = (task_id.clone(), "not on record and about to be ended");
+            return Situation::Barred(Reason::Occupied { task_id, state });
         }
-        if let Some(reason) = self.policy.closed {
-            return Situation::Closed { reason };
+        if let Some(why) = self.policy.closed {
+            return Situation::Barred(Reason::Closed { why });
         }
-        if let Some(failures) = self.agents.get(agent_id).map(|a| &a.failures)
+        let agent = self.agents.get(agent_id);
+        if let Some(failures) = agent.map(|a| &a.failures)
             && failures.count > 0
             && failures.retry_at_ms > now_ms
         {
-            return Situation::BackingOff {
-                remaining: Duration::from_millis(failures.retry_at_ms - now_ms),
+            return Situation::Barred(Reason::BackingOff {
                 failures: failures.count,
-                reason: &failures.reason,
-            };
+                seconds: (failures.retry_at_ms - now_ms).div_ceil(1000),
+                last: failures.reason.clone(),
+            });
         }
-        Situation::Free { now_ms }
+        let capacity = agent.and_then(|agent| agent.standing.capacity.as_ref());
+        Situation::Free(Free { now_ms, may_hold, counts: self.tasks.counts(), capacity })
     }
 
-    fn intend(&mut self, agent_id: &AgentId, hostname: &str, now_ms: u64, random: u32) -> Task {
+    fn intend(&mut self, agent_id: &AgentId, hostname: &str, plan: &Plan, now_ms: u64, random: u32) -> Task {
         self.counters.launches += 1;
         let task = Task {
             task_id: task_id(&self.policy.task_prefix, hostname, now_ms, random),
@@ -168,14 +197,20 @@ impl State {
             ending: None,
             kill: Retry::default(),
             suspected_ms: None,
+            counts: plan.counts.clone(),
         };
         if let Some(agent) = self.agents.get_mut(agent_id) {
             agent.declined.clear();
+            agent.ports_not_offered.clone_from(&plan.ports_not_offered);
         }
         self.tasks.insert(task.clone());
         self.note_lack(agent_id, now_ms);
         task
     }
+}
+
+fn ids(offers: &[Offer]) -> Vec<OfferId> {
+    offers.iter().map(|offer| OfferId::from(&offer.id)).collect()
 }
 
 /// As the predecessor named tasks, and 8 random hex digits: `logstash_<host>_20240131T235959.000Z_0a1b2c3d`.
@@ -197,6 +232,8 @@ fn task_id(prefix: &str, hostname: &str, now_ms: u64, random: u32) -> TaskId {
 const SETTLED: Duration = Duration::from_secs(3600);
 /// Longest time for which a good offer is kept from others while it waits for its turn.
 const HOLD: Duration = Duration::from_secs(5);
+/// How long an offer that is too small is kept for another one to come.
+const HOLD_SHORT: Duration = Duration::from_secs(3);
 /// So many times the launches that are allowed at a time may wait for their turn.
 const HOLD_ROUNDS: usize = 20;
 /// For how long an offer is not wanted that has no turn yet.

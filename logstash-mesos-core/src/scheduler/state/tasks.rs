@@ -20,6 +20,8 @@ pub(super) struct Tasks {
     kills: BTreeSet<(u64, TaskId)>,
     /// Tasks that run under another definition than the current one, and have not been told to end.
     outdated: BTreeSet<TaskId>,
+    /// How many tasks count for what, where rules limit it.
+    counts: BTreeMap<String, usize>,
     current: ExecutorId,
     launch_timeout_ms: u64,
 }
@@ -35,6 +37,7 @@ impl Tasks {
             unconfirmed: BTreeSet::new(),
             kills: BTreeSet::new(),
             outdated: BTreeSet::new(),
+            counts: BTreeMap::new(),
             current,
             launch_timeout_ms,
         }
@@ -84,6 +87,11 @@ impl Tasks {
         &self.outdated
     }
 
+    /// How many tasks count for what, where rules limit it.
+    pub(super) fn counts(&self) -> &BTreeMap<String, usize> {
+        &self.counts
+    }
+
     pub(super) fn insert(&mut self, task: Task) {
         self.remove(&task.task_id.clone());
         let (id, agent_id) = (task.task_id.clone(), &task.agent_id);
@@ -121,6 +129,13 @@ impl Tasks {
     fn index(&mut self, task: &Task, add: bool) {
         let count = &mut self.by_phase[task.phase as usize];
         *count = if add { *count + 1 } else { *count - 1 };
+        for counted in &task.counts {
+            let count = self.counts.entry(counted.clone()).or_default();
+            *count = if add { *count + 1 } else { *count - 1 };
+            if *count == 0 {
+                self.counts.remove(counted);
+            }
+        }
         let id = || task.task_id.clone();
         match task.ending {
             None if task.phase.is_unconfirmed() => {

@@ -1,13 +1,14 @@
 use super::super::task::Phase;
 use super::launches::SUSPICION_MS;
 use super::*;
-use crate::offer::{Needs, OnePerAgent, Refusals};
+use crate::offer::Needs;
+use crate::offer::testing::plain_strategy;
 use mesos_v1::proto::{self, TaskState, task_status::Reason, value};
 
 fn policy() -> Policy {
     let needs = Needs { cpus_milli: 100, mem_megabytes: 64, disk_megabytes: 0 };
     Policy {
-        strategy: Arc::new(OnePerAgent { needs, refusals: Refusals::default() }),
+        strategy: Arc::new(plain_strategy(needs)),
         executor_id: "logstash-1".into(),
         task_prefix: "logstash".to_owned(),
         launch_parallelism: 100,
@@ -82,7 +83,7 @@ fn running(state: &mut State) -> TaskId {
 }
 
 fn declined(state: &State, agent: &str) -> String {
-    state.agents()[&AgentId::from(agent)].declined.front().map(|d| d.reason.clone()).unwrap_or_default()
+    state.agents()[&AgentId::from(agent)].declined.front().map(|d| d.reason.to_string()).unwrap_or_default()
 }
 
 #[test]
@@ -97,13 +98,45 @@ fn an_intent_is_stored_before_its_offer_is_accepted() {
 }
 
 #[test]
-fn two_offers_of_one_agent_make_one_task() {
+fn offers_of_one_agent_and_role_are_used_together_and_others_given_back() {
     let mut state = state();
-    let actions = run(&mut state, Event::Offers(vec![offer("o1", "a"), offer("o2", "a")]), 0);
-    assert_eq!(launched(&actions).len(), 1);
+    let allocation_info = Some(proto::resource::AllocationInfo { role: Some("other".to_owned()) });
+    let to_other_role = Offer { allocation_info, ..offer("o3", "a") };
+    let offers = vec![offer("o1", "a"), offer("o2", "a"), to_other_role];
+    let actions = run(&mut state, Event::Offers(offers), 0);
+    let launched = launched(&actions);
+    assert_eq!(launched.len(), 1);
+    assert_eq!(launched[0].offer_ids, ["o1".into(), "o2".into()]);
     let settled = Duration::from_secs(3600);
-    assert_eq!(actions[2], Action::Decline { offer_ids: vec!["o2".into()], refuse_for: settled });
+    assert_eq!(actions[2], Action::Decline { offer_ids: vec!["o3".into()], refuse_for: settled });
     assert!(declined(&state, "a").contains("is about to be launched there"));
+}
+
+#[test]
+fn an_offer_that_is_too_small_waits_for_another_for_seconds_and_no_longer() {
+    let part = |id: &str, mem: f64| {
+        let mut part = offer(id, "a");
+        part.resources[1].scalar = Some(value::Scalar { value: mem });
+        part
+    };
+    let mut state = state();
+    assert_eq!(run(&mut state, Event::Offers(vec![part("o1", 40.0)]), 0), []);
+    assert_eq!(run(&mut state, Event::Tick, 2_900), []);
+    let together = run(&mut state, Event::Offers(vec![part("o2", 40.0)]), 2_950);
+    assert_eq!(launched(&together)[0].offer_ids, ["o1".into(), "o2".into()]);
+
+    let mut state = self::state();
+    run(&mut state, Event::Offers(vec![part("o1", 40.0)]), 0);
+    run(&mut state, Event::Offers(vec![part("o2", 10.0)]), 1_000);
+    run(&mut state, Event::Rescinded("o2".into()), 1_500);
+    let over = run(&mut state, Event::Tick, 3_001);
+    let soon = Duration::from_secs(5);
+    assert_eq!(over, [Action::Decline { offer_ids: vec!["o1".into()], refuse_for: soon }]);
+    assert!(declined(&state, "a").contains("needs 64 MB of mem, largest offer 40 MB"));
+    // What a replaced stream offered is void.
+    run(&mut state, Event::Offers(vec![part("o3", 40.0)]), 4_000);
+    run(&mut state, Event::Subscribed { framework_id: "f".into() }, 4_100);
+    assert_eq!(run(&mut state, Event::Offers(vec![part("o4", 40.0)]), 4_200), []);
 }
 
 #[test]
@@ -218,11 +251,11 @@ fn launches_are_limited_until_they_are_confirmed() {
     let actions = run(&mut state, Event::Offers(["a", "b", "c"].map(|a| offer(a, a)).to_vec()), 0);
     let ids: Vec<_> = launched(&actions).iter().map(|l| l.task.task_id.clone()).collect();
     assert_eq!(ids.len(), 2);
-    assert_eq!(declined(&state, "c"), "2 launches are unconfirmed, no more at a time");
+    assert_eq!(declined(&state, "c"), "2 launches are unconfirmed, no more at a time (--launch-parallelism)");
     let starting = run(&mut state, update(&ids[0], "a", TaskState::TaskStarting), 1);
     assert_eq!(launched(&starting).len(), 0);
     let confirmed = run(&mut state, update(&ids[0], "a", TaskState::TaskRunning), 3);
-    assert_eq!(launched(&confirmed)[0].offer_id, "c".into(), "the offer was kept until its turn came");
+    assert_eq!(launched(&confirmed)[0].offer_ids, ["c".into()], "the offer was kept until its turn came");
     assert!(matches!(confirmed[0], Action::StoreTasks(_)));
 }
 
@@ -243,7 +276,7 @@ fn a_good_offer_waits_for_its_turn_for_seconds_and_no_longer() {
     run(&mut state, Event::Rescinded("1".into()), 100);
     let id = first.task.task_id.clone();
     let second = run(&mut state, update(&id, "agent-00", TaskState::TaskRunning), 200);
-    assert_eq!(launched(&second)[0].offer_id, "2".into(), "the master took the first one back");
+    assert_eq!(launched(&second)[0].offer_ids, ["2".into()], "the master took the first one back");
     let over = run(&mut state, Event::Tick, 5_001);
     let [Action::Decline { offer_ids, refuse_for }] = &over[..] else { panic!("{over:?}") };
     assert_eq!((offer_ids.len(), *refuse_for), (18, briefly));
@@ -265,7 +298,7 @@ fn events_that_come_together_are_stored_together_and_offers_are_looked_at_last()
         panic!("{actions:?}")
     };
     assert_eq!(*agents, BTreeSet::from(["a".into(), "c".into()]));
-    assert_eq!(launch.offer_id, "c".into());
+    assert_eq!(launch.offer_ids, ["c".into()]);
 }
 
 #[test]
@@ -292,6 +325,7 @@ fn an_agent_that_came_to_lack_its_task_does_not_wait_for_those_that_no_revive_he
         hostname: name.to_owned(),
         active: true,
         draining: false,
+        standing: None,
     };
     run(&mut state, Event::AgentsListed(vec![agent("a"), agent("full")]), 0);
     let revives = |state: &mut State, from: u64, to: u64| {
@@ -346,6 +380,7 @@ fn offers_are_suppressed_when_every_agent_is_covered_and_revived_when_one_is_not
             hostname: (*n).to_owned(),
             active: true,
             draining: false,
+            standing: None,
         };
         Event::AgentsListed(names.iter().map(agent).collect())
     };
