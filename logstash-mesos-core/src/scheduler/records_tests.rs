@@ -25,6 +25,7 @@ fn task(id: &str) -> Task {
         ending: None,
         kill: Default::default(),
         suspected_ms: None,
+        counts: vec![],
     }
 }
 
