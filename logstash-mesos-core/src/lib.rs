@@ -4,8 +4,8 @@
 pub mod config;
 pub mod configs;
 pub mod discovery;
-#[cfg(feature = "scheduler")]
 pub mod election;
+pub mod etcd;
 pub mod event;
 pub mod executor;
 pub mod grok;
@@ -21,9 +21,11 @@ pub mod protocol;
 pub mod regex;
 #[cfg(feature = "scheduler")]
 pub mod scheduler;
+pub mod servers;
 pub mod sink;
 pub mod source;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod tls;
+pub mod zookeeper;

@@ -9,6 +9,7 @@
 //! | [`mesos`] | masters and agents |
 //! | [`docker`] | a Docker daemon of the test's own, its images and containers |
 //! | [`opensearch`] | a search engine, and what arrived in it |
+//! | [`zookeeper`], [`etcd`] | where schedulers keep their state and elect one |
 //! | [`scheduler`], [`executor`] | our programs |
 //! | [`cluster`] | all of the above in the usual arrangement: a master, two agents, a Docker daemon for each |
 //! | [`lines`] | numbered log lines: how a container writes them, and whether all of them arrived |
@@ -26,6 +27,7 @@
 
 pub mod cluster;
 pub mod docker;
+pub mod etcd;
 pub mod executor;
 pub mod http;
 pub mod lines;
@@ -35,3 +37,4 @@ pub mod place;
 pub mod process;
 pub mod scheduler;
 pub mod wait;
+pub mod zookeeper;

@@ -15,6 +15,7 @@ mod parts;
 mod placement;
 mod refusals;
 mod ship;
+mod state;
 mod uninstall;
 
 /// A file that no `mod` line names is never compiled, and its tests never run.

@@ -1,10 +1,20 @@
 //! Which of several schedulers leads.
 
+#[cfg(any(feature = "etcd", feature = "zookeeper"))]
+mod candidate;
+#[cfg(feature = "etcd")]
+mod etcd;
 mod file;
 mod memory;
+#[cfg(feature = "zookeeper")]
+mod zookeeper;
 
+#[cfg(feature = "etcd")]
+pub use etcd::EtcdElection;
 pub use file::FileElection;
 pub use memory::MemoryElection;
+#[cfg(feature = "zookeeper")]
+pub use zookeeper::ZooKeeperElection;
 
 use crate::store::Result;
 use async_trait::async_trait;

@@ -30,7 +30,7 @@ impl Trial {
         let failed = |error: Box<dyn std::error::Error + Send + Sync>| RunError::Local(error);
         let dir = match &settings.state {
             StateUrl::File(dir) => dir.join("local"),
-            StateUrl::Memory => {
+            StateUrl::Memory | StateUrl::ZooKeeper(_) | StateUrl::Etcd(_) => {
                 std::env::temp_dir().join(format!("logstash-mesos-local-{}", std::process::id()))
             }
         };

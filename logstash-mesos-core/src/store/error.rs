@@ -20,6 +20,18 @@ pub enum StoreError {
         /// What the client library or the operating system said.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The backend does not let these credentials, or nobody in particular, do this.
+    #[error("{backend} refuses access to record `{key}`; {remedy}")]
+    Refused {
+        /// Which store was asked.
+        backend: String,
+        /// The record.
+        key: String,
+        /// What a person can do.
+        remedy: String,
+        /// What the backend said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// Somebody else wrote the record first.
     #[error("record `{key}` in {backend} was changed by somebody else")]
     Conflict {

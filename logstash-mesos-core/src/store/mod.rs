@@ -1,16 +1,24 @@
 //! The few records a scheduler keeps between two starts.
 
 mod error;
+#[cfg(feature = "etcd")]
+mod etcd;
 mod file;
 mod json;
 mod memory;
 mod url;
+#[cfg(feature = "zookeeper")]
+mod zookeeper;
 
 pub use error::{Result, StoreError};
+#[cfg(feature = "etcd")]
+pub use etcd::EtcdStore;
 pub use file::FileStore;
 pub use json::JsonStore;
 pub use memory::MemoryStore;
-pub use url::{SharedState, StateUrl, StateUrlError};
+pub use url::{DEFAULT_SESSION_TIMEOUT, SharedState, StateUrl, StateUrlError};
+#[cfg(feature = "zookeeper")]
+pub use zookeeper::ZooKeeperStore;
 
 use async_trait::async_trait;
 use std::fmt;
@@ -33,8 +41,8 @@ use std::fmt;
 /// # Errors
 ///
 /// [`StoreError::Conflict`] when `expect` fails, [`StoreError::TooLarge`] above the limit,
-/// [`StoreError::Corrupt`] for a record that cannot be read, [`StoreError::Unavailable`] when the
-/// backend gave no answer. Only the last is worth repeating; see [`StoreError::is_transient`].
+/// [`StoreError::Corrupt`] for a record that cannot be read, [`StoreError::Refused`] when the backend wants other
+/// credentials, [`StoreError::Unavailable`] when it gave no answer: a write may then have taken effect or not. Only the last is worth repeating; see [`StoreError::is_transient`].
 ///
 /// # Units and limits
 ///

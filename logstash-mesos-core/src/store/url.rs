@@ -2,9 +2,13 @@
 
 use super::{FileStore, MemoryStore, Result, StateStore};
 use crate::election::{Election, FileElection, MemoryElection};
+use crate::etcd::{EtcdUrl, EtcdUrlError};
+use crate::servers::ServersError;
+use crate::zookeeper::ZooKeeperUrl;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 use thiserror::Error;
 
 /// A checked value of `--state`.
@@ -15,27 +19,38 @@ pub enum StateUrl {
     Memory,
     /// `file:DIR`
     File(PathBuf),
+    /// `zk://[USER:PASSWORD@]HOST:PORT,HOST:PORT/PATH`
+    ZooKeeper(ZooKeeperUrl),
+    /// `etcd://[USER:PASSWORD@]HOST:PORT,HOST:PORT/PREFIX`
+    Etcd(EtcdUrl),
 }
 
 /// Why a value of `--state` is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum StateUrlError {
-    /// A backend that this version does not have.
+    /// A backend that this program was built without.
     #[error(
-        "asks for {service}, which this version does not support yet; use `file:DIR` on a disk that outlives the \
-         scheduler"
+        "asks for {service}, which this program was built without; {remedy}, or use `file:DIR` or another service"
     )]
-    NotYet {
+    NotBuilt {
         /// ZooKeeper or etcd.
         service: &'static str,
+        /// How to have it.
+        remedy: &'static str,
     },
     /// Nothing that is known.
-    #[error("is no kind of state; use `file:DIR`, or `memory` to keep nothing")]
+    #[error("is no kind of state; use `file:DIR`, `zk://…` or `etcd://…`, or `memory` to keep nothing")]
     Unknown,
     /// `file:` without a directory.
     #[error("names no directory; write for example `file:/var/lib/logstash-mesos/state`")]
     NoDirectory,
+    /// ZooKeeper is not named as it is.
+    #[error(transparent)]
+    ZooKeeper(ServersError),
+    /// etcd is not named as it is.
+    #[error(transparent)]
+    Etcd(EtcdUrlError),
 }
 
 impl FromStr for StateUrl {
@@ -54,10 +69,19 @@ impl FromStr for StateUrl {
                 Ok(Self::File(path.into()))
             };
         }
-        for (scheme, service) in [("zk://", "ZooKeeper"), ("etcd://", "etcd")] {
-            if text.starts_with(scheme) {
-                return Err(StateUrlError::NotYet { service });
+        if text.starts_with("zk://") {
+            if !cfg!(feature = "zookeeper") {
+                let remedy = "build it with `--features zookeeper`";
+                return Err(StateUrlError::NotBuilt { service: "ZooKeeper", remedy });
             }
+            return text.parse().map(Self::ZooKeeper).map_err(StateUrlError::ZooKeeper);
+        }
+        if text.starts_with("etcd://") {
+            if !cfg!(feature = "etcd") {
+                let remedy = "build it with `--features etcd`, which needs protoc (Debian: protobuf-compiler, libprotobuf-dev)";
+                return Err(StateUrlError::NotBuilt { service: "etcd", remedy });
+            }
+            return text.parse().map(Self::Etcd).map_err(StateUrlError::Etcd);
         }
         Err(StateUrlError::Unknown)
     }
@@ -72,13 +96,29 @@ pub struct SharedState {
     pub election: Arc<dyn Election>,
 }
 
+/// After which silence a service may take a scheduler for gone, unless somebody says otherwise.
+///
+/// The next one leads after this and what the service needs to notice: ZooKeeper half a tick to one (`tickTime`), etcd
+/// half a second. ZooKeeper grants no less than two ticks.
+pub const DEFAULT_SESSION_TIMEOUT: Duration = Duration::from_secs(4);
+
 impl StateUrl {
-    /// Opens the store, and the election beside it. Needs a Tokio runtime.
+    /// Opens store and election, with [`DEFAULT_SESSION_TIMEOUT`]. See [`open_with`](Self::open_with).
     ///
     /// # Errors
     ///
-    /// See [`FileStore::open`].
+    /// Those of [`open_with`](Self::open_with).
     pub async fn open(&self) -> Result<SharedState> {
+        self.open_with(DEFAULT_SESSION_TIMEOUT).await
+    }
+
+    /// Opens the store, and the election beside it, over one session with the service if there is one. Needs a Tokio
+    /// runtime. A service that is away is not waited for: what is asked of it then is.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unusable`](super::StoreError::Unusable) for a place that cannot hold the state.
+    pub async fn open_with(&self, session_timeout: Duration) -> Result<SharedState> {
         Ok(match self {
             Self::Memory => SharedState {
                 store: Arc::new(MemoryStore::default()),
@@ -88,6 +128,32 @@ impl StateUrl {
                 store: Arc::new(FileStore::open(dir).await?),
                 election: Arc::new(FileElection::new(dir)),
             },
+            #[cfg(feature = "zookeeper")]
+            Self::ZooKeeper(url) => {
+                let zookeeper = Arc::new(crate::zookeeper::ZooKeeper::new(url.clone(), session_timeout));
+                SharedState {
+                    store: Arc::new(super::ZooKeeperStore::new(zookeeper.clone())),
+                    election: Arc::new(crate::election::ZooKeeperElection::new(zookeeper)),
+                }
+            }
+            #[cfg(feature = "etcd")]
+            Self::Etcd(url) => {
+                let etcd = Arc::new(crate::etcd::Etcd::new(url.clone(), session_timeout)?);
+                SharedState {
+                    store: Arc::new(super::EtcdStore::new(etcd.clone())),
+                    election: Arc::new(crate::election::EtcdElection::new(etcd)),
+                }
+            }
+            // A program without the backend does not read its URL either.
+            #[cfg(not(all(feature = "zookeeper", feature = "etcd")))]
+            other => {
+                let _unused = session_timeout;
+                return Err(super::StoreError::Unusable {
+                    backend: format!("{other:?}"),
+                    problem: "this program was built without it".to_owned(),
+                    source: None,
+                });
+            }
         })
     }
 }
@@ -106,10 +172,37 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "zookeeper")]
+    fn a_path_in_zookeeper_is_read() {
+        let url: StateUrl = "zk://u:secret@h:2181/p".parse().expect("is known");
+        assert_eq!(format!("{url:?}"), "ZooKeeper(zk://h:2181/p)");
+    }
+
+    #[test]
+    #[cfg(feature = "etcd")]
+    fn a_prefix_in_etcd_is_read() {
+        let url: StateUrl = "etcd://u:secret@h/p".parse().expect("is known");
+        assert_eq!(format!("{url:?}"), "Etcd(etcd://h:2379/p)");
+    }
+
+    #[test]
+    #[cfg(not(feature = "etcd"))]
+    fn etcd_is_refused_with_how_to_have_it() {
+        let error = "etcd://u:secret@h:2379/p".parse::<StateUrl>().expect_err("is not built").to_string();
+        assert!(error.contains("--features etcd") && error.contains("protobuf-compiler"), "{error}");
+    }
+
+    #[test]
     fn others_are_refused_with_what_works() {
-        for text in ["zk://u:secret@h:2181/p", "etcd://u:secret@h:2379/p", "file:", "redis://h", ""] {
+        for (text, part) in [
+            ("zk://u:secret@h:2181", ""),
+            ("etcd://", ""),
+            ("file:", "file:/"),
+            ("redis://h", "zk://"),
+            ("", "file:"),
+        ] {
             let error = text.parse::<StateUrl>().expect_err(text).to_string();
-            assert!(error.contains("file:"), "{error}");
+            assert!(error.contains(part) && !error.contains("secret"), "{error}");
         }
     }
 }
