@@ -16,7 +16,9 @@ pub struct Capacity {
     pub reserved_for_others: Vec<(String, Amounts)>,
     /// Ports that it could offer us, in use or not.
     pub ports: Ranges,
-    /// Something is reserved by this framework, and nothing of ours uses it.
+    /// Something is reserved by this framework.
+    pub has_reservation: bool,
+    /// And nothing of ours uses some of that.
     pub has_unused_reservation: bool,
 }
 
@@ -54,6 +56,7 @@ impl Capacity {
                 sum
             })
         };
+        capacity.has_reservation = total.iter().any(|r| reserver.has(r));
         capacity.has_unused_reservation = ours(total) != ours(allocated);
         capacity
     }
@@ -99,7 +102,7 @@ mod tests {
         assert_eq!(capacity.reserved_for_others, others);
         assert_eq!(capacity.open(Kind::Mem), 171_000);
         assert!(capacity.ports.contains(5) && !capacity.ports.contains(514));
-        assert!(capacity.has_unused_reservation);
+        assert!(capacity.has_reservation && capacity.has_unused_reservation);
         assert!(!Capacity::of(&total, std::slice::from_ref(&own), &roles, &reserver).has_unused_reservation);
         assert!(!may_use("logsx", "logs") && may_use("logs/x", "logs"));
     }

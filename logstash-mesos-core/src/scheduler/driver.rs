@@ -3,15 +3,17 @@
 use super::chain;
 use super::definition::Definition;
 use super::feed::{BATCH, Feed};
+use super::framework::{Asked, keep_away, knows_constraints};
 use super::operations;
 use super::records::{Records, Shards, shards_with};
 use super::shared::{Shared, now_ms};
 use super::state::{Action, Event, ListedAgent};
 use crate::ids::{AgentId, FrameworkId, TaskId};
+use crate::offer::OfferStrategy;
 use crate::protocol::Bootstrap;
 use crate::store::StoreError;
+use mesos_v1::proto;
 use mesos_v1::proto::scheduler::call;
-use mesos_v1::proto::{self, FrameworkInfo, framework_info};
 use mesos_v1::scheduler::{
     CallError, ErrorKind, SchedulerCall, SchedulerClient, SchedulerConfig, SchedulerEvent, SchedulerHandle,
     StreamId, Subscription,
@@ -44,6 +46,12 @@ pub(super) struct Driver {
     pub(super) definition: Definition,
     pub(super) client: SchedulerConfig,
     pub(super) failover_timeout: Duration,
+    /// Which offers are used.
+    pub(super) strategy: Arc<dyn OfferStrategy>,
+    /// There are offer constraints to send.
+    pub(super) constrains: bool,
+    /// A master could not use them.
+    pub(super) constraints_refused: bool,
     /// The framework's end is wanted and no reason to begin anew.
     pub(super) ending: CancellationToken,
     /// Agents, as somebody else asks the master about them.
@@ -55,7 +63,16 @@ struct Outgoing {
     call: SchedulerCall,
     stream: StreamId,
     launches: Option<(TaskId, AgentId)>,
-    raises: bool,
+    updates: Option<Purpose>,
+}
+
+/// What an update of the framework is for.
+#[derive(Clone, Copy)]
+enum Purpose {
+    /// Its executors may outlive an absent scheduler for longer.
+    Raise,
+    /// Other offers are wanted.
+    Narrow,
 }
 
 /// What became of a call that matters.
@@ -63,6 +80,7 @@ enum Outcome {
     NotLaunched { task_id: TaskId, refused: Option<String> },
     Unknown { agent_id: AgentId },
     NotRaised,
+    NotNarrowed { error: String },
 }
 
 /// What to store.
@@ -77,6 +95,9 @@ struct Link {
     calls: mpsc::UnboundedSender<Outgoing>,
     outcomes: mpsc::UnboundedReceiver<Outcome>,
     stream: Option<StreamId>,
+    knows_constraints: bool,
+    /// What the master was last asked for.
+    asked: Asked,
 }
 
 impl Driver {
@@ -107,6 +128,13 @@ impl Driver {
                         link = self.connect();
                         Event::Disconnected
                     }
+                    Outcome::NotNarrowed { error } => {
+                        if !self.constraints_refused {
+                            tracing::warn!(error, "The master does not take the offer constraints, offers are judged here");
+                        }
+                        self.constraints_refused = true;
+                        continue;
+                    }
                 },
                 Some(agents) = self.listed.recv() => Event::AgentsListed(agents),
                 _ = ticks.tick() => {
@@ -124,6 +152,7 @@ impl Driver {
             if let Err(end) = self.handle(event, &mut link, &shutdown).await {
                 return end;
             }
+            self.narrow(&mut link);
             self.wake_executors(&link);
         }
     }
@@ -182,11 +211,13 @@ impl Driver {
             // Should the answer get lost, what it made goes away soon.
             None => FIRST_FAILOVER_TIMEOUT_SECS,
         });
+        let asked = Asked { everything: self.shared.state().wants_every_offer(), constraints: false };
+        keep_away(&mut config.subscription, self.strategy.unwanted(), asked);
         let (handle, events) = SchedulerClient::connect(config).expect("the back-off is the default one");
         let (calls, queue) = mpsc::unbounded_channel();
         let (report, outcomes) = mpsc::unbounded_channel();
         tokio::spawn(send_calls(handle, queue, report, self.shared.clone()));
-        Link { feed: Feed::new(events), calls, outcomes, stream: None }
+        Link { feed: Feed::new(events), calls, outcomes, stream: None, knows_constraints: false, asked }
     }
 
     /// Turns what the client says into an event of the state machine, if it is one.
@@ -204,11 +235,13 @@ impl Driver {
             SchedulerEvent::Subscribed { framework_id, stream_id, master, endpoint, .. } => {
                 tracing::info!(framework_id = %framework_id.value, master = endpoint, "Subscribed");
                 link.stream = Some(stream_id);
+                let version = master.and_then(|m| m.version.clone());
+                link.knows_constraints = knows_constraints(version.as_deref());
                 {
                     let mut shown = self.shared.link();
                     shown.connected = true;
                     shown.master = endpoint;
-                    shown.master_version = master.and_then(|m| m.version.clone());
+                    shown.master_version = version;
                     shown.error.clear();
                     shown.since_ms = now_ms();
                 }
@@ -246,6 +279,10 @@ impl Driver {
             }
             SchedulerEvent::Error { message, .. } => {
                 tracing::error!(message, "The master refused the subscription");
+                if message.contains("onstraint") && !self.constraints_refused {
+                    self.constraints_refused = true;
+                    *link = self.connect();
+                }
                 return Ok(None);
             }
             SchedulerEvent::Offers(offers) => Event::Offers(offers),
@@ -279,10 +316,8 @@ impl Driver {
             Action::StoreFramework => {
                 let framework_id = self.shared.framework_id();
                 self.store(Write::Framework(framework_id), shutdown).await?;
-                let mut subscription = self.client.subscription.clone();
-                subscription.framework.failover_timeout = Some(self.failover_timeout.as_secs_f64());
-                subscription.framework.webui_url = Some(self.shared.url()).filter(|url| !url.is_empty());
-                self.enqueue_raise(link, subscription);
+                link.asked = self.wanted(link);
+                self.update_framework(link, self.subscription(link.asked), Purpose::Raise);
             }
             Action::StoreTasks(agents) => {
                 // Copies, so that nobody waits for the store to look at the state.
@@ -363,19 +398,59 @@ impl Driver {
     }
 
     fn enqueue(&self, link: &Link, call: SchedulerCall, launches: Option<(TaskId, AgentId)>) {
-        self.send(link, call, launches, false);
+        self.send(link, call, launches, None);
     }
 
-    fn enqueue_raise(&self, link: &Link, subscription: Subscription) {
-        self.send(link, SchedulerCall::UpdateFramework(Box::new(subscription)), None, true);
+    fn update_framework(&self, link: &Link, subscription: Subscription, purpose: Purpose) {
+        let call = SchedulerCall::UpdateFramework(Box::new(subscription));
+        self.send(link, call, None, Some(purpose));
     }
 
-    fn send(&self, link: &Link, call: SchedulerCall, launches: Option<(TaskId, AgentId)>, raises: bool) {
+    /// What the framework says to a master that has its id.
+    fn subscription(&self, asked: Asked) -> Subscription {
+        let mut subscription = self.client.subscription.clone();
+        let framework = &mut subscription.framework;
+        framework.failover_timeout = Some(self.failover_timeout.as_secs_f64());
+        framework.webui_url = Some(self.shared.url()).filter(|url| !url.is_empty());
+        if self.shared.state().is_suppressed() {
+            subscription.suppressed_roles.clone_from(&subscription.framework.roles);
+        }
+        keep_away(&mut subscription, self.strategy.unwanted(), asked);
+        subscription
+    }
+
+    /// Which offers the master is to keep now.
+    fn wanted(&self, link: &Link) -> Asked {
+        Asked {
+            everything: self.shared.state().wants_every_offer(),
+            constraints: link.knows_constraints && self.constrains && !self.constraints_refused,
+        }
+    }
+
+    /// Tells the master which offers it need not make, when that has changed.
+    fn narrow(&self, link: &mut Link) {
+        if link.stream.is_none() || self.shared.framework_id().is_none() {
+            return;
+        }
+        let wanted = self.wanted(link);
+        if wanted != link.asked {
+            link.asked = wanted;
+            self.update_framework(link, self.subscription(wanted), Purpose::Narrow);
+        }
+    }
+
+    fn send(
+        &self,
+        link: &Link,
+        call: SchedulerCall,
+        launches: Option<(TaskId, AgentId)>,
+        updates: Option<Purpose>,
+    ) {
         // Without a subscription there is nobody to call; the next one begins with a reconciliation.
         let Some(stream) = link.stream.clone() else { return };
         self.shared.calls.fetch_add(1, Ordering::Relaxed);
         // The other side ends only together with this link.
-        let _ = link.calls.send(Outgoing { call, stream, launches, raises });
+        let _ = link.calls.send(Outgoing { call, stream, launches, updates });
     }
 
     /// Writes until it is written. What no answer came to may have been written: the versions are read
@@ -439,7 +514,7 @@ async fn send_calls(
     report: mpsc::UnboundedSender<Outcome>,
     shared: Arc<Shared>,
 ) {
-    while let Some(Outgoing { call, stream, launches, raises }) = queue.recv().await {
+    while let Some(Outgoing { call, stream, launches, updates }) = queue.recv().await {
         let name = call.name();
         let Err(error) = handle.call_on(&stream, call).await else { continue };
         shared.call_errors.fetch_add(1, Ordering::Relaxed);
@@ -450,8 +525,13 @@ async fn send_calls(
                 let refused = matches!(error, CallError::Refused { .. }).then(|| chain(&error));
                 Outcome::NotLaunched { task_id, refused }
             }
-            None if raises => Outcome::NotRaised,
-            None => continue,
+            None => match updates {
+                Some(Purpose::Raise) => Outcome::NotRaised,
+                Some(Purpose::Narrow) if !error.outcome_unknown() => {
+                    Outcome::NotNarrowed { error: chain(&error) }
+                }
+                Some(Purpose::Narrow) | None => continue,
+            },
         };
         // Whoever asked has another client by now.
         let _ = report.send(outcome);
@@ -465,29 +545,6 @@ fn filters(refuse_for: Duration) -> proto::Filters {
 fn random() -> u32 {
     let (high, _) = uuid::Uuid::new_v4().as_u64_pair();
     u32::try_from(high >> 32).expect("32 bits")
-}
-
-/// What the framework says about itself.
-pub(super) fn framework_info(name: &str, user: &str, role: &str, principal: Option<&str>) -> FrameworkInfo {
-    use framework_info::capability::Type;
-    let capabilities = [
-        Type::MultiRole,
-        Type::PartitionAware,
-        Type::ReservationRefinement,
-        Type::TaskKillingState,
-        Type::RegionAware,
-    ]
-    .map(|kind| framework_info::Capability { r#type: Some(kind.into()) });
-    FrameworkInfo {
-        name: name.to_owned(),
-        user: user.to_owned(),
-        roles: vec![role.to_owned()],
-        checkpoint: Some(true),
-        capabilities: capabilities.to_vec(),
-        principal: principal.map(str::to_owned),
-        hostname: Some(rustix::system::uname().nodename().to_string_lossy().into_owned()),
-        ..FrameworkInfo::default()
-    }
 }
 
 const TICK: Duration = Duration::from_millis(500);

@@ -9,6 +9,7 @@ mod check;
 mod definition;
 mod driver;
 mod feed;
+mod framework;
 mod grpc;
 mod http;
 mod leaders_store;
@@ -30,7 +31,7 @@ pub use definition::{Containerizer, Definition, Program};
 pub use http::{Access, AccessError};
 pub use reconcile::Reconciliation;
 pub use run::{RunError, directory_of, run};
-pub use settings::{ExecutorProgram, Master, SETTINGS, Settings, predecessor};
+pub use settings::{ExecutorProgram, Master, Placement, SETTINGS, Settings, predecessor};
 pub use task::{Agent, Declined, Ending, Failures, Phase, Task};
 pub use uninstall::{Uninstall, Uninstalled, uninstall};
 

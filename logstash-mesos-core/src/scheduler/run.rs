@@ -3,7 +3,8 @@
 use super::binary::{BinaryError, ServedBinary};
 use super::check::checker;
 use super::definition::{Definition, Program};
-use super::driver::{Driver, End, framework_info};
+use super::driver::{Driver, End};
+use super::framework::{framework_info, strategy};
 use super::http::{Access, AccessError, Listener, router, serve};
 use super::leaders_store::LeadersStore;
 use super::records::{Claim, Records};
@@ -16,7 +17,7 @@ use super::{agents, chain};
 use crate::configs::Registry;
 use crate::configs::directory::{DirectoryError, Found, scan};
 use crate::election::{Leader, Leadership};
-use crate::offer::{OnePerAgent, Refusals, Reserver};
+use crate::offer::OfferStrategy;
 use crate::store::{SharedState, StateStore, StoreError};
 use mesos_v1::endpoint::Endpoint;
 use mesos_v1::scheduler::SchedulerConfig;
@@ -212,8 +213,7 @@ impl Scheduler {
         let authorization = authorization(settings);
         let (listing, listed) = mpsc::channel(1);
         others.push(tokio::spawn(agents::poll(shared.clone(), authorization.clone(), listing, stop.clone())));
-        let principal = settings.principal.as_ref().map(|(name, _)| name.as_str());
-        let framework = framework_info(&settings.framework_name, &settings.user, &settings.role, principal);
+        let framework = framework_info(settings);
         let client = SchedulerConfig { authorization, ..SchedulerConfig::new(masters.clone(), framework) };
         let ending = CancellationToken::new();
         let driver = Driver {
@@ -222,6 +222,9 @@ impl Scheduler {
             definition,
             client,
             failover_timeout: settings.failover_timeout,
+            constrains: strategy(settings).unwanted().constraints.is_some(),
+            strategy: Arc::new(strategy(settings)),
+            constraints_refused: false,
             ending: ending.clone(),
             listed,
         };
@@ -258,20 +261,7 @@ impl Scheduler {
 
 fn policy(settings: &Settings, definition: &Definition, closed: Option<&'static str>) -> Policy {
     Policy {
-        strategy: Arc::new(OnePerAgent {
-            needs: settings.needs,
-            ports: vec![],
-            roles: vec![settings.role.clone()],
-            reserver: Reserver {
-                name: settings.framework_name.clone(),
-                principal: settings.principal.as_ref().map(|(name, _)| name.clone()),
-            },
-            reserve: false,
-            revocable: false,
-            constraints: vec![],
-            excluded: vec![],
-            refusals: Refusals::default(),
-        }),
+        strategy: Arc::new(strategy(settings)),
         executor_id: definition.executor_id(),
         // As the predecessor did, whatever the framework is called.
         task_prefix: "logstash".to_owned(),

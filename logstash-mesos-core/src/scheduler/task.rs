@@ -43,6 +43,10 @@ pub enum Ending {
     Replaced,
     /// Nobody confirmed its launch in time.
     Unconfirmed,
+    /// The rules no longer select its agent.
+    Excluded,
+    /// The framework is being uninstalled.
+    Uninstalled,
 }
 
 /// How far a task is.
@@ -165,6 +169,8 @@ pub struct Agent {
     pub listed: bool,
     /// What the rules say of it, and what it has.
     pub standing: Standing,
+    /// How many of the master's lists in a row had a reservation of ours there that nothing needs.
+    pub(super) releasing: u32,
     /// Ports that executors listen on and that this agent does not offer at all.
     pub ports_not_offered: Vec<u16>,
     /// Until when our own refusal keeps its offers away, if the master still knows of it.

@@ -1,8 +1,10 @@
 //! What a scheduler is asked to do.
 
+mod placement;
 mod predecessor;
 mod table;
 
+pub use placement::Placement;
 pub use predecessor::predecessor;
 pub use table::SETTINGS;
 
@@ -23,8 +25,8 @@ pub struct Settings {
     pub master: Master,
     /// Name of the framework in Mesos.
     pub framework_name: String,
-    /// Role whose offers are used.
-    pub role: String,
+    /// Which agents get an executor, and from which offers.
+    pub placement: Placement,
     /// User under which executors run.
     pub user: String,
     /// Principal, and the file with its secret.
@@ -104,10 +106,7 @@ impl Settings {
         if framework_name.is_empty() || framework_name.chars().any(char::is_control) {
             return Err(raw.invalid("framework.name", "is empty or has control characters"));
         }
-        let role = text("mesos.role").unwrap_or_default();
-        if let Some(problem) = role_problem(&role) {
-            return Err(raw.invalid("mesos.role", problem));
-        }
+        let placement = Placement::check(raw, master == Master::Local)?;
         let principal = text("mesos.principal").map(|name| (name, path("mesos.secret_file")));
         if let Some(file) = path("mesos.secret_file") {
             if principal.is_none() {
@@ -161,7 +160,7 @@ impl Settings {
         Ok(Self {
             master,
             framework_name,
-            role,
+            placement,
             user: text("mesos.user").unwrap_or_else(|| "root".to_owned()),
             principal,
             failover_timeout: Duration::from_secs(raw.number("failover_timeout_secs", 0, 10 * 31_536_000)?),
@@ -273,23 +272,6 @@ fn default_output(raw: &Loaded, file: Option<PathBuf>) -> Result<String, Setting
         return Err(raw.invalid("elasticsearch.endpoint", "is not a URL such as http://elasticsearch:9200"));
     }
     Ok(format!("output {{ elasticsearch {{ hosts => [\"{url}\"] }} }}\n"))
-}
-
-/// The rules of Mesos for names of roles.
-fn role_problem(role: &str) -> Option<&'static str> {
-    if role.is_empty() {
-        return Some("is empty");
-    }
-    if role.starts_with('/')
-        || role.ends_with('/')
-        || role.split('/').any(|part| matches!(part, "" | "." | ".."))
-    {
-        return Some("has an empty part, or one that is . or ..");
-    }
-    if role.starts_with('-') || role.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Some("begins with a dash, or has white space");
-    }
-    None
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::config::{Arity, SettingSpec};
 pub static SETTINGS: &[SettingSpec] = &[
     one("mesos.master", "MASTER", "", "Master(s): local, HOST:PORT[,HOST:PORT…], or http://HOST:PORT."),
     one("framework.name", "NAME", "logstash", "Name of the framework in Mesos."),
-    one("mesos.role", "ROLE", "*", "Role whose offers are used."),
+    many("mesos.role", "ROLE", "Role whose offers are used (*); may be given several times."),
     one("mesos.user", "USER", "root", "User under which executors run on the agents."),
     one("mesos.principal", "PRINCIPAL", "", "Principal of the framework, where masters authenticate."),
     one(
@@ -66,6 +66,19 @@ pub static SETTINGS: &[SettingSpec] = &[
         arity: Arity::Many,
         help: "A setting of executors, such as drain_timeout_secs=300.",
     },
+    many(
+        "constraint",
+        "RULE",
+        "Which agents: FIELD:OPERATOR:VALUE as in Marathon, such as rack:LIKE:r[1-3]; may be given several times.",
+    ),
+    many(
+        "exclude_agent",
+        "AGENT",
+        "An agent that gets no executor, by its id or host name; may be given several times.",
+    ),
+    switch("reserve", "Reserve what executors use, so that it comes back to them."),
+    switch("use_revocable", "Use resources that Mesos may take back, where others are not enough."),
+    switch("no_port_resources", "Do not ask Mesos for the ports that host configurations listen on."),
     one("launch_parallelism", "N", "50", "Launches that may be unconfirmed at a time."),
     one("launch_timeout_secs", "N", "300", "After which an unconfirmed launch is given up."),
 ];
@@ -77,6 +90,10 @@ const fn one(
     help: &'static str,
 ) -> SettingSpec {
     SettingSpec { key, value, default, arity: Arity::One, help }
+}
+
+const fn many(key: &'static str, value: &'static str, help: &'static str) -> SettingSpec {
+    SettingSpec { key, value, default: "", arity: Arity::Many, help }
 }
 
 const fn switch(key: &'static str, help: &'static str) -> SettingSpec {

@@ -31,6 +31,11 @@ fn what_cannot_be_right_is_refused_by_name() {
         ("state", "file:", "--state"),
         ("mesos.role", "a b", "--mesos-role"),
         ("mesos.role", "a//b", "--mesos-role"),
+        ("mesos.role", "a,,b", "--mesos-role"),
+        ("constraint", "rack:GROUP_BY", "--constraint"),
+        ("constraint", "rack:LIKE:(", "--constraint"),
+        ("exclude_agent", " ", "--exclude-agent"),
+        ("reserve", "true", "--reserve"),
         ("http.bind", "9092", "--http-bind"),
         ("http.advertise_url", "scheduler:9092", "--http-advertise-url"),
         ("executor.cpus", "NaN", "--executor-cpus"),
@@ -49,4 +54,15 @@ fn what_cannot_be_right_is_refused_by_name() {
         assert!(!error.contains("secret"), "{error}");
     }
     assert!(check(&[("executor.command", "/a"), ("executor.image", "b")]).is_err());
+}
+
+#[test]
+fn roles_are_given_one_by_one_or_in_a_list() {
+    let roles = |flags: &[(&str, &str)]| check(flags).expect("is fine").placement.roles;
+    assert_eq!(roles(&[]), ["*"]);
+    assert_eq!(roles(&[("mesos.role", "logs")]), ["logs"]);
+    assert_eq!(roles(&[("mesos.role", "logs, a/b,logs")]), ["logs", "a/b"]);
+    let placement = check(&[("mesos.role", "logs"), ("reserve", "true")]).expect("is fine").placement;
+    assert!(placement.reserve && placement.ports && !placement.revocable);
+    assert!(check(&[("mesos.role", "logs"), ("reserve", "true"), ("mesos.master", "local")]).is_err());
 }

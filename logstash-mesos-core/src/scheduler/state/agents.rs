@@ -1,11 +1,12 @@
 //! Which agents there are, and which lack a task.
 
-use super::{ListedAgent, State};
+use super::super::task::{Ending, Task};
+use super::{ListedAgent, Outbox, State};
 use crate::ids::AgentId;
 
 impl State {
     /// Takes the master's list over. Only what differs is touched.
-    pub(super) fn agents_listed(&mut self, listed: Vec<ListedAgent>, now_ms: u64) {
+    pub(super) fn agents_listed(&mut self, listed: Vec<ListedAgent>, now_ms: u64, out: &mut Outbox) {
         self.listed = true;
         self.listing += 1;
         for ListedAgent { agent_id, hostname, active, draining, standing } in listed {
@@ -17,7 +18,9 @@ impl State {
             let before = (agent.listed, agent.draining, agent.standing.excluded.is_some());
             if let Some(standing) = standing {
                 agent.standing = standing;
+                self.judge(&agent_id, out);
             }
+            let Some(agent) = self.agents.get_mut(&agent_id) else { continue };
             let now = (active, draining, agent.standing.excluded.is_some());
             if before != now || agent.hostname != hostname {
                 (agent.hostname, agent.listed, agent.draining) = (hostname, active, draining);
@@ -35,11 +38,49 @@ impl State {
         for id in gone {
             self.agents.remove(&id);
             self.lacking.remove(&id);
+            self.releasing.remove(&id);
         }
         for id in away {
             if let Some(agent) = self.agents.get_mut(&id) {
                 agent.listed = false;
             }
+        }
+    }
+
+    /// Ends what runs where the rules do not want it, and notes reservations that nothing needs.
+    fn judge(&mut self, agent_id: &AgentId, out: &mut Outbox) {
+        let tasks: Vec<_> = self.tasks.on(agent_id).map(|task| (task.task_id.clone(), task.ending)).collect();
+        let Some(agent) = self.agents.get_mut(agent_id) else { return };
+        let excluded = agent.standing.excluded.is_some();
+        let unused = agent.standing.capacity.as_ref().is_some_and(|c| c.has_unused_reservation);
+        // Without a task it is kept for the next one, if there is to be one.
+        if unused && (excluded || !tasks.is_empty() || self.policy.closed.is_some()) {
+            agent.releasing += 1;
+        } else {
+            agent.releasing = 0;
+        }
+        // In one list alone it may be what was reserved a moment before the launch.
+        if agent.releasing >= RELEASE_AFTER {
+            self.releasing.insert(agent_id.clone());
+        } else {
+            self.releasing.remove(agent_id);
+        }
+        for (task_id, _) in tasks.into_iter().filter(|(_, ending)| excluded && ending.is_none()) {
+            self.tasks.change(&task_id, |task| task.ending = Some(Ending::Excluded));
+            out.store(agent_id);
+        }
+    }
+
+    /// Ends all tasks, and gives up what is reserved for them.
+    pub(super) fn empty(&mut self, out: &mut Outbox) {
+        let running: Vec<_> =
+            self.tasks.iter().filter(|t| t.ending.is_none()).map(|t| t.task_id.clone()).collect();
+        for task_id in running {
+            let end = |task: &mut Task| {
+                task.ending = Some(Ending::Uninstalled);
+                task.agent_id.clone()
+            };
+            self.tasks.change(&task_id, end).iter().for_each(|agent_id| out.store(agent_id));
         }
     }
 
@@ -54,3 +95,5 @@ impl State {
         }
     }
 }
+
+const RELEASE_AFTER: u32 = 2;

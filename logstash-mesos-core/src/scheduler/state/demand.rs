@@ -32,7 +32,8 @@ impl State {
     /// of it can be expected (CIT-1, CIT-2).
     pub(super) fn ask_for_offers(&mut self, now_ms: u64, out: &mut Outbox) {
         let open = self.policy.closed.is_none();
-        let nobody_lacks = !open || !self.lacking.iter().any(|(id, _)| self.is_wanted(id, now_ms));
+        let nobody_lacks = self.releasing.is_empty()
+            && (!open || !self.lacking.iter().any(|(id, _)| self.is_wanted(id, now_ms)));
         if nobody_lacks {
             self.demand.revive = Retry::default();
             let all_known = self.listed && self.agents.values().any(|a| a.listed);
@@ -52,9 +53,11 @@ impl State {
         let helped = now_ms >= self.demand.revive.next_ms;
         let revived_ms = self.demand.revived_ms;
         let waiting = |since: u64| helped || revived_ms.is_none_or(|at| since > at);
-        if self.lacking.iter().any(|(id, since)| {
+        let lacking = self.lacking.iter().filter(|_| open).any(|(id, since)| {
             self.needs_revive(id, now_ms) && waiting((*since).max(self.agents[id].failures.retry_at_ms))
-        }) {
+        });
+        let releasing = || helped && self.releasing.iter().any(|id| self.needs_revive(id, now_ms));
+        if lacking || releasing() {
             if helped {
                 self.demand.revive.attempted(now_ms, REVIVE_FIRST_MS, REVIVE_LONGEST_MS);
             }

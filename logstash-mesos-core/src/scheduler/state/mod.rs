@@ -84,6 +84,8 @@ pub enum Event {
     },
     /// All agents that the master knows.
     AgentsListed(Vec<ListedAgent>),
+    /// All tasks are to end.
+    Empty,
     /// Maintenance is planned for our resources.
     InverseOffers(Vec<OfferId>),
     /// The framework is gone, together with all its tasks.
@@ -186,6 +188,8 @@ pub struct State {
     agents: BTreeMap<AgentId, Agent>,
     /// Agents without a task of ours that should have one, and since when.
     lacking: BTreeMap<AgentId, u64>,
+    /// Agents on which something is reserved by us and of no use.
+    releasing: BTreeSet<AgentId>,
     held: Held,
     strangers: Strangers,
     reconciliation: Reconciliation,
@@ -265,6 +269,7 @@ impl State {
             tasks,
             agents,
             lacking: BTreeMap::new(),
+            releasing: BTreeSet::new(),
             held: Held::default(),
             strangers: Strangers::default(),
             reconciliation: Reconciliation::default(),
@@ -326,6 +331,12 @@ impl State {
         self.demand.suppressed
     }
 
+    /// Whether even the smallest offer is wanted, of agents that are not selected too: reservations that nothing
+    /// uses are to be given up.
+    pub fn wants_every_offer(&self) -> bool {
+        !self.releasing.is_empty()
+    }
+
     /// What was counted.
     pub fn counters(&self) -> Counters {
         self.counters
@@ -374,7 +385,8 @@ impl State {
                 }
             }
             Event::NotLaunched { task_id, refused } => self.not_launched(&task_id, refused, now_ms, out),
-            Event::AgentsListed(agents) => self.agents_listed(agents, now_ms),
+            Event::AgentsListed(agents) => self.agents_listed(agents, now_ms, out),
+            Event::Empty => self.empty(out),
             Event::InverseOffers(ids) => out.call(Action::AcceptInverseOffers(ids)),
             Event::Removed => self.removed(out),
             Event::Tick => self.tick(now_ms, out),

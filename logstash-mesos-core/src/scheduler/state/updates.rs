@@ -124,7 +124,7 @@ fn blame(task: &Task, status: &TaskStatus) -> Blame {
         return Blame::Draining;
     }
     match task.ending {
-        Some(Ending::Replaced) => return Blame::Nobody,
+        Some(Ending::Replaced | Ending::Excluded | Ending::Uninstalled) => return Blame::Nobody,
         Some(Ending::Unconfirmed) => return Blame::Agent,
         None => {}
     }
