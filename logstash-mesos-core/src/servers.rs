@@ -96,7 +96,9 @@ fn address(text: &str, default_port: u16) -> Result<String, ServersError> {
 pub(crate) fn is_path(path: &str) -> bool {
     let is_odd = |c: char| c.is_control() || ('\u{e000}'..='\u{f8ff}').contains(&c) || c >= '\u{fff0}';
     path.strip_prefix('/').is_some_and(|rest| {
-        rest.split('/').all(|name| !matches!(name, "" | "." | ".." | "zookeeper") && !name.contains(is_odd))
+        // ZooKeeper keeps its own things there.
+        let mine = rest.split('/').next() == Some("zookeeper");
+        !mine && rest.split('/').all(|name| !matches!(name, "" | "." | "..") && !name.contains(is_odd))
     })
 }
 
@@ -133,6 +135,7 @@ mod tests {
             ("zk://u:secret@a:1/", "path"),
             ("zk://u:secret@a:1//m", "path"),
             ("zk://u:secret@a:1/m/../x", "path"),
+            ("zk://u:secret@a:1/zookeeper/x", "path"),
             ("zk://u:secret@a:0/m", "a:0"),
             ("zk://u:secret@a:port/m", "a:port"),
             ("zk://u:secret@a:1,/m", "``"),

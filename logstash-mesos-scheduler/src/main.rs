@@ -95,7 +95,12 @@ fn shutdown_signal() -> std::io::Result<CancellationToken> {
 }
 
 fn start_logging(verbose: bool) {
-    let default = if verbose { "info,logstash_mesos_core=debug,mesos_v1=debug" } else { "info" };
+    // What the ZooKeeper client has to say is said by whoever uses it.
+    let default = if verbose {
+        "info,zookeeper_client=error,logstash_mesos_core=debug,mesos_v1=debug"
+    } else {
+        "info,zookeeper_client=error"
+    };
     let filter = std::env::var("LOGSTASH_MESOS_LOG")
         .ok()
         .and_then(|text| EnvFilter::try_new(text).ok())

@@ -11,7 +11,7 @@ use crate::place::{MARK, free_port, installed, pack, unmount_below};
 use crate::process::{Process, Recipe, end_all, with_environment};
 use crate::wait::{PATIENCE, attempt, until};
 
-/// A Mesos master without ZooKeeper.
+/// A Mesos master.
 #[derive(Debug)]
 pub struct Master {
     recipe: Recipe,
@@ -23,6 +23,18 @@ impl Master {
     /// Starts a master that keeps its files in `directory`, and waits until it leads.
     #[must_use]
     pub fn start(directory: &Path) -> Self {
+        Self::with_flags(directory, &[])
+    }
+
+    /// Starts a master that is found through ZooKeeper, at a URL such as `zk://127.0.0.1:2181/mesos`, and waits until it
+    /// leads.
+    #[must_use]
+    pub fn in_zookeeper(directory: &Path, url: &str) -> Self {
+        let zookeeper = format!("--zk={url}");
+        Self::with_flags(directory, &[&zookeeper, "--quorum=1", "--zk_session_timeout=4secs"])
+    }
+
+    fn with_flags(directory: &Path, flags: &[&str]) -> Self {
         let port = free_port();
         let recipe = Recipe::new(installed("mesos/bin/mesos-master"), directory, "master")
             .args(["--ip=127.0.0.1", "--hostname=127.0.0.1"])
@@ -30,7 +42,8 @@ impl Master {
             .arg(format!("--work_dir={}", directory.join("master").display()))
             // An agent without ZooKeeper notices a new master only by the pings that it misses.
             .args(["--agent_ping_timeout=1secs", "--max_agent_ping_timeouts=10"])
-            .args(["--allocation_interval=200ms", "--agent_reregister_timeout=10mins"]);
+            .args(["--allocation_interval=200ms", "--agent_reregister_timeout=10mins"])
+            .args(flags);
         let process = recipe.start();
         let mut master = Self { recipe, process, port };
         master.wait();

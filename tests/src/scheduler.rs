@@ -21,7 +21,7 @@ pub struct SchedulerOptions {
     pub master: String,
     /// `--framework-name`.
     pub framework: String,
-    /// `--state`.
+    /// `--state`; empty to leave it out.
     pub state: String,
     /// `--config-dir`, if there is one.
     pub config_dir: Option<PathBuf>,
@@ -48,9 +48,12 @@ impl Scheduler {
         let port = free_port();
         let mut recipe = Recipe::new(programs().join("logstash-mesos-scheduler"), directory, "scheduler")
             .args(["run", "--mesos-master", &options.master, "--framework-name", &options.framework])
-            .args(["--state", &options.state, "--http-bind", &format!("127.0.0.1:{port}")])
+            .args(["--http-bind", &format!("127.0.0.1:{port}")])
             .args(["--http-advertise-url", &format!("http://127.0.0.1:{port}")])
             .args(&options.flags);
+        if !options.state.is_empty() {
+            recipe = recipe.args(["--state", &options.state]);
+        }
         if let Some(directory) = &options.config_dir {
             recipe = recipe.arg("--config-dir").arg(directory);
         }
@@ -166,7 +169,8 @@ impl Scheduler {
     pub fn uninstall(&self, flags: &[&str]) -> Finished {
         Recipe::new(programs().join("logstash-mesos-scheduler"), &self.directory, "uninstall")
             .args(["uninstall", "--mesos-master", &self.options.master])
-            .args(["--state", &self.options.state, "--framework-name", &self.options.framework])
+            .args(["--framework-name", &self.options.framework])
+            .args(["--state", &self.options.state].into_iter().filter(|_| !self.options.state.is_empty()))
             .args(flags)
             .run(b"", Duration::from_secs(90))
     }

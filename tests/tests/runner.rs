@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "figures belong into the test's output")]
 
 mod configurations;
+mod detection;
 mod discovery;
 mod faults;
 mod images;

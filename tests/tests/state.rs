@@ -13,6 +13,7 @@ use logstash_mesos_core::testing::election::{self, PATIENCE, campaign, candidate
 use logstash_mesos_core::testing::state_store;
 use logstash_mesos_tests::etcd::Etcd;
 use logstash_mesos_tests::place::Place;
+use logstash_mesos_tests::wait::until;
 use logstash_mesos_tests::zookeeper::ZooKeeper;
 use tokio::time::{sleep, timeout};
 
@@ -80,14 +81,29 @@ fn a_zookeeper_ensemble_that_loses_its_leader_keeps_what_it_acknowledged() {
     let mut servers = ZooKeeper::ensemble(place.path(), 3);
     let addresses: Vec<_> = servers.iter().map(ZooKeeper::address).collect();
     let url = format!("zk://{}/kept", addresses.join(","));
-    let written = in_runtime(written_while(url, || {
-        let leader = servers.iter_mut().find(|server| server.mode().is_ok_and(|mode| mode == "leader"));
-        let leader = leader.expect("one of them leads");
-        leader.kill();
-        std::thread::sleep(Duration::from_secs(3));
-        leader.restart();
-    }));
-    println!("figure: the leading ZooKeeper of three killed twice while two wrote: {written}");
+    let (written, kept) = in_runtime(async {
+        let state = open(&url).await;
+        let leadership = lead(&state.election, "a").await;
+        let written = written_while(url, || {
+            let leading = until("one of three to lead", PATIENCE, || {
+                let modes: Vec<_> = servers.iter().map(ZooKeeper::mode).collect();
+                let leading = modes.iter().position(|mode| mode.as_deref() == Ok("leader"));
+                leading.ok_or_else(|| format!("{modes:?}"))
+            });
+            servers[leading].kill();
+            std::thread::sleep(Duration::from_secs(3));
+            servers[leading].restart();
+        })
+        .await;
+        // Sessions outlive the servers that they are with, if another is found in time.
+        let kept = !leadership.lost().is_cancelled();
+        drop(leadership);
+        lead(&state.election, "b").await;
+        (written, kept)
+    });
+    println!(
+        "figure: the leading ZooKeeper of three killed twice while two wrote: {written}; lead kept: {kept}"
+    );
 }
 
 /// Two writers append to one record, each by compare-and-set, while `disturb` is called twice. Every entry that was

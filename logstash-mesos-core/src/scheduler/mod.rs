@@ -13,6 +13,7 @@ mod framework;
 mod grpc;
 mod http;
 mod leaders_store;
+mod masters;
 mod operations;
 mod reconcile;
 mod records;

@@ -88,7 +88,7 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let trial = match settings.master {
         Master::Local => Some(Trial::start(&mut settings).await?),
-        Master::Endpoints(_) => None,
+        Master::Endpoints(_) | Master::ZooKeeper(_) => None,
     };
     let scheduler = match Scheduler::start(&settings, None, &shutdown).await {
         // It was told to end while it waited for its port.
@@ -145,9 +145,9 @@ impl Scheduler {
         closed: Option<&'static str>,
         shutdown: &CancellationToken,
     ) -> Result<Self, RunError> {
-        let Master::Endpoints(masters) = &settings.master else {
+        if settings.master == Master::Local {
             return Err(RunError::Local("this command needs the master of a cluster".into()));
-        };
+        }
         let access = Access::new(settings.http_bind, settings.no_auth, settings.auth_file.as_deref())?;
         let (program, binary) = program(&settings.executor)?;
         let definition = Definition {
@@ -160,8 +160,11 @@ impl Scheduler {
         let bind = |source| RunError::Bind { address: settings.http_bind, source };
         let listener =
             Listener::bind(settings.http_bind, settings.port_patience, shutdown).await.map_err(bind)?;
-        let state = settings.state.open().await?;
-        let url = settings.advertise_url.clone().unwrap_or_else(|| default_url(listener.address(), masters));
+        let state = settings.state.open_with(settings.session_timeout).await?;
+        let url = settings
+            .advertise_url
+            .clone()
+            .unwrap_or_else(|| default_url(listener.address(), &settings.master));
         let (leader, leadership) = lead(&state, &settings.framework_name, &url).await?;
         let store: Arc<dyn StateStore> = Arc::new(LeadersStore::new(state.store, leadership.lost().clone()));
         let claim =
@@ -182,7 +185,7 @@ impl Scheduler {
         let shared = Arc::new(Shared {
             framework_name: settings.framework_name.clone(),
             state: Mutex::new(State::new(policy, stored.framework_id, stored.tasks)),
-            link: Mutex::new(Link { master: shown(masters), since_ms: now_ms(), ..Link::default() }),
+            link: Mutex::new(Link { master: settings.master.shown(), since_ms: now_ms(), ..Link::default() }),
             registry: registry.clone(),
             sessions: Arc::new(Sessions::new(set, records.epoch())),
             store,
@@ -214,7 +217,9 @@ impl Scheduler {
         let (listing, listed) = mpsc::channel(1);
         others.push(tokio::spawn(agents::poll(shared.clone(), authorization.clone(), listing, stop.clone())));
         let framework = framework_info(settings);
-        let client = SchedulerConfig { authorization, ..SchedulerConfig::new(masters.clone(), framework) };
+        let masters_from = Some(settings.master.watch());
+        let client =
+            SchedulerConfig { masters_from, authorization, ..SchedulerConfig::new(vec![], framework) };
         let ending = CancellationToken::new();
         let driver = Driver {
             shared: shared.clone(),
@@ -359,14 +364,15 @@ async fn watch(registry: Arc<Registry>, dir: PathBuf, mut last: Vec<Found>, stop
     }
 }
 
-fn shown(masters: &[Endpoint]) -> String {
-    masters.iter().map(Endpoint::authority).collect::<Vec<_>>().join(",")
-}
-
-/// The address from which the master is reached leads back, for agents as well in all but odd networks.
-fn default_url(bound: SocketAddr, masters: &[Endpoint]) -> String {
+/// The address from which the master, or the ZooKeeper that knows it, is reached leads back, for agents as well in all
+/// but odd networks.
+fn default_url(bound: SocketAddr, master: &Master) -> String {
     let ip = if bound.ip().is_unspecified() {
-        masters.iter().find_map(|m| local_address(m).ok()).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+        master
+            .hosts()
+            .iter()
+            .find_map(|host| local_address(host).ok())
+            .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
     } else {
         bound.ip()
     };

@@ -57,6 +57,10 @@ pub struct SchedulerConfig {
     /// Masters to try, in this order; each may lead to the leader by redirect. Empty means that none is
     /// known yet, see [`SchedulerHandle::set_masters`].
     pub masters: Vec<Endpoint>,
+    /// Whoever watches ZooKeeper tells here which master leads; see [`SchedulerHandle::set_masters`], which each
+    /// change, and what is there when the client starts, does the same as. Nothing is told by an empty list: the
+    /// known master stays until its stream ends (facts 4).
+    pub masters_from: Option<watch::Receiver<Vec<Endpoint>>>,
     /// What to subscribe with.
     pub subscription: Subscription,
     /// Sent with every request.
@@ -91,6 +95,7 @@ impl SchedulerConfig {
     pub fn new(masters: Vec<Endpoint>, framework: FrameworkInfo) -> Self {
         Self {
             masters,
+            masters_from: None,
             subscription: Subscription { framework, ..Subscription::default() },
             authorization: Authorization::none(),
             connect_timeout: Duration::from_secs(10),
@@ -128,7 +133,10 @@ impl SchedulerClient {
         let backoff = Backoff::new(config.backoff_first, config.backoff_longest, config.random.clone())?;
         let (events, receiver) = mpsc::channel(config.event_queue.max(1));
         let (call_queue, calls) = mpsc::channel(CALL_QUEUE);
-        let (masters, masters_seen) = watch::channel(config.masters.clone());
+        let told =
+            config.masters_from.as_ref().map(|from| from.borrow().clone()).filter(|told| !told.is_empty());
+        let (masters, masters_seen) = watch::channel(told.unwrap_or_else(|| config.masters.clone()));
+        let masters = Arc::new(masters);
         let (session, session_seen) = watch::channel(None);
         let (resubscribe, resubscribe_asked) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
@@ -138,6 +146,9 @@ impl SchedulerClient {
             request_timeout: config.request_timeout,
         });
         let mut tasks = JoinSet::new();
+        if let Some(from) = config.masters_from.clone() {
+            tasks.spawn(follow(from, Arc::clone(&masters)));
+        }
         tasks.spawn(calls::run(calls, session_seen, Arc::clone(&shared), resubscribe));
         tasks.spawn(
             driver::Driver {
@@ -151,7 +162,7 @@ impl SchedulerClient {
             }
             .run(),
         );
-        let handle = SchedulerHandle { calls: call_queue, masters: Arc::new(masters), shared };
+        let handle = SchedulerHandle { calls: call_queue, masters, shared };
         Ok((handle, SchedulerEvents { receiver, _tasks: tasks }))
     }
 }
@@ -193,6 +204,27 @@ struct QueuedCall {
     call: SchedulerCall,
     only_on: Option<StreamId>,
     answer: oneshot::Sender<Result<(), CallError>>,
+}
+
+/// Brings what is told there to the client.
+async fn follow(mut from: watch::Receiver<Vec<Endpoint>>, masters: Arc<watch::Sender<Vec<Endpoint>>>) {
+    loop {
+        let told = from.borrow_and_update().clone();
+        if !told.is_empty() {
+            replace(&masters, told);
+        }
+        if from.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn replace(masters: &watch::Sender<Vec<Endpoint>>, by: Vec<Endpoint>) {
+    masters.send_if_modified(|current| {
+        let changed = *current != by;
+        *current = by;
+        changed
+    });
 }
 
 /// The events of a framework. When it is dropped, both connections close and nothing is sent any more;
@@ -253,11 +285,7 @@ impl SchedulerHandle {
     /// is no longer among them ends, and the next attempt begins at once (DET-3). Do not use it where
     /// the list names masters that redirect.
     pub fn set_masters(&self, masters: Vec<Endpoint>) {
-        self.masters.send_if_modified(|current| {
-            let changed = *current != masters;
-            *current = masters;
-            changed
-        });
+        replace(&self.masters, masters);
     }
 
     /// Replaces what the next SUBSCRIBE says. An id already known is kept when `subscription` has none.

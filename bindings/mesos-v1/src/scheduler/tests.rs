@@ -496,3 +496,24 @@ async fn dropping_the_events_closes_without_a_word() {
     assert!(handle.call(kill("1")).await.is_err());
     server.silent_for(Duration::from_millis(200)).await;
 }
+
+// The same, told by a channel that outlives clients; an empty list tells nothing.
+#[tokio::test]
+async fn a_leader_that_is_told_elsewhere_is_followed() {
+    let (mut old, mut new) = (Server::start().await, Server::start().await);
+    let (leader, told) = watch::channel(vec![old.endpoint.clone()]);
+    let config = SchedulerConfig { masters_from: Some(told), ..config(vec![]) };
+    let (_handle, mut events) = SchedulerClient::connect(config).unwrap();
+    let accepted = old.next().await.stream(Some("1"));
+    accepted.send(&subscribed(15.0));
+    while !matches!(next(&mut events).await, SchedulerEvent::Subscribed { .. }) {}
+    leader.send_replace(vec![]);
+    accepted.send(&heartbeat());
+    assert!(matches!(next(&mut events).await, SchedulerEvent::Heartbeat));
+    leader.send_replace(vec![new.endpoint.clone()]);
+    assert!(matches!(
+        next(&mut events).await,
+        SchedulerEvent::Disconnected { reason: DisconnectReason::MasterChanged, retry_in: Duration::ZERO }
+    ));
+    let _stream = accept(&mut new, &mut events, "2").await;
+}

@@ -12,6 +12,7 @@ use super::definition::Containerizer;
 use crate::config::{Loaded, SettingError};
 use crate::offer::Needs;
 use crate::store::StateUrl;
+use crate::zookeeper::ZooKeeperUrl;
 use mesos_v1::endpoint::{DEFAULT_MASTER_PORT, Endpoint};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -35,8 +36,10 @@ pub struct Settings {
     pub failover_timeout: Duration,
     /// Where the state is kept.
     pub state: StateUrl,
-    /// Nobody said where.
+    /// Nobody said where, and it is in the working directory.
     pub state_by_default: bool,
+    /// After which silence ZooKeeper or etcd takes this scheduler for gone, and another leads.
+    pub session_timeout: Duration,
     /// Directory of configurations.
     pub config_dir: Option<PathBuf>,
     /// Where to listen.
@@ -74,6 +77,8 @@ pub enum Master {
     Local,
     /// At these addresses.
     Endpoints(Vec<Endpoint>),
+    /// Where ZooKeeper says, below this path.
+    ZooKeeper(ZooKeeperUrl),
 }
 
 /// Where the executor's program comes from.
@@ -97,16 +102,15 @@ impl Settings {
         let text = |key: &str| raw.text(key).map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned);
         let path = |key: &str| text(key).map(PathBuf::from);
         let master = master(raw)?;
-        let state_by_default = raw.text("state").is_none();
-        let state = match raw.text("state") {
-            Some(state) => state.parse().map_err(|e| raw.invalid("state", e))?,
-            None => StateUrl::File("logstash-mesos-state".into()),
-        };
         let framework_name = text("framework.name").unwrap_or_default();
         if framework_name.is_empty() || framework_name.chars().any(char::is_control) {
             return Err(raw.invalid("framework.name", "is empty or has control characters"));
         }
         let placement = Placement::check(raw, master == Master::Local)?;
+        let (state, state_by_default) = match raw.text("state") {
+            Some(state) => (state.parse().map_err(|e| raw.invalid("state", e))?, false),
+            None => default_state(raw, &master, &framework_name)?,
+        };
         let principal = text("mesos.principal").map(|name| (name, path("mesos.secret_file")));
         if let Some(file) = path("mesos.secret_file") {
             if principal.is_none() {
@@ -166,6 +170,7 @@ impl Settings {
             failover_timeout: Duration::from_secs(raw.number("failover_timeout_secs", 0, 10 * 31_536_000)?),
             state,
             state_by_default,
+            session_timeout: Duration::from_millis(raw.number("zk.timeout_ms", 1000, 600_000)?),
             config_dir,
             http_bind,
             port_patience: Duration::from_secs(30),
@@ -193,9 +198,12 @@ fn master(raw: &Loaded) -> Result<Master, SettingError> {
         return Ok(Master::Local);
     }
     if text.starts_with("zk://") {
-        let problem = "asks for detection through ZooKeeper, which this version does not have yet; list the masters as \
-                       HOST:PORT,HOST:PORT,… (each leads to the leading one)";
-        return Err(raw.invalid("mesos.master", problem));
+        if !cfg!(feature = "zookeeper") {
+            let problem = "asks for ZooKeeper, which this program was built without; build it with `--features \
+                           zookeeper`, or list the masters as HOST:PORT,HOST:PORT,… (each leads to the leading one)";
+            return Err(raw.invalid("mesos.master", problem));
+        }
+        return text.parse().map(Master::ZooKeeper).map_err(|error| raw.invalid("mesos.master", error));
     }
     let endpoints: Result<Vec<_>, _> = text
         .split(',')
@@ -209,6 +217,27 @@ fn master(raw: &Loaded) -> Result<Master, SettingError> {
         Err(error) => Err(raw.invalid("mesos.master", error)),
     }
 }
+
+/// Beside the masters, if ZooKeeper is there; else in the working directory, which is worth a word.
+fn default_state(
+    raw: &Loaded,
+    master: &Master,
+    framework_name: &str,
+) -> Result<(StateUrl, bool), SettingError> {
+    let Master::ZooKeeper(url) = master else {
+        return Ok((StateUrl::File("logstash-mesos-state".into()), true));
+    };
+    let name = percent_encoding::utf8_percent_encode(framework_name, IN_A_PATH);
+    // What stays of a name of dots alone is no path.
+    let url = url.with_path(&format!("/logstash-mesos-v1/{name}")).ok_or_else(|| {
+        raw.invalid("framework.name", "cannot be part of a path in ZooKeeper; give --state a path there")
+    })?;
+    Ok((StateUrl::ZooKeeper(url), false))
+}
+
+/// Everything but letters, digits and `-._~`.
+const IN_A_PATH: &percent_encoding::AsciiSet =
+    &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 fn executor(
     raw: &Loaded,

@@ -4,7 +4,12 @@ use crate::config::{Arity, SettingSpec};
 
 /// Every setting of the scheduler. Flags, variables and the keys of a file follow from it.
 pub static SETTINGS: &[SettingSpec] = &[
-    one("mesos.master", "MASTER", "", "Master(s): local, HOST:PORT[,HOST:PORT…], or http://HOST:PORT."),
+    one(
+        "mesos.master",
+        "MASTER",
+        "",
+        "Master(s): local, zk://HOST:PORT[,HOST:PORT…]/PATH, HOST:PORT[,HOST:PORT…], or http://HOST:PORT.",
+    ),
     one("framework.name", "NAME", "logstash", "Name of the framework in Mesos."),
     many("mesos.role", "ROLE", "Role whose offers are used (*); may be given several times."),
     one("mesos.user", "USER", "root", "User under which executors run on the agents."),
@@ -20,7 +25,14 @@ pub static SETTINGS: &[SettingSpec] = &[
         "state",
         "URL",
         "",
-        "Where the state is kept: memory or file:DIR (file:./logstash-mesos-state if not given).",
+        "Where the state is kept: memory, file:DIR, zk://HOST:PORT[,HOST:PORT…]/PATH or etcd://HOST:PORT[,HOST:PORT…]/PREFIX. \
+         If not given: with a zk:// master there, at /logstash-mesos-v1/NAME, else file:./logstash-mesos-state.",
+    ),
+    one(
+        "zk.timeout_ms",
+        "N",
+        "4000",
+        "Silence after which ZooKeeper or etcd takes a scheduler for gone, and another leads.",
     ),
     one("config_dir", "DIR", "", "Directory with docker/*.conf and host/*.conf, watched for changes."),
     one(

@@ -23,10 +23,11 @@ fn defaults_are_as_documented() {
 #[test]
 fn what_cannot_be_right_is_refused_by_name() {
     for (key, value, flag) in [
-        ("mesos.master", "zk://u:secret@h:2181/mesos", "--mesos-master"),
+        ("mesos.master", "zk://u:secret@h:2181", "--mesos-master"),
         ("mesos.master", "ftp://h", "--mesos-master"),
         ("mesos.master", ",", "--mesos-master"),
-        ("state", "zk://u:secret@h/x", "--state"),
+        ("state", "zk://u:secret@h/", "--state"),
+        ("zk.timeout_ms", "0", "--zk-timeout-ms"),
         ("state", "redis://h", "--state"),
         ("state", "file:", "--state"),
         ("mesos.role", "a b", "--mesos-role"),
@@ -65,4 +66,25 @@ fn roles_are_given_one_by_one_or_in_a_list() {
     let placement = check(&[("mesos.role", "logs"), ("reserve", "true")]).expect("is fine").placement;
     assert!(placement.reserve && placement.ports && !placement.revocable);
     assert!(check(&[("mesos.role", "logs"), ("reserve", "true"), ("mesos.master", "local")]).is_err());
+}
+
+#[test]
+#[cfg(feature = "zookeeper")]
+fn the_state_is_beside_the_masters_unless_it_is_said_where() {
+    let master = ("mesos.master", "zk://u:secret@a:1,b/mesos");
+    let settings = check(&[master]).expect("is fine");
+    assert!(!settings.state_by_default);
+    let StateUrl::ZooKeeper(url) = settings.state else { panic!("{:?}", settings.state) };
+    assert_eq!(url.to_string(), "zk://a:1,b:2181/logstash-mesos-v1/logstash");
+    assert_eq!(url.credentials(), Some("u:secret"));
+    let settings = check(&[master, ("framework.name", "a/b c")]).expect("is fine");
+    let StateUrl::ZooKeeper(url) = settings.state else { panic!("{:?}", settings.state) };
+    assert_eq!(url.path(), "/logstash-mesos-v1/a%2Fb%20c");
+    assert!(check(&[master, ("framework.name", "..")]).is_err());
+    assert_eq!(check(&[master, ("state", "memory")]).expect("is fine").state, StateUrl::Memory);
+    let settings = check(&[]).expect("is fine");
+    assert_eq!(
+        (settings.state, settings.state_by_default),
+        (StateUrl::File("logstash-mesos-state".into()), true)
+    );
 }
