@@ -72,6 +72,14 @@ fn report(framework: &str, how: Uninstall, done: &Uninstalled) {
         let what = if how.keep_positions { "positions stay" } else { "positions are left on its disk" };
         tracing::warn!(hostname, %agent_id, reason, "Agent was not reached: {what}");
     }
+    for (hostname, agent_id) in &done.reserved {
+        tracing::warn!(
+            hostname,
+            %agent_id,
+            "Something is still reserved for the framework on this agent: run `uninstall` again with its --mesos-role and \
+             --mesos-principal, or have an operator unreserve it"
+        );
+    }
     let cleared = done.cleared;
     tracing::info!(
         framework,

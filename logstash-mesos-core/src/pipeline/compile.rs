@@ -15,7 +15,7 @@ use super::lang::ast::{Config, Plugin, SectionKind, Statement, ValueKind};
 use super::lang::{Code, Diagnostic, Diagnostics, Span, parse};
 use super::lower::Lower;
 use super::plugin::{Build, BuildContext, BuildError, EcsCompatibility, Input, Output, PluginSpec, Warnings};
-use super::settings::{Kind, Settings};
+use super::settings::{Kind, Settings, Transport};
 use super::variables::Variables;
 use crate::event::Clock;
 
@@ -111,12 +111,25 @@ impl CompileOptions {
 pub struct Compiled {
     /// The inputs, in order.
     pub inputs: Vec<CompiledPlugin>,
+    /// Where inputs will listen, also those that cannot be made on this machine for want of their files.
+    pub listens: Vec<ListeningPort>,
     /// The filters, made.
     pub filters: FilterGraph,
     /// The outputs, to be made with [`CompiledPlugin::build_output`].
     pub outputs: Graph<CompiledPlugin>,
     /// What its author should know.
     pub warnings: Diagnostics,
+}
+
+/// A port of the machine on which an input listens.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ListeningPort {
+    /// Its number; never 0, which would be any port.
+    pub number: u16,
+    /// What comes to it.
+    pub transport: Transport,
+    /// The plugin's name: `beats`.
+    pub plugin: &'static str,
 }
 
 /// A plugin with checked settings, ready to be made.
@@ -137,6 +150,19 @@ impl CompiledPlugin {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.context.plugin_id
+    }
+
+    /// Where it listens, if it does; not where that is still to be known.
+    #[must_use]
+    pub fn listens(&self) -> Option<ListeningPort> {
+        let (setting, listens) = self.spec.settings.iter().find_map(|s| Some((s, s.listens?)))?;
+        let is =
+            |(name, value): (&'static str, &'static str)| self.settings.text(name).as_deref() == Some(value);
+        if listens.unless.is_some_and(is) {
+            return None;
+        }
+        let number = u16::try_from(self.settings.int(setting.name)?).ok().filter(|number| *number > 0)?;
+        Some(ListeningPort { number, transport: listens.transport, plugin: self.spec.name })
     }
 
     /// Makes the input.
@@ -183,9 +209,10 @@ pub fn compile(source: &str, options: &CompileOptions) -> Result<Compiled, Diagn
     if diagnostics.has_errors() {
         return Err(diagnostics);
     }
-    let Parts { inputs, filters, outputs } = compiled;
+    let Parts { inputs, listens, filters, outputs } = compiled;
     Ok(Compiled {
         inputs,
+        listens,
         filters: FilterGraph { graph: filters, clock: options.clock },
         outputs,
         warnings: diagnostics,
@@ -205,6 +232,7 @@ pub fn check_syntax(source: &str, origin: &str) -> Result<(), Diagnostics> {
 #[derive(Default)]
 struct Parts {
     inputs: Vec<CompiledPlugin>,
+    listens: Vec<ListeningPort>,
     filters: Graph<FilterSlot>,
     outputs: Graph<CompiledPlugin>,
 }
@@ -224,7 +252,7 @@ impl Compiler<'_> {
             match section.kind {
                 SectionKind::Input => {
                     for statement in &section.body {
-                        self.input(statement, &mut parts.inputs);
+                        self.input(statement, &mut parts);
                     }
                 }
                 SectionKind::Filter => {
@@ -240,12 +268,13 @@ impl Compiler<'_> {
         parts
     }
 
-    fn input(&mut self, statement: &Statement, inputs: &mut Vec<CompiledPlugin>) {
+    fn input(&mut self, statement: &Statement, parts: &mut Parts) {
         match statement {
             Statement::Plugin(written) => {
                 let Some(plugin) = self.plugin(PluginKind::Input, written) else { return };
+                parts.listens.extend(plugin.listens());
                 match self.try_input(&plugin, written) {
-                    Ok(()) => inputs.push(plugin),
+                    Ok(()) => parts.inputs.push(plugin),
                     Err(error) => self.refused(&error, written, plugin.spec),
                 }
             }

@@ -31,7 +31,9 @@ mod tls;
 pub mod variables;
 
 pub use catalog::{Catalog, PluginKind};
-pub use compile::{CompileOptions, Compiled, CompiledPlugin, UnknownVariable, check_syntax, compile};
+pub use compile::{
+    CompileOptions, Compiled, CompiledPlugin, ListeningPort, UnknownVariable, check_syntax, compile,
+};
 pub use condition::{Condition, EvaluationError};
 pub use execute::{FilterGraph, FilterWorker, PluginCounters};
 pub use graph::{Graph, Node};

@@ -17,6 +17,40 @@ pub struct Setting {
     pub status: Status,
     /// One sentence for the reference page.
     pub doc: &'static str,
+    /// It is the port on which the plugin listens.
+    pub listens: Option<Listens>,
+}
+
+/// How a plugin listens on the port that a setting holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listens {
+    /// For what.
+    pub transport: Transport,
+    /// A setting and the value with which it does not listen.
+    pub unless: Option<(&'static str, &'static str)>,
+}
+
+/// What comes to a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Transport {
+    /// Connections.
+    Tcp,
+    /// Datagrams.
+    Udp,
+    /// Both.
+    TcpAndUdp,
+}
+
+impl Transport {
+    /// As Mesos names them in a port's protocol: separated by commas.
+    #[must_use]
+    pub fn protocols(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::TcpAndUdp => "tcp,udp",
+        }
+    }
 }
 
 /// What a setting takes, in Logstash's words (`:validate => …`).
@@ -88,13 +122,40 @@ impl Setting {
     /// An optional setting without default.
     #[must_use]
     pub const fn new(name: &'static str, kind: Kind, doc: &'static str) -> Self {
-        Self { name, kind, default: Default::None, required: false, status: Status::Supported, doc }
+        Self {
+            name,
+            kind,
+            default: Default::None,
+            required: false,
+            status: Status::Supported,
+            doc,
+            listens: None,
+        }
     }
 
     /// With a default.
     #[must_use]
     pub const fn default(mut self, default: Default) -> Self {
         self.default = default;
+        self
+    }
+
+    /// The plugin listens on the port it holds.
+    #[must_use]
+    pub const fn listens(mut self, transport: Transport) -> Self {
+        self.listens = Some(Listens { transport, unless: None });
+        self
+    }
+
+    /// The plugin listens on the port it holds, but not where `setting` is `value`.
+    #[must_use]
+    pub const fn listens_unless(
+        mut self,
+        transport: Transport,
+        setting: &'static str,
+        value: &'static str,
+    ) -> Self {
+        self.listens = Some(Listens { transport, unless: Some((setting, value)) });
         self
     }
 

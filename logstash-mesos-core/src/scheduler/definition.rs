@@ -5,14 +5,16 @@ use super::state::Launch;
 use crate::configs::hex;
 use crate::ids::{ExecutorId, FrameworkId};
 use crate::offer::Needs;
+use crate::pipeline::ListeningPort;
 use crate::protocol::Bootstrap;
 use mesos_v1::proto::{
-    CommandInfo, ContainerInfo, Environment, ExecutorInfo, Image, Label, Labels, Parameter, TaskInfo, Volume,
-    command_info, container_info, environment, executor_info, image, volume,
+    CommandInfo, ContainerInfo, DiscoveryInfo, Environment, ExecutorInfo, Image, Label, Labels, Parameter,
+    Port, Ports, TaskInfo, Volume, command_info, container_info, discovery_info, environment, executor_info,
+    image, volume,
 };
 use prost::Message;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Where the executor's program comes from.
@@ -53,6 +55,8 @@ pub struct Definition {
     pub user: Option<String>,
     /// Put into its environment.
     pub environment: BTreeMap<String, String>,
+    /// Where its inputs listen, and Mesos is asked for the ports.
+    pub ports: BTreeSet<ListeningPort>,
 }
 
 impl Definition {
@@ -82,6 +86,8 @@ impl Definition {
             add(name);
             add(value);
         });
+        // Resources of an executor are those it was launched with: to have a port, it is launched anew.
+        self.ports.iter().for_each(|port| add(&format!("port {}", port.number)));
         self.mounts().iter().for_each(|mount| add(&format!("{mount:?}")));
         ExecutorId::new(format!(
             "{}-executor-{}",
@@ -123,9 +129,29 @@ impl Definition {
                 ..ExecutorInfo::default()
             }),
             data: Some(bootstrap.encode_to_vec()),
+            discovery: self.discovery(),
             labels: labels(),
             ..TaskInfo::default()
         }
+    }
+
+    /// Where to find what listens; under the name that the task has without it, too.
+    fn discovery(&self) -> Option<DiscoveryInfo> {
+        let visibility = discovery_info::Visibility::Cluster.into();
+        let ports = self.ports.iter().flat_map(|port| {
+            port.transport.protocols().split(',').map(|protocol| Port {
+                number: port.number.into(),
+                name: Some(port.plugin.to_owned()),
+                protocol: Some(protocol.to_owned()),
+                ..Port::default()
+            })
+        });
+        (!self.ports.is_empty()).then(|| DiscoveryInfo {
+            visibility,
+            name: Some(TASK_NAME.to_owned()),
+            ports: Some(Ports { ports: ports.collect() }),
+            ..DiscoveryInfo::default()
+        })
     }
 
     /// `arguments` mean different things to different containerizers (facts 7.1, CON-2).
@@ -256,6 +282,7 @@ const DATA_DIR: &str = "LOGSTASH_MESOS_DATA_DIR";
 mod tests {
     use super::*;
     use crate::offer::Plan;
+    use crate::pipeline::settings::Transport;
     use crate::scheduler::{Phase, Task};
 
     fn definition(program: Program) -> Definition {
@@ -265,6 +292,7 @@ mod tests {
             needs: Needs { cpus_milli: 100, mem_megabytes: 64, disk_megabytes: 0 },
             user: Some("root".to_owned()),
             environment: BTreeMap::from([("A".to_owned(), "b".to_owned())]),
+            ports: BTreeSet::new(),
         }
     }
 
@@ -329,10 +357,16 @@ mod tests {
         let other =
             Definition { environment: BTreeMap::new(), ..definition(Program::Command("/x".to_owned())) };
         ids.push(other.executor_id());
+        let port = ListeningPort { number: 514, transport: Transport::TcpAndUdp, plugin: "syslog" };
+        let listening =
+            Definition { ports: BTreeSet::from([port]), ..definition(Program::Command("/x".to_owned())) };
+        ids.push(listening.executor_id());
+        let found = listening.discovery().and_then(|d| d.ports).expect("says where").ports;
+        assert_eq!(found.iter().map(Port::protocol).collect::<Vec<_>>(), ["tcp", "udp"]);
         assert!(ids.iter().all(|id| id.as_str().starts_with("log-stash-x-executor-")), "{ids:?}");
         ids.sort();
         ids.dedup();
-        assert_eq!(ids.len(), 7);
+        assert_eq!(ids.len(), 8);
     }
 
     #[test]

@@ -4,12 +4,13 @@ use super::chain;
 use super::definition::Definition;
 use super::feed::{BATCH, Feed};
 use super::framework::{Asked, keep_away, knows_constraints};
-use super::operations;
 use super::records::{Records, Shards, shards_with};
 use super::shared::{Shared, now_ms};
 use super::state::{Action, Event, ListedAgent};
+use super::{operations, ports};
+use crate::configs::Snapshot;
 use crate::ids::{AgentId, FrameworkId, TaskId};
-use crate::offer::OfferStrategy;
+use crate::offer::{OfferStrategy, OnePerAgent};
 use crate::protocol::Bootstrap;
 use crate::store::StoreError;
 use mesos_v1::proto;
@@ -22,7 +23,7 @@ use prost::Message;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -47,13 +48,19 @@ pub(super) struct Driver {
     pub(super) client: SchedulerConfig,
     pub(super) failover_timeout: Duration,
     /// Which offers are used.
-    pub(super) strategy: Arc<dyn OfferStrategy>,
+    pub(super) strategy: OnePerAgent,
+    /// What executors run, and with it the ports on which they listen.
+    pub(super) configurations: watch::Receiver<Arc<Snapshot>>,
+    /// Whether Mesos is asked for those ports.
+    pub(super) asks_for_ports: bool,
     /// There are offer constraints to send.
     pub(super) constrains: bool,
     /// A master could not use them.
     pub(super) constraints_refused: bool,
     /// The framework's end is wanted and no reason to begin anew.
     pub(super) ending: CancellationToken,
+    /// All executors are to end, and what is reserved for them is to be given up.
+    pub(super) emptying: CancellationToken,
     /// Agents, as somebody else asks the master about them.
     pub(super) listed: mpsc::Receiver<Vec<ListedAgent>>,
 }
@@ -106,6 +113,7 @@ impl Driver {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut told = Instant::now();
+        let mut emptied = false;
         loop {
             let sessions = self.shared.sessions.clone();
             let event = tokio::select! {
@@ -114,6 +122,10 @@ impl Driver {
                     self.enqueue(&link, SchedulerCall::Teardown, None);
                     self.shared.link().error = CLOSING.to_owned();
                     continue;
+                }
+                () = self.emptying.cancelled(), if !emptied && link.stream.is_some() => {
+                    emptied = true;
+                    Event::Empty
                 }
                 event = link.feed.next() => match self.received(event, &mut link).await {
                     Ok(Some(event)) => event,
@@ -137,6 +149,10 @@ impl Driver {
                     }
                 },
                 Some(agents) = self.listed.recv() => Event::AgentsListed(agents),
+                Ok(()) = self.configurations.changed(), if self.asks_for_ports => match self.redefined() {
+                    Some(event) => event,
+                    None => continue,
+                },
                 _ = ticks.tick() => {
                     if link.stream.is_some() {
                         told = Instant::now();
@@ -194,6 +210,20 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// The definition that the configurations now in force need, if it is another one.
+    fn redefined(&mut self) -> Option<Event> {
+        let snapshot = self.configurations.borrow_and_update().clone();
+        let ports = ports::of_configurations(&snapshot, &self.definition.environment);
+        if ports == self.definition.ports {
+            return None;
+        }
+        self.strategy.ports = ports::numbers(&ports);
+        self.definition.ports = ports;
+        let executor_id = self.definition.executor_id();
+        tracing::info!(ports = ?self.strategy.ports, %executor_id, "Executors listen on other ports, and are replaced");
+        Some(Event::Redefined { executor_id, strategy: Arc::new(self.strategy.clone()) })
     }
 
     fn is_closing(&self) -> bool {
@@ -339,6 +369,15 @@ impl Driver {
                 let task = &launch.task;
                 let (task_id, agent_id, hostname) = (&task.task_id, &task.agent_id, &task.hostname);
                 tracing::info!(%task_id, %agent_id, hostname, executor_id = %task.executor_id, "Launching");
+                if !launch.plan.ports_not_offered.is_empty() {
+                    let ports = &launch.plan.ports_not_offered;
+                    tracing::warn!(
+                        %agent_id,
+                        hostname,
+                        ?ports,
+                        "The agent does not offer ports that configurations listen on, the executor does without"
+                    );
+                }
                 let accept = call::Accept {
                     offer_ids: launch.offer_ids.iter().map(Into::into).collect(),
                     operations: operations::launch(&launch.plan, task_info),

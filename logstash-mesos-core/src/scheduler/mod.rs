@@ -15,6 +15,7 @@ mod http;
 mod leaders_store;
 mod masters;
 mod operations;
+mod ports;
 mod reconcile;
 mod records;
 mod run;

@@ -13,15 +13,16 @@ use super::settings::{ExecutorProgram, Master, Settings};
 use super::shared::{Link, Shared, now_ms};
 use super::state::{Policy, State};
 use super::trial::Trial;
-use super::{agents, chain};
+use super::{agents, chain, ports};
 use crate::configs::Registry;
 use crate::configs::directory::{DirectoryError, Found, scan};
 use crate::election::{Leader, Leadership};
-use crate::offer::OfferStrategy;
+use crate::offer::{OfferStrategy, OnePerAgent};
 use crate::store::{SharedState, StateStore, StoreError};
 use mesos_v1::endpoint::Endpoint;
 use mesos_v1::scheduler::SchedulerConfig;
 use mesos_v1::transport::Authorization;
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -132,6 +133,8 @@ pub(super) struct Scheduler {
     pub(super) shared: Arc<Shared>,
     /// Ends the framework when it is cancelled.
     pub(super) ending: CancellationToken,
+    /// Ends all executors and gives their reservations up when it is cancelled.
+    pub(super) emptying: CancellationToken,
     driver: JoinHandle<End>,
     others: Vec<JoinHandle<()>>,
     stop: CancellationToken,
@@ -150,12 +153,13 @@ impl Scheduler {
         }
         let access = Access::new(settings.http_bind, settings.no_auth, settings.auth_file.as_deref())?;
         let (program, binary) = program(&settings.executor)?;
-        let definition = Definition {
+        let mut definition = Definition {
             framework_name: settings.framework_name.clone(),
             program,
             needs: settings.needs,
             user: Some(settings.user.clone()),
             environment: settings.executor_environment.clone(),
+            ports: BTreeSet::new(),
         };
         let bind = |source| RunError::Bind { address: settings.http_bind, source };
         let listener =
@@ -181,7 +185,14 @@ impl Scheduler {
             None => vec![],
         };
         let set = config_set(&registry.snapshot(), &settings.default_output, &settings.executor_settings);
-        let policy = policy(settings, &definition, closed);
+        let configurations = registry.subscribe();
+        let asks_for_ports = settings.placement.ports && closed.is_none();
+        let mut strategy = strategy(settings);
+        if asks_for_ports {
+            definition.ports = ports::of_configurations(&configurations.borrow(), &definition.environment);
+            strategy.ports = ports::numbers(&definition.ports);
+        }
+        let policy = policy(settings, strategy.clone(), &definition, closed);
         let shared = Arc::new(Shared {
             framework_name: settings.framework_name.clone(),
             state: Mutex::new(State::new(policy, stored.framework_id, stored.tasks)),
@@ -220,21 +231,24 @@ impl Scheduler {
         let masters_from = Some(settings.master.watch());
         let client =
             SchedulerConfig { masters_from, authorization, ..SchedulerConfig::new(vec![], framework) };
-        let ending = CancellationToken::new();
+        let (ending, emptying) = (CancellationToken::new(), CancellationToken::new());
         let driver = Driver {
             shared: shared.clone(),
             records,
             definition,
             client,
             failover_timeout: settings.failover_timeout,
-            constrains: strategy(settings).unwanted().constraints.is_some(),
-            strategy: Arc::new(strategy(settings)),
+            constrains: strategy.unwanted().constraints.is_some(),
+            strategy,
+            configurations,
+            asks_for_ports,
             constraints_refused: false,
             ending: ending.clone(),
+            emptying: emptying.clone(),
             listed,
         };
         let driver = tokio::spawn(driver.run(stop.clone()));
-        Ok(Self { shared, ending, driver, others, stop, leadership })
+        Ok(Self { shared, ending, emptying, driver, others, stop, leadership })
     }
 
     /// Whether there is an end to wait for no longer.
@@ -264,9 +278,14 @@ impl Scheduler {
     }
 }
 
-fn policy(settings: &Settings, definition: &Definition, closed: Option<&'static str>) -> Policy {
+fn policy(
+    settings: &Settings,
+    strategy: OnePerAgent,
+    definition: &Definition,
+    closed: Option<&'static str>,
+) -> Policy {
     Policy {
-        strategy: Arc::new(strategy(settings)),
+        strategy: Arc::new(strategy),
         executor_id: definition.executor_id(),
         // As the predecessor did, whatever the framework is called.
         task_prefix: "logstash".to_owned(),

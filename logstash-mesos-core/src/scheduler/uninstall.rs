@@ -26,6 +26,8 @@ pub struct Uninstalled {
     pub was_there: bool,
     /// Agents whose data is cleared.
     pub cleared: usize,
+    /// Agents on which something is still reserved by the framework: host, agent.
+    pub reserved: Vec<(String, AgentId)>,
     /// Agents that could not be reached or did not clear their data: host, agent, reason.
     pub left: Vec<(String, AgentId, String)>,
 }
@@ -53,7 +55,8 @@ pub async fn uninstall(
         return Ok(done);
     }
     done.was_there = true;
-    let deadline = Instant::now() + how.wait;
+    let began = Instant::now();
+    let mut deadline = began + how.wait;
     let mut asked = false;
     let mut ended = false;
     while !shutdown.is_cancelled() && !scheduler.has_ended() {
@@ -79,10 +82,23 @@ pub async fn uninstall(
         if connected {
             shared.sessions.clear_data(how.keep_positions);
         }
-        if connected && ((reconciled && waiting.is_empty()) || over) {
+        // What is reserved is known from the master's list of agents; it may not let us see that.
+        let listed = shared.state().is_listed() || began.elapsed() >= LISTING;
+        let through = connected && ((reconciled && listed && waiting.is_empty()) || over);
+        if through && !scheduler.emptying.is_cancelled() {
             done.cleared = cleared;
             done.left = left;
             done.left.extend(waiting);
+            if !shared.state().reserves().is_empty() {
+                tracing::info!("Executors end, and what is reserved for them is given up");
+                scheduler.emptying.cancel();
+                deadline = Instant::now() + how.wait;
+                continue;
+            }
+        }
+        let emptied = || shared.state().task_count() == 0 && shared.state().reserves().is_empty();
+        if through && (!scheduler.emptying.is_cancelled() || emptied() || over) {
+            done.reserved = shared.state().reserves();
             ended = true;
             scheduler.ending.cancel();
         }
@@ -98,6 +114,9 @@ pub async fn uninstall(
     leadership.resign().await;
     Ok(done)
 }
+
+/// How long to wait for the master's list of agents.
+const LISTING: Duration = Duration::from_secs(10);
 
 type Left = Vec<(String, AgentId, String)>;
 

@@ -87,3 +87,20 @@ fn a_file_that_is_not_here_is_only_told_where_it_may_be_elsewhere() {
     // A name that no file can bring.
     assert!(!said("filter { grok { match => { 'a' => '%{OWN}' } } }", &elsewhere()).0);
 }
+
+#[test]
+fn ports_are_named_also_where_an_input_cannot_be_made_here() {
+    let source = r#"input {
+        beats { port => 5044 ssl_enabled => true ssl_certificate => "/of/the/agent.crt" ssl_key => "/of/the/agent.key" }
+        syslog { }
+        udp { port => "${PORT:2055}" }
+        udp { port => "${UNKNOWN}" }
+        tcp { port => 0 }
+        tcp { host => "h" port => 7000 mode => client ssl_enabled => false }
+        generator { }
+    }"#;
+    let compiled = compile(source, &elsewhere()).expect("is accepted");
+    let ports: Vec<_> =
+        compiled.listens.iter().map(|p| (p.number, p.transport.protocols(), p.plugin)).collect();
+    assert_eq!(ports, [(5044, "tcp", "beats"), (514, "tcp,udp", "syslog"), (2055, "udp", "udp")]);
+}

@@ -20,7 +20,7 @@ use crate::pipeline::filter::ruby;
 use crate::pipeline::plugin::{
     Batch, Build, BuildContext, BuildError, Codec, EcsCompatibility, Input, InputContext, PluginSpec,
 };
-use crate::pipeline::settings::{Default as Preset, Kind, Setting, Settings, Status};
+use crate::pipeline::settings::{Default as Preset, Kind, Setting, Settings, Status, Transport};
 use crate::pipeline::tls;
 use crate::tls::Stream;
 
@@ -33,7 +33,7 @@ pub(crate) static BEATS: PluginSpec = PluginSpec {
     doc: "Takes events from beats (versions 1 and 2 of the lumberjack protocol), and tells them when an event has arrived at its output.",
     settings: &[
         Setting::new("host", Kind::String, "The address to listen on.").default(Preset::String("0.0.0.0")),
-        Setting::new("port", Kind::Number, "The port.").required(),
+        Setting::new("port", Kind::Number, "The port.").required().listens(Transport::Tcp),
         Setting::new(
             "client_inactivity_timeout",
             Kind::Number,

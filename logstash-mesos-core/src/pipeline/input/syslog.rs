@@ -17,7 +17,7 @@ use crate::pipeline::plugin::{
     Build, BuildContext, BuildError, Codec, Decoration, EcsCompatibility, Filter, FilterContext, Input,
     InputContext, PluginSpec,
 };
-use crate::pipeline::settings::{Default as Preset, Kind, Setting, SettingValue, Settings};
+use crate::pipeline::settings::{Default as Preset, Kind, Setting, SettingValue, Settings, Transport};
 use crate::tls::Stream;
 
 /// The declaration.
@@ -26,7 +26,9 @@ pub(crate) static SYSLOG: PluginSpec = PluginSpec {
     doc: "Takes syslog messages over TCP and UDP. Those by RFC 5424 are understood too, where Logstash tags them.",
     settings: &[
         Setting::new("host", Kind::String, "The address to listen on.").default(Preset::String("0.0.0.0")),
-        Setting::new("port", Kind::Number, "The port, for TCP and UDP.").default(Preset::Int(514)),
+        Setting::new("port", Kind::Number, "The port, for TCP and UDP.")
+            .default(Preset::Int(514))
+            .listens(Transport::TcpAndUdp),
         Setting::new("syslog_field", Kind::String, "The field with the whole message, behind the codec.")
             .default(Preset::String("message")),
         Setting::new(

@@ -15,7 +15,7 @@ use crate::pipeline::filter::dns::Names;
 use crate::pipeline::plugin::{
     Build, BuildContext, BuildError, Codec, EcsCompatibility, Input, InputContext, PluginSpec,
 };
-use crate::pipeline::settings::{Default as Preset, Kind, Setting, Settings};
+use crate::pipeline::settings::{Default as Preset, Kind, Setting, Settings, Transport};
 use crate::pipeline::tls;
 use crate::tls::{Connector, Stream};
 
@@ -27,7 +27,11 @@ pub(crate) static TCP: PluginSpec = PluginSpec {
         Setting::new("codec", Kind::Codec, "How bytes become events.").default(Preset::String("line")),
         Setting::new("host", Kind::String, "The address to listen on, or the host to connect to.")
             .default(Preset::String("0.0.0.0")),
-        Setting::new("port", Kind::Number, "The port.").required(),
+        Setting::new("port", Kind::Number, "The port.").required().listens_unless(
+            Transport::Tcp,
+            "mode",
+            "client",
+        ),
         Setting::new(
             "mode",
             Kind::OneOf(&["server", "client"]),

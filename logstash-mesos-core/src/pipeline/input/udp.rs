@@ -9,7 +9,7 @@ use super::common::{InputOptions, unacknowledged};
 use super::net::{self, MissingFields};
 use crate::event::{Blob, Event, Text, Value};
 use crate::pipeline::plugin::{Build, BuildContext, BuildError, Codec, Input, InputContext, PluginSpec};
-use crate::pipeline::settings::{Default as Preset, Kind, Setting, Settings, Status};
+use crate::pipeline::settings::{Default as Preset, Kind, Setting, Settings, Status, Transport};
 
 /// The declaration.
 pub(crate) static UDP: PluginSpec = PluginSpec {
@@ -17,7 +17,7 @@ pub(crate) static UDP: PluginSpec = PluginSpec {
     doc: "Takes events from UDP datagrams.",
     settings: &[
         Setting::new("host", Kind::String, "The address to listen on.").default(Preset::String("0.0.0.0")),
-        Setting::new("port", Kind::Number, "The port.").required(),
+        Setting::new("port", Kind::Number, "The port.").required().listens(Transport::Udp),
         Setting::new("buffer_size", Kind::Number, "The longest datagram in bytes; the rest is cut off.")
             .default(Preset::Int(65_536)),
         Setting::new(

@@ -60,7 +60,8 @@ impl State {
             agent.releasing = 0;
         }
         // In one list alone it may be what was reserved a moment before the launch.
-        if agent.releasing >= RELEASE_AFTER {
+        let enough = if self.policy.closed.is_some() { 1 } else { RELEASE_AFTER };
+        if agent.releasing >= enough {
             self.releasing.insert(agent_id.clone());
         } else {
             self.releasing.remove(agent_id);

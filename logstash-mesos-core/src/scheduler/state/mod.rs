@@ -55,7 +55,7 @@ pub struct Policy {
 }
 
 /// What happened.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Event {
     /// A subscription holds.
     Subscribed {
@@ -84,6 +84,13 @@ pub enum Event {
     },
     /// All agents that the master knows.
     AgentsListed(Vec<ListedAgent>),
+    /// Executors are to be of another definition, with other resources.
+    Redefined {
+        /// Names the definition.
+        executor_id: ExecutorId,
+        /// Which offers to use for it.
+        strategy: Arc<dyn OfferStrategy>,
+    },
     /// All tasks are to end.
     Empty,
     /// Maintenance is planned for our resources.
@@ -337,6 +344,18 @@ impl State {
         !self.releasing.is_empty()
     }
 
+    /// Whether the master has listed its agents.
+    pub fn is_listed(&self) -> bool {
+        self.listed
+    }
+
+    /// Agents on which this framework has something reserved, as the master lists it: host, agent.
+    pub fn reserves(&self) -> Vec<(String, AgentId)> {
+        let has = |agent: &Agent| agent.standing.capacity.as_ref().is_some_and(|c| c.has_reservation);
+        let agents = self.agents.iter().filter(|(_, agent)| has(agent));
+        agents.map(|(id, agent)| (agent.hostname.clone(), id.clone())).collect()
+    }
+
     /// What was counted.
     pub fn counters(&self) -> Counters {
         self.counters
@@ -386,6 +405,10 @@ impl State {
             }
             Event::NotLaunched { task_id, refused } => self.not_launched(&task_id, refused, now_ms, out),
             Event::AgentsListed(agents) => self.agents_listed(agents, now_ms, out),
+            Event::Redefined { executor_id, strategy } => {
+                self.tasks.set_current(executor_id.clone());
+                (self.policy.executor_id, self.policy.strategy) = (executor_id, strategy);
+            }
             Event::Empty => self.empty(out),
             Event::InverseOffers(ids) => out.call(Action::AcceptInverseOffers(ids)),
             Event::Removed => self.removed(out),

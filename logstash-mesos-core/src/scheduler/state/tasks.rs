@@ -87,6 +87,17 @@ impl Tasks {
         &self.outdated
     }
 
+    /// Another definition is the current one.
+    pub(super) fn set_current(&mut self, executor_id: ExecutorId) {
+        self.current = executor_id;
+        self.outdated.clear();
+        for (id, task) in &self.by_id {
+            if is_outdated(task, &self.current) {
+                self.outdated.insert(id.clone());
+            }
+        }
+    }
+
     /// How many tasks count for what, where rules limit it.
     pub(super) fn counts(&self) -> &BTreeMap<String, usize> {
         &self.counts
@@ -145,7 +156,7 @@ impl Tasks {
                 };
                 put(&mut self.unconfirmed, (at, id()), add);
             }
-            None if task.phase == Phase::Running && task.executor_id != self.current => {
+            None if is_outdated(task, &self.current) => {
                 put(&mut self.outdated, id(), add);
             }
             // What is away cannot be killed.
@@ -155,6 +166,10 @@ impl Tasks {
             _ => {}
         }
     }
+}
+
+fn is_outdated(task: &Task, current: &ExecutorId) -> bool {
+    task.ending.is_none() && task.phase == Phase::Running && task.executor_id != *current
 }
 
 fn put<T: Ord>(set: &mut BTreeSet<T>, item: T, add: bool) {

@@ -2,7 +2,7 @@ use super::super::task::Phase;
 use super::launches::SUSPICION_MS;
 use super::*;
 use crate::offer::Needs;
-use crate::offer::testing::plain_strategy;
+use crate::offer::testing::{dynamic, plain_strategy};
 use mesos_v1::proto::{self, TaskState, task_status::Reason, value};
 
 fn policy() -> Policy {
@@ -582,4 +582,78 @@ fn a_crash_between_any_two_steps_loses_nothing_and_doubles_nothing() {
         }
     }
     assert!(crashes > 60, "the scenario is long enough to be cut: {crashes}");
+}
+
+fn listed(standing: Standing) -> Event {
+    Event::AgentsListed(vec![ListedAgent {
+        agent_id: "a".into(),
+        hostname: "host-a".to_owned(),
+        active: true,
+        draining: false,
+        standing: Some(standing),
+    }])
+}
+
+#[test]
+fn an_executor_where_the_rules_no_longer_want_one_is_ended_and_not_replaced() {
+    let mut state = state();
+    let id = running(&mut state);
+    let excluded = Some(crate::offer::Reason::Excluded { name: "host-a".to_owned() });
+    let actions = run(&mut state, listed(Standing { excluded, capacity: None }), 10);
+    assert_eq!(actions, [Action::StoreTasks(BTreeSet::from(["a".into()]))]);
+    let kill = Action::Kill { task_id: id.clone(), agent_id: "a".into() };
+    assert!(run(&mut state, Event::Tick, 20).contains(&kill));
+    run(&mut state, update(&id, "a", TaskState::TaskKilled), 30);
+    assert_eq!(state.agents()[&AgentId::from("a")].failures.count, 0, "nobody's fault");
+    assert!(state.is_suppressed(), "no offer of it is wanted");
+    let agent = &state.agents()[&AgentId::from("a")];
+    assert_eq!(state.expects_nothing(agent).map(|r| r.code()), Some("excluded"));
+}
+
+#[test]
+fn reservations_that_nothing_uses_are_asked_for_and_given_up() {
+    let capacity = |unused: bool| crate::offer::Capacity {
+        has_reservation: true,
+        has_unused_reservation: unused,
+        ..Default::default()
+    };
+    let standing = |unused| listed(Standing { excluded: None, capacity: Some(capacity(unused)) });
+    let mut state = state();
+    running(&mut state);
+    run(&mut state, standing(false), 10);
+    assert!(run(&mut state, Event::Tick, 20).contains(&Action::Suppress));
+    // Once may be the moment between a reservation and the launch on it.
+    run(&mut state, standing(true), 1_000);
+    assert!(!state.wants_every_offer());
+    run(&mut state, standing(true), 2_000);
+    assert!(state.wants_every_offer());
+    assert!(run(&mut state, Event::Tick, 3_000).contains(&Action::Revive));
+    let own = dynamic(offer("o", "a").resources.remove(1), "logs", "logstash");
+    let offer = Offer { resources: vec![own.clone()], ..offer("o", "a") };
+    let actions = run(&mut state, Event::Offers(vec![offer]), 4_000);
+    let refuse_for = Duration::from_secs(3600);
+    assert_eq!(
+        actions,
+        [Action::Unreserve { offer_ids: vec!["o".into()], resources: vec![own], refuse_for }]
+    );
+    run(&mut state, standing(false), 5_000);
+    assert!(!state.wants_every_offer());
+    assert!(run(&mut state, Event::Tick, 6_000).contains(&Action::Suppress));
+}
+
+#[test]
+fn another_definition_is_brought_to_the_executors_that_run() {
+    let mut state = state();
+    let id = running(&mut state);
+    run(&mut state, listed(Standing::default()), 10);
+    let needs = Needs { cpus_milli: 200, mem_megabytes: 64, disk_megabytes: 0 };
+    let strategy = Arc::new(plain_strategy(needs));
+    run(&mut state, Event::Redefined { executor_id: "logstash-2".into(), strategy }, 20);
+    let actions = run(&mut state, Event::Tick, 3_000);
+    assert!(actions.contains(&Action::Kill { task_id: id.clone(), agent_id: "a".into() }), "{actions:?}");
+    run(&mut state, update(&id, "a", TaskState::TaskKilled), 3_100);
+    let actions = run(&mut state, Event::Offers(vec![offer("o2", "a")]), 3_200);
+    let launch = launched(&actions)[0];
+    assert_eq!(launch.task.executor_id.as_str(), "logstash-2");
+    assert_eq!(launch.plan.executor[0].scalar, Some(value::Scalar { value: 0.19 }));
 }

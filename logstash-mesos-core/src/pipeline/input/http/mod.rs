@@ -25,7 +25,7 @@ use crate::event::{Clock, Event, FieldReference, Text, Value};
 use crate::pipeline::plugin::{
     Build, BuildContext, BuildError, Codec, EcsCompatibility, Input, InputContext, PluginSpec,
 };
-use crate::pipeline::settings::{Default as Preset, Kind, Setting, SettingValue, Settings};
+use crate::pipeline::settings::{Default as Preset, Kind, Setting, SettingValue, Settings, Transport};
 use crate::pipeline::tls;
 use crate::tls::Stream;
 
@@ -35,7 +35,7 @@ pub(crate) static HTTP: PluginSpec = PluginSpec {
     doc: "Takes events from HTTP requests of any method and path. The answer comes when the events are in the queue of the pipeline.",
     settings: &[
         Setting::new("host", Kind::String, "The address to listen on.").default(Preset::String("0.0.0.0")),
-        Setting::new("port", Kind::Number, "The port.").default(Preset::Int(8080)),
+        Setting::new("port", Kind::Number, "The port.").default(Preset::Int(8080)).listens(Transport::Tcp),
         Setting::new("user", Kind::String, "Who may send; nobody is asked where absent."),
         Setting::new("password", Kind::Password, "The user's password."),
         Setting::new(
