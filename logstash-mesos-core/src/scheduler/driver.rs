@@ -6,7 +6,7 @@ use super::feed::{BATCH, Feed};
 use super::framework::{Asked, keep_away, knows_constraints};
 use super::records::{Records, Shards, shards_with};
 use super::shared::{Shared, now_ms};
-use super::state::{Action, Event, ListedAgent};
+use super::state::{Action, Event, ListedAgent, Rollout};
 use super::{operations, ports};
 use crate::configs::Snapshot;
 use crate::ids::{AgentId, FrameworkId, TaskId};
@@ -93,6 +93,7 @@ enum Outcome {
 /// What to store.
 enum Write {
     Framework(Option<FrameworkId>),
+    Rollout(Rollout),
     Tasks(Shards),
 }
 
@@ -329,9 +330,8 @@ impl Driver {
             SchedulerEvent::Failure { agent_id: Some(agent_id), .. } => {
                 Event::Failure { agent_id: agent_id.into() }
             }
-            SchedulerEvent::InverseOffers(offers) => {
-                Event::InverseOffers(offers.iter().map(|o| (&o.id).into()).collect())
-            }
+            SchedulerEvent::InverseOffers(offers) => Event::InverseOffers(offers),
+            SchedulerEvent::RescindInverseOffer(offer_id) => Event::InverseRescinded(offer_id.into()),
             _ => return Ok(None),
         }))
     }
@@ -348,6 +348,12 @@ impl Driver {
                 self.store(Write::Framework(framework_id), shutdown).await?;
                 link.asked = self.wanted(link);
                 self.update_framework(link, self.subscription(link.asked), Purpose::Raise);
+            }
+            Action::StoreRollout(rollout) => {
+                if let Some(reason) = &rollout.stopped {
+                    tracing::warn!(reason, "Roll-out of the changed executor has stopped");
+                }
+                self.store(Write::Rollout(rollout), shutdown).await?;
             }
             Action::StoreTasks(agents) => {
                 // Copies, so that nobody waits for the store to look at the state.
@@ -423,9 +429,10 @@ impl Driver {
             }
             Action::Revive => self.enqueue(link, SchedulerCall::Revive { roles: vec![] }, None),
             Action::Suppress => self.enqueue(link, SchedulerCall::Suppress { roles: vec![] }, None),
-            Action::AcceptInverseOffers(ids) => {
-                let inverse_offer_ids = ids.iter().map(Into::into).collect();
-                let accept = call::AcceptInverseOffers { inverse_offer_ids, filters: None };
+            Action::AcceptInverseOffers { offer_ids, refuse_for } => {
+                let inverse_offer_ids = offer_ids.iter().map(Into::into).collect();
+                let filters = Some(filters(refuse_for));
+                let accept = call::AcceptInverseOffers { inverse_offer_ids, filters };
                 self.enqueue(link, SchedulerCall::AcceptInverseOffers(accept), None);
             }
             Action::StartAnew => {
@@ -525,6 +532,7 @@ impl Driver {
     async fn write(&mut self, write: &Write) -> Result<(), StoreError> {
         match write {
             Write::Framework(framework_id) => self.records.store_framework(framework_id.as_ref()).await,
+            Write::Rollout(rollout) => self.records.store_rollout(rollout).await,
             Write::Tasks(shards) => self.records.store_tasks(shards).await,
         }
     }

@@ -28,15 +28,13 @@ impl Feed {
     /// The next event, if it has come and leaves the subscription as it is.
     pub(super) fn next_ordinary(&mut self) -> Option<SchedulerEvent> {
         self.look_ahead();
-        let ordinary = |event: &mut SchedulerEvent| {
-            !matches!(
-                event,
-                SchedulerEvent::Subscribed { .. }
-                    | SchedulerEvent::Disconnected { .. }
-                    | SchedulerEvent::Error { .. }
-            )
-        };
-        self.ahead.pop_front_if(ordinary)
+        let of_subscription = matches!(
+            self.ahead.front()?,
+            SchedulerEvent::Subscribed { .. }
+                | SchedulerEvent::Disconnected { .. }
+                | SchedulerEvent::Error { .. }
+        );
+        if of_subscription { None } else { self.ahead.pop_front() }
     }
 
     /// Offers that the master has taken back, as events say that were not handled yet.

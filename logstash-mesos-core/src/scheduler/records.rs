@@ -1,7 +1,7 @@
 //! What of the state is stored, and where.
 
 use super::shared::now_ms;
-use super::state::State;
+use super::state::{Rollout, State};
 use super::task::Task;
 use crate::election::Leader;
 use crate::ids::{AgentId, FrameworkId};
@@ -26,6 +26,8 @@ pub(super) struct Records {
     store: Arc<dyn StateStore>,
     epoch: u64,
     framework: Version,
+    framework_id: Option<FrameworkId>,
+    rollout: Option<Rollout>,
     shards: BTreeMap<u8, Version>,
 }
 
@@ -42,6 +44,7 @@ pub(super) fn shards_with(state: &State, agents: &BTreeSet<AgentId>) -> Shards {
 #[derive(Debug, Default)]
 pub(super) struct Stored {
     pub(super) framework_id: Option<FrameworkId>,
+    pub(super) rollout: Option<Rollout>,
     pub(super) tasks: Vec<Task>,
 }
 
@@ -71,11 +74,19 @@ struct Fenced<T> {
 struct FrameworkRecord {
     #[serde(default)]
     framework_id: Option<FrameworkId>,
+    /// Of the definition that the last leader had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rollout: Option<Rollout>,
 }
 
 #[derive(Default, Serialize, Deserialize)]
 struct ShardRecord {
     tasks: Vec<Task>,
+}
+
+#[derive(Serialize)]
+struct ShardRef<'a> {
+    tasks: &'a [Task],
 }
 
 /// Of a record, only whose it is.
@@ -96,9 +107,10 @@ impl Records {
     ) -> Result<(Self, Stored)> {
         let epoch = raise_epoch(&*store, claim, &pause).await?;
         let (record, framework) = seize(&*store, &framework_key(), epoch, &pause).await?;
-        let FrameworkRecord { framework_id } = record;
-        let mut records = Self { store, epoch, framework, shards: BTreeMap::new() };
-        let mut stored = Stored { framework_id, tasks: vec![] };
+        let FrameworkRecord { framework_id, rollout } = record;
+        let mut stored =
+            Stored { framework_id: framework_id.clone(), rollout: rollout.clone(), tasks: vec![] };
+        let mut records = Self { store, epoch, framework, framework_id, rollout, shards: BTreeMap::new() };
         let (store, pause) = (&*records.store, &pause);
         let seized: Vec<_> = stream::iter(0..SHARDS)
             .map(async |shard| (shard, seize::<ShardRecord, _>(store, &shard_key(shard), epoch, pause).await))
@@ -120,22 +132,44 @@ impl Records {
 
     /// Stores the framework's id, or that there is none.
     pub(super) async fn store_framework(&mut self, framework_id: Option<&FrameworkId>) -> Result<()> {
-        let record =
-            Fenced { epoch: self.epoch, record: FrameworkRecord { framework_id: framework_id.cloned() } };
+        self.framework_id = framework_id.cloned();
+        self.write_framework().await
+    }
+
+    async fn write_framework(&mut self) -> Result<()> {
+        let (framework_id, rollout) = (self.framework_id.clone(), self.rollout.clone());
+        let record = Fenced { epoch: self.epoch, record: FrameworkRecord { framework_id, rollout } };
         let expect = Expect::Version(self.framework.clone());
         self.framework = self.store.put_json(&framework_key(), &record, expect).await?;
         Ok(())
     }
 
-    /// Stores the tasks of shards.
+    /// Stores the tasks of shards, several at the same time.
     pub(super) async fn store_tasks(&mut self, shards: &Shards) -> Result<()> {
+        let (store, epoch) = (&*self.store, self.epoch);
+        let mut writes = Vec::new();
         for (&shard, tasks) in shards {
-            let record = Fenced { epoch: self.epoch, record: ShardRecord { tasks: tasks.clone() } };
+            let record = Fenced { epoch, record: ShardRef { tasks } };
             let expect = Expect::Version(self.shards[&shard].clone());
-            let version = self.store.put_json(&shard_key(shard), &record, expect).await?;
-            self.shards.insert(shard, version);
+            writes.push(async move { (shard, store.put_json(&shard_key(shard), &record, expect).await) });
         }
-        Ok(())
+        let written: Vec<_> = stream::iter(writes).buffer_unordered(AT_ONCE).collect().await;
+        let mut result = Ok(());
+        for (shard, outcome) in written {
+            match outcome {
+                Ok(version) => drop(self.shards.insert(shard, version)),
+                // What cannot be mended by another attempt is what to report.
+                Err(error) if result.as_ref().is_err_and(|e: &StoreError| !e.is_transient()) => drop(error),
+                Err(error) => result = Err(error),
+            }
+        }
+        result
+    }
+
+    /// Stores how far a roll-out is.
+    pub(super) async fn store_rollout(&mut self, rollout: &Rollout) -> Result<()> {
+        self.rollout = Some(rollout.clone()).filter(|r| !r.is_idle());
+        self.write_framework().await
     }
 
     /// Reads again what a write that got no answer may have changed, so that it can be repeated. A record of
@@ -266,7 +300,7 @@ pub(super) fn shard_of(agent_id: &AgentId) -> u8 {
 }
 
 const SHARDS: u8 = 64;
-/// Records that are taken over at the same time.
+/// Records that are read or written at the same time.
 const AT_ONCE: usize = 16;
 
 #[cfg(test)]

@@ -195,7 +195,9 @@ impl Scheduler {
         let policy = policy(settings, strategy.clone(), &definition, closed);
         let shared = Arc::new(Shared {
             framework_name: settings.framework_name.clone(),
-            state: Mutex::new(State::new(policy, stored.framework_id, stored.tasks)),
+            state: Mutex::new(
+                State::new(policy, stored.framework_id, stored.tasks).with_rollout(stored.rollout),
+            ),
             link: Mutex::new(Link { master: settings.master.shown(), since_ms: now_ms(), ..Link::default() }),
             registry: registry.clone(),
             sessions: Arc::new(Sessions::new(set, records.epoch())),
@@ -290,6 +292,8 @@ fn policy(
         // As the predecessor did, whatever the framework is called.
         task_prefix: "logstash".to_owned(),
         launch_parallelism: settings.launch_parallelism,
+        rollout_parallelism: settings.rollout_parallelism,
+        rollout_max_failures: settings.rollout_max_failures,
         launch_timeout: settings.launch_timeout,
         backoff_first: Duration::from_secs(1),
         backoff_longest: Duration::from_secs(300),

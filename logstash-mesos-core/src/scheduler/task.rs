@@ -47,6 +47,8 @@ pub enum Ending {
     Excluded,
     /// The framework is being uninstalled.
     Uninstalled,
+    /// Maintenance of the machine is about to begin.
+    Maintenance,
 }
 
 /// How far a task is.

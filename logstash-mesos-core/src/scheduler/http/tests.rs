@@ -43,6 +43,8 @@ impl Server {
             executor_id: "e".into(),
             task_prefix: "logstash".to_owned(),
             launch_parallelism: 1,
+            rollout_parallelism: 1,
+            rollout_max_failures: 1,
             launch_timeout: Duration::from_secs(1),
             backoff_first: Duration::from_secs(1),
             backoff_longest: Duration::from_secs(1),

@@ -68,6 +68,10 @@ pub struct Settings {
     pub launch_parallelism: usize,
     /// After which an unconfirmed launch is given up.
     pub launch_timeout: Duration,
+    /// Agents that may get a changed executor at a time.
+    pub rollout_parallelism: usize,
+    /// Failures of a changed executor after which no further agent gets it.
+    pub rollout_max_failures: u32,
 }
 
 /// Where the masters are.
@@ -185,6 +189,9 @@ impl Settings {
             default_output: default_output(raw, path("default_output"))?,
             launch_parallelism: usize::try_from(raw.number("launch_parallelism", 1, 100_000)?).unwrap_or(1),
             launch_timeout: Duration::from_secs(raw.number("launch_timeout_secs", 1, 86_400)?),
+            rollout_parallelism: usize::try_from(raw.number("rollout_parallelism", 1, 100_000)?).unwrap_or(1),
+            rollout_max_failures: u32::try_from(raw.number("rollout_max_failures", 1, 1_000_000)?)
+                .unwrap_or(1),
         })
     }
 }

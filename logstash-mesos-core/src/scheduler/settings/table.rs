@@ -92,6 +92,13 @@ pub static SETTINGS: &[SettingSpec] = &[
     switch("use_revocable", "Use resources that Mesos may take back, where others are not enough."),
     switch("no_port_resources", "Do not ask Mesos for the ports that host configurations listen on."),
     one("launch_parallelism", "N", "50", "Launches that may be unconfirmed at a time."),
+    one("rollout_parallelism", "N", "1", "Agents that may get a changed executor at a time."),
+    one(
+        "rollout_max_failures",
+        "N",
+        "3",
+        "Failures of a changed executor after which no further agent gets it.",
+    ),
     one("launch_timeout_secs", "N", "300", "After which an unconfirmed launch is given up."),
 ];
 

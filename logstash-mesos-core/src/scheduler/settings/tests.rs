@@ -49,6 +49,8 @@ fn what_cannot_be_right_is_refused_by_name() {
         ("elasticsearch.endpoint", "http://", "--elasticsearch-endpoint"),
         ("config_dir", "/not/there", "--config-dir"),
         ("launch_parallelism", "0", "--launch-parallelism"),
+        ("rollout_parallelism", "0", "--rollout-parallelism"),
+        ("rollout_max_failures", "0", "--rollout-max-failures"),
     ] {
         let error = check(&[(key, value)]).expect_err(value).to_string();
         assert!(error.contains(flag), "{key} {value}: {error}");

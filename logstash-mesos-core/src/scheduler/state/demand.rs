@@ -38,7 +38,7 @@ impl State {
             self.demand.revive = Retry::default();
             let all_known = self.listed && self.agents.values().any(|a| a.listed);
             // Each executor to be replaced will want an offer soon.
-            let replacing = open && !self.tasks.outdated().is_empty();
+            let replacing = open && !self.tasks.outdated().is_empty() && self.rollout.stopped.is_none();
             if !self.demand.suppressed && (!open || (all_known && !replacing)) {
                 self.demand.suppressed = true;
                 out.call(Action::Suppress);
@@ -77,7 +77,8 @@ impl State {
 
     /// An agent that we could use now does not make an offer by itself.
     fn needs_revive(&self, id: &AgentId, now_ms: u64) -> bool {
-        let Some(agent) = self.agents.get(id).filter(|_| self.is_wanted(id, now_ms)) else { return false };
+        let possible = self.is_wanted(id, now_ms) && !self.is_in_maintenance(id, now_ms);
+        let Some(agent) = self.agents.get(id).filter(|_| possible) else { return false };
         let due = agent.failures.count == 0 || agent.failures.retry_at_ms <= now_ms;
         let silent = agent.last_offer_ms.is_none_or(|at| now_ms >= at + SILENCE_MS);
         // A short refusal ends by itself; only a long one, or silence, needs a revive.

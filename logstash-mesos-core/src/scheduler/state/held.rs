@@ -1,5 +1,6 @@
 //! Offers that are neither used nor given back yet.
 
+use super::super::records::shard_of;
 use crate::ids::{AgentId, OfferId};
 use mesos_v1::proto::Offer;
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,13 +9,17 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) type Place = (AgentId, String);
 
 /// Held offers, for a few seconds each: nobody else can use what we hold (CIT-1).
+///
+/// Places get their turn by the shard in which their agent is stored, so that launches at a time are few writes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Held {
     groups: BTreeMap<Place, Group>,
     places: BTreeMap<OfferId, Place>,
     /// To be decided about.
-    fresh: BTreeSet<Place>,
-    /// Good for a launch that is not allowed yet, by when they came.
+    fresh: BTreeSet<(u8, Place)>,
+    /// Good for a launch that is not allowed yet, in the order of their turns.
+    turns: BTreeSet<(u8, Place)>,
+    /// The same, by when they came.
     waiting: BTreeSet<(u64, Place)>,
     /// Too small alone, by when they came.
     short: BTreeSet<(u64, Place)>,
@@ -40,7 +45,7 @@ impl Held {
         let role = offer.allocation_info.as_ref().and_then(|info| info.role.clone()).unwrap_or_default();
         let place = (AgentId::from(&offer.agent_id), role);
         self.places.insert(OfferId::from(&offer.id), place.clone());
-        self.fresh.insert(place.clone());
+        self.fresh.insert((shard_of(&place.0), place.clone()));
         let new = || Group { offers: vec![], since_ms: now_ms };
         self.groups.entry(place).or_insert_with(new).offers.push(offer);
     }
@@ -62,12 +67,12 @@ impl Held {
 
     /// A place with offers that nobody looked at yet.
     pub(super) fn next_fresh(&mut self) -> Option<Place> {
-        self.fresh.pop_first()
+        self.fresh.pop_first().map(|(_, place)| place)
     }
 
-    /// The place that waits longest.
+    /// The place whose turn is next.
     pub(super) fn next_waiting(&self) -> Option<Place> {
-        self.waiting.first().map(|(_, place)| place.clone())
+        self.turns.first().map(|(_, place)| place.clone())
     }
 
     /// A place that has been waiting since before `ms`.
@@ -91,7 +96,9 @@ impl Held {
         for offer in &offers {
             self.places.remove(&OfferId::from(&offer.id));
         }
-        self.fresh.remove(place);
+        let turn = (shard_of(&place.0), place.clone());
+        self.fresh.remove(&turn);
+        self.turns.remove(&turn);
         self.waiting.remove(&(since_ms, place.clone()));
         self.short.remove(&(since_ms, place.clone()));
         Some((offers, since_ms))
@@ -103,7 +110,10 @@ impl Held {
             self.places.insert(OfferId::from(&offer.id), place.clone());
         }
         let queue = match what {
-            For::Turn => &mut self.waiting,
+            For::Turn => {
+                self.turns.insert((shard_of(&place.0), place.clone()));
+                &mut self.waiting
+            }
             For::More => &mut self.short,
         };
         queue.insert((since_ms, place.clone()));

@@ -8,12 +8,15 @@ mod agents;
 mod demand;
 mod held;
 mod launches;
+mod maintenance;
 mod offers;
 mod rollout;
 mod strangers;
 mod tasks;
 mod updates;
 
+pub use maintenance::Window;
+pub use rollout::Rollout;
 pub(in crate::scheduler) use updates::describe;
 
 use super::reconcile::{Question, Reconciliation};
@@ -22,7 +25,8 @@ use crate::ids::{AgentId, ExecutorId, FrameworkId, OfferId, TaskId};
 use crate::offer::{OfferStrategy, Plan, Reason, Standing};
 use demand::Demand;
 use held::Held;
-use mesos_v1::proto::{Offer, Resource, TaskStatus};
+use maintenance::Maintenance;
+use mesos_v1::proto::{InverseOffer, Offer, Resource, TaskStatus};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +44,10 @@ pub struct Policy {
     pub task_prefix: String,
     /// Launches that may be unconfirmed at a time.
     pub launch_parallelism: usize,
+    /// Agents that may get a changed definition at a time.
+    pub rollout_parallelism: usize,
+    /// Failures of a changed definition after which no further agent gets it.
+    pub rollout_max_failures: u32,
     /// After which a launch that nobody confirmed is asked about, and ended if that does not help.
     pub launch_timeout: Duration,
     /// First wait after a failure on an agent, doubling.
@@ -93,8 +101,10 @@ pub enum Event {
     },
     /// All tasks are to end.
     Empty,
-    /// Maintenance is planned for our resources.
-    InverseOffers(Vec<OfferId>),
+    /// Maintenance is planned for machines that we use.
+    InverseOffers(Vec<InverseOffer>),
+    /// The plan is another now, or none.
+    InverseRescinded(OfferId),
     /// The framework is gone, together with all its tasks.
     Removed,
     /// Time passed.
@@ -121,6 +131,8 @@ pub struct ListedAgent {
 pub enum Action {
     /// Store the framework's id.
     StoreFramework,
+    /// Store how far the roll-out of the current definition is; always before any call.
+    StoreRollout(Rollout),
     /// Store the tasks of these agents; always before any call.
     StoreTasks(BTreeSet<AgentId>),
     /// Use offers.
@@ -164,7 +176,12 @@ pub enum Action {
     /// Ask for no more offers.
     Suppress,
     /// Agree to maintenance.
-    AcceptInverseOffers(Vec<OfferId>),
+    AcceptInverseOffers {
+        /// Which inverse offers.
+        offer_ids: Vec<OfferId>,
+        /// After which they come again, if the plan still holds.
+        refuse_for: Duration,
+    },
     /// Forget the framework's id and subscribe as a new one.
     StartAnew,
 }
@@ -205,6 +222,10 @@ pub struct State {
     /// Counts the lists.
     listing: u64,
     demand: Demand,
+    maintenance: Maintenance,
+    rollout: Rollout,
+    /// It has to be stored.
+    rollout_changed: bool,
     counters: Counters,
 }
 
@@ -233,6 +254,7 @@ pub struct Counters {
 #[derive(Debug, Default)]
 struct Outbox {
     framework: bool,
+    rollout: bool,
     agents: BTreeSet<AgentId>,
     calls: Vec<Action>,
 }
@@ -249,10 +271,11 @@ impl Outbox {
         self.calls.push(action);
     }
 
-    fn into_actions(self) -> Vec<Action> {
+    fn into_actions(self, state: &State) -> Vec<Action> {
         let framework = self.framework.then_some(Action::StoreFramework);
+        let rollout = self.rollout.then(|| state.store_rollout());
         let tasks = (!self.agents.is_empty()).then_some(Action::StoreTasks(self.agents));
-        framework.into_iter().chain(tasks).chain(self.calls).collect()
+        framework.into_iter().chain(rollout).chain(tasks).chain(self.calls).collect()
     }
 }
 
@@ -263,6 +286,7 @@ impl State {
         framework_id: Option<FrameworkId>,
         stored: impl IntoIterator<Item = Task>,
     ) -> Self {
+        let rollout = Rollout::new(policy.executor_id.clone());
         let mut agents = BTreeMap::<_, Agent>::new();
         let mut tasks = Tasks::new(policy.executor_id.clone(), millis(policy.launch_timeout));
         for task in stored {
@@ -283,6 +307,9 @@ impl State {
             listed: false,
             listing: 0,
             demand: Demand::default(),
+            maintenance: Maintenance::default(),
+            rollout,
+            rollout_changed: false,
             counters: Counters::default(),
         }
     }
@@ -385,7 +412,7 @@ impl State {
             self.take_in(event, now_ms, &mut out);
         }
         self.place(now_ms, random, &mut out);
-        out.into_actions()
+        out.into_actions(self)
     }
 
     fn take_in(&mut self, event: Event, now_ms: u64, out: &mut Outbox) {
@@ -410,7 +437,8 @@ impl State {
                 (self.policy.executor_id, self.policy.strategy) = (executor_id, strategy);
             }
             Event::Empty => self.empty(out),
-            Event::InverseOffers(ids) => out.call(Action::AcceptInverseOffers(ids)),
+            Event::InverseOffers(offers) => self.inverse_offers(&offers, now_ms, out),
+            Event::InverseRescinded(offer_id) => self.inverse_rescinded(&offer_id, now_ms),
             Event::Removed => self.removed(out),
             Event::Tick => self.tick(now_ms, out),
         }
@@ -450,7 +478,8 @@ impl State {
         }
         self.reconcile(now_ms, out);
         self.watch_launches(now_ms, out);
-        self.replace_one(out);
+        self.drain(now_ms, out);
+        self.roll_out(now_ms, out);
         self.kills(now_ms, out);
         self.ask_for_offers(now_ms, out);
     }
@@ -479,5 +508,7 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 4)
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

@@ -24,6 +24,7 @@ impl State {
             agent.last_offer_ms = Some(now_ms);
             agent.draining = false;
             self.strangers.returned(&agent_id, now_ms);
+            self.heard_of_maintenance(&agent_id, offer.unavailability.as_ref(), now_ms);
             self.note_lack(&agent_id, now_ms);
             self.held.add(offer, now_ms);
         }

@@ -1,26 +1,146 @@
-//! A changed definition of the executor, brought to one agent after the other.
+//! A changed definition of the executor, brought to one agent after the other (HA-8).
+//!
+//! An agent's turn lasts from the end of its old executor until the new one has run for a while. Failures in that
+//! time are the new definition's: after some of them no further agent gets its turn, until the definition changes
+//! again or an operator says so. What is stored survives a failover, and a scheduler that is started again goes on
+//! where the last one was, also with being stopped.
 
-use super::super::task::Ending;
-use super::{Outbox, State};
+use super::super::task::{Ending, Phase, Task};
+use super::{Action, Outbox, State};
+use crate::ids::{AgentId, ExecutorId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// How far a changed definition has come, apart from what the tasks say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollout {
+    /// Names the definition that all agents are to have.
+    pub executor_id: ExecutorId,
+    /// Agents whose turn it is: the old executor was told to end, and the new one has not run for long.
+    pub agents: BTreeSet<AgentId>,
+    /// How often the new executor failed on them.
+    pub failures: u32,
+    /// Why no further agent gets its turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<String>,
+}
+
+impl Rollout {
+    /// Begins with nothing done.
+    pub fn new(executor_id: ExecutorId) -> Self {
+        Self { executor_id, agents: BTreeSet::new(), failures: 0, stopped: None }
+    }
+
+    /// There is nothing to tell of.
+    pub fn is_idle(&self) -> bool {
+        self.agents.is_empty() && self.failures == 0 && self.stopped.is_none()
+    }
+}
 
 impl State {
-    /// Ends one executor of an earlier definition, while all others are well (HA-8).
-    pub(super) fn replace_one(&mut self, out: &mut Outbox) {
+    /// Takes over what was stored of a roll-out of the current definition.
+    #[must_use]
+    pub fn with_rollout(mut self, stored: Option<Rollout>) -> Self {
+        if let Some(stored) = stored.filter(|r| r.executor_id == self.policy.executor_id) {
+            self.rollout = stored;
+        }
+        self
+    }
+
+    /// The roll-out of the current definition.
+    pub fn rollout(&self) -> &Rollout {
+        &self.rollout
+    }
+
+    /// Executors of an earlier definition that wait for their turn.
+    pub fn outdated(&self) -> usize {
+        self.tasks.outdated().len()
+    }
+
+    /// Lets a roll-out go on that has stopped. Returns whether there was one.
+    pub fn resume_rollout(&mut self) -> bool {
+        let stopped = self.rollout.stopped.take().is_some();
+        if stopped {
+            self.rollout.failures = 0;
+            self.rollout_changed = true;
+        }
+        stopped
+    }
+
+    /// Ends executors of an earlier definition, as many as may have their turn at the same time.
+    pub(super) fn roll_out(&mut self, now_ms: u64, out: &mut Outbox) {
+        let before = self.rollout.agents.len();
+        let mut turns = std::mem::take(&mut self.rollout.agents);
+        turns.retain(|agent_id| self.has_turn(agent_id, now_ms));
+        self.rollout.agents = turns;
+        self.rollout_changed |= self.rollout.agents.len() != before;
         if self.tasks.outdated().is_empty() {
-            return;
-        }
-        let settled = self.reconciliation.is_complete()
+            if self.rollout.agents.is_empty() && !self.rollout.is_idle() {
+                self.rollout = Rollout::new(self.policy.executor_id.clone());
+                self.rollout_changed = true;
+            }
+        } else if self.reconciliation.is_complete()
             && self.policy.closed.is_none()
-            && self.tasks.iter().all(|t| t.ending.is_none() && !t.phase.is_unconfirmed())
-            && self.agents.iter().all(|(id, agent)| agent.failures.count == 0 || self.task_on(id).is_some());
-        if !settled {
-            return;
+            && self.rollout.stopped.is_none()
+        {
+            while self.rollout.agents.len() < self.policy.rollout_parallelism && self.next_turn(out) {}
         }
-        let Some(id) = self.tasks.outdated().first().cloned() else { return };
+        if std::mem::take(&mut self.rollout_changed) {
+            out.rollout = true;
+        }
+    }
+
+    fn next_turn(&mut self, out: &mut Outbox) -> bool {
+        let Some(id) = self.tasks.outdated().first().cloned() else { return false };
         let agent_id = self.tasks.change(&id, |task| {
             task.ending = Some(Ending::Replaced);
             task.agent_id.clone()
         });
-        agent_id.iter().for_each(|id| out.store(id));
+        let Some(agent_id) = agent_id else { return false };
+        out.store(&agent_id);
+        self.rollout.agents.insert(agent_id);
+        self.rollout_changed = true;
+        true
+    }
+
+    /// Whether an agent's turn goes on.
+    fn has_turn(&self, agent_id: &AgentId, now_ms: u64) -> bool {
+        let Some(agent) = self.agents.get(agent_id) else { return false };
+        let Some(task) = self.task_on(agent_id) else {
+            // An agent that goes away must not hold up the others.
+            return !agent.draining && (agent.listed || !self.listed);
+        };
+        let healthy = task.executor_id == self.policy.executor_id
+            && task.phase == Phase::Running
+            && now_ms >= task.since_ms + HEALTHY_MS;
+        !healthy && task.phase != Phase::Unreachable
+    }
+
+    /// Notes that a task failed, if it is the new definition that did.
+    pub(super) fn count_against_rollout(&mut self, task: &Task, reason: &str) {
+        let new = task.executor_id == self.policy.executor_id && task.ending != Some(Ending::Replaced);
+        if !new || !self.rollout.agents.contains(&task.agent_id) {
+            return;
+        }
+        self.rollout.failures += 1;
+        self.rollout_changed = true;
+        if self.rollout.failures >= self.policy.rollout_max_failures && self.rollout.stopped.is_none() {
+            let failures = self.rollout.failures;
+            self.rollout.stopped = Some(format!(
+                "the new executor failed {failures} times, the last time on agent {} ({}): {reason}",
+                task.agent_id, task.hostname
+            ));
+        }
+    }
+
+    pub(super) fn store_rollout(&self) -> Action {
+        Action::StoreRollout(self.rollout.clone())
     }
 }
+
+/// A new executor that has run for so long does well.
+const HEALTHY_MS: u64 = 5_000;
+
+#[cfg(test)]
+#[path = "rollout_tests.rs"]
+mod tests;

@@ -5,13 +5,15 @@ use crate::offer::Needs;
 use crate::offer::testing::{dynamic, plain_strategy};
 use mesos_v1::proto::{self, TaskState, task_status::Reason, value};
 
-fn policy() -> Policy {
+pub(super) fn policy() -> Policy {
     let needs = Needs { cpus_milli: 100, mem_megabytes: 64, disk_megabytes: 0 };
     Policy {
         strategy: Arc::new(plain_strategy(needs)),
         executor_id: "logstash-1".into(),
         task_prefix: "logstash".to_owned(),
         launch_parallelism: 100,
+        rollout_parallelism: 1,
+        rollout_max_failures: 3,
         launch_timeout: Duration::from_secs(300),
         backoff_first: Duration::from_secs(1),
         backoff_longest: Duration::from_secs(300),
@@ -21,14 +23,14 @@ fn policy() -> Policy {
     }
 }
 
-fn state() -> State {
+pub(super) fn state() -> State {
     let mut state = State::new(policy(), None, []);
     let actions = run(&mut state, Event::Subscribed { framework_id: "f".into() }, 0);
     assert_eq!(actions, [Action::StoreFramework, Action::Reconcile(vec![])]);
     state
 }
 
-fn run(state: &mut State, event: Event, now_ms: u64) -> Vec<Action> {
+pub(super) fn run(state: &mut State, event: Event, now_ms: u64) -> Vec<Action> {
     let mut n = 0;
     state.apply(event, now_ms, &mut || {
         n += 1;
@@ -36,7 +38,7 @@ fn run(state: &mut State, event: Event, now_ms: u64) -> Vec<Action> {
     })
 }
 
-fn offer(id: &str, agent: &str) -> Offer {
+pub(super) fn offer(id: &str, agent: &str) -> Offer {
     let resource = |(name, value): (&str, f64)| Resource {
         name: name.to_owned(),
         scalar: Some(value::Scalar { value }),
@@ -61,7 +63,7 @@ fn status(task: &TaskId, agent: &str, state: TaskState) -> TaskStatus {
     }
 }
 
-fn update(task: &TaskId, agent: &str, state: TaskState) -> Event {
+pub(super) fn update(task: &TaskId, agent: &str, state: TaskState) -> Event {
     Event::Update(Box::new(status(task, agent, state)))
 }
 
@@ -70,15 +72,20 @@ fn because(task: &TaskId, agent: &str, state: TaskState, reason: Reason) -> Even
     Event::Update(Box::new(status))
 }
 
-fn launched(actions: &[Action]) -> Vec<&Launch> {
+pub(super) fn launched(actions: &[Action]) -> Vec<&Launch> {
     actions.iter().filter_map(|a| if let Action::Accept(l) = a { Some(&**l) } else { None }).collect()
 }
 
 /// Brings a task on agent `a` to running and returns its id.
 fn running(state: &mut State) -> TaskId {
-    let actions = run(state, Event::Offers(vec![offer("o", "a")]), 0);
+    running_on(state, "a")
+}
+
+/// Brings a task on an agent to running and returns its id.
+pub(super) fn running_on(state: &mut State, agent: &str) -> TaskId {
+    let actions = run(state, Event::Offers(vec![offer("o", agent)]), 0);
     let id = launched(&actions)[0].task.task_id.clone();
-    run(state, update(&id, "a", TaskState::TaskRunning), 0);
+    run(state, update(&id, agent, TaskState::TaskRunning), 0);
     id
 }
 
@@ -249,13 +256,16 @@ fn launches_are_limited_until_they_are_confirmed() {
     let mut state = State::new(policy, Some("f".into()), []);
     run(&mut state, Event::Subscribed { framework_id: "f".into() }, 0);
     let actions = run(&mut state, Event::Offers(["a", "b", "c"].map(|a| offer(a, a)).to_vec()), 0);
-    let ids: Vec<_> = launched(&actions).iter().map(|l| l.task.task_id.clone()).collect();
-    assert_eq!(ids.len(), 2);
-    assert_eq!(declined(&state, "c"), "2 launches are unconfirmed, no more at a time (--launch-parallelism)");
-    let starting = run(&mut state, update(&ids[0], "a", TaskState::TaskStarting), 1);
+    let tasks: Vec<_> = launched(&actions).iter().map(|l| l.task.clone()).collect();
+    assert_eq!(tasks.len(), 2);
+    let (waits, _) = state.held.next_waiting().expect("the third one waits");
+    let reason = declined(&state, waits.as_str());
+    assert_eq!(reason, "2 launches are unconfirmed, no more at a time (--launch-parallelism)");
+    let (id, agent) = (&tasks[0].task_id, tasks[0].agent_id.as_str());
+    let starting = run(&mut state, update(id, agent, TaskState::TaskStarting), 1);
     assert_eq!(launched(&starting).len(), 0);
-    let confirmed = run(&mut state, update(&ids[0], "a", TaskState::TaskRunning), 3);
-    assert_eq!(launched(&confirmed)[0].offer_ids, ["c".into()], "the offer was kept until its turn came");
+    let confirmed = run(&mut state, update(id, agent, TaskState::TaskRunning), 3);
+    assert_eq!(launched(&confirmed)[0].task.agent_id, waits, "the offer was kept until its turn came");
     assert!(matches!(confirmed[0], Action::StoreTasks(_)));
 }
 
@@ -264,7 +274,7 @@ fn a_good_offer_waits_for_its_turn_for_seconds_and_no_longer() {
     let policy = Policy { launch_parallelism: 1, ..policy() };
     let mut state = State::new(policy, Some("f".into()), []);
     run(&mut state, Event::Subscribed { framework_id: "f".into() }, 0);
-    let offers = (0..30).map(|n| offer(&n.to_string(), &format!("agent-{n:02}"))).collect();
+    let offers = (0..30).map(|n| offer(&format!("agent-{n:02}"), &format!("agent-{n:02}"))).collect();
     let actions = run(&mut state, Event::Offers(offers), 0);
     let briefly = Duration::from_secs(1);
     let [Action::StoreTasks(_), Action::Accept(first), Action::Decline { offer_ids, refuse_for }] =
@@ -273,10 +283,13 @@ fn a_good_offer_waits_for_its_turn_for_seconds_and_no_longer() {
         panic!("{actions:?}")
     };
     assert_eq!((offer_ids.len(), *refuse_for), (9, briefly), "more than can have their turn soon");
-    run(&mut state, Event::Rescinded("1".into()), 100);
-    let id = first.task.task_id.clone();
-    let second = run(&mut state, update(&id, "agent-00", TaskState::TaskRunning), 200);
-    assert_eq!(launched(&second)[0].offer_ids, ["2".into()], "the master took the first one back");
+    let (taken_back, _) = state.held.next_waiting().expect("some wait");
+    run(&mut state, Event::Rescinded(taken_back.as_str().into()), 100);
+    let (next, _) = state.held.next_waiting().expect("some wait");
+    let task = &first.task;
+    let second = run(&mut state, update(&task.task_id, task.agent_id.as_str(), TaskState::TaskRunning), 200);
+    assert_eq!(launched(&second)[0].task.agent_id, next);
+    assert_ne!(next, taken_back);
     let over = run(&mut state, Event::Tick, 5_001);
     let [Action::Decline { offer_ids, refuse_for }] = &over[..] else { panic!("{over:?}") };
     assert_eq!((offer_ids.len(), *refuse_for), (18, briefly));
@@ -398,37 +411,6 @@ fn offers_are_suppressed_when_every_agent_is_covered_and_revived_when_one_is_not
     assert_eq!(run(&mut state, Event::Tick, 11_500), [], "the wait after a failure comes first");
     assert_eq!(run(&mut state, Event::Tick, 12_999), [], "there was a revive less than five seconds ago");
     assert_eq!(run(&mut state, Event::Tick, 13_000), [Action::Revive]);
-}
-
-#[test]
-fn a_newer_executor_replaces_the_old_ones_one_at_a_time() {
-    let mut state = state();
-    let actions = run(&mut state, Event::Offers(vec![offer("o1", "a"), offer("o2", "b")]), 0);
-    let ids: Vec<_> =
-        launched(&actions).iter().map(|l| (l.task.task_id.clone(), l.task.agent_id.clone())).collect();
-    for (id, agent) in &ids {
-        run(&mut state, update(id, agent.as_str(), TaskState::TaskRunning), 0);
-    }
-    let newer = Policy { executor_id: "logstash-2".into(), ..policy() };
-    let mut state = State::new(newer, Some("f".into()), state.tasks().cloned().collect::<Vec<_>>());
-    run(&mut state, Event::Subscribed { framework_id: "f".into() }, 0);
-    assert_eq!(run(&mut state, Event::Tick, 100), [], "not before the master has answered");
-    for (id, agent) in &ids {
-        run(&mut state, update(id, agent.as_str(), TaskState::TaskRunning), 200);
-    }
-    let mut killed = run(&mut state, Event::Tick, 3_000);
-    killed.retain(|action| *action != Action::Reconcile(vec![]));
-    let [Action::StoreTasks(_), Action::Kill { task_id, agent_id }] = &killed[..] else {
-        panic!("{killed:?}")
-    };
-    run(&mut state, update(task_id, agent_id.as_str(), TaskState::TaskKilled), 5_000);
-    let offers = Event::Offers(vec![offer("o3", agent_id.as_str())]);
-    let actions = run(&mut state, offers, 5_001);
-    let new = launched(&actions)[0].task.clone();
-    assert_eq!(new.executor_id, "logstash-2".into());
-    assert!(!run(&mut state, Event::Tick, 6_000).iter().any(|a| matches!(a, Action::Kill { .. })));
-    run(&mut state, update(&new.task_id, agent_id.as_str(), TaskState::TaskRunning), 7_000);
-    assert!(run(&mut state, Event::Tick, 8_000).iter().any(|a| matches!(a, Action::Kill { .. })));
 }
 
 #[test]

@@ -45,6 +45,7 @@ impl State {
     fn ended(&mut self, task_id: &TaskId, status: &TaskStatus, now_ms: u64, out: &mut Outbox) {
         let Some(task) = self.tasks.remove(task_id) else { return };
         let agent = self.agents.entry(task.agent_id.clone()).or_default();
+        let mut failure = None;
         match blame(&task, status) {
             Blame::Nobody => {}
             Blame::Draining => agent.draining = true,
@@ -58,13 +59,17 @@ impl State {
                     }
                     _ => describe(status),
                 };
-                failed(&mut agent.failures, ran_long, reason, now_ms, &self.policy);
+                failed(&mut agent.failures, ran_long, reason.clone(), now_ms, &self.policy);
+                failure = Some(reason);
             }
         }
         if status.reason == Some(Reason::InvalidOffers.into()) {
             self.counters.stale += 1;
             // The refusal that came with the launch may or may not have been taken.
             agent.refused_until_ms = 0;
+        }
+        if let Some(reason) = failure {
+            self.count_against_rollout(&task, &reason);
         }
         self.note_lack(&task.agent_id, now_ms);
         out.store(&task.agent_id);
@@ -86,7 +91,8 @@ impl State {
         agent.refused_until_ms = 0;
         if let Some(reason) = refused {
             self.counters.failures += 1;
-            failed(&mut agent.failures, false, reason, now_ms, &self.policy);
+            failed(&mut agent.failures, false, reason.clone(), now_ms, &self.policy);
+            self.count_against_rollout(&task, &reason);
         }
         self.note_lack(&task.agent_id, now_ms);
         out.store(&task.agent_id);
@@ -124,7 +130,9 @@ fn blame(task: &Task, status: &TaskStatus) -> Blame {
         return Blame::Draining;
     }
     match task.ending {
-        Some(Ending::Replaced | Ending::Excluded | Ending::Uninstalled) => return Blame::Nobody,
+        Some(Ending::Replaced | Ending::Maintenance | Ending::Excluded | Ending::Uninstalled) => {
+            return Blame::Nobody;
+        }
         Some(Ending::Unconfirmed) => return Blame::Agent,
         None => {}
     }
