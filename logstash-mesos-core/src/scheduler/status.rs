@@ -2,7 +2,8 @@
 
 use super::sessions::{Executor, to_wire};
 use super::shared::Shared;
-use super::task::{Agent, Task};
+use super::state::State;
+use super::task::{Agent, Phase, Task};
 use crate::configs::{Id, Kind};
 use crate::ids::AgentId;
 use crate::offer::Reason;
@@ -10,20 +11,65 @@ use crate::protocol::{
     AgentStatus, ClusterStatus, ConfigKind, Configuration, ConfigurationStatus, Decline, DockerState,
     ExecutorStatus, FrameworkStatus, SourceKind, Status, StreamStatus,
 };
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use std::ops::Bound;
+
+/// Which agents a status is about.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Page {
+    /// How many agents at most; without it, all.
+    limit: Option<usize>,
+    /// Only agents behind this one: `next` of the page before.
+    after: Option<String>,
+    /// Only this agent.
+    agent: Option<String>,
+    /// Only agents on machines with this name.
+    host: Option<String>,
+    /// Only agents without a task of ours, or only those with one.
+    lacking: Option<bool>,
+}
+
+impl Page {
+    /// The page as an answer may have it.
+    pub(super) fn bounded(self) -> Self {
+        Self { limit: Some(self.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_LARGEST)), ..self }
+    }
+
+    /// The agents of this page, and where the next one begins, if there is one.
+    fn agents<'a>(&self, state: &'a State) -> (Vec<(&'a AgentId, &'a Agent)>, Option<String>) {
+        let after = self.after.as_deref().map_or(Bound::Unbounded, |id| Bound::Excluded(AgentId::from(id)));
+        let mut wanted = state.agents().range((after, Bound::Unbounded)).filter(|(id, agent)| {
+            self.agent.as_deref().is_none_or(|wanted| wanted == id.as_str())
+                && self.host.as_deref().is_none_or(|wanted| wanted == agent.hostname)
+                && self.lacking.is_none_or(|wanted| wanted == state.task_on(id).is_none())
+        });
+        let page: Vec<_> = wanted.by_ref().take(self.limit.unwrap_or(usize::MAX)).collect();
+        let more = wanted.next().is_some();
+        let next = page.last().filter(|_| more).map(|(id, _)| id.to_string());
+        (page, next)
+    }
+}
 
 /// The status as gRPC has it.
 pub(super) fn cluster(shared: &Shared) -> ClusterStatus {
+    cluster_page(shared, &Page::default()).0
+}
+
+/// The status with the agents of one page, and where the next one begins.
+fn cluster_page(shared: &Shared, page: &Page) -> (ClusterStatus, Option<String>) {
     let link = shared.link().clone();
     let state = shared.state();
     let executors = shared.sessions.lock();
-    let agents = state.agents().iter().map(|(agent_id, agent)| {
+    let (agents, next) = page.agents(&state);
+    let agents = agents.into_iter().map(|(agent_id, agent)| {
         let task = state.task_on(agent_id);
         let executor = task.and_then(|t| executors.get(&(agent_id.clone(), t.executor_id.clone())));
         agent_status(agent_id, agent, task, executor, state.expects_nothing(agent))
     });
-    ClusterStatus {
+    let status = ClusterStatus {
         leader: true,
         leader_url: shared.url(),
         framework: Some(FrameworkStatus {
@@ -35,7 +81,8 @@ pub(super) fn cluster(shared: &Shared) -> ClusterStatus {
         }),
         configurations: configurations(shared, &executors),
         agents: agents.collect(),
-    }
+    };
+    (status, next)
 }
 
 fn agent_status(
@@ -109,12 +156,14 @@ pub(super) fn configurations(
     executors: &BTreeMap<super::sessions::Key, Executor>,
 ) -> Vec<ConfigurationStatus> {
     let snapshot = shared.registry.snapshot();
+    let complaints = complaints(executors);
     let mut all: BTreeMap<Id, ConfigurationStatus> = snapshot
         .entries
         .iter()
         .map(|(id, entry)| {
             let configuration = to_wire(&entry.configuration, &entry.version);
-            let error = applied_error(id, &entry.version, executors);
+            let key = (super::sessions::kind_to_wire(id.0) as i32, id.1.as_str(), entry.version.as_str());
+            let error = complaints.get(&key).cloned().unwrap_or_default();
             (id.clone(), ConfigurationStatus { configuration: Some(configuration), error })
         })
         .collect();
@@ -133,26 +182,24 @@ pub(super) fn configurations(
     all.into_values().collect()
 }
 
-fn applied_error(
-    (kind, name): &Id,
-    version: &str,
-    executors: &BTreeMap<super::sessions::Key, Executor>,
-) -> String {
-    let wanted = super::sessions::kind_to_wire(*kind);
-    let said = executors.iter().find_map(|((agent_id, _), executor)| {
-        let results = &executor.applied.as_ref()?.results;
-        let result = results
-            .iter()
-            .find(|r| r.kind() == wanted && r.name == *name && r.version == version && !r.error.is_empty())?;
-        let host = executor.hello.as_ref().map(|h| h.hostname.as_str()).unwrap_or_default();
-        Some(format!("on agent {agent_id} ({host}): {}", result.error))
-    });
-    said.unwrap_or_default()
+/// What executors said against configurations, by kind, name and version: the first complaint about each.
+fn complaints(executors: &BTreeMap<super::sessions::Key, Executor>) -> BTreeMap<(i32, &str, &str), String> {
+    let mut complaints = BTreeMap::new();
+    for ((agent_id, _), executor) in executors {
+        let results = executor.applied.iter().flat_map(|applied| &applied.results);
+        for result in results.filter(|result| !result.error.is_empty()) {
+            complaints.entry((result.kind, &*result.name, &*result.version)).or_insert_with(|| {
+                let host = executor.hello.as_ref().map(|h| h.hostname.as_str()).unwrap_or_default();
+                format!("on agent {agent_id} ({host}): {}", result.error)
+            });
+        }
+    }
+    complaints
 }
 
 /// The status as REST has it.
-pub(super) fn json(shared: &Shared) -> Value {
-    let status = cluster(shared);
+pub(super) fn json(shared: &Shared, page: &Page) -> Value {
+    let (status, next) = cluster_page(shared, page);
     let framework = status.framework.unwrap_or_default();
     let configurations: Vec<_> = status
         .configurations
@@ -208,6 +255,31 @@ pub(super) fn json(shared: &Shared) -> Value {
             "finished": reconciliation.finished_ms().map(time),
         },
         "offers_wanted": !state.is_suppressed(),
+        "rollout": rollout_json(&state),
+        "totals": {
+            "agents": state.agents().len(),
+            "tasks": state.task_count(),
+            "running": state.tasks_in(Phase::Running),
+            "connected": executors.values().filter(|e| e.is_connected()).count(),
+        },
+        "next": next,
+    })
+}
+
+fn rollout_json(state: &State) -> Value {
+    let rollout = state.rollout();
+    let word = match (&rollout.stopped, state.outdated() + rollout.agents.len()) {
+        (Some(_), _) => "stopped",
+        (None, 0) => "complete",
+        (None, _) => "running",
+    };
+    json!({
+        "executor_id": rollout.executor_id,
+        "state": word,
+        "outdated": state.outdated(),
+        "agents": rollout.agents,
+        "failures": rollout.failures,
+        "reason": rollout.stopped,
     })
 }
 
@@ -316,5 +388,8 @@ pub(super) fn time(ms: u64) -> String {
         .map_or_else(|| ms.to_string(), |t| t.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
 }
 
+/// Agents on a page when nobody says how many.
+const PAGE_DEFAULT: usize = 1_000;
+const PAGE_LARGEST: usize = 10_000;
 /// What the master lists is told when no offer says more than it.
 const SILENCE_MS: u64 = 60_000;

@@ -16,7 +16,8 @@ use crate::protocol::control_server::ControlServer;
 use axum::Json;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{Method, StatusCode, header};
 use axum::middleware;
 use axum::response::{Html, IntoResponse, Response};
@@ -32,6 +33,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
     let mut router = Router::new()
         .route_service("/logstash_mesos.control.v1.Control/{method}", control)
         .route("/api/status", get(get_status))
+        .route("/api/rollout/resume", post(resume_rollout))
         .route("/api/try", post(try_out::post))
         .route("/health", get(|| async { "alive\n" }))
         .route("/ready", get(ready))
@@ -68,9 +70,26 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .layer(middleware::from_fn_with_state(shared, access::guard))
 }
 
-async fn get_status(State(shared): State<Arc<Shared>>) -> Response {
+async fn get_status(
+    State(shared): State<Arc<Shared>>,
+    page: Result<Query<status::Page>, QueryRejection>,
+) -> Response {
+    let page = match page {
+        Ok(Query(page)) => page.bounded(),
+        Err(rejection) => return error(StatusCode::BAD_REQUEST, &rejection.body_text()),
+    };
     shared.sessions.watch();
-    Json(status::json(&shared)).into_response()
+    Json(status::json(&shared, &page)).into_response()
+}
+
+/// Lets a roll-out go on that has stopped after failures.
+async fn resume_rollout(State(shared): State<Arc<Shared>>) -> Response {
+    let resumed = shared.state().resume_rollout();
+    if resumed {
+        tracing::info!("Roll-out goes on, as an operator asked");
+        shared.sessions.wake.notify_one();
+    }
+    Json(json!({ "resumed": resumed })).into_response()
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {
