@@ -11,6 +11,8 @@
 //! | [`opensearch`] | a search engine, and what arrived in it |
 //! | [`zookeeper`], [`etcd`] | where schedulers keep their state and elect one |
 //! | [`scheduler`], [`executor`] | our programs |
+//! | [`simulation`] | a master with thousands of agents, none of which is there |
+//! | [`scale`] | how a scheduler does with it |
 //! | [`cluster`] | all of the above in the usual arrangement: a master, two agents, a Docker daemon for each |
 //! | [`lines`] | numbered log lines: how a container writes them, and whether all of them arrived |
 //!
@@ -35,6 +37,8 @@ pub mod mesos;
 pub mod opensearch;
 pub mod place;
 pub mod process;
+pub mod scale;
 pub mod scheduler;
+pub mod simulation;
 pub mod wait;
 pub mod zookeeper;

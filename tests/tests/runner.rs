@@ -15,6 +15,7 @@ mod network;
 mod parts;
 mod placement;
 mod refusals;
+mod scale;
 mod ship;
 mod state;
 mod uninstall;

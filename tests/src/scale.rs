@@ -1,0 +1,135 @@
+//! How a scheduler does with many agents: the same run at any size, for the test and for the command.
+
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::http::request;
+use crate::process::{processor_time, resident_bytes};
+use crate::scheduler::{Scheduler, SchedulerOptions};
+use crate::simulation::Simulation;
+use crate::wait::until;
+
+/// Places shippers on `agents` agents, looks at the scheduler, kills it, and has a tenth of the agents (500 at most)
+/// come and go. Prints a figure for each.
+///
+/// # Panics
+///
+/// When something does not come about within `patience`, or an agent ever had two tasks.
+pub fn measure(directory: &Path, agents: usize, patience: Duration) {
+    let simulation = Simulation::start(directory, agents);
+    let began = Instant::now();
+    let mut scheduler = Scheduler::start(
+        directory,
+        SchedulerOptions {
+            master: simulation.address(),
+            framework: "logstash-scale".to_owned(),
+            state: format!("file:{}", directory.join("state").display()),
+            config_dir: None,
+            elasticsearch: None,
+            flags: vec!["--executor-command".to_owned(), "/bin/true".to_owned()],
+        },
+    );
+    let report = until("every agent to have its task", patience, || simulation.is_whole());
+    let figure = |what: &str, value: String| println!("figure: {agents} simulated agents, {what}: {value}");
+    figure("placed", format!("{:.1} s", began.elapsed().as_secs_f64()));
+    figure("launches on offers that were gone", report["stale"].to_string());
+    figure("calls", report["calls"].to_string());
+
+    // At rest. No executor ever connects, so this includes the messages to them.
+    sleep(Duration::from_secs(3));
+    let id = scheduler.process().id();
+    let before = processor_time(id).expect("it runs");
+    let rest = Duration::from_secs(10);
+    sleep(rest);
+    let used = processor_time(id).expect("it runs").saturating_sub(before);
+    figure("of a core at rest", format!("{:.1} %", 100.0 * used.as_secs_f64() / rest.as_secs_f64()));
+    figure("resident", format!("{} MiB", resident_bytes(id).expect("it runs") >> 20));
+
+    let pages = pages(&scheduler, agents);
+    figure("GET /api/status, the first of all pages", format!("{:.0} ms", pages.0.as_secs_f64() * 1e3));
+    figure("GET /metrics", format!("{:.0} ms", timed(&scheduler, "/metrics").as_secs_f64() * 1e3));
+    let status = scheduler.status().expect("it answers");
+    assert_eq!(status["totals"]["running"], agents, "{}", status["totals"]);
+    assert_eq!(pages.1, agents, "every agent is on one page");
+
+    scheduler.kill();
+    let began = Instant::now();
+    scheduler.restart();
+    until("the tasks to be known again", patience, || {
+        let reconciliation = scheduler.status()?["reconciliation"].clone();
+        if reconciliation["complete"] == true { Ok(()) } else { Err(reconciliation.to_string()) }
+    });
+    figure("reconciled after SIGKILL", format!("{:.1} s", began.elapsed().as_secs_f64()));
+    let asked = simulation.report().expect("it answers")["questions"].clone();
+    figure("tasks asked about one by one", asked.to_string());
+
+    let wave = (agents / 100).clamp(1, 50);
+    for _ in 0..10 {
+        simulation.happen(&format!("leave?count={wave}"));
+        simulation.happen(&format!("join?count={wave}"));
+        sleep(Duration::from_millis(200));
+    }
+    let began = Instant::now();
+    let report = until("the new agents to have their tasks", patience, || simulation.is_whole());
+    figure(
+        &format!("whole again after {} came and went", wave * 10),
+        format!("{:.1} s", began.elapsed().as_secs_f64()),
+    );
+    figure("launches on offers that were gone, in all", report["stale"].to_string());
+
+    // Cut off and back: the tasks are the same, and nothing is launched beside them.
+    let launches = report["launches"].clone();
+    simulation.happen(&format!("part?count={wave}"));
+    until("the tasks to be unreachable", patience, || {
+        let away = simulation.report()?["agents"].as_u64().unwrap_or_default();
+        let running = scheduler.status()?["totals"]["running"].as_u64().unwrap_or_default();
+        if running + wave as u64 == away { Ok(()) } else { Err(format!("{running} of {away} run")) }
+    });
+    simulation.happen("heal");
+    until("the tasks to run again", patience, || {
+        let totals = scheduler.status()?["totals"].clone();
+        if totals["running"] == totals["tasks"] { Ok(()) } else { Err(totals.to_string()) }
+    });
+    let began = Instant::now();
+    simulation.happen("failover?within=2000");
+    until("another master to know every task", patience, || {
+        let reconciliation = scheduler.status()?["reconciliation"].clone();
+        let whole = simulation.is_whole()?;
+        match (reconciliation["complete"].as_bool(), whole["connected"].as_bool()) {
+            (Some(true), Some(true)) => Ok(()),
+            _ => Err(reconciliation.to_string()),
+        }
+    });
+    figure(
+        "reconciled with another master, to which agents came within 2 s",
+        format!("{:.1} s", began.elapsed().as_secs_f64()),
+    );
+    let report = simulation.is_whole().expect("is whole");
+    assert_eq!(report["launches"], launches, "nothing is launched beside what is there");
+    assert_eq!(scheduler.terminate().code(), Some(0));
+}
+
+/// How long one answer takes.
+fn timed(scheduler: &Scheduler, path: &str) -> Duration {
+    let began = Instant::now();
+    let answer = request("GET", &format!("{}{path}", scheduler.url()), None).expect("it answers");
+    answer.expect(200);
+    began.elapsed()
+}
+
+/// Reads the status page by page: how long the first took, and how many agents all of them had.
+fn pages(scheduler: &Scheduler, agents: usize) -> (Duration, usize) {
+    let first = timed(scheduler, "/api/status");
+    let limit = (agents / 3).clamp(1, 1_000);
+    let (mut seen, mut after) = (0, String::new());
+    loop {
+        let path = format!("/api/status?limit={limit}{after}");
+        let page = scheduler.request("GET", &path, None).expect("it answers").expect(200).json();
+        seen += page["agents"].as_array().map_or(0, Vec::len);
+        match page["next"].as_str() {
+            Some(next) => after = format!("&after={next}"),
+            None => return (first, seen),
+        }
+    }
+}
