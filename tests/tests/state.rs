@@ -43,12 +43,36 @@ async fn contracts(url: impl Fn(usize) -> String) {
         url(count.get())
     };
     state_store::conformance(async || Opened(open(&next()).await)).await;
+    what_others_removed_is_noticed(&next()).await;
     let place = async || {
         let url = next();
         async move || open(&url).await.election
     };
     election::conformance(place).await;
     election::candidates_lead_in_the_order_in_which_they_came(&place().await).await;
+}
+
+/// One opening remembers what it saw; another removes records meanwhile.
+async fn what_others_removed_is_noticed(url: &str) {
+    let (one, other) = (open(url).await.store, open(url).await.store);
+    other.put(&key("b"), b"1".to_vec(), Expect::Absent).await.expect("writes");
+    let first = one.put(&key("a"), b"1".to_vec(), Expect::Absent).await.expect("writes");
+    let second = one.put(&key("a"), b"2".to_vec(), Expect::Version(first)).await.expect("writes");
+    // The end of another record is none of this one.
+    other.delete(&key("b"), Expect::Any).await.expect("removes");
+    let third = one.put(&key("a"), b"3".to_vec(), Expect::Version(second)).await.expect("writes");
+    // A record that was made anew, and written as often, is another one.
+    other.delete(&key("a"), Expect::Version(third.clone())).await.expect("removes");
+    for value in [b"x", b"y", b"z"] {
+        other.put(&key("a"), value.to_vec(), Expect::Any).await.expect("writes");
+    }
+    for error in [
+        one.put(&key("a"), b"4".to_vec(), Expect::Version(third.clone())).await.expect_err("is gone"),
+        one.delete(&key("a"), Expect::Version(third)).await.expect_err("is gone"),
+    ] {
+        assert!(error.is_conflict(), "{error}");
+    }
+    assert_eq!(one.get(&key("a")).await.expect("reads").expect("is there").value, b"z");
 }
 
 #[test]
