@@ -1,8 +1,10 @@
 //! The configurations of a framework: what they are called, what they apply to, where they come from.
 
 pub mod directory;
+mod reader;
 mod registry;
 
+pub use reader::SnapshotReader;
 pub use registry::{
     Checked, Checker, Complaint, Entry, Id, Precondition, Problem, PutError, Registry, RemoveError, Snapshot,
     Stored,

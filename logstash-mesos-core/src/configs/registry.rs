@@ -81,6 +81,16 @@ pub struct Problem {
 }
 
 impl Snapshot {
+    /// What is stored.
+    pub(super) async fn read(store: &dyn StateStore) -> Result<Self, StoreError> {
+        let keys = store.list(StateKey::new(PREFIX).as_ref()).await?;
+        // One that went since it was listed is not there.
+        let read =
+            stream::iter(keys).map(|key| async move { read(store, &key).await }).buffer_unordered(AT_ONCE);
+        let found: Vec<_> = read.try_collect().await?;
+        Ok(Self { entries: found.into_iter().flatten().collect(), problems: BTreeMap::new() })
+    }
+
     /// Equal for equal content.
     pub fn version(&self) -> String {
         let mut hash = Sha256::new();
@@ -186,8 +196,7 @@ impl Registry {
     ///
     /// Those of the store; a record that cannot be read is one.
     pub async fn load(store: Arc<dyn StateStore>, checker: Checker) -> Result<Self, StoreError> {
-        let entries = stored_entries(&*store).await?;
-        let current = watch::Sender::new(Arc::new(Snapshot { entries, problems: BTreeMap::new() }));
+        let current = watch::Sender::new(Arc::new(Snapshot::read(&*store).await?));
         Ok(Self { store, checker, current, changing: Mutex::default() })
     }
 
@@ -199,7 +208,7 @@ impl Registry {
     /// Those of the store; nothing is changed then.
     pub async fn reload(&self) -> Result<bool, StoreError> {
         let _changing = self.changing.lock().await;
-        let entries = stored_entries(&*self.store).await?;
+        let entries = Snapshot::read(&*self.store).await?.entries;
         Ok(self.current.send_if_modified(|current| {
             let stored = |(id, entry): (&Id, &Entry)| (id.clone(), entry.stored.clone());
             let changed = !current.entries.iter().map(stored).eq(entries.iter().map(stored));
@@ -411,14 +420,6 @@ impl Registry {
         });
         Ok(())
     }
-}
-
-async fn stored_entries(store: &dyn StateStore) -> Result<BTreeMap<Id, Entry>, StoreError> {
-    let keys = store.list(StateKey::new(PREFIX).as_ref()).await?;
-    // One that went since it was listed is not there.
-    let read = stream::iter(keys).map(async |key| read(store, &key).await).buffer_unordered(AT_ONCE);
-    let found: Vec<_> = read.try_collect().await?;
-    Ok(found.into_iter().flatten().collect())
 }
 
 async fn read(store: &dyn StateStore, key: &StateKey) -> Result<Option<(Id, Entry)>, StoreError> {

@@ -34,6 +34,8 @@ pub(super) enum End {
     Shutdown,
     /// Another scheduler has the framework now.
     FailedOver,
+    /// Another scheduler of the same state leads.
+    Deposed,
     /// The framework is gone, as was wanted.
     TornDown,
     /// The state can no longer be stored.
@@ -206,6 +208,9 @@ impl Driver {
                         }
                         continue;
                     }
+                }
+                if shutdown.is_cancelled() {
+                    return Err(End::Shutdown);
                 }
                 self.act(action, link, shutdown).await?;
             }
@@ -503,8 +508,17 @@ impl Driver {
     /// again before the next attempt.
     async fn store(&mut self, write: Write, shutdown: &CancellationToken) -> Result<(), End> {
         let mut told = Instant::now() - TELL_EVERY;
-        let mut result = self.write(&write).await;
+        let mut repeated = false;
         loop {
+            let attempt = async {
+                if repeated {
+                    self.records.refresh().await?;
+                }
+                self.write(&write).await
+            };
+            // A write that is given up may have taken effect: whoever leads next finds it.
+            let Some(result) = shutdown.run_until_cancelled(attempt).await else { return Err(End::Shutdown) };
+            repeated = true;
             let error = match result {
                 Ok(()) => {
                     self.shared.link().store_error.clear();
@@ -522,10 +536,6 @@ impl Driver {
                 () = tokio::time::sleep(STORE_RETRY) => {}
                 () = shutdown.cancelled() => return Err(End::Shutdown),
             }
-            result = match self.records.refresh().await {
-                Ok(()) => self.write(&write).await,
-                Err(error) => Err(error),
-            };
         }
     }
 
@@ -561,9 +571,12 @@ async fn send_calls(
     report: mpsc::UnboundedSender<Outcome>,
     shared: Arc<Shared>,
 ) {
-    while let Some(Outgoing { call, stream, launches, updates }) = queue.recv().await {
+    let stop = shared.stop.clone();
+    while let Some(Some(outgoing)) = stop.run_until_cancelled(queue.recv()).await {
+        let Outgoing { call, stream, launches, updates } = outgoing;
         let name = call.name();
-        let Err(error) = handle.call_on(&stream, call).await else { continue };
+        let Some(called) = stop.run_until_cancelled(handle.call_on(&stream, call)).await else { return };
+        let Err(error) = called else { continue };
         shared.call_errors.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(call = name, error = chain(&error), "Call failed");
         let outcome = match launches {

@@ -38,8 +38,11 @@ impl Control for ControlService {
     ) -> Result<Response<Self::SessionStream>, Status> {
         let (sender, receiver) = mpsc::channel(16);
         let (shared, sessions) = (self.shared.clone(), self.shared.sessions.clone());
+        let stop = shared.stop.clone();
         let framework_id = move || shared.framework_id();
-        tokio::spawn(sessions.serve(request.into_inner(), framework_id, sender, now_ms));
+        let session = sessions.serve(request.into_inner(), framework_id, sender, now_ms);
+        // With the lead it ends at once, so that the executor looks for the next leader.
+        tokio::spawn(async move { stop.run_until_cancelled(session).await });
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
 
@@ -108,6 +111,7 @@ impl Control for ControlService {
         request: Request<WatchStatusRequest>,
     ) -> Result<Response<Self::WatchStatusStream>, Status> {
         let (shared, details) = (self.shared.clone(), request.into_inner().details);
+        let lead_ends = shared.stop.clone().cancelled_owned();
         let ticks =
             tokio_stream::wrappers::IntervalStream::new(tokio::time::interval(Duration::from_secs(1)));
         let (mut n, mut last) = (0_u32, None);
@@ -128,7 +132,7 @@ impl Control for ControlService {
             last = Some(status.clone());
             Some(Ok(status))
         });
-        Ok(Response::new(Box::pin(stream)))
+        Ok(Response::new(Box::pin(futures_util::StreamExt::take_until(stream, lead_ends))))
     }
 }
 

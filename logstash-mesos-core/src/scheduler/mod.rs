@@ -6,6 +6,7 @@
 mod agents;
 mod binary;
 mod check;
+mod configurations;
 mod definition;
 mod driver;
 mod feed;
@@ -14,6 +15,7 @@ mod grpc;
 mod http;
 mod leaders_store;
 mod masters;
+mod node;
 mod operations;
 mod ports;
 mod reconcile;

@@ -113,7 +113,9 @@ impl Records {
         let mut records = Self { store, epoch, framework, framework_id, rollout, shards: BTreeMap::new() };
         let (store, pause) = (&*records.store, &pause);
         let seized: Vec<_> = stream::iter(0..SHARDS)
-            .map(async |shard| (shard, seize::<ShardRecord, _>(store, &shard_key(shard), epoch, pause).await))
+            .map(|shard| async move {
+                (shard, seize::<ShardRecord, _>(store, &shard_key(shard), epoch, pause).await)
+            })
             .buffer_unordered(AT_ONCE)
             .collect()
             .await;
@@ -123,6 +125,12 @@ impl Records {
             stored.tasks.extend(record.tasks);
         }
         Ok((records, stored))
+    }
+
+    /// Who leads or led last, and in which epoch.
+    pub(super) async fn last_claim(store: &dyn StateStore) -> Result<Option<(Claim, u64)>> {
+        let found = store.get_json::<Fenced<Claim>>(&leader_key()).await?;
+        Ok(found.map(|(fenced, _)| (fenced.record, fenced.epoch)))
     }
 
     /// Of this leadership.
@@ -209,7 +217,7 @@ async fn raise_epoch<F: Future<Output = ()>>(
     pause: &impl Fn(StoreError) -> F,
 ) -> Result<u64> {
     let key = leader_key();
-    let before = answered(pause, async || store.get_json::<Fenced<Nothing>>(&key).await).await?;
+    let before = read::<Nothing, _>(store, &key, pause).await?;
     let (last, expect) = match before {
         Some((found, version)) => (found.epoch, Expect::Version(version)),
         None => (0, Expect::Absent),
@@ -226,7 +234,7 @@ async fn raise_epoch<F: Future<Output = ()>>(
         }
         if error.is_conflict() {
             // An attempt that got no answer may have got through.
-            let now = answered(pause, async || store.get_json::<Fenced<Claim>>(&key).await).await?;
+            let now = read::<Claim, _>(store, &key, pause).await?;
             if now.is_some_and(|(found, _)| found.epoch == epoch && found.record == *claim) {
                 return Ok(epoch);
             }
@@ -248,7 +256,7 @@ where
     F: Future<Output = ()>,
 {
     loop {
-        let found = answered(pause, async || store.get_json::<Fenced<T>>(key).await).await?;
+        let found = read::<T, _>(store, key, pause).await?;
         let (record, expect) = match found {
             Some((found, _)) if found.epoch > epoch => return Err(conflict(store, key)),
             Some((found, version)) => (found.record, Expect::Version(version)),
@@ -264,13 +272,14 @@ where
     }
 }
 
-/// Repeats what got no answer.
-async fn answered<T, F: Future<Output = ()>>(
+/// Reads a record, again and again while the store gives no answer.
+async fn read<T: DeserializeOwned, F: Future<Output = ()>>(
+    store: &dyn StateStore,
+    key: &StateKey,
     pause: &impl Fn(StoreError) -> F,
-    mut call: impl AsyncFnMut() -> Result<T>,
-) -> Result<T> {
+) -> Result<Option<(Fenced<T>, Version)>> {
     loop {
-        match call().await {
+        match store.get_json(key).await {
             Err(error) if error.is_transient() => pause(error).await,
             other => return other,
         }

@@ -2,11 +2,13 @@
 
 use super::binary::{BinaryError, ServedBinary};
 use super::check::checker;
+use super::configurations::{Sources, publish};
 use super::definition::{Definition, Program};
 use super::driver::{Driver, End};
 use super::framework::{framework_info, strategy};
-use super::http::{Access, AccessError, Listener, router, serve};
+use super::http::{AccessError, router};
 use super::leaders_store::LeadersStore;
+use super::node::Node;
 use super::records::{Claim, Records};
 use super::sessions::{Sessions, config_set};
 use super::settings::{ExecutorProgram, Master, Settings};
@@ -15,10 +17,10 @@ use super::state::{Policy, State};
 use super::trial::Trial;
 use super::{agents, chain, ports};
 use crate::configs::Registry;
-use crate::configs::directory::{DirectoryError, Found, scan};
-use crate::election::{Leader, Leadership};
+use crate::configs::directory::{DirectoryError, scan};
+use crate::election::Leadership;
 use crate::offer::{OfferStrategy, OnePerAgent};
-use crate::store::{SharedState, StateStore, StoreError};
+use crate::store::{StateStore, StoreError};
 use mesos_v1::endpoint::Endpoint;
 use mesos_v1::scheduler::SchedulerConfig;
 use mesos_v1::transport::Authorization;
@@ -27,11 +29,12 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Why a scheduler ended other than by being asked to.
@@ -66,6 +69,26 @@ pub enum RunError {
         /// Of the framework.
         name: String,
     },
+    /// The state is in use for another framework.
+    #[error(
+        "{state} is in use for framework `{other}`, by {holder}; give this one another --state, or the same --framework-name"
+    )]
+    OtherFramework {
+        /// Which state.
+        state: String,
+        /// Who leads there.
+        holder: String,
+        /// Of the framework there.
+        other: String,
+    },
+    /// The framework is about to end.
+    #[error("framework `{name}` is being uninstalled by {holder}; start again afterwards to begin a new one")]
+    BeingUninstalled {
+        /// Of the framework.
+        name: String,
+        /// Who uninstalls it.
+        holder: String,
+    },
     /// An uninstall was interrupted: the framework is still there.
     #[error("the uninstall was interrupted, and the framework is still there; run it again")]
     Interrupted,
@@ -76,6 +99,8 @@ pub enum RunError {
 
 /// Runs a scheduler until `shutdown`. The framework and its executors stay: this is a failover. Only of a
 /// local cluster nothing stays but its files.
+///
+/// Of several on one state one leads, and the others follow it until one of them takes over.
 ///
 /// In a local cluster, whose events go nowhere else, each is also told through `events`.
 ///
@@ -91,99 +116,146 @@ pub async fn run(
         Master::Local => Some(Trial::start(&mut settings).await?),
         Master::Endpoints(_) | Master::ZooKeeper(_) => None,
     };
-    let scheduler = match Scheduler::start(&settings, None, &shutdown).await {
+    if let Some(dir) = &settings.config_dir {
+        scan(dir)?;
+    }
+    let state = settings.state.open_with(settings.session_timeout).await?;
+    let (node, listener) = match Node::open(&settings, state, &shutdown).await {
         // It was told to end while it waited for its port.
         Err(RunError::Bind { .. }) if shutdown.is_cancelled() => return Ok(()),
-        started => started?,
+        opened => opened?,
     };
-    let shared = scheduler.shared.clone();
-    tracing::info!(url = shared.url(), state = shared.store.name(), "Scheduler started");
-    if let Some(notice) = shared.access.notice() {
+    tracing::info!(url = node.me.url, state = node.state.store.name(), "Scheduler started");
+    if let Some(notice) = node.access.notice() {
         tracing::warn!("{notice}");
     }
-    match &trial {
-        Some(trial) => trial.show(&scheduler, events, &shutdown).await,
-        None if settings.state_by_default => {
-            let state = shared.store.name();
-            tracing::warn!(state, "State is kept in the working directory, as --state was not given");
-        }
-        None => {}
+    if trial.is_none() && settings.state_by_default {
+        let state = node.state.store.name();
+        tracing::warn!(state, "State is kept in the working directory, as --state was not given");
     }
-    let (end, leadership) = scheduler.finish().await;
-    leadership.resign().await;
-    let what = match trial {
-        Some(trial) => {
-            trial.end().await;
-            "Local cluster ended"
-        }
-        None => "Scheduler ends, executors go on",
+    let stop = CancellationToken::new();
+    let serving = node.serve(listener, stop.clone());
+    let ended = match &trial {
+        Some(trial) => try_out(&settings, &node, trial, events, &shutdown).await,
+        None => lead_and_follow(&settings, &node, &shutdown).await,
     };
-    match end {
-        End::Shutdown | End::TornDown => {
-            tracing::info!("{what}");
-            Ok(())
+    stop.cancel();
+    // A panic in there was said.
+    let _ = serving.await;
+    if let Some(trial) = trial {
+        trial.end().await;
+        ended?;
+        tracing::info!("Local cluster ended");
+    } else {
+        ended?;
+        tracing::info!("Scheduler ends, executors go on");
+    }
+    Ok(())
+}
+
+/// Leads whenever it can, and follows otherwise.
+async fn lead_and_follow(
+    settings: &Settings,
+    node: &Arc<Node>,
+    shutdown: &CancellationToken,
+) -> Result<(), RunError> {
+    while let Some(leadership) = node.campaign(shutdown).await? {
+        let started = tokio::select! {
+            started = Scheduler::start(settings, node, leadership, None) => started,
+            () = shutdown.cancelled() => return Ok(()),
+        };
+        let (end, leadership) = match started {
+            Ok(scheduler) => scheduler.finish(shutdown).await,
+            Err(RunError::Store(error)) if error.is_deposed() => {
+                tracing::warn!(error = chain(&error), "Lost the lead before everything was taken over");
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        leadership.resign().await;
+        match end {
+            End::Shutdown | End::TornDown => return Ok(()),
+            End::Deposed => tracing::warn!("The lead is lost: following again"),
+            End::FailedOver => return Err(RunError::FailedOver { name: node.framework_name.clone() }),
+            End::Store(error) => return Err(error.into()),
         }
-        End::FailedOver => Err(RunError::FailedOver { name: settings.framework_name }),
+        // Whatever is wrong, this must not become a tight loop.
+        shutdown.run_until_cancelled(tokio::time::sleep(Duration::from_secs(1))).await;
+    }
+    Ok(())
+}
+
+/// Leads once, in a cluster that nobody else has.
+async fn try_out(
+    settings: &Settings,
+    node: &Arc<Node>,
+    trial: &Trial,
+    events: mpsc::Sender<String>,
+    shutdown: &CancellationToken,
+) -> Result<(), RunError> {
+    let scheduler = Scheduler::start(settings, node, node.lead_alone().await?, None).await?;
+    trial.show(&scheduler, events, shutdown).await;
+    match scheduler.finish(shutdown).await.0 {
+        End::Shutdown | End::TornDown => Ok(()),
+        End::FailedOver | End::Deposed => Err(RunError::FailedOver { name: node.framework_name.clone() }),
         End::Store(error) => Err(error.into()),
     }
 }
 
-/// A scheduler at work.
+/// A scheduler that leads.
 pub(super) struct Scheduler {
     pub(super) shared: Arc<Shared>,
     /// Ends the framework when it is cancelled.
     pub(super) ending: CancellationToken,
     /// Ends all executors and gives their reservations up when it is cancelled.
     pub(super) emptying: CancellationToken,
+    node: Arc<Node>,
+    epoch: u64,
     driver: JoinHandle<End>,
-    others: Vec<JoinHandle<()>>,
-    stop: CancellationToken,
+    others: JoinSet<()>,
     leadership: Leadership,
 }
 
 impl Scheduler {
-    /// Starts everything. `closed` keeps it from launching, and says why.
+    /// Takes over and starts everything. `closed` keeps it from launching, and says why.
     pub(super) async fn start(
         settings: &Settings,
+        node: &Arc<Node>,
+        leadership: Leadership,
         closed: Option<&'static str>,
-        shutdown: &CancellationToken,
     ) -> Result<Self, RunError> {
         if settings.master == Master::Local {
             return Err(RunError::Local("this command needs the master of a cluster".into()));
         }
-        let access = Access::new(settings.http_bind, settings.no_auth, settings.auth_file.as_deref())?;
-        let (program, binary) = program(&settings.executor)?;
+        let began = Instant::now();
         let mut definition = Definition {
             framework_name: settings.framework_name.clone(),
-            program,
+            program: node.program.clone(),
             needs: settings.needs,
             user: Some(settings.user.clone()),
             environment: settings.executor_environment.clone(),
             ports: BTreeSet::new(),
         };
-        let bind = |source| RunError::Bind { address: settings.http_bind, source };
-        let listener =
-            Listener::bind(settings.http_bind, settings.port_patience, shutdown).await.map_err(bind)?;
-        let state = settings.state.open_with(settings.session_timeout).await?;
-        let url = settings
-            .advertise_url
-            .clone()
-            .unwrap_or_else(|| default_url(listener.address(), &settings.master));
-        let (leader, leadership) = lead(&state, &settings.framework_name, &url).await?;
-        let store: Arc<dyn StateStore> = Arc::new(LeadersStore::new(state.store, leadership.lost().clone()));
-        let claim =
-            Claim { leader, framework: settings.framework_name.clone(), uninstalling: closed.is_some() };
-        let pause = |_| tokio::time::sleep(Duration::from_secs(1));
-        let (records, stored) = Records::take_over(store.clone(), &claim, pause).await?;
-        let registry = Arc::new(Registry::load(store.clone(), checker()).await?);
-        let first = match &settings.config_dir {
-            Some(dir) => {
-                let found = scan(dir)?;
-                registry.sync_directory(found.clone()).await?;
-                found
-            }
-            None => vec![],
+        let store: Arc<dyn StateStore> =
+            Arc::new(LeadersStore::new(node.state.store.clone(), leadership.lost().clone()));
+        let claim = Claim {
+            leader: node.me.clone(),
+            framework: node.framework_name.clone(),
+            uninstalling: closed.is_some(),
         };
+        let patience = Patience::default();
+        let (records, stored) = Records::take_over(store.clone(), &claim, |e| patience.pause(e)).await?;
+        let registry = loop {
+            match Registry::load(store.clone(), checker()).await {
+                Ok(registry) => break Arc::new(registry),
+                Err(error) if error.is_transient() && !leadership.lost().is_cancelled() => {
+                    patience.pause(error).await
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
+        let mut sources = Sources::new(registry.clone(), settings.config_dir.clone());
+        sources.look().await;
         let set = config_set(&registry.snapshot(), &settings.default_output, &settings.executor_settings);
         let configurations = registry.subscribe();
         let asks_for_ports = settings.placement.ports && closed.is_none();
@@ -193,21 +265,24 @@ impl Scheduler {
             strategy.ports = ports::numbers(&definition.ports);
         }
         let policy = policy(settings, strategy.clone(), &definition, closed);
+        let epoch = records.epoch();
+        let stop = leadership.lost().child_token();
         let shared = Arc::new(Shared {
             framework_name: settings.framework_name.clone(),
             state: Mutex::new(
                 State::new(policy, stored.framework_id, stored.tasks).with_rollout(stored.rollout),
             ),
             link: Mutex::new(Link { master: settings.master.shown(), since_ms: now_ms(), ..Link::default() }),
-            registry: registry.clone(),
-            sessions: Arc::new(Sessions::new(set, records.epoch())),
+            registry,
+            sessions: Arc::new(Sessions::new(set, epoch)),
             store,
-            binary,
-            access,
+            binary: node.binary.clone(),
+            access: node.access.clone(),
             ui: settings.ui,
-            url,
+            url: node.me.url.clone(),
             calls: AtomicU64::default(),
             call_errors: AtomicU64::default(),
+            stop: stop.clone(),
         });
         {
             let state = shared.state();
@@ -215,22 +290,16 @@ impl Scheduler {
                 shared.sessions.expect(agent_id, state.tasks_on(agent_id));
             }
         }
-        let stop = shutdown.child_token();
-        let mut others = vec![tokio::spawn(serve(listener, router(shared.clone()), stop.clone()))];
-        others.push(tokio::spawn(publish(
-            shared.clone(),
-            settings.default_output.clone(),
-            settings.executor_settings.clone(),
-            stop.clone(),
-        )));
-        if let Some(dir) = settings.config_dir.clone() {
-            others.push(tokio::spawn(watch(registry, dir, first, stop.clone())));
-        }
+        let mut others = JoinSet::new();
+        let (output, executor_settings) =
+            (settings.default_output.clone(), settings.executor_settings.clone());
+        others.spawn(publish(shared.clone(), output, executor_settings));
+        others.spawn(sources.watch());
         let authorization = authorization(settings);
         let (listing, listed) = mpsc::channel(1);
-        others.push(tokio::spawn(agents::poll(shared.clone(), authorization.clone(), listing, stop.clone())));
+        others.spawn(agents::poll(shared.clone(), authorization.clone(), listing, stop.clone()));
         let framework = framework_info(settings);
-        let masters_from = Some(settings.master.watch());
+        let masters_from = Some(node.masters.clone());
         let client =
             SchedulerConfig { masters_from, authorization, ..SchedulerConfig::new(vec![], framework) };
         let (ending, emptying) = (CancellationToken::new(), CancellationToken::new());
@@ -249,8 +318,11 @@ impl Scheduler {
             emptying: emptying.clone(),
             listed,
         };
-        let driver = tokio::spawn(driver.run(stop.clone()));
-        Ok(Self { shared, ending, emptying, driver, others, stop, leadership })
+        let driver = tokio::spawn(driver.run(stop));
+        node.lead(router(shared.clone()));
+        let elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(epoch, elapsed_ms, "This scheduler leads");
+        Ok(Self { shared, ending, emptying, node: node.clone(), epoch, driver, others, leadership })
     }
 
     /// Whether there is an end to wait for no longer.
@@ -260,23 +332,40 @@ impl Scheduler {
 
     /// Ends without a word to Mesos.
     pub(super) async fn abandon(self) -> Leadership {
-        self.stop.cancel();
-        self.finish().await.1
+        self.shared.stop.cancel();
+        self.finish(&CancellationToken::new()).await.1
     }
 
-    /// Waits for the end, however it comes, and stops everything. The lead is to be resigned.
-    pub(super) async fn finish(self) -> (End, Leadership) {
-        let end = match self.driver.await {
+    /// Waits until the lead ends, however that comes, and stops everything that acts. The lead is still to be resigned.
+    pub(super) async fn finish(mut self, shutdown: &CancellationToken) -> (End, Leadership) {
+        let end = tokio::select! {
+            end = &mut self.driver => end,
+            () = shutdown.cancelled() => {
+                self.shared.stop.cancel();
+                self.driver.await
+            }
+        };
+        let end = match end {
             Ok(end) => end,
             // Going on without decisions would be worse than a restart.
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
-        self.stop.cancel();
-        for other in self.others {
-            // A task that panicked has said so.
-            let _ = other.await;
-        }
-        (end, self.leadership)
+        self.node.follow();
+        self.shared.stop.cancel();
+        self.others.shutdown().await;
+        let deposed = match &end {
+            End::Shutdown => !shutdown.is_cancelled(),
+            End::Store(error) => error.is_deposed(),
+            // Whoever took the lead wrote that down before it subscribed. Anybody else is to be left alone.
+            End::FailedOver => match Records::last_claim(&*self.shared.store).await {
+                Ok(Some((_, epoch))) => epoch > self.epoch,
+                Ok(None) => false,
+                // What is not known, the election settles.
+                Err(error) => error.is_transient(),
+            },
+            End::TornDown | End::Deposed => false,
+        };
+        (if deposed { End::Deposed } else { end }, self.leadership)
     }
 }
 
@@ -303,7 +392,9 @@ fn policy(
     }
 }
 
-fn program(program: &ExecutorProgram) -> Result<(Program, Option<Arc<ServedBinary>>), BinaryError> {
+pub(super) fn program(
+    program: &ExecutorProgram,
+) -> Result<(Program, Option<Arc<ServedBinary>>), BinaryError> {
     Ok(match program {
         ExecutorProgram::Served(path) => {
             let binary = Arc::new(ServedBinary::open(path)?);
@@ -329,67 +420,9 @@ fn authorization(settings: &Settings) -> Authorization {
     })
 }
 
-/// Tells executors of every change.
-async fn publish(
-    shared: Arc<Shared>,
-    default_output: String,
-    settings: std::collections::BTreeMap<String, String>,
-    stop: CancellationToken,
-) {
-    let mut changes = shared.registry.subscribe();
-    loop {
-        tokio::select! {
-            changed = changes.changed() => if changed.is_err() { return },
-            () = stop.cancelled() => return,
-        }
-        let set = config_set(&changes.borrow_and_update(), &default_output, &settings);
-        shared.sessions.set.send_if_modified(|current| {
-            let changed = current.set_version != set.set_version;
-            if changed {
-                tracing::info!(set_version = set.set_version, "Configurations changed");
-                *current = Arc::new(set);
-            }
-            changed
-        });
-    }
-}
-
-/// Looks at the directory every second: that also sees what a mount or an editor does behind inotify.
-async fn watch(registry: Arc<Registry>, dir: PathBuf, mut last: Vec<Found>, stop: CancellationToken) {
-    let mut unreadable = false;
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_secs(1)) => {}
-            () = stop.cancelled() => return,
-        }
-        let path = dir.clone();
-        let found = match tokio::task::spawn_blocking(move || scan(&path)).await {
-            Ok(Ok(found)) => found,
-            Ok(Err(error)) => {
-                if !unreadable {
-                    tracing::warn!(error = chain(&error), "Configurations stay as they are");
-                }
-                unreadable = true;
-                continue;
-            }
-            Err(_) => continue,
-        };
-        unreadable = false;
-        if found == last {
-            continue;
-        }
-        match registry.sync_directory(found.clone()).await {
-            Ok(()) => last = found,
-            Err(error) => {
-                tracing::warn!(error = chain(&error), "Configurations could not be stored, trying again")
-            }
-        }
-    }
-}
-
 /// The address from which the master, or the ZooKeeper that knows it, is reached leads back, for agents as well in all
 /// but odd networks.
-fn default_url(bound: SocketAddr, master: &Master) -> String {
+pub(super) fn default_url(bound: SocketAddr, master: &Master) -> String {
     let ip = if bound.ip().is_unspecified() {
         master
             .hosts()
@@ -414,24 +447,32 @@ fn local_address(master: &Endpoint) -> io::Result<IpAddr> {
 }
 
 /// Names this process to others who find the state in use.
-fn holder(framework: &str) -> String {
+pub(super) fn holder(framework: &str) -> String {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     format!("scheduler of framework `{framework}`, process {} on {host}", std::process::id())
 }
 
-/// Leads, or names who does: one scheduler works at a time.
-async fn lead(state: &SharedState, framework: &str, url: &str) -> Result<(Leader, Leadership), StoreError> {
-    let candidate =
-        Leader { id: uuid::Uuid::new_v4().to_string(), url: url.to_owned(), holder: holder(framework) };
-    match tokio::time::timeout(Duration::from_secs(2), state.election.campaign(&candidate)).await {
-        Ok(leadership) => leadership.map(|leadership| (candidate, leadership)),
-        Err(_) => {
-            let leader = state.election.leader().borrow().as_ref().map(|leader| leader.holder.clone());
-            let holder = leader.unwrap_or_else(|| "another process".to_owned());
-            Err(StoreError::Locked { backend: state.store.name(), holder })
+/// With a store that does not answer.
+#[derive(Default)]
+struct Patience {
+    told: Mutex<Option<Instant>>,
+}
+
+impl Patience {
+    /// Waits before the store is asked again, and says so every 15 seconds.
+    async fn pause(&self, error: StoreError) {
+        {
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            if told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+                *told = Some(Instant::now());
+                tracing::warn!(error = chain(&error), "State store does not answer, trying again");
+            }
         }
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
+
+const TELL_EVERY: Duration = Duration::from_secs(15);
 
 /// Where the executor lies beside a program.
 pub fn directory_of(program: &Path) -> PathBuf {

@@ -9,6 +9,7 @@ use crate::ids::FrameworkId;
 use crate::store::StateStore;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio_util::sync::CancellationToken;
 
 /// One scheduler, seen from its parts.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(super) struct Shared {
     pub(super) url: String,
     pub(super) calls: AtomicU64,
     pub(super) call_errors: AtomicU64,
+    /// Cancelled when the lead ends, by loss or on purpose.
+    pub(super) stop: CancellationToken,
 }
 
 /// The connection to the master.

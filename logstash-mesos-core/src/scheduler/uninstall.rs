@@ -2,10 +2,12 @@
 
 use super::RunError;
 use super::driver::End;
+use super::node::{Node, refuse_if_led};
 use super::run::{Scheduler, clear};
 use super::settings::Settings;
 use super::task::Phase;
 use crate::ids::AgentId;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -34,7 +36,8 @@ pub struct Uninstalled {
 
 /// Has the executors clear their data, ends the framework with everything in it, and removes the state.
 ///
-/// It uses the lock of the state like a scheduler, so that one at work makes it fail, and names it.
+/// It leads meanwhile, so that a scheduler at work makes it fail, and is named. One that waits for the lead ends when it
+/// sees what it would take over, and so does one that starts.
 ///
 /// # Errors
 ///
@@ -44,8 +47,31 @@ pub async fn uninstall(
     how: Uninstall,
     shutdown: CancellationToken,
 ) -> Result<Uninstalled, RunError> {
-    let scheduler =
-        Scheduler::start(&settings, Some("the framework is being uninstalled"), &shutdown).await?;
+    let state = settings.state.open_with(settings.session_timeout).await?;
+    // Before the port is waited for, which is mostly that scheduler's.
+    refuse_if_led(&state).await?;
+    let (node, listener) = Node::open(&settings, state, &shutdown).await?;
+    let stop = CancellationToken::new();
+    let serving = node.serve(listener, stop.clone());
+    let result = uninstall_alone(&settings, &node, how, &shutdown).await;
+    stop.cancel();
+    // A panic in there was said.
+    let _ = serving.await;
+    result
+}
+
+async fn uninstall_alone(
+    settings: &Settings,
+    node: &Arc<Node>,
+    how: Uninstall,
+    shutdown: &CancellationToken,
+) -> Result<Uninstalled, RunError> {
+    let leadership = tokio::select! {
+        leadership = node.lead_alone() => leadership?,
+        () = shutdown.cancelled() => return Err(RunError::Interrupted),
+    };
+    let closed = Some("the framework is being uninstalled");
+    let scheduler = Scheduler::start(settings, node, leadership, closed).await?;
     let shared = scheduler.shared.clone();
     let mut done = Uninstalled::default();
     if shared.framework_id().is_none() {
@@ -103,11 +129,13 @@ pub async fn uninstall(
             scheduler.ending.cancel();
         }
     }
-    let (end, leadership) = scheduler.finish().await;
+    let (end, leadership) = scheduler.finish(shutdown).await;
     match end {
         End::TornDown => {}
         End::Shutdown => return Err(RunError::Interrupted),
-        End::FailedOver => return Err(RunError::FailedOver { name: settings.framework_name }),
+        End::FailedOver | End::Deposed => {
+            return Err(RunError::FailedOver { name: settings.framework_name.clone() });
+        }
         End::Store(error) => return Err(error.into()),
     }
     clear(&*shared.store).await?;

@@ -4,9 +4,8 @@
 //! without credentials, unless somebody said that this is wanted.
 
 use super::super::sessions::same;
-use super::super::shared::Shared;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -123,6 +122,12 @@ impl Access {
         }
     }
 
+    /// What goes with a request that is passed on to the leader. A client cannot forge it: whoever passes on
+    /// overwrites it, and who reaches a leader bound to loopback directly is local.
+    pub(super) fn forwarded(&self) -> HeaderValue {
+        HeaderValue::from_static(if self.loopback { LOOPBACK } else { "network" })
+    }
+
     fn check(&self, wish: Wish, headers: &HeaderMap) -> Result<(), Refusal> {
         if wish == Wish::Free {
             return Ok(());
@@ -135,7 +140,9 @@ impl Access {
             Rule::Credentials(known) if known.iter().any(|c| c.is_in(headers)) => Ok(()),
             Rule::Credentials(_) => Err(Refusal::Unauthorized),
             Rule::ByAddress if wish == Wish::Read => Ok(()),
-            Rule::ByAddress if !self.loopback => Err(Refusal::Forbidden(READ_ONLY)),
+            Rule::ByAddress if !self.loopback || came_from_beyond(headers) => {
+                Err(Refusal::Forbidden(READ_ONLY))
+            }
             // A name that leads to 127.0.0.1 may be somebody else's (DNS rebinding).
             Rule::ByAddress if !host_is_local(headers) => {
                 Err(Refusal::Forbidden("the Host is not this machine's; use localhost or 127.0.0.1"))
@@ -164,9 +171,9 @@ impl Credential {
 }
 
 /// Turns away who may not.
-pub(super) async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+pub(super) async fn guard(State(access): State<Arc<Access>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    let refusal = match shared.access.check(wish(request.method(), path), request.headers()) {
+    let refusal = match access.check(wish(request.method(), path), request.headers()) {
         Ok(()) => return next.run(request).await,
         Err(refusal) => refusal,
     };
@@ -208,6 +215,11 @@ fn wish(method: &Method, path: &str) -> Wish {
     }
 }
 
+/// Another scheduler, which listens beyond loopback, passed the request on.
+fn came_from_beyond(headers: &HeaderMap) -> bool {
+    headers.get(FORWARDED).is_some_and(|where_from| where_from != LOOPBACK)
+}
+
 /// A browser names the page that a request comes from.
 fn is_foreign(headers: &HeaderMap) -> bool {
     let text = |name| headers.get(name).and_then(|v: &HeaderValue| v.to_str().ok());
@@ -243,7 +255,10 @@ fn read(path: &Path) -> Result<Vec<Credential>, AccessError> {
     if all.is_empty() { Err(AccessError::Empty { path: owned() }) } else { Ok(all) }
 }
 
-const GRPC: &str = "/logstash_mesos.control.v1.Control/";
+/// Says that another scheduler passed the request on, and where it listens.
+pub(super) const FORWARDED: HeaderName = HeaderName::from_static("x-logstash-mesos-forwarded");
+const LOOPBACK: &str = "loopback";
+pub(super) const GRPC: &str = "/logstash_mesos.control.v1.Control/";
 const READ_ONLY: &str = "The HTTP API is read-only, as it is bound beyond loopback without credentials: give \
                          --auth-file FILE, or --no-auth to let anybody change configurations";
 
@@ -279,6 +294,14 @@ mod tests {
     #[test]
     fn on_loopback_everything_goes_but_for_pages_of_others() {
         let local = access("127.0.0.1:9092", false, None).expect("is fine");
+        for (forwarded, fine) in [("loopback", true), ("network", false)] {
+            let given = headers(&[(header::HOST, "localhost:9092"), (FORWARDED, forwarded)]);
+            assert_eq!(
+                local.check(Wish::Write, &given).is_ok(),
+                fine,
+                "passed on by one bound to {forwarded}"
+            );
+        }
         for (host, origin, fine) in [
             ("localhost:9092", None, true),
             ("127.0.0.1:9092", Some("http://127.0.0.1:9092"), true),

@@ -2,7 +2,9 @@
 
 use super::super::shared::Shared;
 use super::error;
-use crate::configs::{Complaint, Configuration, Entry, Kind, Precondition, PutError, RemoveError, Source};
+use crate::configs::{
+    Complaint, Configuration, Entry, Kind, Precondition, PutError, RemoveError, Snapshot, Source,
+};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
@@ -24,18 +26,25 @@ pub(super) struct Given {
 }
 
 pub(super) async fn list(State(shared): State<Arc<Shared>>, Query(query): Query<Given>) -> Response {
+    listed(&shared.registry.snapshot(), query)
+}
+
+pub(super) fn listed(snapshot: &Snapshot, query: Given) -> Response {
     if let Some(name) = query.name {
-        return get(State(shared), Path(name)).await;
+        return one(snapshot, &name);
     }
-    let snapshot = shared.registry.snapshot();
     let docker = snapshot.entries.values().filter(|e| e.configuration.kind == Kind::Docker);
     Json(docker.map(to_json).collect::<Vec<_>>()).into_response()
 }
 
 pub(super) async fn get(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Response {
-    match shared.registry.snapshot().entries.get(&(Kind::Docker, name.clone())) {
+    one(&shared.registry.snapshot(), &name)
+}
+
+pub(super) fn one(snapshot: &Snapshot, name: &str) -> Response {
+    match snapshot.entries.get(&(Kind::Docker, name.to_owned())) {
         Some(entry) => with_version(entry, Json(to_json(entry)).into_response()),
-        None => unknown(&name),
+        None => unknown(name),
     }
 }
 
@@ -101,7 +110,11 @@ pub(super) async fn delete_by_query(
 }
 
 pub(super) async fn get_host(State(shared): State<Arc<Shared>>) -> Response {
-    match shared.registry.snapshot().entries.get(&(Kind::Host, HOST.to_owned())) {
+    host(&shared.registry.snapshot())
+}
+
+pub(super) fn host(snapshot: &Snapshot) -> Response {
+    match snapshot.entries.get(&(Kind::Host, HOST.to_owned())) {
         Some(entry) => with_version(entry, Json(to_json(entry)).into_response()),
         None => Json(json!({"name": HOST, "input": ""})).into_response(),
     }

@@ -2,14 +2,20 @@
 
 mod access;
 mod configs;
+mod follower;
+mod forward;
 mod metrics;
 mod server;
 mod try_out;
 
 pub use access::{Access, AccessError};
+pub(super) use forward::answers;
 pub(super) use server::{Listener, serve};
 
+use super::binary::ServedBinary;
 use super::grpc::ControlService;
+use super::node::Node;
+use super::records::Records;
 use super::shared::Shared;
 use super::status;
 use crate::protocol::control_server::ControlServer;
@@ -17,15 +23,27 @@ use axum::Json;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::middleware;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::json;
 use std::sync::Arc;
+use tower::ServiceExt;
 
-/// Everything that is served.
+/// Everything that a scheduler serves, whether it leads or follows.
+pub(super) fn front(node: Arc<Node>) -> Router {
+    let following = follower::router(node.clone());
+    let by_role = async move |State(node): State<Arc<Node>>, request: Request| {
+        let router = node.leading().unwrap_or(following);
+        let Ok(response) = router.oneshot(request).await;
+        response
+    };
+    Router::new().fallback(by_role).with_state(node)
+}
+
+/// Everything that the leader serves.
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     let control = ControlServer::new(ControlService { shared: shared.clone() })
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
@@ -59,15 +77,14 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
             );
     }
     if shared.ui {
-        for path in ["/", "/dashboard", "/config", "/nodes"] {
-            router = router.route(path, get(page));
-        }
+        router = router.merge(pages());
     }
+    let access = Arc::new(shared.access.clone());
     router
         .fallback(not_found)
-        .with_state(shared.clone())
+        .with_state(shared)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(middleware::from_fn_with_state(shared, access::guard))
+        .layer(middleware::from_fn_with_state(access, access::guard))
 }
 
 async fn get_status(
@@ -97,7 +114,7 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     let problem = if !link.store_error.is_empty() {
         link.store_error
     } else if link.connected {
-        return "ready\n".into_response();
+        return store_ready(&shared).await;
     } else if link.error.is_empty() {
         "no subscription with the master yet".to_owned()
     } else {
@@ -106,17 +123,31 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     error(StatusCode::SERVICE_UNAVAILABLE, &problem)
 }
 
+/// Writes are rare, so that the store answers is asked, not remembered.
+async fn store_ready(shared: &Shared) -> Response {
+    let asked = tokio::time::timeout(STORE_LIMIT, Records::last_claim(&*shared.store)).await;
+    match asked {
+        Ok(Ok(_)) => "ready\n".into_response(),
+        Ok(Err(e)) => error(StatusCode::SERVICE_UNAVAILABLE, &super::chain(&e)),
+        Err(_) => error(StatusCode::SERVICE_UNAVAILABLE, "the state store does not answer"),
+    }
+}
+
 async fn executor(State(shared): State<Arc<Shared>>, method: Method, Path(sha256): Path<String>) -> Response {
     let Some(binary) = shared.binary.clone().filter(|b| b.sha256() == sha256) else {
         return error(StatusCode::NOT_FOUND, "this scheduler serves another executor, or none");
     };
+    executor_program(binary, &method)
+}
+
+fn executor_program(binary: Arc<ServedBinary>, method: &Method) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
         // The cache of the agents' fetcher insists on it.
         (header::CONTENT_LENGTH, binary.bytes().to_string()),
-        (header::ETAG, format!("\"{sha256}\"")),
+        (header::ETAG, format!("\"{}\"", binary.sha256())),
     ];
-    if method == Method::HEAD {
+    if *method == Method::HEAD {
         return (headers, ()).into_response();
     }
     let chunks = futures_util::stream::try_unfold(0, move |offset| {
@@ -130,7 +161,12 @@ async fn executor(State(shared): State<Arc<Shared>>, method: Method, Path(sha256
     (headers, Body::from_stream(chunks)).into_response()
 }
 
-async fn page(State(shared): State<Arc<Shared>>) -> Response {
+fn pages<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    let paths = ["/", "/dashboard", "/config", "/nodes"];
+    paths.into_iter().fold(Router::new(), |router, path| router.route(path, get(page)))
+}
+
+async fn page() -> Response {
     let headers = [
         (header::CACHE_CONTROL, "no-cache"),
         (header::X_FRAME_OPTIONS, "DENY"),
@@ -140,7 +176,6 @@ async fn page(State(shared): State<Arc<Shared>>) -> Response {
              form-action 'none'; base-uri 'none'",
         ),
     ];
-    let _ = shared;
     (headers, Html(include_str!("page.html"))).into_response()
 }
 
@@ -155,6 +190,7 @@ fn error(status: StatusCode, text: &str) -> Response {
 
 /// More than any configuration may have, so that those too large get a helpful answer.
 const MAX_BODY_BYTES: usize = 4 << 20;
+const STORE_LIMIT: std::time::Duration = std::time::Duration::from_secs(5);
 const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
 #[cfg(test)]

@@ -67,6 +67,7 @@ impl Server {
             url: "http://127.0.0.1:9092".to_owned(),
             calls: AtomicU64::default(),
             call_errors: AtomicU64::default(),
+            stop: CancellationToken::new(),
         });
         Self { router: router(shared.clone()), shared }
     }

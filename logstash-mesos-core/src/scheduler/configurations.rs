@@ -1,0 +1,99 @@
+//! Keeps the leader's configurations up to date, and tells executors of them.
+
+use super::chain;
+use super::sessions::config_set;
+use super::shared::Shared;
+use crate::configs::Registry;
+use crate::configs::directory::{Found, scan};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+/// Tells executors of every change.
+pub(super) async fn publish(shared: Arc<Shared>, default_output: String, settings: BTreeMap<String, String>) {
+    let mut changes = shared.registry.subscribe();
+    while changes.changed().await.is_ok() {
+        let set = config_set(&changes.borrow_and_update(), &default_output, &settings);
+        shared.sessions.set.send_if_modified(|current| {
+            let changed = current.set_version != set.set_version;
+            if changed {
+                tracing::info!(set_version = set.set_version, "Configurations changed");
+                *current = Arc::new(set);
+            }
+            changed
+        });
+    }
+}
+
+/// The configurations' other sources: a directory, and what a scheduler that was deposed stored at the last moment.
+pub(super) struct Sources {
+    registry: Arc<Registry>,
+    dir: Option<PathBuf>,
+    /// What of the directory is in force.
+    last: Option<Vec<Found>>,
+    unreadable: bool,
+}
+
+impl Sources {
+    pub(super) fn new(registry: Arc<Registry>, dir: Option<PathBuf>) -> Self {
+        Self { registry, dir, last: None, unreadable: false }
+    }
+
+    /// Looks again and again, at the directory every second: that also sees what a mount or an editor does behind
+    /// inotify.
+    pub(super) async fn watch(mut self) {
+        let mut looks = interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut reloaded = Instant::now();
+        loop {
+            looks.tick().await;
+            if reloaded.elapsed() >= RELOAD_EVERY {
+                reloaded = Instant::now();
+                self.reload().await;
+            }
+            self.look().await;
+        }
+    }
+
+    async fn reload(&mut self) {
+        match self.registry.reload().await {
+            Ok(false) => {}
+            Ok(true) => {
+                tracing::info!("Configurations were changed in the state by another scheduler");
+                // Which may have thought otherwise about the directory.
+                self.last = None;
+            }
+            Err(error) => tracing::debug!(error = chain(&error), "Configurations were not read again"),
+        }
+    }
+
+    /// Makes what is in the directory what is in force.
+    pub(super) async fn look(&mut self) {
+        let Some(dir) = self.dir.clone() else { return };
+        let found = match tokio::task::spawn_blocking(move || scan(&dir)).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(error)) => {
+                if !std::mem::replace(&mut self.unreadable, true) {
+                    tracing::warn!(error = chain(&error), "Configurations stay as they are");
+                }
+                return;
+            }
+            Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+        };
+        self.unreadable = false;
+        if self.last.as_ref() == Some(&found) {
+            return;
+        }
+        match self.registry.sync_directory(found.clone()).await {
+            Ok(()) => self.last = Some(found),
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "Configurations could not be stored, trying again");
+            }
+        }
+    }
+}
+
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+const RELOAD_EVERY: Duration = Duration::from_secs(30);

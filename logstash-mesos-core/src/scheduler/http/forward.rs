@@ -1,0 +1,312 @@
+//! Requests that only the leader can answer, passed on to it.
+//!
+//! Body and answer stream both ways, trailers included, so that gRPC streams work as well. Each request has a
+//! connection of its own: a session of an executor lasts for days and must not hold up others, and no request goes out
+//! on a connection whose other end has gone unnoticed.
+
+use super::super::node::{Node, Responsible};
+use super::access::{FORWARDED, GRPC};
+use super::error;
+use crate::election::Leader;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::uri::{Authority, PathAndQuery, Scheme};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
+use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tower::ServiceExt;
+
+/// Why the leader did not answer.
+#[derive(Debug, Error)]
+pub(super) enum ForwardError {
+    #[error("no scheduler leads at the moment; try again")]
+    NobodyLeads,
+    #[error("another scheduler passed this on, and this one does not lead either; try again")]
+    Loop,
+    #[error("the leading scheduler has no URL that can be used: {url}")]
+    Url { url: String },
+    #[error(
+        "the leading scheduler at {url} cannot be reached; should it be gone, another takes over: try again"
+    )]
+    Unreachable { url: String, source: Failure },
+    #[error("the leading scheduler at {url} gave no answer; whether it did what was asked is not known")]
+    NoAnswer { url: String, source: Failure },
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Has the leader answer, wherever it is. While nobody leads, or the leader cannot be reached, that is waited for a
+/// little: mostly another one takes over.
+pub(super) async fn forward(node: &Arc<Node>, request: Request) -> Response {
+    let grpc = request.uri().path().starts_with(GRPC);
+    try_forward(node, request).await.unwrap_or_else(|failure| refusal(grpc, &failure))
+}
+
+/// As [`forward`], for whoever has another answer when there is none from the leader.
+pub(super) async fn try_forward(node: &Arc<Node>, request: Request) -> Result<Response, ForwardError> {
+    let result = at_leader(node, request).await;
+    let count = if result.is_ok() { &node.forwarded } else { &node.forward_failures };
+    count.fetch_add(1, Ordering::Relaxed);
+    result
+}
+
+async fn at_leader(node: &Arc<Node>, request: Request) -> Result<Response, ForwardError> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut last = ForwardError::NobodyLeads;
+    loop {
+        let leader = match timeout_at(deadline, node.responsible()).await {
+            Ok(Responsible::Here(router)) => {
+                let Ok(response) = router.oneshot(request).await;
+                return Ok(response);
+            }
+            Ok(Responsible::There(_)) if request.headers().contains_key(FORWARDED) => {
+                return Err(ForwardError::Loop);
+            }
+            Ok(Responsible::There(leader)) => leader,
+            Err(_) => return Err(last),
+        };
+        match connect(&leader).await {
+            // Nothing of the request is used up yet.
+            Err(error @ ForwardError::Unreachable { .. }) if Instant::now() < deadline => {
+                last = error;
+                sleep(RETRY).await;
+            }
+            Err(error) => return Err(error),
+            Ok((stream, target)) => return exchange(node, &leader, stream, target, request).await,
+        }
+    }
+}
+
+/// Where a leader is.
+struct Target {
+    authority: Authority,
+    /// Of the URL, without a slash at its end.
+    path: String,
+}
+
+impl Target {
+    fn of(leader: &Leader) -> Result<Self, ForwardError> {
+        let uri: Option<Uri> = leader.url.parse().ok();
+        let parts = uri.map(Uri::into_parts).and_then(|parts| Some((parts.authority?, parts.path_and_query)));
+        let Some((authority, path)) = parts else {
+            return Err(ForwardError::Url { url: leader.url.clone() });
+        };
+        let path = path.map(|p| p.path().trim_end_matches('/').to_owned()).unwrap_or_default();
+        Ok(Self { authority, path })
+    }
+}
+
+async fn connect(leader: &Leader) -> Result<(TcpStream, Target), ForwardError> {
+    let target = Target::of(leader)?;
+    let failed = |source| ForwardError::Unreachable { url: leader.url.clone(), source };
+    let address =
+        (target.authority.host().trim_matches(['[', ']']), target.authority.port_u16().unwrap_or(80));
+    let stream = timeout(CONNECT_LIMIT, TcpStream::connect(address)).await;
+    let stream = stream.map_err(|e| failed(e.into()))?.map_err(|e| failed(e.into()))?;
+    // Small messages are waited for.
+    let _ = stream.set_nodelay(true);
+    Ok((stream, target))
+}
+
+async fn exchange(
+    node: &Arc<Node>,
+    leader: &Leader,
+    stream: TcpStream,
+    target: Target,
+    request: Request,
+) -> Result<Response, ForwardError> {
+    let failed = |source: Failure| ForwardError::NoAnswer { url: leader.url.clone(), source };
+    let version = request.version();
+    let request = outgoing(node, target, request)?;
+    let io = TokioIo::new(stream);
+    let response = if version == Version::HTTP_2 {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder.timer(TokioTimer::new()).keep_alive_interval(KEEP_ALIVE).keep_alive_timeout(KEEP_ALIVE);
+        let (mut sender, connection) = builder.handshake(io).await.map_err(|e| failed(e.into()))?;
+        tokio::spawn(until_another_leads(node.clone(), leader.id.clone(), connection));
+        let response = timeout(ANSWER_LIMIT, sender.send_request(request)).await;
+        kept(response.map_err(|e| failed(e.into()))?.map_err(|e| failed(e.into()))?, sender)
+    } else {
+        let (mut sender, connection) = http1::handshake(io).await.map_err(|e| failed(e.into()))?;
+        tokio::spawn(until_another_leads(node.clone(), leader.id.clone(), connection));
+        let response = timeout(ANSWER_LIMIT, sender.send_request(request)).await;
+        kept(response.map_err(|e| failed(e.into()))?.map_err(|e| failed(e.into()))?, sender)
+    };
+    Ok(answer(leader, response))
+}
+
+/// Drives a connection. One to a scheduler that was deposed is cut, as a frozen one would not say so.
+async fn until_another_leads(
+    node: Arc<Node>,
+    id: String,
+    connection: impl Future<Output = hyper::Result<()>>,
+) {
+    let mut leader = node.leader();
+    let another = leader.wait_for(|leader| leader.as_ref().is_some_and(|l| l.id != id));
+    tokio::select! {
+        ended = connection => if let Err(error) = ended {
+            tracing::debug!(%error, "Connection to the leader ended");
+        },
+        Ok(_) = another => tracing::debug!("Connection to a leader before is cut"),
+    }
+}
+
+/// The connection lasts as long as the body of the answer.
+fn kept(response: axum::http::Response<Incoming>, connection: impl Send + 'static) -> Response {
+    response.map(|body| {
+        let body = body.map_frame(move |frame| {
+            let _lasts = &connection;
+            frame
+        });
+        Body::new(body)
+    })
+}
+
+fn outgoing(node: &Node, target: Target, request: Request) -> Result<Request, ForwardError> {
+    let (mut parts, body) = request.into_parts();
+    let path = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let path = format!("{}{path}", target.path);
+    let http2 = parts.version == Version::HTTP_2;
+    let uri = Uri::builder().path_and_query(path.as_str());
+    let uri = if http2 { uri.scheme(Scheme::HTTP).authority(target.authority.clone()) } else { uri };
+    let unusable = |_| ForwardError::Url { url: format!("http://{}{path}", target.authority) };
+    parts.uri = uri.build().map_err(unusable)?;
+    parts.version = if http2 { Version::HTTP_2 } else { Version::HTTP_11 };
+    remove_hop_by_hop(&mut parts.headers);
+    parts.headers.remove(header::EXPECT);
+    if !http2 && !parts.headers.contains_key(header::HOST) {
+        let host = HeaderValue::from_str(target.authority.as_str());
+        parts.headers.insert(header::HOST, host.expect("an authority has no other characters"));
+    }
+    // The Host stays that of the client, so that the leader sees whether a page of another site asks.
+    parts.headers.insert(FORWARDED, node.access.forwarded());
+    Ok(Request::from_parts(parts, body))
+}
+
+fn answer(leader: &Leader, mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    remove_hop_by_hop(headers);
+    if let Ok(url) = HeaderValue::from_str(&leader.url) {
+        headers.insert(LEADER, url);
+    }
+    response
+}
+
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    // Whoever speaks gRPC says with it that trailers are understood.
+    let trailers = headers.get(header::TE).is_some_and(|te| te == "trailers");
+    let listed: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in listed.iter().chain(&HOP_BY_HOP) {
+        headers.remove(name);
+    }
+    if trailers {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+fn refusal(grpc: bool, failure: &ForwardError) -> Response {
+    let text = super::super::chain(failure);
+    if grpc {
+        return tonic::Status::unavailable(text).into_http();
+    }
+    let retry = [(header::RETRY_AFTER, "1")];
+    (retry, error(StatusCode::SERVICE_UNAVAILABLE, &text)).into_response()
+}
+
+/// Whether a scheduler answers there.
+pub(in super::super) async fn answers(leader: &Leader) -> bool {
+    let asked = async {
+        let (stream, target) = connect(leader).await?;
+        let failed =
+            |error: hyper::Error| ForwardError::NoAnswer { url: leader.url.clone(), source: error.into() };
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
+        let connection = tokio::spawn(connection);
+        let request = Request::builder()
+            .method(Method::GET)
+            .uri(format!("{}/health", target.path))
+            .header(header::HOST, target.authority.as_str())
+            .body(Body::empty())
+            .map_err(|_| ForwardError::Url { url: leader.url.clone() })?;
+        let response = sender.send_request(request).await.map_err(failed);
+        connection.abort();
+        response
+    };
+    matches!(timeout(PROBE_LIMIT, asked).await, Ok(Ok(response)) if response.status().is_success())
+}
+
+/// On every answer that came from the leader through another scheduler.
+const LEADER: HeaderName = HeaderName::from_static("x-logstash-mesos-leader");
+/// RFC 9110, 7.6.1, and what is as old.
+const HOP_BY_HOP: [HeaderName; 8] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+/// How long a request waits for somebody to lead: most take-overs are shorter.
+const PATIENCE: Duration = Duration::from_secs(8);
+const RETRY: Duration = Duration::from_millis(200);
+const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+/// For the head of an answer; a trial of a configuration may take 10 seconds.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+const PROBE_LIMIT: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_concerns_one_connection_stays_there() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("connection", "close, X-Secret"),
+            ("x-secret", "1"),
+            ("keep-alive", "timeout=5"),
+            ("transfer-encoding", "chunked"),
+            ("te", "trailers"),
+            ("upgrade", "h2c"),
+            ("host", "client.example"),
+            ("authorization", "Bearer t"),
+        ] {
+            headers.append(name.parse::<HeaderName>().expect("a name"), HeaderValue::from_static(value));
+        }
+        remove_hop_by_hop(&mut headers);
+        let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["authorization", "host", "te"]);
+    }
+
+    #[test]
+    fn a_leader_behind_a_path_is_asked_there() {
+        let leader = |url: &str| Leader { id: "l".to_owned(), url: url.to_owned(), holder: String::new() };
+        for (url, authority, path) in [
+            ("http://h:1", "h:1", ""),
+            ("http://h:1/", "h:1", ""),
+            ("http://[::1]:1/a/b/", "[::1]:1", "/a/b"),
+        ] {
+            let target = Target::of(&leader(url)).expect("is a URL");
+            assert_eq!((target.authority.as_str(), target.path.as_str()), (authority, path), "{url}");
+        }
+        assert!(matches!(Target::of(&leader("")), Err(ForwardError::Url { .. })));
+    }
+}
