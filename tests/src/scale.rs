@@ -91,15 +91,14 @@ pub fn measure(directory: &Path, agents: usize, patience: Duration) {
         let totals = scheduler.status()?["totals"].clone();
         if totals["running"] == totals["tasks"] { Ok(()) } else { Err(totals.to_string()) }
     });
+    let before = scheduler.status().expect("it answers")["reconciliation"]["finished"].clone();
     let began = Instant::now();
     simulation.happen("failover?within=2000");
     until("another master to know every task", patience, || {
         let reconciliation = scheduler.status()?["reconciliation"].clone();
         let whole = simulation.is_whole()?;
-        match (reconciliation["complete"].as_bool(), whole["connected"].as_bool()) {
-            (Some(true), Some(true)) => Ok(()),
-            _ => Err(reconciliation.to_string()),
-        }
+        let anew = reconciliation["finished"] != before && reconciliation["complete"] == true;
+        if anew && whole["connected"] == true { Ok(()) } else { Err(reconciliation.to_string()) }
     });
     figure(
         "reconciled with another master, to which agents came within 2 s",

@@ -255,6 +255,7 @@ pub(super) fn json(shared: &Shared, page: &Page) -> Value {
             "finished": reconciliation.finished_ms().map(time),
         },
         "offers_wanted": !state.is_suppressed(),
+        "offers_missing": offers_missing(&state),
         "rollout": rollout_json(&state),
         "totals": {
             "agents": state.agents().len(),
@@ -264,6 +265,18 @@ pub(super) fn json(shared: &Shared, page: &Page) -> Value {
         },
         "next": next,
     })
+}
+
+/// Why no offers come, as far as their absence tells.
+fn offers_missing(state: &State) -> Option<String> {
+    let now_ms = super::shared::now_ms();
+    let minutes = (now_ms - state.without_offers_since(now_ms)?) / 60_000;
+    Some(format!(
+        "no offer came for {minutes} minutes, and agents without a shipper: {}. The quota of our role may be used up, other \
+         frameworks may hold what is free, or a master that took over waits for its agents before it keeps to quotas. See \
+         the role's quota and the master's log",
+        state.lacking()
+    ))
 }
 
 fn rollout_json(state: &State) -> Value {

@@ -11,6 +11,8 @@ pub(super) struct Demand {
     /// Revives that did not help, one after the other.
     revive: Retry,
     revived_ms: Option<u64>,
+    /// Since when an agent lacks its executor and no offer of any came.
+    waiting_since_ms: Option<u64>,
     /// Refusals of an earlier term are void.
     term: u64,
 }
@@ -19,6 +21,11 @@ impl Demand {
     /// The master has forgotten for how long we did not want which offers.
     pub(super) fn forget_refusals(&mut self) {
         self.term += 1;
+    }
+
+    /// Offers come.
+    pub(super) fn heard(&mut self) {
+        self.waiting_since_ms = None;
     }
 
     /// The present term of refusals.
@@ -35,6 +42,7 @@ impl State {
         let nobody_lacks = self.releasing.is_empty()
             && (!open || !self.lacking.iter().any(|(id, _)| self.is_wanted(id, now_ms)));
         if nobody_lacks {
+            self.demand.waiting_since_ms = None;
             self.demand.revive = Retry::default();
             let all_known = self.listed && self.agents.values().any(|a| a.listed);
             // Each executor to be replaced will want an offer soon.
@@ -45,6 +53,7 @@ impl State {
             }
             return;
         }
+        self.demand.waiting_since_ms.get_or_insert(now_ms);
         if now_ms < self.demand.revived_ms.map_or(0, |at| at + REVIVE_APART_MS) {
             return;
         }
@@ -66,6 +75,17 @@ impl State {
             self.demand.forget_refusals();
             out.call(Action::Revive);
         }
+    }
+
+    /// Since when no offer came although some are needed, if that is for longer than masters usually take. Quotas show
+    /// themselves in no other way.
+    pub fn without_offers_since(&self, now_ms: u64) -> Option<u64> {
+        self.demand.waiting_since_ms.filter(|since| self.connected && now_ms >= since + UNUSUAL_MS)
+    }
+
+    /// Agents that should have an executor and have none.
+    pub fn lacking(&self) -> usize {
+        self.lacking.len()
     }
 
     /// Offers of this agent can come, and we would use one.
@@ -91,3 +111,4 @@ const REVIVE_APART_MS: u64 = 5_000;
 const REVIVE_FIRST_MS: u64 = 5_000;
 const REVIVE_LONGEST_MS: u64 = 300_000;
 const SILENCE_MS: u64 = 60_000;
+const UNUSUAL_MS: u64 = 120_000;

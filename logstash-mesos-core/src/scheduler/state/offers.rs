@@ -14,6 +14,7 @@ type Declines = BTreeMap<Duration, Vec<OfferId>>;
 
 impl State {
     pub(super) fn offered(&mut self, offers: Vec<Offer>, now_ms: u64) {
+        self.demand.heard();
         for offer in offers {
             self.counters.offers += 1;
             let agent_id = AgentId::from(&offer.agent_id);

@@ -639,3 +639,22 @@ fn another_definition_is_brought_to_the_executors_that_run() {
     assert_eq!(launch.task.executor_id.as_str(), "logstash-2");
     assert_eq!(launch.plan.executor[0].scalar, Some(value::Scalar { value: 0.19 }));
 }
+
+#[test]
+fn offers_that_do_not_come_for_minutes_are_missed() {
+    let mut state = state();
+    running(&mut state);
+    let agent = |name: &str| ListedAgent {
+        agent_id: name.into(),
+        hostname: name.to_owned(),
+        active: true,
+        draining: false,
+        standing: None,
+    };
+    run(&mut state, Event::AgentsListed(vec![agent("a"), agent("b")]), 0);
+    run(&mut state, Event::Tick, 1_000);
+    assert_eq!(state.without_offers_since(120_999), None);
+    assert_eq!(state.without_offers_since(121_000), Some(1_000));
+    run(&mut state, Event::Offers(vec![offer("small", "a")]), 121_000);
+    assert_eq!(state.without_offers_since(200_000), None, "some come");
+}
