@@ -10,27 +10,35 @@ pub const DEFAULT_MASTER_PORT: u16 = 5050;
 
 /// A host and a port, with the path prefix of a proxy if there is one.
 ///
-/// Written `host:port`, `[ipv6]:port`, `http://host:port/prefix`; `master@` in front is accepted, as
-/// Mesos writes it itself. Without a port it is 5050.
+/// Written `host:port`, `[ipv6]:port`, `http://host:port/prefix`, or `https://host:port/prefix` where TLS is
+/// spoken; `master@` in front is accepted, as Mesos writes it itself. Without a port it is 5050.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     host: String,
     port: u16,
     prefix: String,
+    tls: bool,
+    announced: Option<String>,
 }
 
 /// Why text is not an [`Endpoint`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum EndpointError {
-    /// TLS is asked for.
-    #[error("`{text}` asks for TLS, which is not supported towards Mesos yet; use http:// or host:port")]
+    /// TLS is asked for, and was left out of this build.
+    #[error("`{text}` asks for TLS, which this program was built without")]
     Tls {
         /// What was given.
         text: String,
     },
+    /// A redirect leads from TLS to a connection without it.
+    #[error("`{text}` leads to a connection without TLS")]
+    Downgrade {
+        /// What was given.
+        text: String,
+    },
     /// Another scheme.
-    #[error("`{text}` has an unknown scheme; use http:// or host:port")]
+    #[error("`{text}` has an unknown scheme; use http://, https:// or host:port")]
     Scheme {
         /// What was given.
         text: String,
@@ -64,7 +72,7 @@ impl Endpoint {
         if port == 0 {
             return Err(EndpointError::Port { text });
         }
-        Ok(Self { host: host.to_owned(), port, prefix: String::new() })
+        Ok(Self { host: host.to_owned(), port, prefix: String::new(), tls: false, announced: None })
     }
 
     /// Reads an endpoint whose port is `default_port` unless it says otherwise.
@@ -74,14 +82,15 @@ impl Endpoint {
     /// [`EndpointError`] names what is wrong with `text`.
     pub fn parse(text: &str, default_port: u16) -> Result<Self, EndpointError> {
         let owned = || text.to_owned();
-        let rest = match text.split_once("://") {
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
-            Some((scheme, _)) if scheme.eq_ignore_ascii_case("https") => {
-                return Err(EndpointError::Tls { text: owned() });
-            }
+        let (tls, rest) = match text.split_once("://") {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
             Some(_) => return Err(EndpointError::Scheme { text: owned() }),
-            None => text.strip_prefix("//").unwrap_or(text),
+            None => (false, text.strip_prefix("//").unwrap_or(text)),
         };
+        if tls && !cfg!(feature = "tls") {
+            return Err(EndpointError::Tls { text: owned() });
+        }
         let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         let authority = authority.strip_prefix("master@").unwrap_or(authority);
         // The last colon, since an IPv6 address has several; one without brackets has no port.
@@ -104,7 +113,32 @@ impl Endpoint {
             _ => EndpointError::Host { text: owned() },
         })?;
         let path = path.split(['?', '#']).next().unwrap_or_default();
-        Ok(Self { prefix: path.trim_end_matches('/').to_owned(), ..endpoint })
+        Ok(Self { prefix: path.trim_end_matches('/').to_owned(), tls, ..endpoint })
+    }
+
+    /// Says whether TLS is spoken there. For addresses that came without a scheme.
+    #[must_use]
+    pub fn with_tls(self, tls: bool) -> Self {
+        Self { tls, ..self }
+    }
+
+    /// Adds the host name that whoever listens there announces, for an endpoint made from an address: its
+    /// certificate may be for that name. Nothing is connected to by this name.
+    #[must_use]
+    pub fn with_announced_name(self, name: &str) -> Self {
+        let announced = Some(name.to_owned()).filter(|name| !name.is_empty() && *name != self.host);
+        Self { announced, ..self }
+    }
+
+    /// Tells whether TLS is spoken there.
+    pub fn is_tls(&self) -> bool {
+        self.tls
+    }
+
+    /// Returns the names one of which a certificate has to be for.
+    #[cfg(feature = "tls")]
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.announced.as_deref().into_iter().chain([self.host.as_str()])
     }
 
     /// Returns the host, without brackets.
@@ -131,16 +165,20 @@ impl Endpoint {
         format!("{}{path}", self.prefix)
     }
 
-    /// Returns where a `Location` leads: its host and port with the prefix of this endpoint.
+    /// Returns where a `Location` leads: its host and port, with the prefix of this endpoint and TLS as here.
     ///
     /// Mesos 1.11 sends `//host:port/master/api/v1/scheduler`, older ones no path or a bare
     /// `host:port`, so only host and port can be relied on (SCH-3).
     ///
     /// # Errors
     ///
-    /// [`EndpointError`] when the location cannot be understood, or leads to TLS.
+    /// [`EndpointError`] when the location cannot be understood, or leads away from TLS.
     pub fn redirected(&self, location: &str) -> Result<Self, EndpointError> {
-        Ok(Self { prefix: self.prefix.clone(), ..Self::parse(location, self.port)? })
+        let to = Self::parse(location, self.port)?;
+        if self.tls && location.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:")) {
+            return Err(EndpointError::Downgrade { text: location.to_owned() });
+        }
+        Ok(Self { prefix: self.prefix.clone(), tls: self.tls || to.tls, ..to })
     }
 }
 
@@ -154,7 +192,8 @@ impl FromStr for Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.authority(), self.prefix)
+        let scheme = if self.tls { "https://" } else { "" };
+        write!(f, "{scheme}{}{}", self.authority(), self.prefix)
     }
 }
 
@@ -172,6 +211,8 @@ mod tests {
             ("http://leader.mesos:80/mesos/", "leader.mesos:80/mesos"),
             ("master@10.0.0.1:5050", "10.0.0.1:5050"),
             ("::1:5050", "[::1]:5050"),
+            #[cfg(feature = "tls")]
+            ("HTTPS://leader.mesos:5050/mesos/", "https://leader.mesos:5050/mesos"),
         ] {
             assert_eq!(text.parse::<Endpoint>().unwrap().to_string(), shown, "{text}");
         }
@@ -180,6 +221,7 @@ mod tests {
     #[test]
     fn what_cannot_be_right_is_named() {
         for (text, part) in [
+            #[cfg(not(feature = "tls"))]
             ("https://m:5050", "TLS"),
             ("zk://m:2181/mesos", "scheme"),
             ("", "host"),
@@ -204,6 +246,26 @@ mod tests {
             assert_eq!(to.to_string(), "b:5051/prefix", "{location}");
             assert_eq!(to.path("/api/v1/scheduler"), "/prefix/api/v1/scheduler");
         }
-        assert!(matches!(from.redirected("https://b:5051/"), Err(EndpointError::Tls { .. })));
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn a_location_never_leads_away_from_tls() {
+        let from = "https://a:5050/prefix".parse::<Endpoint>().unwrap();
+        for location in ["//b:5051/master/api/v1/scheduler", "b:5051", "https://b:5051/x"] {
+            assert_eq!(from.redirected(location).unwrap().to_string(), "https://b:5051/prefix", "{location}");
+        }
+        assert!(matches!(from.redirected("HTTP://b:5051/"), Err(EndpointError::Downgrade { .. })));
+        let plain = "a:5050".parse::<Endpoint>().unwrap();
+        assert!(plain.redirected("https://b:5051/").unwrap().is_tls());
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn a_certificate_may_be_for_the_announced_name_or_the_address() {
+        let endpoint = Endpoint::new("10.0.0.1", 5050).unwrap().with_tls(true);
+        assert_eq!(endpoint.names().collect::<Vec<_>>(), ["10.0.0.1"]);
+        let endpoint = endpoint.with_announced_name("m1.example");
+        assert_eq!(endpoint.names().collect::<Vec<_>>(), ["m1.example", "10.0.0.1"]);
     }
 }

@@ -11,6 +11,9 @@
 //! | build or read a message | [`proto`] |
 //! | read or write an event stream | [`recordio`] |
 //!
+//! With the feature `tls`, endpoints may be written `https://`, and each client takes a `tls::Tls` that says
+//! whom to believe.
+//!
 //! Scheduler and executor keep two connections, one for the endless answer to SUBSCRIBE and one for calls, which
 //! go out strictly in order (SCH-1). Identifiers such as SCH-1 name the protocol's obligations; the same
 //! names stand at the tests that show them.
@@ -23,6 +26,8 @@ pub mod proto;
 pub mod recordio;
 pub mod scheduler;
 pub mod stream;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod transport;
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 //! of the protocol (SCH-1).
 
 use std::fmt;
+use std::future::ready;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
@@ -48,10 +51,18 @@ pub enum TransportError {
         /// How long was waited.
         limit: Duration,
     },
+    /// The peer and we did not agree on TLS: it is not believed, does not believe us, or does not speak it.
+    #[error("no TLS with {endpoint}{remedy}")]
+    Tls {
+        /// With whom.
+        endpoint: String,
+        /// What a person can do about it, or nothing.
+        remedy: &'static str,
+        /// What the TLS library said.
+        source: std::io::Error,
+    },
     /// The connection ended before an answer came. The request may have been carried out.
-    #[error(
-        "the connection to {endpoint} broke before an answer came (a peer that speaks only TLS does that too)"
-    )]
+    #[error("the connection to {endpoint} broke before an answer came{}", broken_hint(endpoint, &**source))]
     Broken {
         /// With whom.
         endpoint: String,
@@ -68,9 +79,47 @@ pub enum TransportError {
     },
 }
 
+/// To a plain request, a peer that speaks only TLS answers with nonsense or not at all. That it wants our
+/// certificate comes only after the handshake, which is fine for us then.
+fn broken_hint(endpoint: &str, source: &(dyn std::error::Error + Send + Sync)) -> String {
+    if endpoint.starts_with("https://") {
+        let wants = crate::scheduler::chain(source).contains("CertificateRequired");
+        return if wants { "; it wants a client certificate".to_owned() } else { String::new() };
+    }
+    format!("; if TLS is spoken there, write https://{endpoint}")
+}
+
+/// Where the `Authorization` header comes from. For schemes that [`Authorization`] does not know itself.
+pub trait Credentials: Send + Sync {
+    /// The header to send now, or none.
+    fn header(&self) -> Option<String>;
+
+    /// Gets another header, after a peer refused the one there was, or when there is none yet. Returns when
+    /// there is one, or says why not. A caller waits with its request meanwhile.
+    fn renew(&self) -> Renewal<'_>;
+}
+
+/// What [`Credentials::renew`] returns: a failure is for people to read.
+pub type Renewal<'a> = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>>;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Credentials that need no renewal: they are read anew each time.
+struct Read<F>(F);
+
+impl<F: Fn() -> Option<String> + Send + Sync> Credentials for Read<F> {
+    fn header(&self) -> Option<String> {
+        (self.0)()
+    }
+
+    fn renew(&self) -> Renewal<'_> {
+        Box::pin(ready(Ok(())))
+    }
+}
+
 /// The `Authorization` header, asked for anew at each request so that a secret can change in place.
 #[derive(Clone, Default)]
-pub struct Authorization(Option<Arc<dyn Fn() -> Option<String> + Send + Sync>>);
+pub struct Authorization(Option<Arc<dyn Credentials>>);
 
 impl Authorization {
     /// Sends no credentials.
@@ -92,14 +141,51 @@ impl Authorization {
 
     /// Sends what `header` returns, or nothing when it returns `None`.
     pub fn from_fn(header: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(header)))
+        Self::new(Read(header))
+    }
+
+    /// Sends what `credentials` have.
+    pub fn new(credentials: impl Credentials + 'static) -> Self {
+        Self(Some(Arc::new(credentials)))
     }
 
     /// The header to send now; marked as sensitive.
     pub fn header(&self) -> Option<HeaderValue> {
-        let mut value = HeaderValue::from_str(&self.0.as_ref()?()?).ok()?;
+        let mut value = HeaderValue::from_str(&self.0.as_ref()?.header()?).ok()?;
         value.set_sensitive(true);
         Some(value)
+    }
+
+    /// Returns the header to send now, as soon as there is one.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none, for people to read.
+    pub(crate) async fn current(&self) -> Result<Option<HeaderValue>, Failure> {
+        let header = self.header();
+        match &self.0 {
+            Some(credentials) if header.is_none() => {
+                credentials.renew().await?;
+                Ok(self.header())
+            }
+            _ => Ok(header),
+        }
+    }
+
+    /// Returns another header than the one that was `refused`, if there is one to try.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none, for people to read.
+    pub(crate) async fn other_than(
+        &self,
+        refused: Option<&HeaderValue>,
+    ) -> Result<Option<HeaderValue>, Failure> {
+        let Some(credentials) = &self.0 else { return Ok(None) };
+        if self.header().as_ref() == refused {
+            credentials.renew().await?;
+        }
+        Ok(self.header().filter(|header| Some(header) != refused))
     }
 }
 
@@ -129,6 +215,24 @@ pub(crate) fn post(
     request.body(Full::new(body))
 }
 
+/// How connections come about.
+#[derive(Debug, Clone)]
+pub(crate) struct Connecting {
+    /// How long it may take.
+    pub(crate) limit: Duration,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: crate::tls::Tls,
+}
+
+async fn tcp(endpoint: &Endpoint) -> Result<TcpStream, TransportError> {
+    let stream = TcpStream::connect((endpoint.host(), endpoint.port()))
+        .await
+        .map_err(|source| TransportError::Connect { endpoint: endpoint.to_string(), source })?;
+    // Small calls must not wait for more to send. Failure costs only speed.
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
+}
+
 /// One connection. Closed when dropped, also in the middle of an answer.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -151,22 +255,50 @@ pub(crate) struct Unanswered {
 }
 
 impl Connection {
-    pub(crate) async fn open(endpoint: &Endpoint, limit: Duration) -> Result<Self, TransportError> {
-        let name = endpoint.to_string();
-        let connect = TcpStream::connect((endpoint.host(), endpoint.port()));
-        let stream = match timeout(limit, connect).await {
-            Err(_) => return Err(TransportError::ConnectTimeout { endpoint: name, limit }),
-            Ok(Err(source)) => return Err(TransportError::Connect { endpoint: name, source }),
-            Ok(Ok(stream)) => stream,
-        };
-        // Small calls must not wait for more to send. Failure costs only speed.
-        let _ = stream.set_nodelay(true);
+    /// Connects within `limit`, and with TLS where the endpoint has it.
+    pub(crate) async fn open(endpoint: &Endpoint, how: &Connecting) -> Result<Self, TransportError> {
+        let limit = how.limit;
+        timeout(limit, Self::connect(endpoint, how))
+            .await
+            .unwrap_or_else(|_| Err(TransportError::ConnectTimeout { endpoint: endpoint.to_string(), limit }))
+    }
+
+    #[cfg(not(feature = "tls"))]
+    async fn connect(endpoint: &Endpoint, _: &Connecting) -> Result<Self, TransportError> {
+        // No endpoint with TLS can be made.
+        Self::over(endpoint, tcp(endpoint).await?).await
+    }
+
+    #[cfg(feature = "tls")]
+    async fn connect(endpoint: &Endpoint, how: &Connecting) -> Result<Self, TransportError> {
+        if !endpoint.is_tls() {
+            return Self::over(endpoint, tcp(endpoint).await?).await;
+        }
+        let mut names = endpoint.names().peekable();
+        loop {
+            let name = names.next().unwrap_or(endpoint.host());
+            match how.tls.connect(name, tcp(endpoint).await?).await {
+                Ok(stream) => return Self::over(endpoint, stream).await,
+                Err(error) if crate::tls::is_other_name(&error) && names.peek().is_some() => {}
+                Err(source) => {
+                    let remedy = crate::tls::remedy(&source);
+                    return Err(TransportError::Tls { endpoint: endpoint.to_string(), remedy, source });
+                }
+            }
+        }
+    }
+
+    async fn over(
+        endpoint: &Endpoint,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) -> Result<Self, TransportError> {
+        let endpoint = endpoint.to_string();
         match http1::handshake(TokioIo::new(stream)).await {
-            Err(error) => Err(TransportError::Broken { endpoint: name, source: error.into() }),
+            Err(error) => Err(TransportError::Broken { endpoint, source: error.into() }),
             Ok((sender, connection)) => {
                 // Its errors reach whoever waits for an answer.
                 let driver = tokio::spawn(async move { drop(connection.await) }).abort_handle();
-                Ok(Self { endpoint: name, sender, driver })
+                Ok(Self { endpoint, sender, driver })
             }
         }
     }

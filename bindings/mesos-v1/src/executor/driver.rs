@@ -15,7 +15,7 @@ use crate::proto::TaskStatus;
 use crate::proto::executor::{Call, Event, call, event};
 use crate::scheduler::chain;
 use crate::stream::EventStream;
-use crate::transport::{self, Connection};
+use crate::transport::{self, Connecting, Connection};
 
 /// Nobody listens any more.
 struct Stopped;
@@ -90,9 +90,12 @@ impl Driver {
     }
 
     async fn connect(&self) -> Result<Connection, String> {
-        Connection::open(&self.config.environment.agent, self.config.connect_timeout)
-            .await
-            .map_err(|error| chain(&error))
+        let how = Connecting {
+            limit: self.config.connect_timeout,
+            #[cfg(feature = "tls")]
+            tls: self.config.tls.clone(),
+        };
+        Connection::open(&self.config.environment.agent, &how).await.map_err(|error| chain(&error))
     }
 
     async fn send(&self, connection: &mut Connection, call: Call) -> Result<Response<Incoming>, String> {

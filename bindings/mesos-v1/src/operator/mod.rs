@@ -27,12 +27,13 @@ use prost::Message;
 use tokio::time::timeout;
 
 use self::agents::AgentReader;
-pub use self::agents::{Agent, AgentAnswer, AgentPresence, Listed};
+pub use self::agents::{Agent, AgentAnswer, AgentIdentity, AgentPresence, Listed};
 pub use self::error::OperatorError;
 use crate::endpoint::Endpoint;
 use crate::proto::master::{self, call};
 pub use crate::proto::master::{QuotaConfig, Role};
-use crate::transport::{self, Authorization, Connection, TransportError};
+use crate::scheduler::chain;
+use crate::transport::{self, Authorization, Connecting, Connection, TransportError};
 
 /// Path of the API on a master.
 pub const PATH: &str = "/api/v1";
@@ -44,6 +45,9 @@ pub struct OperatorClient {
     pub masters: Vec<Endpoint>,
     /// Sent with every request.
     pub authorization: Authorization,
+    /// Whom to believe at endpoints with `https://`.
+    #[cfg(feature = "tls")]
+    pub tls: crate::tls::Tls,
     /// Limit for a connection to come about.
     pub connect_timeout: Duration,
     /// Limit for an answer to come whole.
@@ -60,6 +64,8 @@ impl OperatorClient {
         Self {
             masters,
             authorization: Authorization::none(),
+            #[cfg(feature = "tls")]
+            tls: crate::tls::Tls::default(),
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
             max_redirects: 3,
@@ -190,7 +196,12 @@ impl OperatorClient {
     ) -> Result<(Endpoint, Connection, Response<Incoming>), OperatorError> {
         let body = Bytes::from(master::Call { r#type: Some(call.into()) }.encode_to_vec());
         let mut visited = vec![endpoint.authority()];
-        let mut header = self.authorization.header();
+        let refusal =
+            |endpoint: &Endpoint, status, text| OperatorError::of(call.as_str_name(), endpoint, status, text);
+        let header = self.authorization.current().await;
+        let mut header =
+            header.map_err(|error| refusal(&endpoint, StatusCode::UNAUTHORIZED, chain(&*error)))?;
+        let mut renewed = false;
         loop {
             let request = transport::post(&endpoint, PATH, header.clone(), body.clone());
             let (connection, response) = self.send(&endpoint, request).await?;
@@ -201,13 +212,19 @@ impl OperatorClient {
                         .map_err(|text| OperatorError::Redirect { text })?;
                     visited.push(endpoint.authority());
                 }
-                // The secret may have changed since it was read.
-                StatusCode::UNAUTHORIZED if self.authorization.header() != header => {
-                    header = self.authorization.header();
-                }
                 status => {
+                    // The secret may have changed, or a token run out, since it was read.
+                    if status == StatusCode::UNAUTHORIZED && !renewed {
+                        let other = self.authorization.other_than(header.as_ref()).await;
+                        if let Some(other) =
+                            other.map_err(|error| refusal(&endpoint, status, chain(&*error)))?
+                        {
+                            (header, renewed) = (Some(other), true);
+                            continue;
+                        }
+                    }
                     let text = transport::text(response, self.request_timeout).await;
-                    return Err(OperatorError::of(call.as_str_name(), &endpoint, status, text));
+                    return Err(refusal(&endpoint, status, text));
                 }
             }
         }
@@ -219,10 +236,18 @@ impl OperatorClient {
         request: Result<Request<Full<Bytes>>, http::Error>,
     ) -> Result<(Connection, Response<Incoming>), OperatorError> {
         let request = request.map_err(|error| broken(endpoint, error))?;
-        let mut connection = Connection::open(endpoint, self.connect_timeout).await?;
+        let mut connection = Connection::open(endpoint, &self.connecting()).await?;
         let response =
             connection.send(request, self.request_timeout).await.map_err(|unanswered| unanswered.error)?;
         Ok((connection, response))
+    }
+
+    fn connecting(&self) -> Connecting {
+        Connecting {
+            limit: self.connect_timeout,
+            #[cfg(feature = "tls")]
+            tls: self.tls.clone(),
+        }
     }
 
     /// `GET /version` is older than the API, and needs no credentials.

@@ -175,14 +175,76 @@ fn a_big_cluster_costs_little() {
         ..agent(0)
     };
     let bytes = answer(vec![one; 10_000]).encode_to_vec();
-    let started = std::time::Instant::now();
     let mut reader = AgentReader::new(1 << 30);
     let (mut count, mut most) = (0, 0);
     for chunk in bytes.chunks(16 << 10) {
         reader.push(chunk, &mut |_: AgentPresence| count += 1).unwrap();
         most = most.max(reader.capacity());
     }
-    println!("figure: {} bytes for {count} agents read in {:?}", bytes.len(), started.elapsed());
     assert_eq!(count, 10_000);
     assert!(most < 256 << 10, "{most} bytes were held");
+}
+
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn a_master_without_tls_is_told_from_one_that_is_not_believed() {
+    use crate::tls::Tls;
+
+    // It takes what TLS says for a request, and answers that it is none.
+    let server = Server::start().await;
+    let mut client = client(&server);
+    client.masters = vec![server.endpoint.clone().with_tls(true)];
+    let error = client.version().await.unwrap_err();
+    assert!(super::chain(&error).contains("nothing was set up for TLS"), "{error}");
+
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    client.tls = Tls::new(config.into());
+    let error = client.version().await.unwrap_err();
+    assert!(error.to_string().contains("write http:// instead"), "{error:?}");
+}
+
+// A token that has run out is renewed, once.
+#[tokio::test]
+async fn credentials_are_renewed_when_they_are_refused() {
+    use crate::transport::{Credentials, Renewal};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    struct Counted(AtomicUsize);
+    impl Credentials for Counted {
+        fn header(&self) -> Option<String> {
+            Some(format!("token={}", self.0.load(Ordering::Relaxed)))
+        }
+        fn renew(&self) -> Renewal<'_> {
+            Box::pin(async {
+                match self.0.fetch_add(1, Ordering::Relaxed) {
+                    1 => Err("nobody to log in with".into()),
+                    _ => Ok(()),
+                }
+            })
+        }
+    }
+
+    let mut server = Server::start().await;
+    let authorization = Authorization::new(Counted(AtomicUsize::new(0)));
+    let client = OperatorClient { authorization, ..client(&server) };
+    let serve = async {
+        for token in ["token=0", "token=1"] {
+            let asked = server.next().await;
+            assert_eq!(asked.header("authorization"), Some(token));
+            asked.status(401, "expired");
+        }
+    };
+    let (result, ()) = tokio::join!(client.version(), serve);
+    assert!(matches!(result, Err(OperatorError::Unauthorized { text, .. }) if text == "expired"));
+
+    let serve = async { server.next().await.status(401, "expired") };
+    let (result, ()) = tokio::join!(client.version(), serve);
+    assert!(
+        matches!(result, Err(OperatorError::Unauthorized { text, .. }) if text == "nobody to log in with")
+    );
 }

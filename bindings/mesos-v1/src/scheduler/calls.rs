@@ -121,14 +121,19 @@ async fn send(
     let name = call.name();
     let transport = |source: TransportError| CallError::Transport { call: name, source };
     let body = Bytes::from(call.to_wire(&session.framework_id).encode_to_vec());
-    let mut renewed = false;
+    let unauthorized = |error: Box<dyn std::error::Error + Send + Sync>| CallError::Refused {
+        call: name,
+        status: StatusCode::UNAUTHORIZED.as_u16(),
+        text: super::chain(&*error),
+    };
+    let mut header = shared.authorization.current().await.map_err(unauthorized)?;
+    let (mut reopened, mut renewed) = (false, false);
     let response = loop {
-        let header = shared.authorization.header();
         let (_, open) = match connection {
             Some(open) => open,
             None => {
                 let open =
-                    Connection::open(&session.endpoint, shared.connect_timeout).await.map_err(transport)?;
+                    Connection::open(&session.endpoint, &shared.connecting).await.map_err(transport)?;
                 connection.insert((session.stream_id.clone(), open))
             }
         };
@@ -147,19 +152,17 @@ async fn send(
             })?;
         match open.send(request, shared.request_timeout).await {
             // A master closes a connection that was idle for long; what it has not seen can go again.
-            Err(unanswered) if unanswered.unsent.is_some() && !renewed => {
+            Err(unanswered) if unanswered.unsent.is_some() && !reopened => {
                 *connection = None;
-                renewed = true;
+                reopened = true;
             }
             Err(unanswered) => return Err(transport(unanswered.error)),
-            // The secret may have changed since it was read.
-            Ok(response)
-                if response.status() == StatusCode::UNAUTHORIZED
-                    && !renewed
-                    && shared.authorization.header() != header =>
-            {
-                renewed = true;
-                *connection = None;
+            // The secret may have changed, or a token run out, since it was read.
+            Ok(response) if response.status() == StatusCode::UNAUTHORIZED && !renewed => {
+                match shared.authorization.other_than(header.as_ref()).await.map_err(unauthorized)? {
+                    Some(other) => (header, renewed, *connection) = (Some(other), true, None),
+                    None => break response,
+                }
             }
             Ok(response) => break response,
         }

@@ -1,5 +1,6 @@
 //! The task that keeps a framework subscribed.
 
+use std::mem::discriminant;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,15 +21,19 @@ use crate::endpoint::Endpoint;
 use crate::proto::FrameworkInfo;
 use crate::proto::scheduler::{Call, Event, call, event};
 use crate::stream::EventStream;
-use crate::transport::{self, Connection, TransportError};
+use crate::transport::{self, Authorization, Connection, TransportError};
 
 /// No header of a stream id is longer (facts 1.1).
 const MAX_STREAM_ID_BYTES: usize = 128;
+
+/// How often credentials that were refused are compared with those there are.
+const LOOK_AT_CREDENTIALS: Duration = Duration::from_secs(1);
 
 pub(super) struct Driver {
     pub(super) config: SchedulerConfig,
     pub(super) shared: Arc<Shared>,
     pub(super) backoff: Backoff,
+    pub(super) refused: Backoff,
     pub(super) events: mpsc::Sender<SchedulerEvent>,
     pub(super) session: watch::Sender<Option<Session>>,
     pub(super) masters: watch::Receiver<Vec<Endpoint>>,
@@ -56,6 +61,7 @@ struct Accepted {
 
 impl Driver {
     pub(super) async fn run(mut self) {
+        let mut refused_for = None;
         loop {
             let started = Instant::now();
             let end = match self.find_leader().await {
@@ -66,18 +72,29 @@ impl Driver {
             if started.elapsed() > self.backoff.longest() {
                 // It held for a while, so this is a new trouble and not the old one again.
                 self.backoff.reset();
+                self.refused.reset();
             }
             let (reason, wait) = match end {
                 End::Stop => return,
                 End::RetryNow(reason) => (reason, Duration::ZERO),
                 End::Retry(reason) => (reason, self.backoff.next_wait()),
-                End::RetrySlowly(reason) => (reason, self.config.random.up_to(self.config.backoff_refused)),
+                End::RetrySlowly(reason) => {
+                    if refused_for.replace(discriminant(&reason)) != Some(discriminant(&reason)) {
+                        // Somebody has mended something, and is likely to go on.
+                        self.refused.reset();
+                    }
+                    (reason, self.refused.next_wait())
+                }
             };
+            let others = other_credentials(self.shared.authorization.clone());
+            let reason_is_refusal = reason.needs_person();
             if !self.tell(SchedulerEvent::Disconnected { reason, retry_in: wait }).await {
                 return;
             }
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
+                // Those that were refused are no measure for others.
+                () = others, if reason_is_refusal => {}
                 changed = self.masters.changed() => if changed.is_err() {
                     // No handle is left; the events may still be read.
                     tokio::time::sleep(wait).await;
@@ -147,28 +164,35 @@ impl Driver {
         }
     }
 
-    /// Sends one SUBSCRIBE, twice if the credentials changed in between.
+    /// Sends one SUBSCRIBE, twice if there are other credentials than those refused.
     async fn ask(&self, endpoint: &Endpoint) -> Result<(Connection, Response<Incoming>), End> {
         let unreachable =
             |error: TransportError| End::Retry(DisconnectReason::Unreachable { text: chain(&error) });
-        let mut header = self.shared.authorization.header();
+        let unauthorized = |error: Box<dyn std::error::Error + Send + Sync>| {
+            let text = format!("{endpoint}: {}", chain(&*error));
+            End::RetrySlowly(DisconnectReason::Unauthorized { text })
+        };
+        let mut header = self.shared.authorization.current().await.map_err(unauthorized)?;
+        let mut renewed = false;
         loop {
             let body = Bytes::from(self.subscribe_call().encode_to_vec());
             let request = transport::post(endpoint, PATH, header.clone(), body).map_err(|error| {
                 unreachable(TransportError::Broken { endpoint: endpoint.to_string(), source: error.into() })
             })?;
             let mut connection =
-                Connection::open(endpoint, self.config.connect_timeout).await.map_err(unreachable)?;
+                Connection::open(endpoint, &self.shared.connecting).await.map_err(unreachable)?;
             let response = connection
                 .send(request, self.config.request_timeout)
                 .await
                 .map_err(|unanswered| unreachable(unanswered.error))?;
-            let newest = self.shared.authorization.header();
-            if response.status() == StatusCode::UNAUTHORIZED && newest != header {
-                header = newest;
-                continue;
+            if response.status() != StatusCode::UNAUTHORIZED || renewed {
+                return Ok((connection, response));
             }
-            return Ok((connection, response));
+            let other = self.shared.authorization.other_than(header.as_ref()).await;
+            match other.map_err(unauthorized)? {
+                None => return Ok((connection, response)),
+                other => (header, renewed) = (other, true),
+            }
         }
     }
 
@@ -234,7 +258,7 @@ impl Driver {
                         stream_id: stream_id.clone(),
                         heartbeat_interval: interval,
                         master: subscribed.master_info.map(Box::new),
-                        endpoint: endpoint.to_string(),
+                        endpoint: endpoint.clone(),
                     }
                 }
                 (event::Type::Error, Event { error: Some(error), .. }) => {
@@ -263,6 +287,14 @@ impl Driver {
             }
             _ => End::Retry(DisconnectReason::Error { text }),
         }
+    }
+}
+
+/// Waits until there are other credentials than now.
+async fn other_credentials(authorization: Authorization) {
+    let refused = authorization.header();
+    while authorization.header() == refused {
+        tokio::time::sleep(LOOK_AT_CREDENTIALS).await;
     }
 }
 

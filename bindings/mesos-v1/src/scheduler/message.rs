@@ -4,6 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::endpoint::Endpoint;
 use crate::proto::scheduler::{Call, Event, call, event};
 use crate::proto::{
     AgentId, ExecutorId, FrameworkId, FrameworkInfo, InverseOffer, MasterInfo, Offer, OfferConstraints,
@@ -43,7 +44,7 @@ pub enum SchedulerEvent {
         /// Who the master is, if it says so.
         master: Option<Box<MasterInfo>>,
         /// Where the master was reached.
-        endpoint: String,
+        endpoint: Endpoint,
     },
     /// New offers.
     Offers(Vec<Offer>),

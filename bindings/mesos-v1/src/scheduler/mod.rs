@@ -39,7 +39,7 @@ use crate::backoff::{Backoff, InvalidBackoff, Random};
 use crate::endpoint::Endpoint;
 use crate::proto::{FrameworkId, FrameworkInfo};
 use crate::recordio::DEFAULT_MAX_RECORD_BYTES;
-use crate::transport::Authorization;
+use crate::transport::{Authorization, Connecting};
 
 pub(crate) use self::error::chain;
 pub use self::error::{CallError, DisconnectReason, ErrorKind};
@@ -65,6 +65,9 @@ pub struct SchedulerConfig {
     pub subscription: Subscription,
     /// Sent with every request.
     pub authorization: Authorization,
+    /// Whom to believe at endpoints with `https://`.
+    #[cfg(feature = "tls")]
+    pub tls: crate::tls::Tls,
     /// Limit for a connection to come about.
     pub connect_timeout: Duration,
     /// Limit for the answer to a call, and for the head of the answer to SUBSCRIBE.
@@ -77,6 +80,8 @@ pub struct SchedulerConfig {
     pub backoff_first: Duration,
     /// Longest wait after many failures.
     pub backoff_longest: Duration,
+    /// Longest first wait when a person has to act first; doubles with each further refusal.
+    pub backoff_refused_first: Duration,
     /// Longest wait when a person has to act first.
     pub backoff_refused: Duration,
     /// Redirects followed at most (SCH-3).
@@ -98,12 +103,15 @@ impl SchedulerConfig {
             masters_from: None,
             subscription: Subscription { framework, ..Subscription::default() },
             authorization: Authorization::none(),
+            #[cfg(feature = "tls")]
+            tls: crate::tls::Tls::default(),
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
             silent_heartbeats: 5,
             first_heartbeat_interval: Duration::from_secs(15),
             backoff_first: Duration::from_secs(1),
             backoff_longest: Duration::from_secs(15),
+            backoff_refused_first: Duration::from_secs(5),
             backoff_refused: Duration::from_secs(120),
             max_redirects: 3,
             max_record_bytes: DEFAULT_MAX_RECORD_BYTES,
@@ -131,6 +139,8 @@ impl SchedulerClient {
     /// [`InvalidBackoff`] when the bounds of the back-off make no sense.
     pub fn connect(config: SchedulerConfig) -> Result<(SchedulerHandle, SchedulerEvents), InvalidBackoff> {
         let backoff = Backoff::new(config.backoff_first, config.backoff_longest, config.random.clone())?;
+        let refused =
+            Backoff::new(config.backoff_refused_first, config.backoff_refused, config.random.clone())?;
         let (events, receiver) = mpsc::channel(config.event_queue.max(1));
         let (call_queue, calls) = mpsc::channel(CALL_QUEUE);
         let told =
@@ -142,7 +152,11 @@ impl SchedulerClient {
         let shared = Arc::new(Shared {
             subscription: Mutex::new(config.subscription.clone()),
             authorization: config.authorization.clone(),
-            connect_timeout: config.connect_timeout,
+            connecting: Connecting {
+                limit: config.connect_timeout,
+                #[cfg(feature = "tls")]
+                tls: config.tls.clone(),
+            },
             request_timeout: config.request_timeout,
         });
         let mut tasks = JoinSet::new();
@@ -155,6 +169,7 @@ impl SchedulerClient {
                 config,
                 shared: Arc::clone(&shared),
                 backoff,
+                refused,
                 events,
                 session,
                 masters: masters_seen,
@@ -172,7 +187,7 @@ impl SchedulerClient {
 struct Shared {
     subscription: Mutex<Subscription>,
     authorization: Authorization,
-    connect_timeout: Duration,
+    connecting: Connecting,
     request_timeout: Duration,
 }
 
