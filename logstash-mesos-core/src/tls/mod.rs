@@ -10,6 +10,8 @@ mod connector;
 mod missing;
 #[cfg(feature = "tls")]
 mod pem;
+#[cfg(feature = "tls")]
+mod reload;
 mod stream;
 #[cfg(feature = "tls")]
 mod suites;
@@ -27,6 +29,8 @@ pub use acceptor::Acceptor;
 pub use connector::Connector;
 #[cfg(not(feature = "tls"))]
 pub use missing::{Acceptor, Connector};
+#[cfg(feature = "tls")]
+pub use reload::Reloaded;
 pub use stream::{Peer, Stream};
 
 /// How connections to servers are secured.

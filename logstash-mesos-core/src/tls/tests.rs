@@ -1,6 +1,7 @@
 //! Both sides with each other, with certificates of every kind.
 
 use std::io;
+use std::sync::Arc;
 
 use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::{ServerName, UnixTime};
@@ -284,4 +285,25 @@ async fn whoever_speaks_something_else_is_sent_away() {
     drop(TcpStream::connect(address).await.unwrap());
     let (stream, _) = listener.accept().await.unwrap();
     assert!(only_went_away(&acceptor.accept(stream).await.unwrap_err()));
+}
+
+#[test]
+fn files_are_read_again_when_they_change_and_bad_ones_change_nothing() {
+    let made = Certificates::new();
+    let ours = identity(&made, "server.pem", "server.key");
+    let client = Reloaded::new(ClientTls { identity: Some(ours), ..client(&made, "ca.pem") });
+    let first = client.config().unwrap();
+    assert!(Arc::ptr_eq(&first, &client.config().unwrap()), "nothing is read twice");
+    // A certificate whose key is still to come.
+    made.signed("other", "ca", "/CN=other.example", "DNS:other.example");
+    std::fs::copy(made.path("other.pem"), made.path("server.pem")).unwrap();
+    assert!(Arc::ptr_eq(&first, &client.config().unwrap()));
+    std::fs::copy(made.path("other.key"), made.path("server.key")).unwrap();
+    let second = client.config().unwrap();
+    assert!(!Arc::ptr_eq(&first, &second));
+    std::fs::remove_file(made.path("ca.pem")).unwrap();
+    assert!(Arc::ptr_eq(&second, &client.config().unwrap()));
+
+    let never = Reloaded::new(ClientTls { authorities: vec![made.path("none")], ..ClientTls::default() });
+    assert!(never.config().is_err());
 }
