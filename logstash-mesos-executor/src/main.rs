@@ -12,6 +12,7 @@ use tracing_subscriber::EnvFilter;
 mod mesos;
 mod pipeline;
 mod ship;
+mod token;
 
 /// Events are made and dropped by the million, on several threads: this allocator is quicker at that than the C
 /// library's, and gives memory back.
@@ -51,7 +52,7 @@ fn main() -> ExitCode {
         }
         None => {
             log();
-            mesos::run(flags.mesos)
+            mesos::run(flags.mesos, token::take())
         }
     };
     match result {

@@ -4,8 +4,9 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use logstash_mesos_core::executor::agent::{self, AgentSettings};
+use logstash_mesos_core::executor::agent::{self, AgentSettings, AgentTls};
 use logstash_mesos_core::pipeline::compile::CompileOptions;
+use logstash_mesos_core::tls::{ClientTls, Identity};
 use tokio_util::sync::CancellationToken;
 
 use crate::ship::{Common, DockerHost};
@@ -21,9 +22,78 @@ pub(crate) struct AgentFlags {
     /// The Docker daemon of the agent
     #[arg(long, value_name = "ADDRESS", env = "DOCKER_HOST")]
     docker_host: Option<DockerHost>,
+    #[command(flatten)]
+    tls: TlsFlags,
 }
 
-pub(crate) fn run(flags: AgentFlags) -> Result<(), Box<dyn Error>> {
+/// How an agent that speaks TLS is reached: it does not say itself that it does.
+#[derive(Debug, clap::Args)]
+struct TlsFlags {
+    /// Whether the agent speaks TLS
+    #[arg(long, value_name = "true|false", env = "LOGSTASH_MESOS_AGENT_TLS", default_value_t = false, action = clap::ArgAction::Set)]
+    agent_tls: bool,
+    /// Host name for which the agent's certificate may be, instead of its address
+    #[arg(long, value_name = "NAME", env = "LOGSTASH_MESOS_AGENT_NAME")]
+    agent_name: Option<String>,
+    /// The authority that signed the agent's certificate, in PEM itself; the usual ones if not given
+    #[arg(
+        long,
+        value_name = "PEM",
+        env = "LOGSTASH_MESOS_AGENT_CA",
+        conflicts_with = "agent_ca_file",
+        hide_env_values = true
+    )]
+    agent_ca: Option<String>,
+    /// The same as a file
+    #[arg(long, value_name = "FILE", env = "LOGSTASH_MESOS_AGENT_CA_FILE")]
+    agent_ca_file: Option<PathBuf>,
+    /// Our own certificate in PEM, for agents that want one
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "LOGSTASH_MESOS_AGENT_CLIENT_CERT_FILE",
+        requires = "agent_client_key_file"
+    )]
+    agent_client_cert_file: Option<PathBuf>,
+    /// Its key
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "LOGSTASH_MESOS_AGENT_CLIENT_KEY_FILE",
+        requires = "agent_client_cert_file"
+    )]
+    agent_client_key_file: Option<PathBuf>,
+}
+
+impl TlsFlags {
+    fn settings(self) -> std::io::Result<Option<AgentTls>> {
+        if !self.agent_tls {
+            return Ok(None);
+        }
+        let authorities = match (self.agent_ca, self.agent_ca_file) {
+            (Some(pem), _) => {
+                // The working directory is the sandbox.
+                std::fs::write(AUTHORITY, pem)?;
+                vec![PathBuf::from(AUTHORITY)]
+            }
+            (None, file) => file.into_iter().collect(),
+        };
+        let identity = self.agent_client_cert_file.zip(self.agent_client_key_file);
+        let identity = identity.map(|(certificate, key)| Identity {
+            certificate,
+            extra_chain: Vec::new(),
+            key,
+            passphrase: None,
+        });
+        let client = ClientTls { authorities, identity, ..ClientTls::default() };
+        Ok(Some(AgentTls { name: self.agent_name, client }))
+    }
+}
+
+/// Where the authority lies that came in the environment.
+const AUTHORITY: &str = "agent-ca.pem";
+
+pub(crate) fn run(flags: AgentFlags, token: Option<String>) -> Result<(), Box<dyn Error>> {
     let settings = AgentSettings {
         docker: flags.docker_host.and_then(|host| host.0),
         data_dir: flags.data_dir,
@@ -31,6 +101,8 @@ pub(crate) fn run(flags: AgentFlags) -> Result<(), Box<dyn Error>> {
         drain_timeout: Duration::from_secs(flags.common.drain_timeout_secs),
         compile: CompileOptions { deterministic_ids: true, ..CompileOptions::default() },
         build: env!("CARGO_PKG_VERSION").to_owned(),
+        token,
+        tls: flags.tls.settings()?,
     };
     let runtime = crate::runtime()?;
     let result = runtime.block_on(async {

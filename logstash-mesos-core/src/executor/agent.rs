@@ -9,6 +9,7 @@ use mesos_v1::executor::{
     EnvironmentError, ExecutorClient, ExecutorConfig, ExecutorEnvironment, ExecutorEvent, ExecutorHandle,
 };
 use mesos_v1::proto::{AgentInfo, ExecutorInfo, TaskId, TaskInfo, TaskState, TaskStatus};
+use mesos_v1::tls::Tls;
 use prost::Message;
 use thiserror::Error;
 use tokio::sync::watch;
@@ -23,6 +24,7 @@ use super::session::{self, Access};
 use crate::discovery::{ContainerDiscovery, DiscoveryError, DockerDiscovery, DockerEndpoint, daemon_id};
 use crate::pipeline::compile::CompileOptions;
 use crate::protocol::{Bootstrap, Hello, Wake};
+use crate::tls::{ClientTls, Reloaded, TlsError};
 
 /// What an executor finds in its environment, beside what the agent puts there.
 #[derive(Clone, Debug)]
@@ -39,6 +41,28 @@ pub struct AgentSettings {
     pub compile: CompileOptions,
     /// Version of the program.
     pub build: String,
+    /// The executor's token, where it is no longer in the environment.
+    pub token: Option<String>,
+    /// How to believe an agent that speaks TLS; none if it does not.
+    pub tls: Option<AgentTls>,
+}
+
+/// How an agent that speaks TLS is reached.
+#[derive(Clone, Debug, Default)]
+pub struct AgentTls {
+    /// The agent's host name, for which its certificate may be instead of its address.
+    pub name: Option<String>,
+    /// Whom to believe, and with which certificate to come.
+    pub client: ClientTls,
+}
+
+impl AgentTls {
+    /// Prepares connections, and reads the files once to see that they can be used.
+    fn prepare(self) -> Result<Tls, TlsError> {
+        let tls = Reloaded::new(self.client);
+        tls.config()?;
+        Ok(Tls::from_fn(move || tls.config().map_err(Into::into)))
+    }
 }
 
 /// Why an executor could not work.
@@ -51,6 +75,9 @@ pub enum AgentError {
     /// The shipper.
     #[error(transparent)]
     Shipper(#[from] ShipperError),
+    /// What is needed for TLS with the agent.
+    #[error("TLS with the agent cannot be prepared")]
+    Tls(#[from] TlsError),
     /// The address of the daemon.
     #[error(transparent)]
     Docker(#[from] DiscoveryError),
@@ -71,13 +98,23 @@ const KILL_GRACE: Duration = Duration::from_secs(3);
 ///
 /// [`AgentError`]; the scheduler has been told then, where there was a task.
 pub async fn run(settings: AgentSettings, shutdown: CancellationToken) -> Result<(), AgentError> {
-    let environment = ExecutorEnvironment::from_process()?;
+    let mut environment = ExecutorEnvironment::from_process()?;
+    environment.token = settings.token.clone().or(environment.token);
+    let tls = match settings.tls.clone() {
+        None => Tls::default(),
+        Some(tls) => {
+            environment.agent =
+                environment.agent.with_tls(true).with_announced_name(tls.name.as_deref().unwrap_or_default());
+            tls.prepare()?
+        }
+    };
     let grace = environment.shutdown_grace;
     let framework_id = environment.framework_id.value.clone();
     let executor_id = environment.executor_id.value.clone();
     let agent_id = environment.agent_id.as_ref().map(|id| id.value.clone()).unwrap_or_default();
     // First of all, as the agent waits for it (EXE-1).
-    let (handle, mut events) = ExecutorClient::connect(ExecutorConfig::new(environment));
+    let (handle, mut events) =
+        ExecutorClient::connect(ExecutorConfig { tls, ..ExecutorConfig::new(environment) });
     let (access, accessed) = watch::channel(Access::default());
     let mut agent = Agent {
         settings,

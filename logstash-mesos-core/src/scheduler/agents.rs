@@ -1,128 +1,149 @@
 //! The agents, as the master knows them: also those that never made an offer (CIT-7).
 
+use super::chain;
 use super::shared::Shared;
 use super::state::ListedAgent;
 use crate::ids::AgentId;
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper_util::rt::TokioIo;
-use mesos_v1::transport::Authorization;
-use serde_json::Value;
+use crate::offer::{AgentView, OfferStrategy};
+use mesos_v1::operator::{Agent, OperatorClient, OperatorError};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
-
-/// Asks every few seconds, while a subscription holds. A master that does not answer, or does not let us
-/// see its agents, only costs the knowledge of agents without offers.
+/// Asks the leading master again and again while a subscription holds, with the credentials and limits of
+/// `client`; `strategy` judges each agent. A master that does not answer, or does not let us see its agents, only costs the knowledge of
+/// agents without offers.
 pub(super) async fn poll(
     shared: Arc<Shared>,
-    authorization: Authorization,
+    client: OperatorClient,
+    strategy: Arc<dyn OfferStrategy>,
     listing: mpsc::Sender<Vec<ListedAgent>>,
     stop: CancellationToken,
 ) {
-    let mut failed = false;
-    let mut wait = Duration::from_millis(500);
+    let mut wait = Duration::ZERO;
     loop {
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
+            () = shared.relist.notified() => {}
             () = stop.cancelled() => return,
         }
-        let (connected, master) = {
-            let link = shared.link();
-            (link.connected, link.master.clone())
-        };
-        if !connected {
+        let Some(leader) = shared.link().leader.clone() else {
+            wait = SOON;
             continue;
-        }
-        wait = EVERY;
-        match tokio::time::timeout(LIMIT, ask(&master, authorization.header())).await {
-            Ok(Ok(agents)) => {
-                failed = false;
-                if listing.send(agents).await.is_err() {
-                    return;
-                }
+        };
+        let client = OperatorClient { masters: vec![leader], ..client.clone() };
+        let mut agents = Vec::new();
+        let asked = client.agents(|agent| agents.extend(listed(agent, &*strategy))).await;
+        let count = agents.len();
+        let error = asked.as_ref().err().map(|error| chain(error)).unwrap_or_default();
+        let before = std::mem::replace(&mut shared.link().listing_error, error.clone());
+        match asked {
+            Ok(_) if listing.send(agents).await.is_err() => return,
+            Err(OperatorError::Unauthorized { .. } | OperatorError::Forbidden { .. })
+                if before.is_empty() =>
+            {
+                tracing::warn!(
+                    error,
+                    "The master does not let us see its agents: those without offers stay unknown"
+                );
             }
-            Ok(Err(error)) if !failed => {
-                failed = true;
-                tracing::info!(%error, master, "The master does not list its agents");
-            }
-            Ok(Err(_)) | Err(_) => {}
+            Err(_) if before.is_empty() => tracing::info!(error, "The master does not list its agents"),
+            _ => {}
         }
+        // Many losses in a row are one question.
+        tokio::select! {
+            () = tokio::time::sleep(SOON) => {}
+            () = stop.cancelled() => return,
+        }
+        wait = interval(count, shared.state().is_suppressed());
     }
 }
 
-async fn ask(
-    master: &str,
-    authorization: Option<axum::http::HeaderValue>,
-) -> Result<Vec<ListedAgent>, Failure> {
-    let stream = TcpStream::connect(master).await?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let connection = tokio::spawn(connection);
-    let mut request = axum::http::Request::post("/api/v1")
-        .header("host", master)
-        .header("content-type", "application/json")
-        .header("accept", "application/json");
-    if let Some(header) = authorization {
-        request = request.header("authorization", header);
-    }
-    let body = Full::new(Bytes::from_static(br#"{"type":"GET_AGENTS"}"#));
-    let response = sender.send_request(request.body(body)?).await?;
-    let status = response.status();
-    let body = Limited::new(response.into_body(), MAX_BYTES).collect().await?.to_bytes();
-    connection.abort();
-    if !status.is_success() {
-        let text: String = String::from_utf8_lossy(&body).chars().take(200).collect();
-        return Err(format!("{status}: {text}").into());
-    }
-    parse(&body).ok_or_else(|| "the answer is not a list of agents".into())
-}
-
-fn parse(body: &[u8]) -> Option<Vec<ListedAgent>> {
-    let answer: Value = serde_json::from_slice(body).ok()?;
-    let answer = answer.get("get_agents")?;
-    let agents = answer.get("agents").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let agent = |agent: &Value| {
-        let info = agent.get("agent_info")?;
-        let flag = |name| agent.get(name).and_then(Value::as_bool).unwrap_or_default();
-        Some(ListedAgent {
-            agent_id: AgentId::new(info.get("id")?.get("value")?.as_str()?),
-            hostname: info.get("hostname").and_then(Value::as_str).unwrap_or_default().to_owned(),
-            active: flag("active") && !flag("deactivated") && agent.get("drain_info").is_none(),
-            draining: agent.get("drain_info").is_some(),
-            standing: None,
-        })
+fn listed(agent: Agent, strategy: &dyn OfferStrategy) -> Option<ListedAgent> {
+    let info = agent.agent_info;
+    let agent_id = info.id?.value;
+    let view = AgentView {
+        agent_id: &agent_id,
+        hostname: &info.hostname,
+        attributes: &info.attributes,
+        domain: info.domain.as_ref(),
     };
-    Some(agents.iter().filter_map(agent).collect())
+    let standing = strategy.standing(&view, &agent.total_resources, &agent.allocated_resources);
+    let draining = agent.drain_info.is_some();
+    Some(ListedAgent {
+        active: agent.active && !agent.deactivated.unwrap_or_default() && !draining,
+        draining,
+        standing: Some(standing),
+        agent_id: AgentId::new(agent_id),
+        hostname: info.hostname,
+    })
 }
 
-const EVERY: Duration = Duration::from_secs(5);
-const LIMIT: Duration = Duration::from_secs(20);
-const MAX_BYTES: usize = 256 << 20;
+/// How long to wait between two lists of `agents` agents. A list costs master and scheduler time for each
+/// agent on it, so a big cluster is asked less often, at rest least of all.
+fn interval(agents: usize, at_rest: bool) -> Duration {
+    let per_agent = if at_rest { Duration::from_micros(2500) } else { Duration::from_millis(1) };
+    (per_agent * u32::try_from(agents).unwrap_or(u32::MAX)).clamp(SHORTEST, LONGEST)
+}
+
+const SOON: Duration = Duration::from_millis(500);
+const SHORTEST: Duration = Duration::from_secs(5);
+const LONGEST: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::offer::testing::plain_strategy;
+    use crate::offer::{Needs, OnePerAgent};
+    use mesos_v1::proto::{AgentId, AgentInfo, DrainInfo, Resource, value};
+
+    fn mem(megabytes: f64) -> Resource {
+        Resource {
+            name: "mem".to_owned(),
+            r#type: value::Type::Scalar.into(),
+            scalar: Some(value::Scalar { value: megabytes }),
+            ..Resource::default()
+        }
+    }
 
     #[test]
-    fn agents_that_are_drained_or_away_are_not_active() {
-        let agent = |id: &str, more: &str| {
-            format!(r#"{{"agent_info":{{"id":{{"value":"{id}"}},"hostname":"h"}}{more}}}"#)
+    fn agents_that_are_drained_or_away_are_not_active_and_all_are_judged() {
+        let needs = Needs { cpus_milli: 100, mem_megabytes: 64, disk_megabytes: 0 };
+        let strategy = OnePerAgent { excluded: vec!["h".to_owned()], ..plain_strategy(needs) };
+        let info = AgentInfo {
+            hostname: "h".to_owned(),
+            id: Some(AgentId { value: "a".to_owned() }),
+            ..AgentInfo::default()
         };
-        let agents = [
-            agent("a", r#","active":true"#),
-            agent("b", r#","active":false"#),
-            agent("c", r#","active":true,"drain_info":{"state":"DRAINED"}"#),
-            agent("d", r#","active":true,"deactivated":true"#),
-            r#"{"unknown":1}"#.to_owned(),
-        ];
-        let body = format!(r#"{{"type":"GET_AGENTS","get_agents":{{"agents":[{}]}}}}"#, agents.join(","));
-        let active: Vec<_> = parse(body.as_bytes()).expect("is a list").iter().map(|a| a.active).collect();
-        assert_eq!(active, [true, false, false, false]);
-        assert_eq!(parse(br#"{"get_agents":{}}"#), Some(vec![]));
-        assert_eq!(parse(b"no"), None);
+        let fine = Agent {
+            agent_info: info,
+            active: true,
+            total_resources: vec![mem(1024.0)],
+            allocated_resources: vec![mem(1000.0)],
+            ..Agent::default()
+        };
+        let listed = |agent: Agent| listed(agent, &strategy);
+        let active = |agent: Agent| listed(agent).map(|agent| (agent.active, agent.draining));
+        assert_eq!(active(fine.clone()), Some((true, false)));
+        assert_eq!(active(Agent { active: false, ..fine.clone() }), Some((false, false)));
+        assert_eq!(
+            active(Agent { drain_info: Some(DrainInfo::default()), ..fine.clone() }),
+            Some((false, true))
+        );
+        assert_eq!(active(Agent { deactivated: Some(true), ..fine.clone() }), Some((false, false)));
+        assert_eq!(active(Agent { agent_info: AgentInfo::default(), ..fine.clone() }), None);
+        let standing = listed(fine).and_then(|agent| agent.standing).expect("is judged");
+        assert!(standing.excluded.is_some() && standing.capacity.is_some());
+    }
+
+    #[test]
+    fn a_big_cluster_is_asked_less_often() {
+        let secs = |agents, at_rest| interval(agents, at_rest).as_secs();
+        assert_eq!(
+            [secs(10, true), secs(2_000, true), secs(10_000, true), secs(1_000_000, true)],
+            [5, 5, 25, 60]
+        );
+        assert_eq!([secs(10, false), secs(10_000, false)], [5, 10]);
     }
 }

@@ -123,7 +123,7 @@ impl Definition {
                 name: Some(format!("{} executor", self.framework_name)),
                 r#type: Some(executor_info::Type::Custom.into()),
                 resources: launch.plan.executor.clone(),
-                command: Some(self.command(url)),
+                command: Some(self.command(url, &task.hostname)),
                 container: self.container(),
                 labels: labels(),
                 ..ExecutorInfo::default()
@@ -155,7 +155,7 @@ impl Definition {
     }
 
     /// `arguments` mean different things to different containerizers (facts 7.1, CON-2).
-    fn command(&self, url: &str) -> CommandInfo {
+    fn command(&self, url: &str, hostname: &str) -> CommandInfo {
         let variable = |(name, value): (&String, &String)| environment::Variable {
             name: name.clone(),
             value: Some(value.clone()),
@@ -164,6 +164,10 @@ impl Definition {
         let mut variables: Vec<_> = self.environment.iter().map(variable).collect();
         if matches!(self.program, Program::Image { .. }) && !self.environment.contains_key(HOST_ROOT) {
             variables.push(variable((&HOST_ROOT.to_owned(), &self.host_root().to_owned())));
+        }
+        if self.environment.contains_key("LOGSTASH_MESOS_AGENT_TLS") {
+            // The certificate of the agent may be for its name, while executors know its address only.
+            variables.push(variable((&"LOGSTASH_MESOS_AGENT_NAME".to_owned(), &hostname.to_owned())));
         }
         let base = CommandInfo {
             environment: Some(Environment { variables }),

@@ -5,6 +5,7 @@ use super::definition::Definition;
 use super::feed::{BATCH, Feed};
 use super::framework::{Asked, keep_away, knows_constraints};
 use super::records::{Records, Shards, shards_with};
+use super::remedy::Who;
 use super::shared::{Shared, now_ms};
 use super::state::{Action, Event, ListedAgent, Rollout};
 use super::{operations, ports};
@@ -48,6 +49,8 @@ pub(super) struct Driver {
     pub(super) records: Records,
     pub(super) definition: Definition,
     pub(super) client: SchedulerConfig,
+    /// To say what helps when a master refuses us.
+    pub(super) who: Who,
     pub(super) failover_timeout: Duration,
     /// Which offers are used.
     pub(super) strategy: OnePerAgent,
@@ -269,14 +272,15 @@ impl Driver {
         };
         Ok(Some(match event {
             SchedulerEvent::Subscribed { framework_id, stream_id, master, endpoint, .. } => {
-                tracing::info!(framework_id = %framework_id.value, master = endpoint, "Subscribed");
+                tracing::info!(framework_id = %framework_id.value, master = %endpoint, "Subscribed");
                 link.stream = Some(stream_id);
                 let version = master.and_then(|m| m.version.clone());
                 link.knows_constraints = knows_constraints(version.as_deref());
                 {
                     let mut shown = self.shared.link();
                     shown.connected = true;
-                    shown.master = endpoint;
+                    shown.master = endpoint.to_string();
+                    shown.leader = Some(endpoint);
                     shown.master_version = version;
                     shown.error.clear();
                     shown.since_ms = now_ms();
@@ -285,7 +289,7 @@ impl Driver {
             }
             SchedulerEvent::Disconnected { reason, .. } => {
                 link.stream = None;
-                let error = reason.to_string();
+                let error = self.who.explain(&reason);
                 let mut shown = self.shared.link();
                 if shown.connected {
                     tracing::warn!(error, "Subscription ended");
@@ -295,6 +299,7 @@ impl Driver {
                     tracing::warn!(error, "No subscription with the Mesos master yet");
                 }
                 shown.connected = false;
+                shown.leader = None;
                 if shown.error != CLOSING {
                     shown.error = error;
                 }
@@ -310,11 +315,14 @@ impl Driver {
                 }
                 tracing::error!(message, "The framework was removed, and begins anew without its tasks");
                 link.stream = None;
-                self.shared.link().connected = false;
+                {
+                    let mut shown = self.shared.link();
+                    (shown.connected, shown.leader) = (false, None);
+                }
                 Event::Removed
             }
             SchedulerEvent::Error { message, .. } => {
-                tracing::error!(message, "The master refused the subscription");
+                // The end of the subscription follows, and says it with what helps.
                 if message.contains("onstraint") && !self.constraints_refused {
                     self.constraints_refused = true;
                     *link = self.connect();
@@ -332,7 +340,10 @@ impl Driver {
                 );
                 Event::Update(status)
             }
-            SchedulerEvent::Failure { agent_id: Some(agent_id), .. } => {
+            SchedulerEvent::Failure { agent_id: Some(agent_id), executor_id, .. } => {
+                if executor_id.is_none() {
+                    self.shared.relist.notify_one();
+                }
                 Event::Failure { agent_id: agent_id.into() }
             }
             SchedulerEvent::InverseOffers(offers) => Event::InverseOffers(offers),

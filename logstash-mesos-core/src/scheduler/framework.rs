@@ -26,7 +26,7 @@ pub(super) fn framework_info(settings: &Settings) -> FrameworkInfo {
         roles: settings.placement.roles.clone(),
         checkpoint: Some(true),
         capabilities: capabilities.into_iter().map(capability).collect(),
-        principal: settings.principal.as_ref().map(|(name, _)| name.clone()),
+        principal: settings.credentials.principal().map(str::to_owned),
         hostname: Some(rustix::system::uname().nodename().to_string_lossy().into_owned()),
         ..FrameworkInfo::default()
     }
@@ -41,7 +41,7 @@ pub(super) fn strategy(settings: &Settings) -> OnePerAgent {
         roles: placement.roles.clone(),
         reserver: Reserver {
             name: settings.framework_name.clone(),
-            principal: settings.principal.as_ref().map(|(name, _)| name.clone()),
+            principal: settings.credentials.principal().map(str::to_owned),
         },
         reserve: placement.reserve,
         revocable: placement.revocable,

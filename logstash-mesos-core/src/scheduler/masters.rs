@@ -26,8 +26,9 @@ impl Master {
     }
 
     /// The masters to subscribe with, and every change of them. Of a list nothing changes: each of them leads to the
-    /// one that leads. ZooKeeper is asked until nobody listens any more. Needs a Tokio runtime.
-    pub(super) fn watch(&self) -> watch::Receiver<Vec<Endpoint>> {
+    /// one that leads. ZooKeeper is asked until nobody listens any more; it does not say whether a master speaks
+    /// `tls`. Needs a Tokio runtime.
+    pub(super) fn watch(&self, tls: bool) -> watch::Receiver<Vec<Endpoint>> {
         let (masters, watched) = watch::channel(vec![]);
         match self {
             Self::Local => {}
@@ -36,7 +37,7 @@ impl Master {
             }
             #[cfg(feature = "zookeeper")]
             Self::ZooKeeper(url) => {
-                tokio::spawn(detection::run(url.clone(), masters));
+                tokio::spawn(detection::run(url.clone(), tls, masters));
             }
             #[cfg(not(feature = "zookeeper"))]
             Self::ZooKeeper(url) => tracing::error!(%url, "This program was built without ZooKeeper"),
@@ -56,7 +57,7 @@ mod detection {
 
     /// Tells which master leads, whenever that changes. While there is none, or ZooKeeper is away, the last one stays:
     /// its own stream says when it has gone.
-    pub(super) async fn run(url: ZooKeeperUrl, masters: watch::Sender<Vec<Endpoint>>) {
+    pub(super) async fn run(url: ZooKeeperUrl, tls: bool, masters: watch::Sender<Vec<Endpoint>>) {
         let zookeeper = ZooKeeper::new(url, SESSION);
         let follow = async {
             let mut told = Instant::now();
@@ -78,6 +79,7 @@ mod detection {
                 };
                 match leader {
                     Some(leader) => {
+                        let leader = leader.with_tls(tls);
                         masters.send_if_modified(|known| {
                             let changed = known.as_slice() != std::slice::from_ref(&leader);
                             if changed {
@@ -137,13 +139,16 @@ mod detection {
         numbered.min().map(|(_, name)| name)
     }
 
-    /// Where a master is, from its `MasterInfo`. Its host name need not be known here; its address is. `ip` at the top
+    /// Where a master is, from its `MasterInfo`. Its host name need not be known here; its address is. A certificate
+    /// may be for either. `ip` at the top
     /// is in the wrong order of bytes.
     fn address(data: &[u8]) -> Option<Endpoint> {
         let info: MasterInfo = serde_json::from_slice(data).ok()?;
         let by_address = info.address.and_then(|address| {
-            let host = address.ip.or(address.hostname)?;
-            Endpoint::new(&host, address.port.try_into().ok()?).ok()
+            let name = address.hostname.unwrap_or_default();
+            let host = address.ip.as_deref().unwrap_or(&name);
+            let endpoint = Endpoint::new(host, address.port.try_into().ok()?).ok()?;
+            Some(endpoint.with_announced_name(&name))
         });
         by_address.or_else(|| info.pid?.parse().ok())
     }

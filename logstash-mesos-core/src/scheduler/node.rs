@@ -71,7 +71,7 @@ impl Node {
         let me =
             Leader { id: uuid::Uuid::new_v4().to_string(), url, holder: holder(&settings.framework_name) };
         // From now on, so that a take-over need not wait for it.
-        let masters = settings.master.watch();
+        let masters = settings.master.watch(settings.masters_speak_tls);
         let program = (program, binary);
         let node =
             Self::new(me, settings.framework_name.clone(), state, access, settings.ui, program, masters);

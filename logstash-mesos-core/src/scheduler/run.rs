@@ -10,6 +10,7 @@ use super::http::{AccessError, router};
 use super::leaders_store::LeadersStore;
 use super::node::Node;
 use super::records::{Claim, Records};
+use super::remedy::Who;
 use super::sessions::{Sessions, config_set};
 use super::settings::{ExecutorProgram, Master, Settings};
 use super::shared::{Link, Shared, now_ms};
@@ -21,9 +22,11 @@ use crate::configs::directory::{DirectoryError, scan};
 use crate::election::Leadership;
 use crate::offer::{OfferStrategy, OnePerAgent};
 use crate::store::{StateStore, StoreError};
+use crate::tls::{ClientTls, Reloaded};
 use mesos_v1::endpoint::Endpoint;
+use mesos_v1::operator::OperatorClient;
 use mesos_v1::scheduler::SchedulerConfig;
-use mesos_v1::transport::Authorization;
+use mesos_v1::tls::Tls;
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -32,7 +35,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -265,6 +268,7 @@ impl Scheduler {
             strategy.ports = ports::numbers(&definition.ports);
         }
         let policy = policy(settings, strategy.clone(), &definition, closed);
+        let judge = policy.strategy.clone();
         let epoch = records.epoch();
         let stop = leadership.lost().child_token();
         let shared = Arc::new(Shared {
@@ -280,6 +284,7 @@ impl Scheduler {
             access: node.access.clone(),
             ui: settings.ui,
             url: node.me.url.clone(),
+            relist: Notify::new(),
             calls: AtomicU64::default(),
             call_errors: AtomicU64::default(),
             stop: stop.clone(),
@@ -295,19 +300,27 @@ impl Scheduler {
             (settings.default_output.clone(), settings.executor_settings.clone());
         others.spawn(publish(shared.clone(), output, executor_settings));
         others.spawn(sources.watch());
-        let authorization = authorization(settings);
+        let authorization = settings.credentials.authorization(&settings.mesos_tls);
+        let tls = reloaded(&settings.mesos_tls);
+        let operator = OperatorClient {
+            authorization: authorization.clone(),
+            tls: tls.clone(),
+            ..OperatorClient::new(vec![])
+        };
         let (listing, listed) = mpsc::channel(1);
-        others.spawn(agents::poll(shared.clone(), authorization.clone(), listing, stop.clone()));
+        others.spawn(agents::poll(shared.clone(), operator, judge, listing, stop.clone()));
         let framework = framework_info(settings);
+        let who = Who { credentials: settings.credentials.clone(), roles: framework.roles.clone() };
         let masters_from = Some(node.masters.clone());
         let client =
-            SchedulerConfig { masters_from, authorization, ..SchedulerConfig::new(vec![], framework) };
+            SchedulerConfig { masters_from, authorization, tls, ..SchedulerConfig::new(vec![], framework) };
         let (ending, emptying) = (CancellationToken::new(), CancellationToken::new());
         let driver = Driver {
             shared: shared.clone(),
             records,
             definition,
             client,
+            who,
             failover_timeout: settings.failover_timeout,
             constrains: strategy.unwanted().constraints.is_some(),
             strategy,
@@ -407,17 +420,10 @@ pub(super) fn program(
     })
 }
 
-/// Reads the secret again for every request, so that a new one is used without a restart (SEC-1).
-fn authorization(settings: &Settings) -> Authorization {
-    let Some((principal, Some(file))) = settings.principal.clone() else { return Authorization::none() };
-    Authorization::from_fn(move || {
-        use base64::Engine;
-        let secret = std::fs::read_to_string(&file)
-            .inspect_err(|error| tracing::warn!(%error, path = %file.display(), "Cannot read the secret"))
-            .ok()?;
-        let pair = format!("{principal}:{}", secret.trim_end_matches(['\r', '\n']));
-        Some(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair)))
-    })
+/// Looks at the files of the certificates again at each connection.
+fn reloaded(tls: &ClientTls) -> Tls {
+    let tls = Reloaded::new(tls.clone());
+    Tls::from_fn(move || tls.config().map_err(Into::into))
 }
 
 /// The address from which the master, or the ZooKeeper that knows it, is reached leads back, for agents as well in all

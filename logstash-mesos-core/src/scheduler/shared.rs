@@ -7,8 +7,10 @@ use super::state::State;
 use crate::configs::Registry;
 use crate::ids::FrameworkId;
 use crate::store::StateStore;
+use mesos_v1::endpoint::Endpoint;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// One scheduler, seen from its parts.
@@ -25,6 +27,8 @@ pub(super) struct Shared {
     pub(super) ui: bool,
     /// Where agents and people reach this scheduler.
     pub(super) url: String,
+    /// Has the master list its agents at once.
+    pub(super) relist: Notify,
     pub(super) calls: AtomicU64,
     pub(super) call_errors: AtomicU64,
     /// Cancelled when the lead ends, by loss or on purpose.
@@ -35,10 +39,15 @@ pub(super) struct Shared {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Link {
     pub(super) connected: bool,
+    /// The masters as given, or the one that leads.
     pub(super) master: String,
+    /// Where the subscription is held, while it holds.
+    pub(super) leader: Option<Endpoint>,
     pub(super) master_version: Option<String>,
     pub(super) error: String,
     pub(super) since_ms: u64,
+    /// Why the master did not list its agents, or nothing.
+    pub(super) listing_error: String,
     /// A store that did not take a write, or nothing.
     pub(super) store_error: String,
 }

@@ -66,6 +66,7 @@ impl Server {
             ui: true,
             url: "http://127.0.0.1:9092".to_owned(),
             calls: AtomicU64::default(),
+            relist: Default::default(),
             call_errors: AtomicU64::default(),
             stop: CancellationToken::new(),
         });

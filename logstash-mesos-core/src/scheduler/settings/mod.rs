@@ -1,5 +1,6 @@
 //! What a scheduler is asked to do.
 
+mod identity;
 mod placement;
 mod predecessor;
 mod table;
@@ -8,12 +9,14 @@ pub use placement::Placement;
 pub use predecessor::predecessor;
 pub use table::SETTINGS;
 
+use super::Credentials;
 use super::definition::Containerizer;
 use crate::config::{Loaded, SettingError};
 use crate::offer::Needs;
 use crate::store::StateUrl;
+use crate::tls::ClientTls;
 use crate::zookeeper::ZooKeeperUrl;
-use mesos_v1::endpoint::{DEFAULT_MASTER_PORT, Endpoint};
+use mesos_v1::endpoint::{DEFAULT_MASTER_PORT, Endpoint, EndpointError};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -30,8 +33,12 @@ pub struct Settings {
     pub placement: Placement,
     /// User under which executors run.
     pub user: String,
-    /// Principal, and the file with its secret.
-    pub principal: Option<(String, Option<PathBuf>)>,
+    /// Who the framework is to Mesos.
+    pub credentials: Credentials,
+    /// Masters whose address says nothing about it speak TLS.
+    pub masters_speak_tls: bool,
+    /// Whom to believe where TLS is spoken to Mesos, and with which certificate to come.
+    pub mesos_tls: ClientTls,
     /// How long executors outlive an absent scheduler.
     pub failover_timeout: Duration,
     /// Where the state is kept.
@@ -115,14 +122,8 @@ impl Settings {
             Some(state) => (state.parse().map_err(|e| raw.invalid("state", e))?, false),
             None => default_state(raw, &master, &framework_name)?,
         };
-        let principal = text("mesos.principal").map(|name| (name, path("mesos.secret_file")));
-        if let Some(file) = path("mesos.secret_file") {
-            if principal.is_none() {
-                return Err(raw.invalid("mesos.secret_file", "is of no use without --mesos-principal"));
-            }
-            std::fs::read_to_string(file)
-                .map_err(|e| raw.invalid("mesos.secret_file", format!("cannot be read: {e}")))?;
-        }
+        let credentials = identity::credentials(raw)?;
+        let mesos_tls = identity::tls(raw)?;
         let config_dir = path("config_dir");
         if let Some(dir) = &config_dir {
             std::fs::read_dir(dir).map_err(|e| raw.invalid("config_dir", format!("cannot be read: {e}")))?;
@@ -154,7 +155,7 @@ impl Settings {
             mem_megabytes: raw.number("executor.mem_megabytes", 32, 1 << 20)?,
             disk_megabytes: raw.number("executor.disk_megabytes", 0, 1 << 30)?,
         };
-        let executor_environment = pairs(raw, "executor.env")?;
+        let mut executor_environment = pairs(raw, "executor.env")?;
         if let Some(name) = executor_environment.keys().find(|n| n.starts_with("MESOS_")) {
             let problem = format!("sets {name}, and MESOS_* variables are the agent's own");
             return Err(raw.invalid("executor.env", problem));
@@ -165,12 +166,15 @@ impl Settings {
                 return Err(raw.invalid("executor.env", format!("gives {name} a path that is not absolute")));
             }
         }
+        identity::of_executors(raw, has_tls(raw, &master)?, &mut executor_environment)?;
         Ok(Self {
             master,
             framework_name,
             placement,
             user: text("mesos.user").unwrap_or_else(|| "root".to_owned()),
-            principal,
+            credentials,
+            masters_speak_tls: raw.switch("mesos.tls")?,
+            mesos_tls,
             failover_timeout: Duration::from_secs(raw.number("failover_timeout_secs", 0, 10 * 31_536_000)?),
             state,
             state_by_default,
@@ -212,11 +216,16 @@ fn master(raw: &Loaded) -> Result<Master, SettingError> {
         }
         return text.parse().map(Master::ZooKeeper).map_err(|error| raw.invalid("mesos.master", error));
     }
+    let tls = raw.switch("mesos.tls")?;
     let endpoints: Result<Vec<_>, _> = text
         .split(',')
         .map(str::trim)
         .filter(|part| !part.is_empty())
-        .map(|part| Endpoint::parse(part, DEFAULT_MASTER_PORT))
+        .map(|part| {
+            let endpoint = Endpoint::parse(part, DEFAULT_MASTER_PORT)?;
+            let tls = endpoint.is_tls() || (tls && !part.contains("://"));
+            Ok::<_, EndpointError>(endpoint.with_tls(tls))
+        })
         .collect();
     match endpoints {
         Ok(endpoints) if !endpoints.is_empty() => Ok(Master::Endpoints(endpoints)),
@@ -245,6 +254,14 @@ fn default_state(
 /// Everything but letters, digits and `-._~`.
 const IN_A_PATH: &percent_encoding::AsciiSet =
     &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+fn has_tls(raw: &Loaded, master: &Master) -> Result<bool, SettingError> {
+    Ok(match master {
+        Master::Local => false,
+        Master::ZooKeeper(_) => raw.switch("mesos.tls")?,
+        Master::Endpoints(masters) => raw.switch("mesos.tls")? || masters.iter().any(Endpoint::is_tls),
+    })
+}
 
 fn executor(
     raw: &Loaded,

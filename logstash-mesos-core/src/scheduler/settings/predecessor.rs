@@ -23,6 +23,10 @@ pub fn predecessor(variable: &dyn Fn(&str) -> Option<String>) -> Vec<(&'static s
             add("http.bind", format!("0.0.0.0:{port}"), "WEBSERVER_PORT");
         }
     }
+    // The secret itself, as DC/OS gives it to services.
+    if let Some(value) = variable("DCOS_SERVICE_ACCOUNT_CREDENTIAL") {
+        add("dcos.service_account_file", value, "DCOS_SERVICE_ACCOUNT_CREDENTIAL");
+    }
     for option in variable("JAVA_OPTS").unwrap_or_default().split_whitespace() {
         let Some((name, value)) = option.strip_prefix("-D").and_then(|o| o.split_once('=')) else { continue };
         let (name, value) = (name.to_owned(), value.trim_matches(['"', '\'']).to_owned());

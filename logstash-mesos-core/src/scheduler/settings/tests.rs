@@ -1,7 +1,7 @@
 use super::*;
 use crate::config::Sources;
 
-fn check(flags: &[(&str, &str)]) -> Result<Settings, SettingError> {
+pub(super) fn check(flags: &[(&str, &str)]) -> Result<Settings, SettingError> {
     let mut all: BTreeMap<_, _> =
         flags.iter().map(|(k, v)| ((*k).to_owned(), vec![(*v).to_owned()])).collect();
     all.entry("mesos.master".to_owned()).or_insert_with(|| vec!["127.0.0.1:5050".to_owned()]);

@@ -1,5 +1,6 @@
 //! What updates say about tasks, and who is to blame when one ends.
 
+use super::super::remedy::UNAUTHORIZED_TASK;
 use super::super::task::{Ending, Failures, Phase, Task, Word, doubling, word};
 use super::{Action, Outbox, Policy, State, millis};
 use crate::ids::{AgentId, TaskId};
@@ -171,6 +172,10 @@ pub(in crate::scheduler) fn describe(status: &TaskStatus) -> String {
     if let Some(message) = status.message.as_deref().filter(|m| !m.is_empty()) {
         text.push_str(": ");
         text.extend(message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300));
+    }
+    if status.reason() == Reason::TaskUnauthorized {
+        text.push_str("; ");
+        text.push_str(UNAUTHORIZED_TASK);
     }
     text
 }
