@@ -13,6 +13,7 @@
 //! | [`scheduler`], [`executor`] | our programs |
 //! | [`simulation`] | a master with thousands of agents, none of which is there |
 //! | [`scale`] | how a scheduler does with it |
+//! | [`tls`], [`dcos`] | TLS in front of parts that have none, and the login of DC/OS |
 //! | [`cluster`] | all of the above in the usual arrangement: a master, two agents, a Docker daemon for each |
 //! | [`lines`] | numbered log lines: how a container writes them, and whether all of them arrived |
 //!
@@ -28,6 +29,7 @@
 )]
 
 pub mod cluster;
+pub mod dcos;
 pub mod docker;
 pub mod etcd;
 pub mod executor;
@@ -40,5 +42,6 @@ pub mod process;
 pub mod scale;
 pub mod scheduler;
 pub mod simulation;
+pub mod tls;
 pub mod wait;
 pub mod zookeeper;

@@ -34,7 +34,9 @@ impl Master {
         Self::with_flags(directory, &[&zookeeper, "--quorum=1", "--zk_session_timeout=4secs"])
     }
 
-    fn with_flags(directory: &Path, flags: &[&str]) -> Self {
+    /// Starts a master with more flags, and waits until it leads.
+    #[must_use]
+    pub fn with_flags(directory: &Path, flags: &[&str]) -> Self {
         let port = free_port();
         let recipe = Recipe::new(installed("mesos/bin/mesos-master"), directory, "master")
             .args(["--ip=127.0.0.1", "--hostname=127.0.0.1"])
@@ -122,6 +124,7 @@ pub struct Agent {
     directory: PathBuf,
     options: AgentOptions,
     port: u16,
+    announced: u16,
     master: String,
 }
 
@@ -130,6 +133,24 @@ impl Agent {
     #[must_use]
     pub fn start(directory: &Path, master: &Master, options: AgentOptions) -> Self {
         let port = free_port();
+        Self::start_behind(directory, master, options, port, port)
+    }
+
+    /// Starts an agent that listens on `port` and lets itself be reached through `announced`, where something
+    /// stands in front of it.
+    #[must_use]
+    pub fn start_behind(
+        directory: &Path,
+        master: &Master,
+        mut options: AgentOptions,
+        port: u16,
+        announced: u16,
+    ) -> Self {
+        if announced != port {
+            let host = &options.host;
+            let advertise = [format!("--advertise_ip={host}"), format!("--advertise_port={announced}")];
+            options.flags.extend(advertise);
+        }
         let path = |name: &str| directory.join(name).display().to_string();
         let environment = json!({
             "DOCKER_HOST": options.docker_host,
@@ -153,7 +174,8 @@ impl Agent {
         let recipe = if own_launcher { recipe } else { recipe.arg("--launcher=posix") };
         let process = recipe.start();
         let master = master.address();
-        let mut agent = Self { recipe, process, directory: directory.to_owned(), options, port, master };
+        let mut agent =
+            Self { recipe, process, directory: directory.to_owned(), options, port, announced, master };
         agent.wait();
         agent
     }
@@ -178,8 +200,8 @@ impl Agent {
     pub fn registered(&self) -> Result<Value, String> {
         let state = get_json(&format!("http://{}/master/state", self.master))?;
         let agents = state["slaves"].as_array().cloned().unwrap_or_default();
-        let own = agents.into_iter().find(|agent| agent["port"] == self.port && agent["active"] == true);
-        own.ok_or_else(|| format!("the agent on port {} is not registered", self.port))
+        let own = agents.into_iter().find(|agent| agent["port"] == self.announced && agent["active"] == true);
+        own.ok_or_else(|| format!("the agent on port {} is not registered", self.announced))
     }
 
     /// Returns the id that the master gave the agent.

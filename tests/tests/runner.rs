@@ -6,6 +6,7 @@ mod configurations;
 mod detection;
 mod discovery;
 mod faults;
+mod identity;
 mod images;
 mod ladder;
 mod lines;
