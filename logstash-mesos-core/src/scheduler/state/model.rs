@@ -471,7 +471,8 @@ impl World {
     /// Everything works again for a while: then every agent has its one task, and everybody knows it.
     fn settle(&mut self) {
         self.crash_in = None;
-        for round in 0..600 {
+        // Longer than the time after which all tasks are asked about again.
+        for round in 0..1_200 {
             for id in self.agents.keys().cloned().collect::<Vec<_>>() {
                 self.set_presence(&id, Presence::Here);
                 self.becomes(&id, TaskState::TaskRunning);
@@ -518,7 +519,7 @@ fn update_of_master(task_id: &TaskId, agent_id: &AgentId, state: TaskState) -> T
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_no_agent_has_two_executors_and_all_become_whole(

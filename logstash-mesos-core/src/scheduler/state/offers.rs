@@ -25,6 +25,10 @@ impl State {
             agent.last_offer_ms = Some(now_ms);
             agent.draining = false;
             self.strangers.returned(&agent_id, now_ms);
+            // The agent is back. Whether the task is back too, it tells of itself only if it is.
+            for task in self.tasks.on(&agent_id).filter(|t| t.phase == Phase::Unreachable) {
+                self.reconciliation.ask_about(task.task_id.clone());
+            }
             self.heard_of_maintenance(&agent_id, offer.unavailability.as_ref(), now_ms);
             self.note_lack(&agent_id, now_ms);
             self.held.add(offer, now_ms);

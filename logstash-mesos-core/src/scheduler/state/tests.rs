@@ -658,3 +658,15 @@ fn offers_that_do_not_come_for_minutes_are_missed() {
     run(&mut state, Event::Offers(vec![offer("small", "a")]), 121_000);
     assert_eq!(state.without_offers_since(200_000), None, "some come");
 }
+
+#[test]
+fn an_agent_that_returns_without_its_task_gets_another_one_soon() {
+    let mut state = state();
+    let id = running(&mut state);
+    run(&mut state, update(&id, "a", TaskState::TaskUnreachable), 1_000);
+    assert_eq!(launched(&run(&mut state, Event::Offers(vec![offer("o", "a")]), 2_000)).len(), 0);
+    let asked = run(&mut state, Event::Tick, 2_500);
+    assert!(asked.contains(&Action::Reconcile(vec![(id.clone(), "a".into())])), "{asked:?}");
+    run(&mut state, update(&id, "a", TaskState::TaskGone), 3_000);
+    assert_eq!(launched(&run(&mut state, Event::Offers(vec![offer("o2", "a")]), 3_001)).len(), 1);
+}
