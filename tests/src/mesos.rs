@@ -34,9 +34,31 @@ impl Master {
         Self::with_flags(directory, &[&zookeeper, "--quorum=1", "--zk_session_timeout=4secs"])
     }
 
+    /// Starts masters that agree on a leader and on what they know, and waits until one leads.
+    #[must_use]
+    pub fn ensemble(directory: &Path, url: &str, count: usize) -> Vec<Self> {
+        let quorum = format!("--quorum={}", count / 2 + 1);
+        let zookeeper = format!("--zk={url}");
+        let mut masters: Vec<_> = (0..count)
+            .map(|number| {
+                let directory = directory.join(number.to_string());
+                fs::create_dir_all(&directory).expect("the test's directory is writable");
+                Self::prepare(&directory, &[&zookeeper, &quorum, "--zk_session_timeout=10secs"])
+            })
+            .collect();
+        until("one of the masters to lead", PATIENCE, || leading(&mut masters).map(|_| ()));
+        masters
+    }
+
     /// Starts a master with more flags, and waits until it leads.
     #[must_use]
     pub fn with_flags(directory: &Path, flags: &[&str]) -> Self {
+        let mut master = Self::prepare(directory, flags);
+        master.wait();
+        master
+    }
+
+    fn prepare(directory: &Path, flags: &[&str]) -> Self {
         let port = free_port();
         let recipe = Recipe::new(installed("mesos/bin/mesos-master"), directory, "master")
             .args(["--ip=127.0.0.1", "--hostname=127.0.0.1"])
@@ -46,10 +68,7 @@ impl Master {
             .args(["--agent_ping_timeout=1secs", "--max_agent_ping_timeouts=10"])
             .args(["--allocation_interval=200ms", "--agent_reregister_timeout=10mins"])
             .args(flags);
-        let process = recipe.start();
-        let mut master = Self { recipe, process, port };
-        master.wait();
-        master
+        Self { process: recipe.start(), recipe, port }
     }
 
     /// Returns `host:port`, as `--mesos-master` takes it.
@@ -90,17 +109,36 @@ impl Master {
         self.wait();
     }
 
+    /// Starts the master again if it has ended, as one does that leads and loses ZooKeeper.
+    pub fn revive(&mut self) {
+        if self.process.status().is_some() {
+            self.process = self.recipe.start();
+        }
+    }
+
+    fn leads(&self) -> Result<(), String> {
+        let metrics = get_json(&format!("http://{}/metrics/snapshot", self.address()))?;
+        (metrics["master/elected"] == 1.0).then_some(()).ok_or_else(|| "it does not lead yet".into())
+    }
+
     fn wait(&mut self) {
-        let url = format!("http://{}/metrics/snapshot", self.address());
-        let process = &mut self.process;
         until("the Mesos master to lead", PATIENCE, || {
-            process.assert_running();
-            let metrics = get_json(&url)?;
-            (metrics["master/elected"] == 1.0).then_some(()).ok_or_else(|| "it does not lead yet".into())
+            self.process.assert_running();
+            self.leads()
         });
         // The registry is recovered a moment later.
         until("the Mesos master to know its registry", PATIENCE, || self.state());
     }
+}
+
+/// Returns which of several masters leads and knows its registry.
+///
+/// # Errors
+///
+/// Says why none does.
+pub fn leading(masters: &mut [Master]) -> Result<usize, String> {
+    let leads = |master: &Master| master.leads().and_then(|()| master.state()).is_ok();
+    masters.iter().position(leads).ok_or_else(|| "no master leads".into())
 }
 
 /// What distinguishes one agent from another.
@@ -125,15 +163,25 @@ pub struct Agent {
     options: AgentOptions,
     port: u16,
     announced: u16,
-    master: String,
+    masters: Vec<String>,
 }
 
 impl Agent {
     /// Starts an agent that keeps its files in `directory`, and waits until `master` has it.
     #[must_use]
     pub fn start(directory: &Path, master: &Master, options: AgentOptions) -> Self {
+        Self::of(directory, &master.address(), vec![master.address()], options)
+    }
+
+    /// Starts an agent that finds the leading one of `masters` in ZooKeeper, and waits until that has it.
+    #[must_use]
+    pub fn in_zookeeper(directory: &Path, url: &str, masters: &[Master], options: AgentOptions) -> Self {
+        Self::of(directory, url, masters.iter().map(Master::address).collect(), options)
+    }
+
+    fn of(directory: &Path, master: &str, masters: Vec<String>, options: AgentOptions) -> Self {
         let port = free_port();
-        Self::start_behind(directory, master, options, port, port)
+        Self::behind(directory, (master, masters), options, port, port)
     }
 
     /// Starts an agent that listens on `port` and lets itself be reached through `announced`, where something
@@ -142,6 +190,16 @@ impl Agent {
     pub fn start_behind(
         directory: &Path,
         master: &Master,
+        options: AgentOptions,
+        port: u16,
+        announced: u16,
+    ) -> Self {
+        Self::behind(directory, (&master.address(), vec![master.address()]), options, port, announced)
+    }
+
+    fn behind(
+        directory: &Path,
+        (master, masters): (&str, Vec<String>),
         mut options: AgentOptions,
         port: u16,
         announced: u16,
@@ -158,7 +216,7 @@ impl Agent {
             MARK: directory,
         });
         let recipe = Recipe::new(installed("mesos/bin/mesos-agent"), directory, "agent")
-            .arg(format!("--master={}", master.address()))
+            .arg(format!("--master={master}"))
             .arg(format!("--ip={}", options.host))
             .arg(format!("--hostname={}", options.host))
             .arg(format!("--port={port}"))
@@ -173,9 +231,8 @@ impl Agent {
         let own_launcher = options.flags.iter().any(|flag| flag.starts_with("--launcher="));
         let recipe = if own_launcher { recipe } else { recipe.arg("--launcher=posix") };
         let process = recipe.start();
-        let master = master.address();
         let mut agent =
-            Self { recipe, process, directory: directory.to_owned(), options, port, announced, master };
+            Self { recipe, process, directory: directory.to_owned(), options, port, announced, masters };
         agent.wait();
         agent
     }
@@ -198,7 +255,9 @@ impl Agent {
     ///
     /// Says why there is none.
     pub fn registered(&self) -> Result<Value, String> {
-        let state = get_json(&format!("http://{}/master/state", self.master))?;
+        // Only the one that leads says it.
+        let states = self.masters.iter().map(|master| get_json(&format!("http://{master}/master/state")));
+        let state = states.reduce(Result::or).expect("there is one")?;
         let agents = state["slaves"].as_array().cloned().unwrap_or_default();
         let own = agents.into_iter().find(|agent| agent["port"] == self.announced && agent["active"] == true);
         own.ok_or_else(|| format!("the agent on port {} is not registered", self.announced))

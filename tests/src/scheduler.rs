@@ -72,6 +72,21 @@ impl Scheduler {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// Tells whether this scheduler leads and is subscribed.
+    ///
+    /// # Errors
+    ///
+    /// Says why it is not, or does not say.
+    pub fn leads(&self) -> Result<(), String> {
+        let metrics = self.request("GET", "/metrics", None)?.body;
+        let is_one = |name: &str| metrics.lines().any(|line| line == format!("logstash_mesos_{name} 1"));
+        match (is_one("leader"), is_one("connected")) {
+            (true, true) => Ok(()),
+            (true, false) => Err("it leads without a subscription".into()),
+            (false, _) => Err("it does not lead".into()),
+        }
+    }
+
     /// Returns what the scheduler was started with.
     #[must_use]
     pub fn options(&self) -> &SchedulerOptions {

@@ -5,6 +5,7 @@
 mod configurations;
 mod detection;
 mod discovery;
+mod failover;
 mod faults;
 mod identity;
 mod images;
