@@ -488,7 +488,7 @@ pub struct ClusterStatus {
     /// This scheduler leads.
     #[prost(bool, tag = "1")]
     pub leader: bool,
-    /// Where the leader is, if it is another.
+    /// Where the leader is.
     #[prost(string, tag = "2")]
     pub leader_url: ::prost::alloc::string::String,
     /// The framework.
@@ -738,8 +738,8 @@ pub mod control_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// Served by a scheduler. One that does not lead answers FAILED_PRECONDITION, and names the leader's
-    /// URL in the metadata `leader-url` when it knows one.
+    /// Served by a scheduler. One that does not lead passes everything on to the leader, streams included, and
+    /// answers UNAVAILABLE when there is none; `ListConfigs` it then answers from the state.
     #[derive(Debug, Clone)]
     pub struct ControlClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -1078,8 +1078,8 @@ pub mod control_server {
             tonic::Status,
         >;
     }
-    /// Served by a scheduler. One that does not lead answers FAILED_PRECONDITION, and names the leader's
-    /// URL in the metadata `leader-url` when it knows one.
+    /// Served by a scheduler. One that does not lead passes everything on to the leader, streams included, and
+    /// answers UNAVAILABLE when there is none; `ListConfigs` it then answers from the state.
     #[derive(Debug)]
     pub struct ControlServer<T> {
         inner: Arc<T>,
