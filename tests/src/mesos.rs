@@ -299,6 +299,12 @@ impl Agent {
             .collect()
     }
 
+    /// Returns the process id of the agent itself.
+    #[must_use]
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Ends the agent with SIGKILL; its executors run on.
     pub fn kill(&mut self) {
         self.process.kill();

@@ -14,6 +14,7 @@ mod lines;
 mod local;
 mod multiline;
 mod network;
+mod operations;
 mod parts;
 mod placement;
 mod refusals;
