@@ -97,8 +97,9 @@ impl State {
 
     /// An agent that we could use now does not make an offer by itself.
     fn needs_revive(&self, id: &AgentId, now_ms: u64) -> bool {
-        let possible = self.is_wanted(id, now_ms) && !self.is_in_maintenance(id, now_ms);
-        let Some(agent) = self.agents.get(id).filter(|_| possible) else { return false };
+        // Also in maintenance: only an offer tells that the plan was dropped, as nothing of ours is left there that an
+        // inverse offer could be about.
+        let Some(agent) = self.agents.get(id).filter(|_| self.is_wanted(id, now_ms)) else { return false };
         let due = agent.failures.count == 0 || agent.failures.retry_at_ms <= now_ms;
         let silent = agent.last_offer_ms.is_none_or(|at| now_ms >= at + SILENCE_MS);
         // A short refusal ends by itself; only a long one, or silence, needs a revive.

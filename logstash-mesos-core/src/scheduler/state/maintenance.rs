@@ -94,11 +94,6 @@ impl State {
         }
     }
 
-    /// Whether an agent is about to go away, or away, as was planned.
-    pub(super) fn is_in_maintenance(&self, agent_id: &AgentId, now_ms: u64) -> bool {
-        self.maintenance.windows.get(agent_id).is_some_and(|w| w.begins(now_ms) && !w.is_over(now_ms))
-    }
-
     /// Ends the executors on machines whose maintenance is about to begin.
     pub(super) fn drain(&mut self, now_ms: u64, out: &mut Outbox) {
         if self.maintenance.windows.is_empty() {
@@ -174,10 +169,8 @@ mod tests {
         during.unavailability = Some(planned(10 * HOUR));
         assert_eq!(launched(&run(&mut state, Event::Offers(vec![during]), 10 * HOUR - 60_000)).len(), 0);
         let revives = |state: &mut State, now| run(state, Event::Tick, now).contains(&Action::Revive);
-        assert!(
-            !(0..50).any(|n| revives(&mut state, 10 * HOUR + n * 60_000)),
-            "it is not there to make offers"
-        );
+        let asked = (0..50).filter(|n| revives(&mut state, 10 * HOUR + n * 60_000)).count();
+        assert!((1..=20).contains(&asked), "asked {asked} times whether the plan was dropped");
         let after = run(&mut state, Event::Offers(vec![offer("o2", "a")]), 11 * HOUR);
         assert_eq!(launched(&after).len(), 1);
     }
