@@ -210,6 +210,9 @@ impl Agent {
             options.flags.extend(advertise);
         }
         let path = |name: &str| directory.join(name).display().to_string();
+        // Mesos takes no flag twice.
+        let own = options.flags.iter().any(|flag| flag.starts_with("--resources="));
+        let resources = (!own).then_some("--resources=cpus:2;mem:1024;disk:2048;ports:[31000-31099]");
         let environment = json!({
             "DOCKER_HOST": options.docker_host,
             "LOGSTASH_MESOS_DATA_DIR": options.data_dir,
@@ -224,7 +227,7 @@ impl Agent {
             .arg(format!("--runtime_dir={}", path("run")))
             .arg(format!("--fetcher_cache_dir={}", path("fetch")))
             .arg("--no-systemd_enable_support")
-            .arg("--resources=cpus:2;mem:1024;disk:2048;ports:[31000-31099]")
+            .args(resources)
             .arg(format!("--executor_environment_variables={environment}"))
             .args(["--executor_registration_timeout=2mins", "--registration_backoff_factor=100ms"])
             .args(&options.flags);
