@@ -434,6 +434,10 @@ impl State {
             Event::AgentsListed(agents) => self.agents_listed(agents, now_ms, out),
             Event::Redefined { executor_id, strategy } => {
                 self.tasks.set_current(executor_id.clone());
+                // Whose turn it is keeps it: the executor there has ended, or is the newest but one.
+                let agents = std::mem::take(&mut self.rollout.agents);
+                self.rollout = Rollout { agents, ..Rollout::new(executor_id.clone()) };
+                self.rollout_changed = true;
                 (self.policy.executor_id, self.policy.strategy) = (executor_id, strategy);
             }
             Event::Empty => self.empty(out),

@@ -108,7 +108,8 @@ impl State {
         let Some(agent) = self.agents.get(agent_id) else { return false };
         let Some(task) = self.task_on(agent_id) else {
             // An agent that goes away must not hold up the others.
-            return !agent.draining && (agent.listed || !self.listed);
+            let wanted = !agent.draining && agent.standing.excluded.is_none();
+            return wanted && (agent.listed || !self.listed);
         };
         let healthy = task.executor_id == self.policy.executor_id
             && task.phase == Phase::Running
