@@ -169,7 +169,7 @@ mod tests {
     use std::collections::BTreeMap;
     use tower::ServiceExt;
 
-    async fn leaderless() -> Router {
+    async fn leaderless() -> (Arc<Node>, Router) {
         let store = Arc::new(MemoryStore::default());
         let registry = Registry::load(store.clone(), Arc::new(|_| Checked::default())).await.expect("loads");
         let configuration = Configuration {
@@ -187,7 +187,8 @@ mod tests {
             Access::new("127.0.0.1:9092".parse().expect("an address"), false, None).expect("is fine");
         let program = (Program::Command("/bin/true".to_owned()), None);
         let masters = tokio::sync::watch::channel(vec![]).1;
-        front(Arc::new(Node::new(me, "logstash".to_owned(), state, access, true, program, masters)))
+        let node = Arc::new(Node::new(me, "logstash".to_owned(), state, access, true, program, masters));
+        (node.clone(), front(node))
     }
 
     async fn ask(router: &Router, method: &str, path: &str) -> (u16, String) {
@@ -202,8 +203,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_waits_for_a_leader_is_answered_by_this_scheduler_once_it_leads() {
+        let (node, router) = leaderless().await;
+        let asked = tokio::spawn(async move { ask(&router, "PUT", "/api/configs/a%2Fb").await });
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        assert!(!asked.is_finished());
+        let named = axum::routing::put(|Path(name): Path<String>| async { name });
+        node.lead(Router::new().route("/api/configs/{*name}", named));
+        assert_eq!(asked.await.expect("ends"), (200, "a/b".to_owned()));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn without_a_leader_the_configurations_are_still_there() {
-        let router = leaderless().await;
+        let (_, router) = leaderless().await;
         for (method, path, status, part) in [
             ("GET", "/health", 200, "alive"),
             ("GET", "/", 200, "<html"),

@@ -59,12 +59,14 @@ pub(super) async fn try_forward(node: &Arc<Node>, request: Request) -> Result<Re
     result
 }
 
-async fn at_leader(node: &Arc<Node>, request: Request) -> Result<Response, ForwardError> {
+async fn at_leader(node: &Arc<Node>, mut request: Request) -> Result<Response, ForwardError> {
     let deadline = Instant::now() + PATIENCE;
     let mut last = ForwardError::NobodyLeads;
     loop {
         let leader = match timeout_at(deadline, node.responsible()).await {
             Ok(Responsible::Here(router)) => {
+                // What the follower's routes made of the path is none of the leader's routes' business.
+                request.extensions_mut().clear();
                 let Ok(response) = router.oneshot(request).await;
                 return Ok(response);
             }
