@@ -37,6 +37,7 @@ pub static PLUGINS: &[&PluginSpec] = &[
     &filter::uuid::UUID,
     &filter::xml::XML,
     &codec::cef::CEF,
+    &codec::collectd::COLLECTD,
     &codec::csv::CSV,
     &codec::dots::DOTS,
     &codec::json::JSON,

@@ -2,6 +2,7 @@
 
 pub(crate) mod cef;
 mod charset;
+pub(crate) mod collectd;
 pub(crate) mod csv;
 pub(crate) mod dots;
 pub(crate) mod json;
