@@ -2,7 +2,9 @@
 
 use clap::{Arg, ArgAction, ArgMatches};
 use logstash_mesos_core::config::{Arity, Loaded, Sources};
-use logstash_mesos_core::scheduler::{SETTINGS, Settings, Uninstall, directory_of, predecessor};
+use logstash_mesos_core::scheduler::{
+    SETTINGS, Settings, Uninstall, directory_of, predecessor, take_arguments,
+};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::PathBuf;
@@ -23,16 +25,19 @@ pub(crate) struct Flags {
     pub(crate) command: Command,
     pub(crate) verbose: bool,
     values: BTreeMap<String, Vec<String>>,
+    /// Arguments of the predecessor.
+    old: Vec<(String, String)>,
     file: Option<PathBuf>,
 }
 
 impl Flags {
     /// Reads the command line; ends the program with 2 on wrong use.
     pub(crate) fn from_args() -> Self {
-        Self::from_matches(&command().get_matches())
+        let (arguments, old) = take_arguments(std::env::args_os());
+        Self::from_matches(&command().get_matches_from(arguments), old)
     }
 
-    fn from_matches(matches: &ArgMatches) -> Self {
+    fn from_matches(matches: &ArgMatches, old: Vec<(String, String)>) -> Self {
         let (command, matches) = match matches.subcommand() {
             Some(("uninstall", below)) => {
                 let keep_positions = below.get_flag("keep_positions");
@@ -56,6 +61,7 @@ impl Flags {
             command,
             verbose: matches.get_flag("verbose"),
             values,
+            old,
             file: matches.get_one::<String>("settings_file").map(PathBuf::from),
         }
     }
@@ -63,26 +69,31 @@ impl Flags {
     /// Flags, then environment, then the predecessor's names, then the file, then defaults.
     pub(crate) fn settings(&self) -> Result<Settings, Box<dyn Error>> {
         let variable = |name: &str| std::env::var(name).ok();
-        let aliases = predecessor(&variable);
-        for (key, _, origin) in &aliases {
-            if !self.values.contains_key(*key) {
-                let flag = format!("--{}", key.replace(['.', '_'], "-"));
-                tracing::info!("{origin} is taken as {flag}");
+        let old = predecessor(&variable, &self.old)?;
+        let winner = |key: &str| {
+            let spec = SETTINGS.iter().find(|spec| spec.key == key)?;
+            if self.values.contains_key(key) {
+                return Some(format!("--{}", spec.flag()));
             }
+            Some(spec.variable()).filter(|name| variable(name).is_some())
+        };
+        for line in old.lines(&winner) {
+            tracing::info!("{line}");
         }
         let file = self.file.clone().or_else(|| variable("LOGSTASH_MESOS_SETTINGS_FILE").map(PathBuf::from));
-        let sources =
-            Sources { flags: &self.values, variable: &variable, file: file.as_deref(), aliases: &aliases };
+        let sources = Sources {
+            flags: &self.values,
+            variable: &variable,
+            file: file.as_deref(),
+            aliases: &old.aliases,
+        };
         let loaded = Loaded::load(SETTINGS, sources)?;
         let mut settings = Settings::check(&loaded, &directory_of(&std::env::current_exe()?))?;
-        if !aliases.is_empty() && settings.auth_file.is_none() {
-            // The predecessor had no credentials, and its users' scripts send none.
-            settings.no_auth = true;
-        }
-        if !aliases.is_empty() || variable("MARATHON_APP_ID").is_some() {
+        if variable("MARATHON_APP_ID").is_some() {
             // Marathon starts the next instance before it ends this one, and would count its end as a failure.
             settings.port_patience = Duration::MAX;
         }
+        old.apply(&mut settings);
         Ok(settings)
     }
 }
@@ -183,7 +194,7 @@ mod tests {
         for line in
             [&["x", "--mesos-master", "h", "--no-ui"][..], &["x", "run", "--mesos-master=h", "--no-ui"]]
         {
-            let flags = Flags::from_matches(&command().get_matches_from(line));
+            let flags = Flags::from_matches(&command().get_matches_from(line), vec![]);
             assert_eq!(flags.values["mesos.master"], ["h"], "{line:?}");
             assert_eq!(flags.values["no_ui"], ["true"], "{line:?}");
         }

@@ -58,14 +58,26 @@ pub enum Source {
     Rest,
     /// A directory of files.
     Directory,
+    /// Settings of the scheduler.
+    Settings,
 }
 
 impl Source {
+    /// Where somebody changes the configuration `name`, in words; `None` where REST and gRPC do.
+    fn place(self, name: &str) -> Option<String> {
+        match self {
+            Self::Rest => None,
+            Self::Directory => Some(format!("the file `{name}.conf` of the configuration directory")),
+            Self::Settings => Some("settings of the scheduler".to_owned()),
+        }
+    }
+
     /// As `GET /api/status` has it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Rest => "rest",
             Self::Directory => "directory",
+            Self::Settings => "settings",
         }
     }
 }

@@ -91,6 +91,10 @@ impl Snapshot {
         Ok(Self { entries: found.into_iter().flatten().collect(), problems: BTreeMap::new() })
     }
 
+    fn is_of_another(&self, id: &Id, source: Source) -> bool {
+        self.entries.get(id).is_some_and(|entry| entry.configuration.source != source)
+    }
+
     /// Equal for equal content.
     pub fn version(&self) -> String {
         let mut hash = Sha256::new();
@@ -134,11 +138,13 @@ pub enum PutError {
     /// Its name or its conditions cannot be.
     #[error("{0}")]
     Invalid(String),
-    /// A directory manages it.
-    #[error("`{name}` is managed by the file `{name}.conf` of the configuration directory; change it there")]
+    /// It is not managed here.
+    #[error("`{name}` is managed by {place}; change it there")]
     Managed {
         /// Which one.
         name: String,
+        /// Where it is managed.
+        place: String,
     },
     /// The precondition does not hold.
     #[error("{0}")]
@@ -163,11 +169,13 @@ pub enum PutError {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum RemoveError {
-    /// A directory manages it.
-    #[error("`{name}` is managed by the file `{name}.conf` of the configuration directory; remove it there")]
+    /// It is not managed here.
+    #[error("`{name}` is managed by {place}; remove it there")]
     Managed {
         /// Which one.
         name: String,
+        /// Where it is managed.
+        place: String,
     },
     /// The state could not be written.
     #[error("the configuration could not be removed")]
@@ -267,9 +275,10 @@ impl Registry {
     ) -> Result<Stored, PutError> {
         let snapshot = self.snapshot();
         let present = snapshot.entries.get(id);
-        let in_directory = present.is_some_and(|e| e.configuration.source == Source::Directory);
-        if in_directory || snapshot.problems.contains_key(id) {
-            return Err(PutError::Managed { name: id.1.clone() });
+        let place = present.and_then(|e| e.configuration.source.place(&id.1));
+        let waiting = || snapshot.problems.get(id).map(|problem| problem.path.display().to_string());
+        if let Some(place) = place.or_else(waiting) {
+            return Err(PutError::Managed { name: id.1.clone(), place });
         }
         if expect.only_create && present.is_some() {
             return Err(PutError::Precondition(format!("there is a configuration `{}` already", id.1)));
@@ -303,8 +312,8 @@ impl Registry {
         loop {
             let snapshot = self.snapshot();
             let Some(entry) = snapshot.entries.get(&id) else { return Ok(false) };
-            if entry.configuration.source == Source::Directory {
-                return Err(RemoveError::Managed { name: id.1 });
+            if let Some(place) = entry.configuration.source.place(&id.1) {
+                return Err(RemoveError::Managed { name: id.1, place });
             }
             match self.unstore(&snapshot, &id).await {
                 Ok(()) => return Ok(true),
@@ -314,13 +323,14 @@ impl Registry {
         }
     }
 
-    /// Makes the directory's configurations those that were found. A file that cannot be used leaves its
-    /// previous version in force, and is told in [`Snapshot::problems`].
+    /// Makes the configurations of `sources`, which are not managed here, those that were found. A file that cannot be
+    /// used leaves its previous version in force, and is told in [`Snapshot::problems`]. What settings make gives way to
+    /// what there is of that name.
     ///
     /// # Errors
     ///
     /// Those of the store; what was done before stays done, and the next call does the rest.
-    pub async fn sync_directory(&self, found: Vec<Found>) -> Result<(), StoreError> {
+    pub async fn sync(&self, sources: &[Source], found: Vec<Found>) -> Result<(), StoreError> {
         let _changing = self.changing.lock().await;
         let mut problems = BTreeMap::new();
         let mut present = BTreeSet::new();
@@ -331,6 +341,9 @@ impl Registry {
             let text = match content {
                 Err(text) => text,
                 Ok(new) if snapshot.entries.get(&id).is_some_and(|e| e.configuration == new) => continue,
+                Ok(new) if new.source == Source::Settings && snapshot.is_of_another(&id, new.source) => {
+                    "there is another configuration of that name, which stays".to_owned()
+                }
                 Ok(new) => {
                     let checked = self.check(&new);
                     match checked.errors.first() {
@@ -341,7 +354,7 @@ impl Registry {
                         }
                         None => match self.store(&snapshot, new).await {
                             Ok(version) => {
-                                tracing::info!(path = %path.display(), name = %id.1, version, "Configuration taken from its file");
+                                tracing::info!(path = %path.display(), name = %id.1, version, "Configuration taken over");
                                 continue;
                             }
                             Err(error @ StoreError::TooLarge { .. }) => error.to_string(),
@@ -359,17 +372,17 @@ impl Registry {
             if snapshot.problems.get(&id) != Some(&problem) {
                 let path = problem.path.display();
                 let kept = snapshot.entries.contains_key(&id);
-                tracing::warn!(%path, problem = problem.text, previous_in_force = kept, "Configuration file is not used");
+                tracing::warn!(%path, problem = problem.text, previous_in_force = kept, "Configuration is not used");
             }
             problems.insert(id, problem);
         }
         let snapshot = self.snapshot();
         let gone = |(id, entry): &(&Id, &Entry)| {
-            entry.configuration.source == Source::Directory && !present.contains(*id)
+            sources.contains(&entry.configuration.source) && !present.contains(*id)
         };
         let gone: Vec<_> = snapshot.entries.iter().filter(gone).map(|(id, _)| id.clone()).collect();
         for id in gone {
-            tracing::info!(kind = id.0.name(), name = %id.1, "Configuration removed with its file");
+            tracing::info!(kind = id.0.name(), name = %id.1, "Configuration removed, as its file or setting is gone");
             if let Err(error) = self.unstore(&self.snapshot(), &id).await {
                 if error.is_conflict() {
                     self.reread(&id).await?;
@@ -523,7 +536,9 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         std::fs::create_dir(dir.path().join("docker")).expect("creates");
         let file = dir.path().join("docker/a.conf");
-        let sync = async || registry.sync_directory(scan(dir.path()).expect("reads")).await.expect("syncs");
+        let sync = async || {
+            registry.sync(&[Source::Directory], scan(dir.path()).expect("reads")).await.expect("syncs")
+        };
         let input = || {
             let id = (Kind::Docker, "a".to_owned());
             registry.snapshot().entries.get(&id).map(|e| e.configuration.input.clone())
@@ -593,7 +608,33 @@ mod tests {
         let store: Arc<dyn StateStore> = Arc::new(MemoryStore::default());
         let registry = registry(&store).await;
         registry.put(docker("a", "x"), Precondition::default()).await.expect("stores");
-        registry.sync_directory(vec![]).await.expect("syncs");
+        registry.sync(&[Source::Directory], vec![]).await.expect("syncs");
         assert_eq!(registry.snapshot().entries.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_settings_make_comes_and_goes_with_them_and_takes_nobodys_name() {
+        let store: Arc<dyn StateStore> = Arc::new(MemoryStore::default());
+        let registry = registry(&store).await;
+        let made = |name: &str| Found {
+            kind: Kind::Docker,
+            name: name.to_owned(),
+            path: "A_SETTING".into(),
+            content: Ok(Configuration { source: Source::Settings, ..docker(name, "made") }),
+        };
+        registry.put(docker("a", "x"), Precondition::default()).await.expect("stores");
+        registry.sync(&[Source::Settings], vec![made("a"), made("b")]).await.expect("syncs");
+        let input = |name: &str| {
+            let snapshot = registry.snapshot();
+            snapshot.entries.get(&(Kind::Docker, name.to_owned())).map(|e| e.configuration.input.clone())
+        };
+        assert_eq!((input("a").as_deref(), input("b").as_deref()), (Some("x"), Some("made")));
+        assert_eq!(registry.snapshot().problems.len(), 1);
+        let refused = registry.put(docker("b", "x"), Precondition::default()).await.expect_err("is managed");
+        assert!(refused.to_string().contains("settings of the scheduler"), "{refused}");
+        registry.sync(&[Source::Directory], vec![]).await.expect("syncs");
+        assert_eq!(input("b").as_deref(), Some("made"));
+        registry.sync(&[Source::Settings], vec![]).await.expect("syncs");
+        assert_eq!((input("a").as_deref(), input("b")), (Some("x"), None));
     }
 }

@@ -130,12 +130,8 @@ impl Pipelines {
             ),
             Kind::Host => None,
         };
-        let ecs = match set.settings.get("pipeline.ecs_compatibility").map(String::as_str) {
-            None => self.compile.ecs,
-            Some("disabled") => EcsCompatibility::Disabled,
-            Some("v1") => EcsCompatibility::V1,
-            Some(_) => EcsCompatibility::V8,
-        };
+        let ecs = set.settings.get(EcsCompatibility::SETTING);
+        let ecs = ecs.map_or(self.compile.ecs, |text| EcsCompatibility::of(text));
         let options = CompileOptions {
             ecs,
             pipeline_id: key.to_string(),

@@ -2,20 +2,22 @@
 
 use crate::configs::{Checked, Checker, Complaint};
 use crate::pipeline::lang::{Diagnostics, Severity};
+use crate::pipeline::plugin::EcsCompatibility;
 use crate::pipeline::{CompileOptions, UnknownVariable, Variables, compile};
 use std::sync::Arc;
 
 /// Compiles as an executor will, as far as can be told from here.
-pub(super) fn checker() -> Checker {
-    Arc::new(|configuration| match compile(&configuration.input, &options(&configuration.name)) {
+pub(super) fn checker(ecs: EcsCompatibility) -> Checker {
+    Arc::new(move |configuration| match compile(&configuration.input, &options(&configuration.name, ecs)) {
         Ok(compiled) => complaints(&compiled.warnings),
         Err(diagnostics) => complaints(&diagnostics),
     })
 }
 
 /// Variables and files are those of the agents, and not known here.
-pub(super) fn options(name: &str) -> CompileOptions {
+pub(super) fn options(name: &str, ecs: EcsCompatibility) -> CompileOptions {
     CompileOptions {
+        ecs,
         pipeline_id: name.to_owned(),
         origin: name.to_owned(),
         variables: Variables::from_list([]),

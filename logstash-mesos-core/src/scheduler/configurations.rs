@@ -2,9 +2,10 @@
 
 use super::chain;
 use super::sessions::config_set;
+use super::settings::Settings;
 use super::shared::Shared;
-use crate::configs::Registry;
 use crate::configs::directory::{Found, scan};
+use crate::configs::{Registry, Source};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,18 +28,21 @@ pub(super) async fn publish(shared: Arc<Shared>, default_output: String, setting
     }
 }
 
-/// The configurations' other sources: a directory, and what a scheduler that was deposed stored at the last moment.
+/// The configurations' other sources: a directory, settings of the predecessor, and what a scheduler that was deposed stored at the last moment.
 pub(super) struct Sources {
     registry: Arc<Registry>,
     dir: Option<PathBuf>,
-    /// What of the directory is in force.
+    /// What settings make.
+    made: Option<Found>,
+    /// What of both is in force.
     last: Option<Vec<Found>>,
     unreadable: bool,
 }
 
 impl Sources {
-    pub(super) fn new(registry: Arc<Registry>, dir: Option<PathBuf>) -> Self {
-        Self { registry, dir, last: None, unreadable: false }
+    pub(super) fn new(registry: Arc<Registry>, settings: &Settings) -> Self {
+        let made = settings.made_configuration.as_ref().map(|made| made.found());
+        Self { registry, dir: settings.config_dir.clone(), made, last: None, unreadable: false }
     }
 
     /// Looks again and again, at the directory every second: that also sees what a mount or an editor does behind
@@ -69,10 +73,11 @@ impl Sources {
         }
     }
 
-    /// Makes what is in the directory what is in force.
+    /// Makes what is in the directory, and what settings make, what is in force.
     pub(super) async fn look(&mut self) {
-        let Some(dir) = self.dir.clone() else { return };
-        let found = match tokio::task::spawn_blocking(move || scan(&dir)).await {
+        let dir = self.dir.clone();
+        let scanned = tokio::task::spawn_blocking(move || dir.as_deref().map_or(Ok(vec![]), scan));
+        let mut found = match scanned.await {
             Ok(Ok(found)) => found,
             Ok(Err(error)) => {
                 if !std::mem::replace(&mut self.unreadable, true) {
@@ -83,10 +88,19 @@ impl Sources {
             Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
         };
         self.unreadable = false;
+        let made = self.made.iter().filter(|made| {
+            // A file is written by somebody, for these agents.
+            !found.iter().any(|file| (file.kind, &file.name) == (made.kind, &made.name))
+        });
+        found.extend(made.cloned().collect::<Vec<_>>());
         if self.last.as_ref() == Some(&found) {
             return;
         }
-        match self.registry.sync_directory(found.clone()).await {
+        let sources = match self.dir {
+            Some(_) => &[Source::Settings, Source::Directory][..],
+            None => &[Source::Settings],
+        };
+        match self.registry.sync(sources, found.clone()).await {
             Ok(()) => self.last = Some(found),
             Err(error) => {
                 tracing::warn!(error = chain(&error), "Configurations could not be stored, trying again");

@@ -38,7 +38,10 @@ pub use definition::{Containerizer, Definition, Program};
 pub use http::{Access, AccessError};
 pub use reconcile::Reconciliation;
 pub use run::{RunError, directory_of, run};
-pub use settings::{ExecutorProgram, Master, Placement, SETTINGS, Settings, predecessor};
+pub use settings::{
+    ExecutorProgram, MadeConfiguration, Master, NAMES, Name, Placement, Predecessor, SETTINGS, Settings,
+    predecessor, take_arguments,
+};
 pub use task::{Agent, Declined, Ending, Failures, Phase, Task};
 pub use uninstall::{Uninstall, Uninstalled, uninstall};
 

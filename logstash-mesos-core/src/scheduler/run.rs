@@ -249,7 +249,7 @@ impl Scheduler {
         let patience = Patience::default();
         let (records, stored) = Records::take_over(store.clone(), &claim, |e| patience.pause(e)).await?;
         let registry = loop {
-            match Registry::load(store.clone(), checker()).await {
+            match Registry::load(store.clone(), checker(settings.ecs())).await {
                 Ok(registry) => break Arc::new(registry),
                 Err(error) if error.is_transient() && !leadership.lost().is_cancelled() => {
                     patience.pause(error).await
@@ -257,14 +257,15 @@ impl Scheduler {
                 Err(error) => return Err(error.into()),
             }
         };
-        let mut sources = Sources::new(registry.clone(), settings.config_dir.clone());
+        let mut sources = Sources::new(registry.clone(), settings);
         sources.look().await;
         let set = config_set(&registry.snapshot(), &settings.default_output, &settings.executor_settings);
         let configurations = registry.subscribe();
         let asks_for_ports = settings.placement.ports && closed.is_none();
         let mut strategy = strategy(settings);
         if asks_for_ports {
-            definition.ports = ports::of_configurations(&configurations.borrow(), &definition.environment);
+            definition.ports =
+                ports::of_configurations(&configurations.borrow(), &definition.environment, settings.ecs());
             strategy.ports = ports::numbers(&definition.ports);
         }
         let policy = policy(settings, strategy.clone(), &definition, closed);
@@ -283,6 +284,7 @@ impl Scheduler {
             binary: node.binary.clone(),
             access: node.access.clone(),
             ui: settings.ui,
+            ecs: settings.ecs(),
             url: node.me.url.clone(),
             relist: Notify::new(),
             calls: AtomicU64::default(),

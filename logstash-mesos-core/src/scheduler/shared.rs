@@ -6,6 +6,7 @@ use super::sessions::Sessions;
 use super::state::State;
 use crate::configs::Registry;
 use crate::ids::FrameworkId;
+use crate::pipeline::plugin::EcsCompatibility;
 use crate::store::StateStore;
 use mesos_v1::endpoint::Endpoint;
 use std::sync::atomic::AtomicU64;
@@ -25,6 +26,8 @@ pub(super) struct Shared {
     pub(super) binary: Option<Arc<ServedBinary>>,
     pub(super) access: Access,
     pub(super) ui: bool,
+    /// The names of fields that configurations have on the agents.
+    pub(super) ecs: EcsCompatibility,
     /// Where agents and people reach this scheduler.
     pub(super) url: String,
     /// Has the master list its agents at once.

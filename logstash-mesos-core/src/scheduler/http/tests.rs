@@ -9,6 +9,7 @@ use super::{Access, router};
 use crate::configs::{Configuration, Kind, Registry, Source};
 use crate::offer::Needs;
 use crate::offer::testing::plain_strategy;
+use crate::pipeline::plugin::EcsCompatibility;
 use crate::protocol::control_client::ControlClient;
 use crate::protocol::{
     Applied, ConfigKind, ConfigResult, ExecutorMessage, Hello, SchedulerMessage, SourceKind, Status,
@@ -36,7 +37,8 @@ struct Server {
 impl Server {
     async fn new(bind: &str) -> Self {
         let store = Arc::new(MemoryStore::default());
-        let registry = Arc::new(Registry::load(store.clone(), checker()).await.expect("loads"));
+        let registry =
+            Arc::new(Registry::load(store.clone(), checker(EcsCompatibility::V8)).await.expect("loads"));
         let needs = Needs { cpus_milli: 100, mem_megabytes: 64, disk_megabytes: 0 };
         let policy = Policy {
             strategy: Arc::new(plain_strategy(needs)),
@@ -63,6 +65,7 @@ impl Server {
             store,
             binary: Some(Arc::new(ServedBinary::open(file.path()).expect("reads"))),
             access: Access::new(bind.parse().expect("an address"), false, None).expect("is fine"),
+            ecs: EcsCompatibility::V8,
             ui: true,
             url: "http://127.0.0.1:9092".to_owned(),
             calls: AtomicU64::default(),
@@ -174,7 +177,7 @@ async fn preconditions_directories_and_sizes_have_their_own_answers() {
     let path = "/c/docker/d.conf".into();
     let found =
         crate::configs::directory::Found { kind: Kind::Docker, name: "d".into(), path, content: Ok(content) };
-    server.shared.registry.sync_directory(vec![found]).await.expect("syncs");
+    server.shared.registry.sync(&[Source::Directory], vec![found]).await.expect("syncs");
     assert_eq!(server.call("PUT", "/api/configs/d", r#"{"input":"filter { }"}"#).await.0, 409);
     assert_eq!(server.call("DELETE", "/api/configs/d", "").await.0, 409);
     assert_eq!(server.call("GET", "/api/configs/d", "").await.1["source"], "directory");

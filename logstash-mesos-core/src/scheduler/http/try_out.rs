@@ -3,6 +3,7 @@
 use super::error;
 use crate::event::{Clock, Event, Text, write_json_map, write_json_string};
 use crate::pipeline::compile;
+use crate::pipeline::plugin::EcsCompatibility;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -21,7 +22,7 @@ struct Trial {
     lines: Vec<String>,
 }
 
-pub(super) async fn post(State(_): State<Arc<super::Shared>>, body: Bytes) -> Response {
+pub(super) async fn post(State(shared): State<Arc<super::Shared>>, body: Bytes) -> Response {
     let trial: Trial = match serde_json::from_slice(&body) {
         Ok(trial) => trial,
         Err(e) => {
@@ -33,7 +34,7 @@ pub(super) async fn post(State(_): State<Arc<super::Shared>>, body: Bytes) -> Re
         }
     };
     // Filters may think for long about a line.
-    let work = tokio::task::spawn_blocking(move || run(&trial));
+    let work = tokio::task::spawn_blocking(move || run(&trial, shared.ecs));
     match tokio::time::timeout(LIMIT, work).await {
         Ok(Ok(response)) => response,
         Ok(Err(failed)) => {
@@ -43,8 +44,8 @@ pub(super) async fn post(State(_): State<Arc<super::Shared>>, body: Bytes) -> Re
     }
 }
 
-fn run(trial: &Trial) -> Response {
-    let options = super::super::check::options("trial");
+fn run(trial: &Trial, ecs: EcsCompatibility) -> Response {
+    let options = super::super::check::options("trial", ecs);
     let compiled = match compile(&trial.input, &options) {
         Ok(compiled) => compiled,
         Err(diagnostics) => {

@@ -6,13 +6,14 @@ mod predecessor;
 mod table;
 
 pub use placement::Placement;
-pub use predecessor::predecessor;
+pub use predecessor::{MadeConfiguration, NAMES, Name, Predecessor, predecessor, take_arguments};
 pub use table::SETTINGS;
 
 use super::Credentials;
 use super::definition::Containerizer;
 use crate::config::{Loaded, SettingError};
 use crate::offer::Needs;
+use crate::pipeline::plugin::EcsCompatibility;
 use crate::store::StateUrl;
 use crate::tls::ClientTls;
 use crate::zookeeper::ZooKeeperUrl;
@@ -71,6 +72,10 @@ pub struct Settings {
     pub executor_settings: BTreeMap<String, String>,
     /// For configurations that have no output.
     pub default_output: String,
+    /// A host configuration that settings of the predecessor make.
+    pub made_configuration: Option<MadeConfiguration>,
+    /// An installation of the predecessor has these settings, and its defaults hold.
+    pub from_predecessor: bool,
     /// Launches that may be unconfirmed at a time.
     pub launch_parallelism: usize,
     /// After which an unconfirmed launch is given up.
@@ -191,12 +196,22 @@ impl Settings {
             executor_environment,
             executor_settings: pairs(raw, "executor.setting")?,
             default_output: default_output(raw, path("default_output"))?,
+            made_configuration: None,
+            from_predecessor: false,
             launch_parallelism: usize::try_from(raw.number("launch_parallelism", 1, 100_000)?).unwrap_or(1),
             launch_timeout: Duration::from_secs(raw.number("launch_timeout_secs", 1, 86_400)?),
             rollout_parallelism: usize::try_from(raw.number("rollout_parallelism", 1, 100_000)?).unwrap_or(1),
             rollout_max_failures: u32::try_from(raw.number("rollout_max_failures", 1, 1_000_000)?)
                 .unwrap_or(1),
         })
+    }
+}
+
+impl Settings {
+    /// The names of fields that configurations have on the agents, unless they say otherwise.
+    pub fn ecs(&self) -> EcsCompatibility {
+        let text = self.executor_settings.get(EcsCompatibility::SETTING);
+        text.map_or_else(EcsCompatibility::default, |text| EcsCompatibility::of(text))
     }
 }
 
@@ -314,17 +329,24 @@ fn default_output(raw: &Loaded, file: Option<PathBuf>) -> Result<String, Setting
         return std::fs::read_to_string(path)
             .map_err(|e| raw.invalid("default_output", format!("cannot be read: {e}")));
     }
-    let Some(endpoint) = raw.text("elasticsearch.endpoint").map(str::trim).filter(|t| !t.is_empty()) else {
+    let Some(endpoints) = raw.text("elasticsearch.endpoint").map(str::trim).filter(|t| !t.is_empty()) else {
         return Ok("output { stdout { codec => json_lines } }\n".to_owned());
     };
-    // The predecessor took host and port.
-    let url = if endpoint.contains("://") { endpoint.to_owned() } else { format!("http://{endpoint}") };
-    let uri = url.parse::<axum::http::Uri>().ok();
-    let fine = uri.is_some_and(|u| matches!(u.scheme_str(), Some("http" | "https")) && u.host().is_some());
-    if !fine || url.contains(['"', '\\', '\n']) {
-        return Err(raw.invalid("elasticsearch.endpoint", "is not a URL such as http://elasticsearch:9200"));
+    let mut hosts = Vec::new();
+    for endpoint in endpoints.split(',').map(str::trim) {
+        // The predecessor took host and port.
+        let url = if endpoint.contains("://") { endpoint.to_owned() } else { format!("http://{endpoint}") };
+        let uri = url.parse::<axum::http::Uri>().ok();
+        let fine =
+            uri.is_some_and(|u| matches!(u.scheme_str(), Some("http" | "https")) && u.host().is_some());
+        if !fine || url.contains(['"', '\\', '\n']) {
+            let problem =
+                "is not a URL such as http://elasticsearch:9200, or several with commas between them";
+            return Err(raw.invalid("elasticsearch.endpoint", problem));
+        }
+        hosts.push(format!("\"{url}\""));
     }
-    Ok(format!("output {{ elasticsearch {{ hosts => [\"{url}\"] }} }}\n"))
+    Ok(format!("output {{ elasticsearch {{ hosts => [{}] }} }}\n", hosts.join(", ")))
 }
 
 #[cfg(test)]

@@ -93,7 +93,12 @@ pub static SETTINGS: &[SettingSpec] = &[
         arity: Arity::Many,
         help: "Put into the environment of executors.",
     },
-    one("elasticsearch.endpoint", "URL", "", "Where configurations without an output send their events."),
+    one(
+        "elasticsearch.endpoint",
+        "URL[,URL…]",
+        "",
+        "Where configurations without an output send their events.",
+    ),
     one("default_output", "FILE", "", "File with the output section for configurations that have none."),
     SettingSpec {
         key: "executor.setting",
