@@ -158,17 +158,29 @@ fn with_settings(command: clap::Command) -> clap::Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use logstash_mesos_core::scheduler::{NAMES, Name};
 
     #[test]
     fn the_command_line_is_sound() {
         command().debug_assert();
     }
 
-    /// The table in `docs/scheduler.md` is made from the settings: with `UPDATE_DOCS=1` it is written anew.
+    /// The tables in the documents are made from those in the code: with `UPDATE_DOCS=1` they are written anew.
+    fn assert_table(page: &str, table: &str) {
+        let path = format!("{}/../docs/{page}", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(&path).expect("the page is there");
+        let (start, end) = ("<!-- settings -->\n", "<!-- /settings -->");
+        let (before, rest) = text.split_once(start).expect("has a place for it");
+        let (old, after) = rest.split_once(end).expect("has an end for it");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, format!("{before}{start}{table}{end}{after}")).expect("writes");
+        } else {
+            assert_eq!(old, table, "run this test with UPDATE_DOCS=1");
+        }
+    }
+
     #[test]
     fn every_setting_is_documented() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/scheduler.md");
-        let page = std::fs::read_to_string(path).expect("the page is there");
         let mut table = "| flag | default | |\n| --- | --- | --- |\n".to_owned();
         for spec in SETTINGS {
             let value = if spec.value.is_empty() {
@@ -179,14 +191,18 @@ mod tests {
             let default = if spec.default.is_empty() { String::new() } else { format!("`{}`", spec.default) };
             table.push_str(&format!("| `--{}{value}` | {default} | {} |\n", spec.flag(), spec.help));
         }
-        let (start, end) = ("<!-- settings -->\n", "<!-- /settings -->");
-        let (before, rest) = page.split_once(start).expect("has a place for it");
-        let (old, after) = rest.split_once(end).expect("has an end for it");
-        if std::env::var_os("UPDATE_DOCS").is_some() {
-            std::fs::write(path, format!("{before}{start}{table}{end}{after}")).expect("writes");
-        } else {
-            assert_eq!(old, table, "run this test with UPDATE_DOCS=1");
+        assert_table("scheduler.md", &table);
+    }
+
+    #[test]
+    fn every_setting_of_the_predecessor_is_documented() {
+        let mut table = "| name | variable | versions | here |\n| --- | --- | --- | --- |\n".to_owned();
+        for name in NAMES {
+            let variable = name.variable().map(|name| format!("`{name}`")).unwrap_or_default();
+            let Name { name: written, versions, .. } = name;
+            table.push_str(&format!("| `{written}` | {variable} | {versions} | {} |\n", name.meaning()));
         }
+        assert_table("upgrade.md", &table);
     }
 
     #[test]

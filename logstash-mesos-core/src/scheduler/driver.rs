@@ -224,7 +224,7 @@ impl Driver {
     /// The definition that the configurations now in force need, if it is another one.
     fn redefined(&mut self) -> Option<Event> {
         let snapshot = self.configurations.borrow_and_update().clone();
-        let ports = ports::of_configurations(&snapshot, &self.definition.environment);
+        let ports = ports::of_configurations(&snapshot, &self.definition.environment, self.shared.ecs);
         if ports == self.definition.ports {
             return None;
         }

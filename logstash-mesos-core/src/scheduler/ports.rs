@@ -2,6 +2,7 @@
 
 use super::check::options;
 use crate::configs::Snapshot;
+use crate::pipeline::plugin::EcsCompatibility;
 use crate::pipeline::{ListeningPort, Variables, compile};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,10 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) fn of_configurations(
     snapshot: &Snapshot,
     environment: &BTreeMap<String, String>,
+    ecs: EcsCompatibility,
 ) -> BTreeSet<ListeningPort> {
     let variables = || Variables::from_list(environment.clone());
     let of = |input: &str, name: &str| {
-        let options = crate::pipeline::CompileOptions { variables: variables(), ..options(name) };
+        let options = crate::pipeline::CompileOptions { variables: variables(), ..options(name, ecs) };
         // What does not compile was refused when it came, or its previous version is in force.
         compile(input, &options).map(|compiled| compiled.listens).unwrap_or_default()
     };

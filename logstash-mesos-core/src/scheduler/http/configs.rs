@@ -109,13 +109,16 @@ pub(super) async fn delete_by_query(
     }
 }
 
-pub(super) async fn get_host(State(shared): State<Arc<Shared>>) -> Response {
-    host(&shared.registry.snapshot())
+pub(super) async fn get_host(State(shared): State<Arc<Shared>>, Query(query): Query<Given>) -> Response {
+    host(&shared.registry.snapshot(), query)
 }
 
-pub(super) fn host(snapshot: &Snapshot) -> Response {
-    match snapshot.entries.get(&(Kind::Host, HOST.to_owned())) {
+/// The one that the page edits, or another one by its name.
+pub(super) fn host(snapshot: &Snapshot, query: Given) -> Response {
+    let name = query.name.unwrap_or_else(|| HOST.to_owned());
+    match snapshot.entries.get(&(Kind::Host, name.clone())) {
         Some(entry) => with_version(entry, Json(to_json(entry)).into_response()),
+        None if name != HOST => unknown(&name),
         None => Json(json!({"name": HOST, "input": ""})).into_response(),
     }
 }

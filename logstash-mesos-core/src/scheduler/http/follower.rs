@@ -55,8 +55,8 @@ async fn one(State(node): State<Arc<Node>>, Path(name): Path<String>) -> Respons
     stored(&node, |snapshot| configs::one(snapshot, &name)).await
 }
 
-async fn host(State(node): State<Arc<Node>>) -> Response {
-    stored(&node, configs::host).await
+async fn host(State(node): State<Arc<Node>>, Query(query): Query<Given>) -> Response {
+    stored(&node, |snapshot| configs::host(snapshot, query)).await
 }
 
 async fn stored(node: &Node, answer: impl FnOnce(&Snapshot) -> Response) -> Response {

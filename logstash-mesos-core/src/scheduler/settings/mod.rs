@@ -124,7 +124,10 @@ impl Settings {
         }
         let placement = Placement::check(raw, master == Master::Local)?;
         let (state, state_by_default) = match raw.text("state") {
-            Some(state) => (state.parse().map_err(|e| raw.invalid("state", e))?, false),
+            Some(state) => {
+                let state = with_our_root(state, &framework_name);
+                (state.parse().map_err(|e| raw.invalid("state", e))?, false)
+            }
             None => default_state(raw, &master, &framework_name)?,
         };
         let credentials = identity::credentials(raw)?;
@@ -258,12 +261,27 @@ fn default_state(
     let Master::ZooKeeper(url) = master else {
         return Ok((StateUrl::File("logstash-mesos-state".into()), true));
     };
-    let name = percent_encoding::utf8_percent_encode(framework_name, IN_A_PATH);
     // What stays of a name of dots alone is no path.
-    let url = url.with_path(&format!("/logstash-mesos-v1/{name}")).ok_or_else(|| {
+    let url = url.with_path(&our_root(framework_name)).ok_or_else(|| {
         raw.invalid("framework.name", "cannot be part of a path in ZooKeeper; give --state a path there")
     })?;
     Ok((StateUrl::ZooKeeper(url), false))
+}
+
+/// The servers of a service without a path mean our own root there.
+fn with_our_root(state: &str, framework_name: &str) -> String {
+    let state = state.trim();
+    let servers = ["zk://", "etcd://"].iter().find_map(|scheme| state.strip_prefix(scheme));
+    let has_path = |servers: &str| servers.rsplit('@').next().unwrap_or(servers).contains('/');
+    match servers {
+        Some(servers) if !has_path(servers) => format!("{state}{}", our_root(framework_name)),
+        _ => state.to_owned(),
+    }
+}
+
+/// Not that of the predecessor, which is `/<framework>` or `/logstash-mesos/<framework>`.
+fn our_root(framework_name: &str) -> String {
+    format!("/logstash-mesos-v1/{}", percent_encoding::utf8_percent_encode(framework_name, IN_A_PATH))
 }
 
 /// Everything but letters, digits and `-._~`.

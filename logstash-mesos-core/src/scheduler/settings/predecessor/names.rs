@@ -113,8 +113,8 @@ pub static NAMES: &[Name] = &[
     property("mesos.master.uri", "0.0.2", Effect::Becomes("mesos.master", master)),
     property("mesos.zk", "0.0.3–0.6", Effect::Becomes("mesos.master", master)),
     property("mesos.logstash.state.zk", "0.0.2", Effect::Becomes("state", servers)),
-    property("mesos.logstash.state.zk.timeout.ms", "0.0.2", Effect::Nothing(SESSION)),
-    property("mesos.zk.timeout.ms", "0.0.3–0.6", Effect::Nothing(SESSION)),
+    property("mesos.logstash.state.zk.timeout.ms", "0.0.2", Effect::Is("zk.timeout_ms")),
+    property("mesos.zk.timeout.ms", "0.0.3–0.6", Effect::Is("zk.timeout_ms")),
     property("mesos.logstash.framework.name", "0.0.2–0.6", Effect::Is("framework.name")),
     property("mesos.failover.timeout.sec", "0.0.2–0.6", Effect::Becomes("failover_timeout_secs", whole)),
     property("mesos.logstash.user", "0.0.2–0.6", Effect::Is("mesos.user")),
@@ -150,7 +150,7 @@ pub static NAMES: &[Name] = &[
     property("mesos.logstash.elasticsearchDomainAndPort", "late 2015", Effect::Is("elasticsearch.endpoint")),
     property("mesos.logstash.disableFailover", "late 2015", Effect::Part(Part::DisableFailover, NO_FAILOVER)),
     anywhere("zk-url", "0.7–0.9", Effect::Becomes("mesos.master", master)),
-    common("zk-timeout", "0.7–0.9", Effect::Nothing(SESSION)),
+    common("zk-timeout", "0.7–0.9", Effect::Is("zk.timeout_ms")),
     common("framework-name", "0.7–0.9", Effect::Is("framework.name")),
     common("failover-timeout", "0.7–0.9", Effect::Becomes("failover_timeout_secs", whole)),
     common("webserver-port", "README of 0.7", Effect::Becomes("http.bind", all_addresses)),
@@ -219,7 +219,6 @@ pub static NAMES: &[Name] = &[
     common("java-home", "0.7–0.10", Effect::Nothing("no Java is needed")),
 ];
 
-const SESSION: &str = "the timeout of ZooKeeper sessions is fixed";
 const MEMORY: &str =
     "`--executor-mem-megabytes`: the heaps and their overhead together, as the task had them";
 const NO_FAILOVER: &str =
@@ -245,7 +244,7 @@ fn master(text: &str) -> String {
     format!("zk://{credentials}{}/{path}", servers.join(","))
 }
 
-/// Servers of ZooKeeper without anything around them; our own root there is added later.
+/// Servers of ZooKeeper without anything around them. Without a path, our own root there is meant.
 fn servers(text: &str) -> String {
     let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
     format!("zk://{}", text.strip_prefix("zk://").unwrap_or(&text))

@@ -1,6 +1,6 @@
 //! Every name of the predecessor, and what became of it.
 
-use super::super::{ExecutorProgram, SETTINGS, Settings};
+use super::super::{ExecutorProgram, Master, SETTINGS, Settings};
 use super::names::Ways;
 use super::*;
 use crate::config::{Loaded, Sources};
@@ -28,7 +28,7 @@ fn java(options: &str) -> (Settings, Vec<String>) {
 /// A value that the name may have.
 fn value_of(name: &Name) -> &'static str {
     match name.name {
-        "mesos.zk" | "zk-url" => "h:5050",
+        "mesos.zk" | "zk-url" => "zk://h:2181/mesos",
         "mesos.master.uri" | "mesos.master" | "mesos.logstash.masterUrl" => "h:5050",
         "mesos.logstash.web.port" | "mesos.logstash.uiPort" | "webserver-port" | "server.port" => "9999",
         "executor.cpus" | "mesos.logstash.executor.cpus" => "0.5",
@@ -38,7 +38,7 @@ fn value_of(name: &Name) -> &'static str {
         "logstash.elasticsearch-url" => "http://es:9200",
         "logstash.config-file" => "/dev/null",
         "executor.file-path" => "/var/log/a.log,/var/log/b/*.log",
-        "mesos.logstash.state.zk" | "mesos.zookeeper.server" => "file:x",
+        "mesos.logstash.state.zk" | "mesos.zookeeper.server" => "h:2181",
         name if name.ends_with("port") => "1514",
         name if name.contains("heap") || name.contains("overhead") || name.contains("timeout") => "700",
         name if name.contains("name") || name.contains("role") || name.contains("user") => "ann",
@@ -91,11 +91,14 @@ fn every_key_that_a_name_stands_for_exists() {
 
 #[test]
 fn the_marathon_app_of_the_page_starts() {
-    let options = "-Dmesos.logstash.framework.name=logstash_framework -Dmesos.master.uri=m1:5050,m2:5050";
+    let options = "-Dmesos.logstash.framework.name=logstash_framework -Dmesos.zk=zk://z1:2181,z2:2181/mesos";
     let variables =
         [("JAVA_OPTS", options), ("PORT0", "31000"), ("MARATHON_APP_ID", "/logstash"), ("USER", "root")];
     let (settings, _) = install(&variables, &[]).expect("is fine");
     assert_eq!(settings.framework_name, "logstash_framework");
+    assert_eq!(settings.master, Master::ZooKeeper("zk://z1:2181,z2:2181/mesos".parse().expect("is one")));
+    let state = "zk://z1:2181,z2:2181/logstash-mesos-v1/logstash_framework";
+    assert_eq!(settings.state, state.parse().expect("is one"));
     assert_eq!(settings.http_bind.to_string(), "0.0.0.0:9092");
     assert!(settings.no_auth && settings.ui && settings.from_predecessor);
     assert_eq!(settings.ecs(), EcsCompatibility::Disabled);
@@ -207,6 +210,15 @@ fn arguments_win_and_the_last_generation_has_its_role() {
     let lines = found.lines(&|_| None);
     let told = lines.join("\n");
     assert!(told.contains("EXECUTOR_CPUS has no effect, as --executor.cpus counts for more"), "{told}");
+}
+
+#[test]
+fn the_servers_of_the_state_are_not_the_masters() {
+    let variables =
+        [("MESOS_ZOOKEEPER_SERVER", "z:2181"), ("MESOS_MASTER", "m:5050"), ("FRAMEWORK_NAME", "f")];
+    let (settings, _) = install(&variables, &[]).expect("is fine");
+    assert_eq!(settings.state, "zk://z:2181/logstash-mesos-v1/f".parse().expect("is one"));
+    assert!(matches!(settings.master, Master::Endpoints(_)), "{:?}", settings.master);
 }
 
 #[test]
