@@ -14,6 +14,8 @@ mod feed;
 mod framework;
 mod grpc;
 mod http;
+#[cfg(feature = "zookeeper")]
+mod import;
 mod leaders_store;
 mod masters;
 mod node;
@@ -33,7 +35,7 @@ mod trial;
 mod uninstall;
 
 pub use binary::{BinaryError, ServedBinary};
-pub use credentials::{Credentials, LoginError, ServiceAccount, ServiceAccountError};
+pub use credentials::{Credentials, GivenSecret, LoginError, ServiceAccount, ServiceAccountError};
 pub use definition::{Containerizer, Definition, Program};
 pub use http::{Access, AccessError};
 pub use reconcile::Reconciliation;

@@ -37,6 +37,9 @@ impl Who {
                  read again at the next attempt",
                 file.display()
             ),
+            Credentials::GivenSecret { principal, .. } => {
+                format!("principal `{principal}` with the secret of --mesos-secret has to be among the master's --credentials")
+            }
             Credentials::ServiceAccount(account) => format!(
                 "service account `{}` has to exist with the public key that belongs to its secret",
                 account.uid()

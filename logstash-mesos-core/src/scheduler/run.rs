@@ -20,6 +20,7 @@ use super::{agents, chain, ports};
 use crate::configs::Registry;
 use crate::configs::directory::{DirectoryError, scan};
 use crate::election::Leadership;
+use crate::ids::FrameworkId;
 use crate::offer::{OfferStrategy, OnePerAgent};
 use crate::store::{StateStore, StoreError};
 use crate::tls::{ClientTls, Reloaded};
@@ -247,7 +248,8 @@ impl Scheduler {
             uninstalling: closed.is_some(),
         };
         let patience = Patience::default();
-        let (records, stored) = Records::take_over(store.clone(), &claim, |e| patience.pause(e)).await?;
+        let (mut records, mut stored) =
+            Records::take_over(store.clone(), &claim, |e| patience.pause(e)).await?;
         let registry = loop {
             match Registry::load(store.clone(), checker(settings.ecs())).await {
                 Ok(registry) => break Arc::new(registry),
@@ -257,6 +259,11 @@ impl Scheduler {
                 Err(error) => return Err(error.into()),
             }
         };
+        let is_new = stored.framework_id.is_none() && registry.snapshot().entries.is_empty();
+        if is_new && closed.is_none() {
+            let pause = |e| patience.pause(e);
+            stored.framework_id = import(settings, &*store, &registry, &mut records, pause).await?;
+        }
         let mut sources = Sources::new(registry.clone(), settings);
         sources.look().await;
         let set = config_set(&registry.snapshot(), &settings.default_output, &settings.executor_settings);
@@ -405,6 +412,41 @@ fn policy(
         stranger_grace: Duration::from_secs(30),
         closed,
     }
+}
+
+/// Takes over what the predecessor left, where there may be something.
+#[cfg(feature = "zookeeper")]
+async fn import<F: Future<Output = ()>>(
+    settings: &Settings,
+    store: &dyn StateStore,
+    registry: &Registry,
+    records: &mut Records,
+    pause: impl Fn(StoreError) -> F,
+) -> Result<Option<FrameworkId>, StoreError> {
+    loop {
+        match super::import::predecessor(settings, store, registry, records, &pause).await {
+            Err(error) if error.is_transient() => pause(error).await,
+            done => return done,
+        }
+        // A write that got no answer may have got through.
+        while let Err(error) = records.refresh().await {
+            if !error.is_transient() {
+                return Err(error);
+            }
+            pause(error).await;
+        }
+    }
+}
+
+#[cfg(not(feature = "zookeeper"))]
+async fn import<F: Future<Output = ()>>(
+    _: &Settings,
+    _: &dyn StateStore,
+    _: &Registry,
+    _: &mut Records,
+    _: impl Fn(StoreError) -> F,
+) -> Result<Option<FrameworkId>, StoreError> {
+    Ok(None)
 }
 
 pub(super) fn program(

@@ -29,8 +29,33 @@ pub enum Credentials {
         /// Read again for every request, so that a new secret is used without a restart (SEC-1).
         file: PathBuf,
     },
+    /// A principal with its secret as somebody wrote it, sent by the Basic scheme.
+    GivenSecret {
+        /// Who it is.
+        principal: String,
+        /// Its secret.
+        secret: GivenSecret,
+    },
     /// A service account of DC/OS.
     ServiceAccount(Arc<ServiceAccount>),
+}
+
+/// A secret that was written among the settings.
+#[derive(Clone, PartialEq, Eq)]
+pub struct GivenSecret(String);
+
+impl GivenSecret {
+    /// Takes it as it is.
+    pub fn new(secret: String) -> Self {
+        Self(secret)
+    }
+}
+
+// Without it: settings are shown in logs.
+impl std::fmt::Debug for GivenSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("…")
+    }
 }
 
 impl Credentials {
@@ -38,7 +63,9 @@ impl Credentials {
     pub fn principal(&self) -> Option<&str> {
         match self {
             Self::None => None,
-            Self::Principal(name) | Self::Secret { principal: name, .. } => Some(name),
+            Self::Principal(name)
+            | Self::Secret { principal: name, .. }
+            | Self::GivenSecret { principal: name, .. } => Some(name),
             Self::ServiceAccount(account) => Some(account.uid()),
         }
     }
@@ -59,13 +86,21 @@ impl Credentials {
                     });
                     let secret = secret.ok()?;
                     unreadable.store(false, Ordering::Relaxed);
-                    let pair = format!("{principal}:{}", secret.trim_end_matches(['\r', '\n']));
-                    Some(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair)))
+                    Some(basic(&principal, secret.trim_end_matches(['\r', '\n'])))
                 })
+            }
+            Self::GivenSecret { principal, secret } => {
+                let value = basic(principal, &secret.0);
+                Authorization::from_fn(move || Some(value.clone()))
             }
             Self::ServiceAccount(account) => login::keep_logged_in(account.clone(), tls.clone()),
         }
     }
+}
+
+fn basic(principal: &str, secret: &str) -> String {
+    let pair = format!("{principal}:{secret}");
+    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::config::{Loaded, SettingError};
-use crate::scheduler::{Credentials, ServiceAccount};
+use crate::scheduler::{Credentials, GivenSecret, ServiceAccount};
 use crate::tls::{ClientTls, Identity};
 
 /// Flags of the executor on an agent that speaks TLS, as environment variables.
@@ -19,12 +19,26 @@ pub(super) fn credentials(raw: &Loaded) -> Result<Credentials, SettingError> {
     let text = |key| raw.text(key).map(str::trim).filter(|text| !text.is_empty());
     let principal = text("mesos.principal").map(str::to_owned);
     if let Some(account) = text(ACCOUNT) {
-        if let Some(key) =
-            ["mesos.principal", "mesos.secret_file"].into_iter().find(|key| text(key).is_some())
+        if let Some(key) = ["mesos.principal", "mesos.secret_file", "mesos.secret"]
+            .into_iter()
+            .find(|key| text(key).is_some())
         {
             return Err(raw.invalid(key, format!("is one too many beside {}", raw.origin(ACCOUNT))));
         }
         return service_account(raw, account).map(|account| Credentials::ServiceAccount(account.into()));
+    }
+    if let Some(secret) = text("mesos.secret") {
+        // The value is never shown.
+        let invalid = |problem: &str| SettingError::Invalid {
+            origin: raw.origin("mesos.secret"),
+            value: "…".to_owned(),
+            problem: problem.to_owned(),
+        };
+        if text("mesos.secret_file").is_some() {
+            return Err(invalid("is one too many beside --mesos-secret-file"));
+        }
+        let principal = principal.ok_or_else(|| invalid("is of no use without --mesos-principal"))?;
+        return Ok(Credentials::GivenSecret { principal, secret: GivenSecret::new(secret.to_owned()) });
     }
     let Some(file) = text("mesos.secret_file").map(PathBuf::from) else {
         return Ok(principal.map_or(Credentials::None, Credentials::Principal));

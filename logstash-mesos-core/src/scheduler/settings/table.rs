@@ -21,6 +21,12 @@ pub static SETTINGS: &[SettingSpec] = &[
         "File with the secret of the principal; read again when it changes.",
     ),
     one(
+        "mesos.secret",
+        "SECRET",
+        "",
+        "The secret itself, where a variable holds it; a file is better, as it is not seen among the processes.",
+    ),
+    one(
         "dcos.service_account_file",
         "FILE",
         "",

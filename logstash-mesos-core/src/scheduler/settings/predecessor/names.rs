@@ -157,11 +157,7 @@ pub static NAMES: &[Name] = &[
     common("mesos-role", "0.7–0.10", Effect::Is("mesos.role")),
     common("mesos-user", "0.7–0.10", Effect::Is("mesos.user")),
     common("mesos-principal", "0.7–0.9", Effect::Is("mesos.principal")),
-    common(
-        "mesos-secret",
-        "0.7–0.9",
-        Effect::Nothing("put it into a file and name that with `--mesos-secret-file`"),
-    ),
+    common("mesos-secret", "0.7–0.9", Effect::Is("mesos.secret")),
     common(
         "reconcilation-timeout-millis",
         "0.7–0.9",
