@@ -4,7 +4,7 @@
 //! believe and who we are, and may make another one whenever a connection is opened.
 
 use std::fmt;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
@@ -66,6 +66,10 @@ pub(crate) fn remedy(error: &io::Error) -> &'static str {
         }
         Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
             "; it does not seem to speak TLS: write http:// instead of https://"
+        }
+        // As a Mesos without TLS does.
+        None if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) => {
+            "; it hung up: if it does not speak TLS, write http:// instead of https://"
         }
         Some(Error::AlertReceived(_)) => "; it refused us: does it want a client certificate?",
         _ => "",

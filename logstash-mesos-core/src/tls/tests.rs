@@ -307,3 +307,38 @@ fn files_are_read_again_when_they_change_and_bad_ones_change_nothing() {
     let never = Reloaded::new(ClientTls { authorities: vec![made.path("none")], ..ClientTls::default() });
     assert!(never.config().is_err());
 }
+
+// Masters found in ZooKeeper and agents are connected to by address, while their certificates are for their names.
+#[cfg(feature = "scheduler")]
+#[tokio::test]
+async fn a_certificate_may_be_for_the_name_that_its_holder_announces() {
+    use mesos_v1::endpoint::Endpoint;
+    use mesos_v1::operator::{OperatorClient, OperatorError};
+    use mesos_v1::tls::Tls;
+
+    let made = Certificates::new();
+    made.signed("named", "ca", "/CN=m1", "DNS:m1.example");
+    let acceptor = Acceptor::new(&server(&made, "named.pem", "named.key")).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = Endpoint::new("127.0.0.1", listener.local_addr().unwrap().port()).unwrap().with_tls(true);
+    let serving = tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            // One that does not believe us hangs up.
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let answer = b"HTTP/1.1 503 -\r\nContent-Length: 0\r\n\r\n";
+            stream.write_all(answer).await.unwrap();
+            stream.flush().await.unwrap();
+            stream.shutdown().await.unwrap();
+        }
+    });
+    let reloaded = Reloaded::new(client(&made, "ca.pem"));
+    let tls = Tls::from_fn(move || reloaded.config().map_err(Into::into));
+    for (announced, reached) in [("m1.example", true), ("m2.example", false), ("", false)] {
+        let masters = vec![endpoint.clone().with_announced_name(announced)];
+        let asking = OperatorClient { tls: tls.clone(), ..OperatorClient::new(masters) };
+        let error = asking.version().await.unwrap_err();
+        assert_eq!(matches!(error, OperatorError::NoLeader { .. }), reached, "{announced}: {error}");
+        assert_eq!(!error.to_string().contains("stands in its certificate"), reached, "{error}");
+    }
+    serving.abort();
+}

@@ -126,6 +126,27 @@ pub(super) fn of_executors(
     Ok(())
 }
 
+/// Whoever names certificates wants TLS, and should not go without in silence.
+pub(super) fn certificates_are_of_use(
+    raw: &Loaded,
+    masters_have_tls: bool,
+    credentials: &Credentials,
+    of_executors: &BTreeMap<String, String>,
+) -> Result<(), SettingError> {
+    let at_login = match credentials {
+        Credentials::ServiceAccount(account) => account.login_endpoint().scheme_str() == Some("https"),
+        _ => false,
+    };
+    let unused = |key: &&str| raw.text(key).is_some_and(|text| !text.trim().is_empty());
+    match [CA, CERTIFICATE].iter().find(|key| unused(key)) {
+        Some(key) if !masters_have_tls && !at_login && !of_executors.contains_key(AGENT_TLS) => {
+            let problem = "is of no use without TLS: write https:// before the masters, or give --mesos-tls";
+            Err(raw.invalid(key, problem))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The certificates of a file and nothing else that may be in it.
 fn certificates(file: &Path) -> std::io::Result<String> {
     let text = std::fs::read_to_string(file)?;
@@ -199,6 +220,7 @@ mod tests {
                 "key",
             ),
             (&[("mesos.ca_file", &key)], "--mesos-ca-file", "no PEM certificate"),
+            (&[("mesos.ca_file", &secret)], "--mesos-ca-file", "--mesos-tls"),
             (&[("mesos.ca_file", "/not/there")], "--mesos-ca-file", "No such file"),
             (&[("mesos.secret_file", &secret)], "--mesos-secret-file", "--mesos-principal"),
             (

@@ -175,6 +175,7 @@ impl Settings {
             }
         }
         identity::of_executors(raw, has_tls(raw, &master)?, &mut executor_environment)?;
+        identity::certificates_are_of_use(raw, has_tls(raw, &master)?, &credentials, &executor_environment)?;
         Ok(Self {
             master,
             framework_name,
