@@ -321,8 +321,14 @@ impl Scheduler {
         let framework = framework_info(settings);
         let who = Who { credentials: settings.credentials.clone(), roles: framework.roles.clone() };
         let masters_from = Some(node.masters.clone());
-        let client =
-            SchedulerConfig { masters_from, authorization, tls, ..SchedulerConfig::new(vec![], framework) };
+        let client = SchedulerConfig {
+            masters_from,
+            authorization,
+            tls,
+            // One scheduler that asks often is no burden to a master that begins to lead.
+            backoff_longest: Duration::from_secs(3),
+            ..SchedulerConfig::new(vec![], framework)
+        };
         let (ending, emptying) = (CancellationToken::new(), CancellationToken::new());
         let driver = Driver {
             shared: shared.clone(),
