@@ -21,6 +21,8 @@ pub struct Reconciliation {
     /// Answers to the question about all may come until then.
     patience_ms: u64,
     rounds: u32,
+    /// Tasks that were not answered for when all were last asked about.
+    unanswered: usize,
     /// Up to here this round has asked.
     asked: Option<TaskId>,
     periodic_ms: u64,
@@ -104,6 +106,7 @@ impl Reconciliation {
         if self.implicit == Implicit::First || (self.implicit == Implicit::Last && self.pending.is_empty()) {
             self.implicit = Implicit::Asked;
             (self.next_ms, self.patience_ms) = (now_ms + FIRST_WAIT_MS, now_ms + PATIENCE_MS);
+            self.unanswered = self.pending.len();
             if self.pending.is_empty() {
                 self.finished_ms = Some(now_ms);
             }
@@ -118,6 +121,13 @@ impl Reconciliation {
         if self.pending.is_empty() || now_ms < self.next_ms {
             return None;
         }
+        // A master to which agents come one after the other: as long as the question about all helps, it costs least.
+        let many = self.asked.is_none() && self.pending.len() > MANY;
+        if many && self.pending.len() < self.unanswered {
+            self.unanswered = self.pending.len();
+            self.end_round(now_ms);
+            return Some(Question::Implicit);
+        }
         Some(Question::Explicit(self.round(now_ms)))
     }
 
@@ -130,11 +140,15 @@ impl Reconciliation {
             self.asked = part.last().cloned();
             self.next_ms = now_ms + APART_MS;
         } else {
-            self.next_ms = now_ms + doubling(self.rounds, FIRST_WAIT_MS, LONGEST_WAIT_MS);
-            self.rounds += 1;
-            self.implicit = Implicit::Last;
+            self.end_round(now_ms);
         }
         part
+    }
+
+    fn end_round(&mut self, now_ms: u64) {
+        self.next_ms = now_ms + doubling(self.rounds, FIRST_WAIT_MS, LONGEST_WAIT_MS);
+        self.rounds += 1;
+        self.implicit = Implicit::Last;
     }
 }
 
@@ -146,6 +160,8 @@ const QUIET_MS: u64 = 1_000;
 const PATIENCE_MS: u64 = 30_000;
 /// Tasks in one question.
 const CHUNK: usize = 500;
+/// More than so many are rather asked about all together.
+const MANY: usize = 2 * CHUNK;
 /// Between the questions of a round.
 const APART_MS: u64 = 500;
 
@@ -210,6 +226,22 @@ mod tests {
             }
         }
         assert_eq!(asked, [(2_000, 500), (2_500, 500), (3_000, 200), (5_000, 500), (5_500, 500)]);
+    }
+
+    #[test]
+    fn as_long_as_agents_come_to_a_new_master_all_are_asked_about_together() {
+        let all: Vec<_> = (0..3_000).map(|n| TaskId::new(format!("{n:04}"))).collect();
+        let mut r = Reconciliation::default();
+        r.begin(all.clone(), 0);
+        assert_eq!(r.due(Vec::new, 0), Some(Question::Implicit));
+        all[..1_500].iter().for_each(|id| r.answered(id, 100));
+        assert_eq!(r.due(Vec::new, 2_000), Some(Question::Implicit));
+        assert_eq!(r.due(Vec::new, 3_999), None);
+        let Some(Question::Explicit(part)) = r.due(Vec::new, 4_000) else { panic!("nothing more came") };
+        assert_eq!(part, all[1_500..2_000]);
+        all[1_500..].iter().for_each(|id| r.answered(id, 4_100));
+        assert_eq!(r.due(Vec::new, 4_100), Some(Question::Implicit), "for strangers that came late");
+        assert!(r.is_complete());
     }
 
     #[test]
