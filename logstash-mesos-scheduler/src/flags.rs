@@ -98,7 +98,7 @@ impl Flags {
     }
 }
 
-fn command() -> clap::Command {
+pub(crate) fn command() -> clap::Command {
     let run = clap::Command::new("run").about("Places executors until told to stop (the default)");
     let program = clap::Command::new("logstash-mesos-scheduler")
         .version(env!("CARGO_PKG_VERSION"))
@@ -123,7 +123,11 @@ fn command() -> clap::Command {
                 .value_parser(clap::value_parser!(u64))
                 .help("How long to wait for executors [default: 60]"),
         );
-    with_settings(program).subcommand(with_settings(run)).subcommand(with_settings(uninstall))
+    with_settings(program)
+        .subcommand(with_settings(run))
+        .subcommand(crate::ask::explain_command())
+        .subcommand(crate::ask::status_command())
+        .subcommand(with_settings(uninstall))
 }
 
 fn with_settings(command: clap::Command) -> clap::Command {

@@ -1,5 +1,6 @@
 //! The program that places log shippers: flags to settings, settings to [`logstash_mesos_core::scheduler`].
 
+mod ask;
 mod flags;
 
 use flags::{Command, Flags};
@@ -12,6 +13,9 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
+    if let Some(request) = ask::Request::from_args(flags::command) {
+        return request.answer();
+    }
     let flags = Flags::from_args();
     start_logging(flags.verbose);
     match try_main(&flags) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::http::get_json;
+use crate::http::{get_json, request};
 use crate::place::{MARK, free_port, installed, pack, unmount_below};
 use crate::process::{Process, Recipe, end_all, with_environment};
 use crate::wait::{PATIENCE, attempt, until};
@@ -96,6 +96,18 @@ impl Master {
         let frameworks = state["frameworks"].as_array().cloned().unwrap_or_default();
         let named = frameworks.iter().find(|framework| framework["name"] == name);
         named.cloned().ok_or_else(|| format!("no framework {name} among {}", names(&frameworks)))
+    }
+
+    /// Sends a call of the operator API.
+    ///
+    /// # Panics
+    ///
+    /// If the master refuses it.
+    #[track_caller]
+    pub fn operate(&self, call: &Value) {
+        let url = format!("http://{}/api/v1", self.address());
+        let answer = request("POST", &url, Some(call)).unwrap_or_else(|error| panic!("{call}: {error}"));
+        assert!((200..300).contains(&answer.status), "{call}: {} {}", answer.status, answer.body);
     }
 
     /// Ends the master with SIGKILL.

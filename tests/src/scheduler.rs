@@ -190,6 +190,16 @@ impl Scheduler {
             .run(b"", Duration::from_secs(90))
     }
 
+    /// Runs `explain`, `status` and their like for this scheduler.
+    #[must_use]
+    #[track_caller]
+    pub fn ask(&self, arguments: &[&str]) -> Finished {
+        Recipe::new(programs().join("logstash-mesos-scheduler"), &self.directory, "ask")
+            .args(arguments)
+            .args(["--scheduler", &self.url()])
+            .run(b"", Duration::from_secs(30))
+    }
+
     fn wait(&mut self) {
         let url = format!("{}/health", self.url());
         let process = &mut self.process;

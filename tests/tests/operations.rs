@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use logstash_mesos_tests::cluster::Cluster;
-use logstash_mesos_tests::http::{get_json, request, request_with};
+use logstash_mesos_tests::http::{get_json, request_with};
 use logstash_mesos_tests::process::send;
 use logstash_mesos_tests::scheduler::{Scheduler, is_running};
 use logstash_mesos_tests::wait::{PATIENCE, throughout, until};
@@ -23,13 +23,6 @@ impl Bed {
         let bed = Self { scheduler, cluster };
         let _ = bed.scheduler.running_executors(2);
         bed
-    }
-
-    /// Calls the operator API of the master.
-    fn operate(&self, call: &Value) {
-        let url = format!("http://{}/api/v1", self.cluster.master.address());
-        let answer = request("POST", &url, Some(call)).expect("the master answers");
-        assert!(matches!(answer.status, 200 | 202), "{call}: {} {}", answer.status, answer.body);
     }
 
     /// The agent with this host name, as the status has it.
@@ -72,7 +65,7 @@ fn maintenance_drain_partition_and_teardown_by_an_operator() {
             "unavailability": {"start": {"nanoseconds": start}, "duration": {"nanoseconds": 3_600_000_000_000_u64}}
         }]}}})
     };
-    bed.operate(&window(now + Duration::from_secs(20)));
+    bed.cluster.master.operate(&window(now + Duration::from_secs(20)));
     bed.wait_for("the executor to end before the maintenance", 1, 0);
     throughout("no executor during the maintenance", Duration::from_secs(5), || {
         match bed.executors_on(1)? {
@@ -81,13 +74,13 @@ fn maintenance_drain_partition_and_teardown_by_an_operator() {
         }
     });
     bed.first_is_undisturbed(first);
-    bed.operate(&json!({"type": "UPDATE_MAINTENANCE_SCHEDULE",
+    bed.cluster.master.operate(&json!({"type": "UPDATE_MAINTENANCE_SCHEDULE",
                         "update_maintenance_schedule": {"schedule": {"windows": []}}}));
     bed.wait_for("an executor after the maintenance", 1, 1);
 
     // A drain: it ends, is no failure, and comes back when the agent is reactivated.
     let agent_id = json!({"value": bed.cluster.agents[1].id()});
-    bed.operate(&json!({"type": "DRAIN_AGENT", "drain_agent": {"agent_id": agent_id}}));
+    bed.cluster.master.operate(&json!({"type": "DRAIN_AGENT", "drain_agent": {"agent_id": agent_id}}));
     bed.wait_for("the executor of a drained agent to end", 1, 0);
     until("the agent to be drained", PATIENCE, || {
         // Mesos waits for the acknowledgement of every last update.
@@ -99,7 +92,9 @@ fn maintenance_drain_partition_and_teardown_by_an_operator() {
         }
     });
     bed.first_is_undisturbed(first);
-    bed.operate(&json!({"type": "REACTIVATE_AGENT", "reactivate_agent": {"agent_id": agent_id}}));
+    bed.cluster
+        .master
+        .operate(&json!({"type": "REACTIVATE_AGENT", "reactivate_agent": {"agent_id": agent_id}}));
     bed.wait_for("an executor on the reactivated agent", 1, 1);
     until("it to run", PATIENCE, || {
         let agent = bed.agent(SECOND)?;

@@ -5,6 +5,7 @@
 mod configurations;
 mod detection;
 mod discovery;
+mod explain;
 mod failover;
 mod faults;
 mod identity;

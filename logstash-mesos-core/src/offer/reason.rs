@@ -111,6 +111,51 @@ impl Reason {
         }
     }
 
+    /// The reason alone, without what to do about it.
+    pub fn what(&self) -> String {
+        match self {
+            Self::Occupied { task_id, state } => format!("task {task_id} is {state} there"),
+            Self::BackingOff { failures, seconds, last } => {
+                format!("failed {failures} times, next attempt in {seconds} s: {last}")
+            }
+            Self::Queued { limit } => {
+                format!("{limit} launches are unconfirmed, no more at a time (--launch-parallelism)")
+            }
+            Self::Closed { why } => (*why).to_owned(),
+            Self::Maintenance { from } => format!("maintenance of the machine is planned from {from}"),
+            Self::Excluded { name } => format!("--exclude-agent {name} excludes it"),
+            Self::Constraint { rule, value: Some(value) } => {
+                format!("--constraint {rule} does not select it: its value is {value}")
+            }
+            Self::Constraint { rule, value: None } => {
+                format!("--constraint {rule} does not select it: it has no such attribute")
+            }
+            Self::Limit { rule, counted, limit } => {
+                format!("--constraint {rule} allows {limit} with {counted}, and there are as many")
+            }
+            Self::TooSmall(too_small) => too_small.to_string(),
+            Self::PortsTaken { ports } => format!(
+                "a configuration listens on port {}, which another task has on this agent",
+                ports::list(ports)
+            ),
+        }
+    }
+
+    /// What an operator can do about it, where that does not go without saying.
+    pub fn remedy(&self) -> Option<String> {
+        match self {
+            Self::TooSmall(too_small) => {
+                let settings: Vec<_> = too_small.lacking.iter().map(|lack| lack.kind.setting()).collect();
+                Some(format!("free some on the agent, or give executors less ({})", settings.join(", ")))
+            }
+            Self::PortsTaken { .. } => Some(
+                "free it there, change the configuration, or do without asking Mesos for ports (--no-port-resources)"
+                    .to_owned(),
+            ),
+            _ => None,
+        }
+    }
+
     /// Whether `newer` says the same again, perhaps with other numbers. It then keeps the largest offer of both.
     pub fn absorb(&mut self, mut newer: Self) -> Result<(), Self> {
         let same = match (&*self, &mut newer) {
@@ -136,34 +181,8 @@ impl Reason {
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Occupied { task_id, state } => write!(f, "task {task_id} is {state} there"),
-            Self::BackingOff { failures, seconds, last } => {
-                write!(f, "failed {failures} times, next attempt in {seconds} s: {last}")
-            }
-            Self::Queued { limit } => {
-                write!(f, "{limit} launches are unconfirmed, no more at a time (--launch-parallelism)")
-            }
-            Self::Closed { why } => f.write_str(why),
-            Self::Maintenance { from } => write!(f, "maintenance of the machine is planned from {from}"),
-            Self::Excluded { name } => write!(f, "--exclude-agent {name} excludes it"),
-            Self::Constraint { rule, value: Some(value) } => {
-                write!(f, "--constraint {rule} does not select it: its value is {value}")
-            }
-            Self::Constraint { rule, value: None } => {
-                write!(f, "--constraint {rule} does not select it: it has no such attribute")
-            }
-            Self::Limit { rule, counted, limit } => {
-                write!(f, "--constraint {rule} allows {limit} with {counted}, and there are as many")
-            }
-            Self::TooSmall(too_small) => too_small.fmt(f),
-            Self::PortsTaken { ports } => write!(
-                f,
-                "a configuration listens on port {}, which another task has on this agent; free it there, change the \
-                 configuration, or do without asking Mesos for ports (--no-port-resources)",
-                ports::list(ports)
-            ),
-        }
+        f.write_str(&self.what())?;
+        self.remedy().map_or(Ok(()), |remedy| write!(f, "; {remedy}"))
     }
 }
 
@@ -186,8 +205,7 @@ impl fmt::Display for TooSmall {
                 write!(f, ", {} are reserved for role {role}", kind.words(*amount))?;
             }
         }
-        let settings: Vec<_> = self.lacking.iter().map(|lack| lack.kind.setting()).collect();
-        write!(f, "; free some on the agent, or give executors less ({})", settings.join(", "))
+        Ok(())
     }
 }
 

@@ -575,6 +575,104 @@ pub struct Decline {
     #[prost(uint64, tag = "2")]
     pub at_ms: u64,
 }
+/// What to explain.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExplainRequest {
+    /// An agent: its id, a beginning or the last part of it, or the name of its machine. Empty for everything.
+    #[prost(string, tag = "1")]
+    pub query: ::prost::alloc::string::String,
+    /// Only what stands so; unspecified for all.
+    #[prost(enumeration = "Verdict", tag = "2")]
+    pub only: i32,
+    /// At most so many agents; 0 for 100.
+    #[prost(uint32, tag = "3")]
+    pub limit: u32,
+    /// Of which so many are left out.
+    #[prost(uint64, tag = "4")]
+    pub offset: u64,
+}
+/// How things stand.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExplainResponse {
+    /// When it was so.
+    #[prost(uint64, tag = "1")]
+    pub at_ms: u64,
+    /// Over all agents that were asked for, whether they are shown or not.
+    #[prost(message, optional, tag = "2")]
+    pub totals: ::core::option::Option<ExplainTotals>,
+    /// The framework if everything was asked for, then agents, the most urgent first.
+    #[prost(message, repeated, tag = "3")]
+    pub subjects: ::prost::alloc::vec::Vec<Explanation>,
+    /// With which `offset` the next agents are shown; unset if these were the last.
+    #[prost(uint64, optional, tag = "4")]
+    pub next_offset: ::core::option::Option<u64>,
+}
+/// How many agents there are, by verdict.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExplainTotals {
+    /// All of them.
+    #[prost(uint64, tag = "1")]
+    pub agents: u64,
+    /// On which a shipper runs, well or not.
+    #[prost(uint64, tag = "2")]
+    pub running: u64,
+    /// On which all is as it should be: a shipper ships, or none is wanted.
+    #[prost(uint64, tag = "3")]
+    pub ok: u64,
+    /// On which something has to be done.
+    #[prost(uint64, tag = "4")]
+    pub problem: u64,
+    /// Of which it is not known (yet).
+    #[prost(uint64, tag = "5")]
+    pub unknown: u64,
+}
+/// What is known of one subject.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Explanation {
+    /// What it is.
+    #[prost(enumeration = "SubjectKind", tag = "1")]
+    pub kind: i32,
+    /// Of Mesos.
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
+    /// The framework's, or that of the agent's machine.
+    #[prost(string, tag = "3")]
+    pub name: ::prost::alloc::string::String,
+    /// The worst of its steps.
+    #[prost(enumeration = "Verdict", tag = "4")]
+    pub state: i32,
+    /// In one line.
+    #[prost(string, tag = "5")]
+    pub summary: ::prost::alloc::string::String,
+    /// In the order of a shipper's life. Those that cannot be taken yet are left out.
+    #[prost(message, repeated, tag = "6")]
+    pub steps: ::prost::alloc::vec::Vec<ExplainStep>,
+}
+/// One thing that is needed for logs to arrive, and how it stands.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExplainStep {
+    /// One word, for programs; it stays what it is.
+    #[prost(string, tag = "1")]
+    pub code: ::prost::alloc::string::String,
+    /// How it stands.
+    #[prost(enumeration = "Verdict", tag = "2")]
+    pub state: i32,
+    /// How it stands, in words.
+    #[prost(string, tag = "3")]
+    pub text: ::prost::alloc::string::String,
+    /// The numbers in the words, by name; each name ends in its unit.
+    #[prost(btree_map = "string, double", tag = "4")]
+    pub figures: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        f64,
+    >,
+    /// Since when; 0 if that is not known.
+    #[prost(uint64, tag = "5")]
+    pub since_ms: u64,
+    /// What to do about it; empty if nothing is.
+    #[prost(string, tag = "6")]
+    pub next: ::prost::alloc::string::String,
+}
 /// State of the connection to the Docker daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -723,6 +821,76 @@ impl ConfigKind {
             "CONFIG_KIND_UNSPECIFIED" => Some(Self::Unspecified),
             "CONFIG_KIND_DOCKER" => Some(Self::Docker),
             "CONFIG_KIND_HOST" => Some(Self::Host),
+            _ => None,
+        }
+    }
+}
+/// How something stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Verdict {
+    /// Not said.
+    Unspecified = 0,
+    /// Somebody has to do something, or to wait for what is said.
+    Problem = 1,
+    /// Not known, or not yet.
+    Unknown = 2,
+    /// As it should be.
+    Ok = 3,
+}
+impl Verdict {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "VERDICT_UNSPECIFIED",
+            Self::Problem => "VERDICT_PROBLEM",
+            Self::Unknown => "VERDICT_UNKNOWN",
+            Self::Ok => "VERDICT_OK",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "VERDICT_UNSPECIFIED" => Some(Self::Unspecified),
+            "VERDICT_PROBLEM" => Some(Self::Problem),
+            "VERDICT_UNKNOWN" => Some(Self::Unknown),
+            "VERDICT_OK" => Some(Self::Ok),
+            _ => None,
+        }
+    }
+}
+/// What an explanation is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum SubjectKind {
+    /// Not said.
+    Unspecified = 0,
+    /// The framework as a whole.
+    Framework = 1,
+    /// One agent.
+    Agent = 2,
+}
+impl SubjectKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "SUBJECT_KIND_UNSPECIFIED",
+            Self::Framework => "SUBJECT_KIND_FRAMEWORK",
+            Self::Agent => "SUBJECT_KIND_AGENT",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "SUBJECT_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "SUBJECT_KIND_FRAMEWORK" => Some(Self::Framework),
+            "SUBJECT_KIND_AGENT" => Some(Self::Agent),
             _ => None,
         }
     }
@@ -968,6 +1136,32 @@ pub mod control_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// What `GET /api/explain` shows: how things stand with the framework and its agents, and what to do.
+        /// NOT_FOUND when nothing has the name that is asked for.
+        pub async fn explain(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ExplainRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ExplainResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/logstash_mesos.control.v1.Control/Explain",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("logstash_mesos.control.v1.Control", "Explain"));
+            self.inner.unary(req, path, codec).await
+        }
         /// The status now, and again after every change, at most once a second.
         pub async fn watch_status(
             &mut self,
@@ -1063,6 +1257,12 @@ pub mod control_server {
             &self,
             request: tonic::Request<super::GetStatusRequest>,
         ) -> std::result::Result<tonic::Response<super::ClusterStatus>, tonic::Status>;
+        /// What `GET /api/explain` shows: how things stand with the framework and its agents, and what to do.
+        /// NOT_FOUND when nothing has the name that is asked for.
+        async fn explain(
+            &self,
+            request: tonic::Request<super::ExplainRequest>,
+        ) -> std::result::Result<tonic::Response<super::ExplainResponse>, tonic::Status>;
         /// Server streaming response type for the WatchStatus method.
         type WatchStatusStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<super::ClusterStatus, tonic::Status>,
@@ -1411,6 +1611,49 @@ pub mod control_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetStatusSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/logstash_mesos.control.v1.Control/Explain" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExplainSvc<T: Control>(pub Arc<T>);
+                    impl<T: Control> tonic::server::UnaryService<super::ExplainRequest>
+                    for ExplainSvc<T> {
+                        type Response = super::ExplainResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ExplainRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Control>::explain(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExplainSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -2,13 +2,14 @@
 
 use super::sessions::kind_to_wire;
 use super::shared::{Shared, now_ms};
-use super::status;
+use super::{explain, status};
 use crate::configs::{Complaint, Configuration, Kind, Precondition, PutError, RemoveError, Source};
 use crate::protocol::control_server::Control;
 use crate::protocol::{
     AssetChunk, AssetRequest, ClusterStatus, ConfigKind, DeleteConfigRequest, DeleteConfigResponse,
-    Diagnostic, Diagnostics, ExecutorMessage, GetStatusRequest, ListConfigsRequest, ListConfigsResponse,
-    PutConfigRequest, PutConfigResponse, SchedulerMessage, WatchStatusRequest,
+    Diagnostic, Diagnostics, ExecutorMessage, ExplainRequest, ExplainResponse, GetStatusRequest,
+    ListConfigsRequest, ListConfigsResponse, PutConfigRequest, PutConfigResponse, SchedulerMessage,
+    WatchStatusRequest,
 };
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
@@ -104,6 +105,12 @@ impl Control for ControlService {
     async fn get_status(&self, _: Request<GetStatusRequest>) -> Result<Response<ClusterStatus>, Status> {
         self.shared.sessions.watch();
         Ok(Response::new(status::cluster(&self.shared)))
+    }
+
+    async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
+        let question = explain::wire::question(request.into_inner());
+        let answer = explain::answer(&self.shared, &question);
+        answer.map(|answer| Response::new(answer.into())).map_err(|error| Status::not_found(error.0))
     }
 
     async fn watch_status(

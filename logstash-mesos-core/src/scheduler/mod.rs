@@ -6,10 +6,13 @@
 mod agents;
 mod binary;
 mod check;
+#[cfg(feature = "http")]
+mod client;
 mod configurations;
 mod credentials;
 mod definition;
 mod driver;
+mod explain;
 mod feed;
 mod framework;
 mod grpc;
@@ -35,8 +38,11 @@ mod trial;
 mod uninstall;
 
 pub use binary::{BinaryError, ServedBinary};
+#[cfg(feature = "http")]
+pub use client::{ApiCredentials, ClientError, SchedulerClient};
 pub use credentials::{Credentials, GivenSecret, LoginError, ServiceAccount, ServiceAccountError};
 pub use definition::{Containerizer, Definition, Program};
+pub use explain::{Answer, Explanation, Moment, Step, Subject, Totals, Verdict};
 pub use http::{Access, AccessError};
 pub use reconcile::Reconciliation;
 pub use run::{RunError, directory_of, run};

@@ -55,6 +55,11 @@ pub(super) struct Executor {
 }
 
 impl Executor {
+    #[cfg(test)]
+    pub(super) fn connect_for_test(&mut self) {
+        self.connection = Some((0, mpsc::channel(1).0));
+    }
+
     /// A session holds.
     pub(super) fn is_connected(&self) -> bool {
         self.connection.is_some()

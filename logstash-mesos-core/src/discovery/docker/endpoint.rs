@@ -46,6 +46,7 @@ impl DockerEndpoint {
     }
 
     /// Whether there is a socket at the moment; anything else counts as present.
+    #[cfg(any(test, feature = "agent"))]
     pub(crate) fn exists(&self) -> bool {
         match &self.address {
             Address::Unix(path) => self.socket(path).exists(),

@@ -200,7 +200,7 @@ fn wish(method: &Method, path: &str) -> Wish {
         return match call {
             // The session token admits an executor.
             "Session" | "GetAsset" => Wish::Free,
-            "ListConfigs" | "GetStatus" | "WatchStatus" => Wish::Read,
+            "Explain" | "ListConfigs" | "GetStatus" | "WatchStatus" => Wish::Read,
             _ => Wish::Write,
         };
     }
@@ -345,6 +345,7 @@ mod tests {
             (Method::POST, "/logstash_mesos.control.v1.Control/Session", Wish::Free),
             (Method::POST, "/logstash_mesos.control.v1.Control/PutConfig", Wish::Write),
             (Method::POST, "/logstash_mesos.control.v1.Control/GetStatus", Wish::Read),
+            (Method::POST, "/logstash_mesos.control.v1.Control/Explain", Wish::Read),
             (Method::GET, "/executor/abc/logstash-mesos-executor", Wish::Free),
             (Method::GET, "/api/configs", Wish::Read),
             (Method::POST, "/api/try", Wish::Write),

@@ -227,6 +227,7 @@ mod tests {
             ("GET", "/api/configs/b", 404, "there is no configuration"),
             ("GET", "/api/host-config", 200, "\"input\":\"\""),
             ("GET", "/api/status", 503, "no scheduler leads"),
+            ("GET", "/api/explain", 503, "no scheduler leads"),
             ("PUT", "/api/configs/a", 503, "no scheduler leads"),
             ("DELETE", "/configs?name=a", 503, "no scheduler leads"),
         ] {

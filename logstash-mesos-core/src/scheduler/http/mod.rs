@@ -2,6 +2,7 @@
 
 mod access;
 mod configs;
+mod explain;
 mod follower;
 mod forward;
 mod metrics;
@@ -52,6 +53,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route_service("/logstash_mesos.control.v1.Control/{method}", control)
         .route("/api/status", get(get_status))
         .route("/api/rollout/resume", post(resume_rollout))
+        .route("/api/explain", get(explain::get))
         .route("/api/try", post(try_out::post))
         .route("/health", get(|| async { "alive\n" }))
         .route("/ready", get(ready))

@@ -11,9 +11,10 @@ use crate::offer::Needs;
 use crate::offer::testing::plain_strategy;
 use crate::pipeline::plugin::EcsCompatibility;
 use crate::protocol::control_client::ControlClient;
+use crate::protocol::control_server::Control;
 use crate::protocol::{
-    Applied, ConfigKind, ConfigResult, ExecutorMessage, Hello, SchedulerMessage, SourceKind, Status,
-    StreamStatus, executor_message, scheduler_message,
+    Applied, ConfigKind, ConfigResult, ExecutorMessage, ExplainRequest, Hello, SchedulerMessage, SourceKind,
+    Status, StreamStatus, SubjectKind, executor_message, scheduler_message,
 };
 use crate::store::MemoryStore;
 use axum::Router;
@@ -98,6 +99,70 @@ impl Server {
         let (status, body) = self.raw(method, path, &[], body).await;
         (status.as_u16(), serde_json::from_slice(&body).unwrap_or(Value::Null))
     }
+}
+
+#[tokio::test]
+async fn everything_is_explained_and_what_is_not_there_is_said() {
+    let server = Server::new("127.0.0.1:9092").await;
+    let offer = |id: &str, host: &str| proto::Offer {
+        id: proto::OfferId { value: format!("offer-{id}") },
+        agent_id: proto::AgentId { value: id.to_owned() },
+        hostname: host.to_owned(),
+        ..proto::Offer::default()
+    };
+    let offers = vec![offer("m-S0", "web-1.example"), offer("m-S1", "web-2.example")];
+    // They are held for a moment, as others may come; then it is time.
+    let now_ms = super::super::shared::now_ms();
+    server.shared.state().apply(Event::Offers(offers), now_ms - 60_000, &mut || 1);
+    let (_, held) = server.call("GET", "/api/explain?q=S0", "").await;
+    assert_eq!(held["subjects"][0]["state"], "unknown", "{held}");
+    server.shared.state().apply(Event::Tick, now_ms, &mut || 1);
+
+    let (status, all) = server.call("GET", "/api/explain", "").await;
+    assert_eq!((status, &all["totals"]["agents"], &all["totals"]["problem"]), (200, &json!(2), &json!(2)));
+    assert_eq!(
+        (&all["subjects"][0]["kind"], &all["subjects"][0]["state"]),
+        (&json!("framework"), &json!("problem"))
+    );
+    let step = &all["subjects"][1]["steps"][0];
+    assert_eq!((&all["subjects"][1]["name"], &step["code"]), (&json!("web-1.example"), &json!("too_small")));
+    assert_eq!(step["figures"]["wanted_mem_megabytes"], 64.0);
+    assert!(step["since"].as_str().is_some_and(|since| since.ends_with('Z')), "{step}");
+
+    let (_, page) = server.call("GET", "/api/explain?limit=1", "").await;
+    assert_eq!((page["subjects"].as_array().map(Vec::len), &page["next_offset"]), (Some(2), &json!(1)));
+    let (_, page) = server.call("GET", "/api/explain?limit=1&offset=1&only=problem", "").await;
+    assert_eq!((&page["subjects"][0]["name"], &page["next_offset"]), (&json!("web-2.example"), &Value::Null));
+    for (query, names) in [
+        ("m-S1", &["web-2.example"][..]),
+        ("S1", &["web-2.example"]),
+        ("WEB-1", &["web-1.example"]),
+        ("web-1.example", &["web-1.example"]),
+        ("m-", &["web-1.example", "web-2.example"]),
+    ] {
+        let (_, found) = server.call("GET", &format!("/api/explain?q={query}"), "").await;
+        let found: Vec<_> =
+            found["subjects"].as_array().expect("is there").iter().map(|s| &s["name"]).collect();
+        assert_eq!(found, names, "{query}");
+    }
+    let (status, missing) = server.call("GET", "/api/explain?q=web-3.example", "").await;
+    let text = missing["error"].as_str().unwrap_or_default();
+    assert_eq!(status, 404);
+    assert!(text.contains("close: web-1.example, web-2.example") && text.contains("not listed"), "{text}");
+    for wrong in ["only=bad", "limit=0", "limit=x", "what=1"] {
+        assert_eq!(server.call("GET", &format!("/api/explain?{wrong}"), "").await.0, 400, "{wrong}");
+    }
+
+    let service = super::super::grpc::ControlService { shared: server.shared.clone() };
+    let ask = |query: &str, limit| {
+        tonic::Request::new(ExplainRequest { query: query.to_owned(), limit, ..Default::default() })
+    };
+    let answer = service.explain(ask("", 1)).await.expect("answers").into_inner();
+    let shown: Vec<_> =
+        answer.subjects.iter().map(|subject| (subject.kind(), subject.name.as_str())).collect();
+    assert_eq!(shown, [(SubjectKind::Framework, "logstash"), (SubjectKind::Agent, "web-1.example")]);
+    assert_eq!((answer.next_offset, answer.totals.map(|t| t.agents)), (Some(1), Some(2)));
+    assert_eq!(service.explain(ask("x", 0)).await.map_err(|e| e.code()).err(), Some(tonic::Code::NotFound));
 }
 
 #[tokio::test]

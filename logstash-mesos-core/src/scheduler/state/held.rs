@@ -60,6 +60,12 @@ impl Held {
         }
     }
 
+    /// Whether any offer of an agent is held.
+    pub(super) fn has(&self, agent_id: &AgentId) -> bool {
+        let first = (agent_id.clone(), String::new());
+        self.groups.range(first..).next().is_some_and(|(place, _)| place.0 == *agent_id)
+    }
+
     /// All offers are void.
     pub(super) fn clear(&mut self) {
         *self = Self::default();

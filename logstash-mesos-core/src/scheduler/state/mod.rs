@@ -360,6 +360,36 @@ impl State {
         &self.reconciliation
     }
 
+    /// Why nothing is launched anywhere, if that is so.
+    pub(in crate::scheduler) fn closed(&self) -> Option<&'static str> {
+        self.policy.closed
+    }
+
+    /// Names the current definition of the executor.
+    pub(in crate::scheduler) fn executor_id(&self) -> &ExecutorId {
+        &self.policy.executor_id
+    }
+
+    /// After which a launch counts as unconfirmed.
+    pub(in crate::scheduler) fn launch_timeout_ms(&self) -> u64 {
+        millis(self.policy.launch_timeout)
+    }
+
+    /// Since when an agent lacks the task it should have.
+    pub(in crate::scheduler) fn lacking_since_ms(&self, agent_id: &AgentId) -> Option<u64> {
+        self.lacking.get(agent_id).copied()
+    }
+
+    /// Whether an offer of an agent is neither used nor given back yet.
+    pub(in crate::scheduler) fn holds_offer_of(&self, agent_id: &AgentId) -> bool {
+        self.held.has(agent_id)
+    }
+
+    /// Until when our own refusal keeps the offers of an agent away, in case the master does what it was told.
+    pub(in crate::scheduler) fn refused_until_ms(&self, agent: &Agent) -> Option<u64> {
+        (agent.refused_in == self.demand.term()).then_some(agent.refused_until_ms)
+    }
+
     /// Whether offers are wanted at present.
     pub fn is_suppressed(&self) -> bool {
         self.demand.suppressed

@@ -1,0 +1,195 @@
+//! Asks a scheduler that runs, over its REST API.
+
+use super::Answer;
+use crate::sink::http_client::{HttpClient, HttpClientError, HttpClientSettings};
+use crate::tls::ClientTls;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, HeaderValue};
+use http::{Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use std::time::Duration;
+use thiserror::Error;
+
+/// Talks to the HTTP port of one scheduler. Any of several will do: they pass on what only the leader knows.
+#[derive(Debug)]
+pub struct SchedulerClient {
+    client: HttpClient,
+    url: String,
+    authorization: Option<HeaderValue>,
+}
+
+/// What a scheduler with `--auth-file` wants to see.
+#[derive(Clone)]
+pub enum ApiCredentials {
+    /// A line `user:password` of that file.
+    Basic(String),
+    /// What follows `bearer` there.
+    Bearer(String),
+}
+
+// Without the secret.
+impl std::fmt::Debug for ApiCredentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Basic(_) => "Basic",
+            Self::Bearer(_) => "Bearer",
+        })
+    }
+}
+
+/// Why a scheduler could not be asked, or did not answer.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// It is not the address of a scheduler.
+    #[error("`{url}` is no address of a scheduler: write http://HOST:PORT")]
+    Url {
+        /// As it was given.
+        url: String,
+    },
+    /// Certificates or credentials that cannot be sent.
+    #[error(transparent)]
+    Client(#[from] HttpClientError),
+    /// Nothing answered.
+    #[error("no scheduler answers at {url}")]
+    NoAnswer {
+        /// What was asked.
+        url: String,
+        /// What went wrong.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// It refused.
+    #[error("{url} answered {status}: {text}")]
+    Refused {
+        /// What was asked.
+        url: String,
+        /// The status of HTTP.
+        status: u16,
+        /// What it said.
+        text: String,
+    },
+    /// The answer is not one of a scheduler.
+    #[error("what {url} answered is not the answer of a scheduler")]
+    Unreadable {
+        /// What was asked.
+        url: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+}
+
+impl SchedulerClient {
+    /// Prepares to ask the scheduler at `url`; nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Url`], and [`ClientError::Client`] for certificates or credentials that cannot be used.
+    pub fn new(url: &str, credentials: Option<ApiCredentials>, tls: ClientTls) -> Result<Self, ClientError> {
+        let parsed = url.parse::<Uri>().ok();
+        let fine = parsed.is_some_and(|uri| {
+            matches!(uri.scheme_str(), Some("http" | "https"))
+                && uri.host().is_some()
+                && uri.query().is_none()
+        });
+        if !fine {
+            return Err(ClientError::Url { url: url.to_owned() });
+        }
+        let authorization = credentials.map(|credentials| {
+            let text = match credentials {
+                ApiCredentials::Basic(pair) => format!("Basic {}", STANDARD.encode(pair)),
+                ApiCredentials::Bearer(token) => format!("Bearer {token}"),
+            };
+            let mut value = HeaderValue::try_from(text)
+                .map_err(|_| HttpClientError::Header("Authorization".to_owned()))?;
+            value.set_sensitive(true);
+            Ok::<_, HttpClientError>(value)
+        });
+        Ok(Self {
+            client: HttpClientSettings { tls, ..HttpClientSettings::default() }.client()?,
+            url: url.trim_end_matches('/').to_owned(),
+            authorization: authorization.transpose()?,
+        })
+    }
+
+    /// Returns `GET /api/explain` for what `query` names; empty for everything. `parameters` are those of the
+    /// API, such as `only=problem`.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]; `Refused` with status 404 when nothing has this name.
+    ///
+    /// # Cancellation safety
+    ///
+    /// Only reads; may be dropped at any time.
+    pub async fn explain(&self, query: &str, parameters: &[(&str, String)]) -> Result<Answer, ClientError> {
+        let mut path = format!("/api/explain?q={}", utf8_percent_encode(query, NON_ALPHANUMERIC));
+        for (name, value) in parameters {
+            path.push_str(&format!("&{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)));
+        }
+        let body = self.get(&path).await?;
+        serde_json::from_slice(&body)
+            .map_err(|source| ClientError::Unreadable { url: format!("{}{path}", self.url), source })
+    }
+
+    /// Returns what is at a path of the API that begins with `/`.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    ///
+    /// # Cancellation safety
+    ///
+    /// Only reads; may be dropped at any time.
+    pub async fn get(&self, path: &str) -> Result<Bytes, ClientError> {
+        let url = format!("{}{path}", self.url);
+        let failed = |source: Box<dyn std::error::Error + Send + Sync>| ClientError::NoAnswer {
+            url: self.url.clone(),
+            source,
+        };
+        let mut request = Request::get(&url);
+        if let Some(authorization) = &self.authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        let request = request.body(Full::default()).map_err(|error| failed(error.into()))?;
+        let asking = async {
+            let response = self.client.request(request).await.map_err(|error| failed(error.into()))?;
+            let status = response.status();
+            let body = Limited::new(response.into_body(), MAX_BYTES).collect().await.map_err(failed)?;
+            Ok::<_, ClientError>((status, body.to_bytes()))
+        };
+        let asked = tokio::time::timeout(LIMIT, asking).await;
+        let (status, body) = asked.map_err(|elapsed| failed(elapsed.into()))??;
+        if status == StatusCode::OK {
+            return Ok(body);
+        }
+        let said = serde_json::from_slice::<serde_json::Value>(&body).ok();
+        let said = said.as_ref().and_then(|said| said.get("error")?.as_str());
+        let text =
+            said.map_or_else(|| String::from_utf8_lossy(&body).chars().take(300).collect(), str::to_owned);
+        Err(ClientError::Refused { url, status: status.as_u16(), text })
+    }
+}
+
+const LIMIT: Duration = Duration::from_secs(30);
+const MAX_BYTES: usize = 256 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_is_none_is_refused_and_secrets_are_not_shown() {
+        for wrong in ["", "host:9092", "ftp://h", "http://", "http://h/?x"] {
+            let made = SchedulerClient::new(wrong, None, ClientTls::default());
+            assert!(matches!(made, Err(ClientError::Url { .. })), "{wrong}");
+        }
+        let secret = ApiCredentials::Basic("ann:secret".to_owned());
+        let shown = format!("{secret:?}");
+        let client =
+            SchedulerClient::new("https://h:1/service/logstash/", Some(secret), ClientTls::default());
+        assert!(!format!("{shown} {:?}", client.expect("is fine")).contains("secret"));
+    }
+}

@@ -1,0 +1,66 @@
+//! Which agents are meant.
+
+use crate::ids::AgentId;
+use crate::scheduler::state::State;
+
+/// What a name leads to.
+pub(super) enum Found<'a> {
+    /// At least one agent, or all of none.
+    Agents(Vec<&'a AgentId>),
+    /// Nothing; these names are close.
+    None { close: Vec<&'a str> },
+}
+
+/// Whether an id and a host name are meant.
+type Way<'a> = &'a dyn Fn(&str, &str) -> bool;
+
+/// Agents by id, by name of their machine, by the beginning of an id or its last part, or by the first part of
+/// the machine's name; by the first of these that leads to any. All if `query` is empty.
+pub(super) fn agents<'a>(state: &'a State, query: &str) -> Found<'a> {
+    let all = state.agents();
+    if query.is_empty() {
+        return Found::Agents(all.keys().collect());
+    }
+    if let Some((id, _)) = all.get_key_value(&AgentId::from(query)) {
+        return Found::Agents(vec![id]);
+    }
+    let machine = |name: &str| name.eq_ignore_ascii_case(query);
+    let ways: [Way<'_>; 3] =
+        [&|_, hostname| machine(hostname), &|id, _| id.starts_with(query), &|id, hostname| {
+            id.rsplit_once('-').is_some_and(|(_, last)| last == query)
+                || hostname.split_once('.').is_some_and(|(first, _)| machine(first))
+        }];
+    for way in ways {
+        let found: Vec<_> =
+            all.iter().filter(|(id, agent)| way(id.as_str(), &agent.hostname)).map(|(id, _)| id).collect();
+        if !found.is_empty() {
+            return Found::Agents(found);
+        }
+    }
+    let lower = query.to_ascii_lowercase();
+    let mut close: Vec<_> = all
+        .values()
+        .map(|agent| agent.hostname.as_str())
+        .filter(|name| name.to_ascii_lowercase().contains(&lower) || distance_is_small(name, query))
+        .take(CLOSE)
+        .collect();
+    close.sort_unstable();
+    close.dedup();
+    Found::None { close }
+}
+
+/// Whether at most two letters differ, one is missing, or one is too many.
+fn distance_is_small(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
+    match long.len() - short.len() {
+        0 => short.iter().zip(long).filter(|(a, b)| a != b).count() <= 2,
+        1 => {
+            let same = short.iter().zip(long).take_while(|(a, b)| a == b).count();
+            short[same..] == long[same + 1..]
+        }
+        _ => false,
+    }
+}
+
+const CLOSE: usize = 5;

@@ -1,0 +1,45 @@
+//! `GET /api/explain`.
+
+use super::error;
+use crate::scheduler::explain::{self, LIMIT, Question, Verdict};
+use crate::scheduler::shared::Shared;
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// Behind the question mark.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Parameters {
+    #[serde(default)]
+    q: String,
+    only: Option<String>,
+    limit: Option<usize>,
+    offset: Option<usize>,
+}
+
+/// Says how things stand with what `q` names, or with everything.
+pub(super) async fn get(State(shared): State<Arc<Shared>>, Query(asked): Query<Parameters>) -> Response {
+    let only = match asked.only.as_deref() {
+        None => None,
+        Some(name) => match Verdict::named(name) {
+            Some(verdict) => Some(verdict),
+            None => return error(StatusCode::BAD_REQUEST, "only is neither problem, unknown nor ok"),
+        },
+    };
+    let limit = asked.limit.unwrap_or(LIMIT);
+    if !(1..=MOST).contains(&limit) {
+        return error(StatusCode::BAD_REQUEST, &format!("limit is not a number from 1 to {MOST}"));
+    }
+    let query = asked.q.trim().to_owned();
+    match explain::answer(&shared, &Question { query, only, limit, offset: asked.offset.unwrap_or(0) }) {
+        Ok(answer) => Json(answer).into_response(),
+        Err(not_found) => error(StatusCode::NOT_FOUND, &not_found.0),
+    }
+}
+
+/// Agents in one answer.
+const MOST: usize = 10_000;
