@@ -199,7 +199,16 @@ async fn a_framework_that_an_outsider_took_is_left_to_it() {
     let dir = tempfile::tempdir().expect("a directory");
     let cluster = Cluster::start(LocalSettings::new(dir.path().join("agent"))).await.expect("starts");
     let [one, other] = ["one", "other"].map(|name| dir.path().join(name));
-    let framework_id = life(&settings(&cluster, &one), |state| state.framework_id().is_some()).await;
+    // Known is not yet stored.
+    let stored = |id: &FrameworkId| {
+        std::fs::read_to_string(one.join("framework.record")).is_ok_and(|record| record.contains(id.as_str()))
+    };
+    let framework_id = loop {
+        let id = life(&settings(&cluster, &one), |state| state.framework_id().is_some()).await;
+        if stored(&id) {
+            break id;
+        }
+    };
     std::fs::create_dir(&other).expect("creates");
     std::fs::copy(one.join("framework.record"), other.join("framework.record")).expect("copies");
     let first = Process::start(&settings(&cluster, &one)).await;
