@@ -1,6 +1,6 @@
 //! Records as keys of etcd.
 
-use super::{Expect, MAX_VALUE_BYTES, Result, StateKey, StateStore, StoreError, Version, Versioned};
+use super::{Expect, Result, StateKey, StateStore, StoreError, Version, Versioned, check_size};
 use crate::etcd::{Etcd, is_refusal, was_never_sent};
 use async_trait::async_trait;
 use etcd_client::{Client, Compare, CompareOp, Error, GetOptions, Txn, TxnOp};
@@ -121,13 +121,7 @@ impl StateStore for EtcdStore {
     }
 
     async fn put(&self, key: &StateKey, value: Vec<u8>, expect: Expect) -> Result<Version> {
-        if value.len() > MAX_VALUE_BYTES {
-            return Err(StoreError::TooLarge {
-                key: key.clone(),
-                bytes: value.len(),
-                limit: MAX_VALUE_BYTES,
-            });
-        }
+        check_size(key, &value)?;
         let done = self.change(key, &expect, TxnOp::put(self.place(key), value, None)).await?;
         done.map(version).ok_or_else(|| self.conflict(key))
     }

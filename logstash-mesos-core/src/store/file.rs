@@ -1,6 +1,6 @@
 //! Records as files in one directory.
 
-use super::{Expect, MAX_VALUE_BYTES, Result, StateKey, StateStore, StoreError, Version, Versioned};
+use super::{Expect, Result, StateKey, StateStore, StoreError, Version, Versioned, check_size};
 use async_trait::async_trait;
 use rustix::fs::{FlockOperation, flock};
 use std::fmt;
@@ -64,13 +64,7 @@ impl StateStore for FileStore {
     }
 
     async fn put(&self, key: &StateKey, value: Vec<u8>, expect: Expect) -> Result<Version> {
-        if value.len() > MAX_VALUE_BYTES {
-            return Err(StoreError::TooLarge {
-                key: key.clone(),
-                bytes: value.len(),
-                limit: MAX_VALUE_BYTES,
-            });
-        }
+        check_size(key, &value)?;
         let (inner, key) = (self.inner.clone(), key.clone());
         blocking(self.name(), key.clone().as_str(), move || inner.write(&key, &value, &expect)).await
     }

@@ -1,6 +1,6 @@
 //! Records in this process, gone with it.
 
-use super::{Expect, MAX_VALUE_BYTES, Result, StateKey, StateStore, StoreError, Version, Versioned};
+use super::{Expect, Result, StateKey, StateStore, StoreError, Version, Versioned, check_size};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -53,13 +53,7 @@ impl StateStore for MemoryStore {
     }
 
     async fn put(&self, key: &StateKey, value: Vec<u8>, expect: Expect) -> Result<Version> {
-        if value.len() > MAX_VALUE_BYTES {
-            return Err(StoreError::TooLarge {
-                key: key.clone(),
-                bytes: value.len(),
-                limit: MAX_VALUE_BYTES,
-            });
-        }
+        check_size(key, &value)?;
         let mut records = self.lock();
         if !expect.holds(records.by_key.get(key).map(|r| &r.version)) {
             return Err(StoreError::Conflict { backend: self.name(), key: key.clone() });

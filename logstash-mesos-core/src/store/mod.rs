@@ -73,6 +73,14 @@ pub trait StateStore: fmt::Debug + Send + Sync + 'static {
 /// Most bytes of a value, in every backend.
 pub const MAX_VALUE_BYTES: usize = 262_144;
 
+/// Refuses a value above the limit, as every backend does.
+fn check_size(key: &StateKey, value: &[u8]) -> Result<()> {
+    if value.len() > MAX_VALUE_BYTES {
+        return Err(StoreError::TooLarge { key: key.clone(), bytes: value.len(), limit: MAX_VALUE_BYTES });
+    }
+    Ok(())
+}
+
 /// Names a record: segments of `A-Z a-z 0-9 . _ -` between slashes.
 ///
 /// ```

@@ -1,6 +1,6 @@
 //! Records as nodes of ZooKeeper.
 
-use super::{Expect, MAX_VALUE_BYTES, Result, StateKey, StateStore, StoreError, Version, Versioned};
+use super::{Expect, Result, StateKey, StateStore, StoreError, Version, Versioned, check_size};
 use crate::zookeeper::{ZooKeeper, is_refusal};
 use async_trait::async_trait;
 use std::collections::HashMap;
@@ -224,13 +224,7 @@ impl StateStore for ZooKeeperStore {
     }
 
     async fn put(&self, key: &StateKey, value: Vec<u8>, expect: Expect) -> Result<Version> {
-        if value.len() > MAX_VALUE_BYTES {
-            return Err(StoreError::TooLarge {
-                key: key.clone(),
-                bytes: value.len(),
-                limit: MAX_VALUE_BYTES,
-            });
-        }
+        check_size(key, &value)?;
         let done = self.call(key.as_str(), |client| self.write(client, key, &value, expect)).await?;
         done.ok_or_else(|| self.conflict(key))
     }
