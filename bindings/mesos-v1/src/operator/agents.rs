@@ -5,44 +5,10 @@ use prost::Message;
 
 use super::OperatorError;
 use crate::endpoint::Endpoint;
-use crate::proto::{AgentId, AgentInfo};
+use crate::proto::AgentInfo;
 
 /// An agent with everything the master says of it.
 pub use crate::proto::master::response::get_agents::Agent;
-
-/// What an agent can be decoded to: a message with some of the fields of [`Agent`]. The others cost next to
-/// nothing.
-pub trait AgentAnswer: Message + Default {}
-
-impl<M: Message + Default> AgentAnswer for M {}
-
-/// Who an agent is, and whether it takes tasks.
-#[derive(Clone, PartialEq, Message)]
-pub struct AgentPresence {
-    /// Who it is.
-    #[prost(message, optional, tag = "1")]
-    pub info: Option<AgentIdentity>,
-    /// It is connected, and its resources are offered unless it is deactivated.
-    #[prost(bool, tag = "2")]
-    pub active: bool,
-    /// An operator has taken it out of service (1.9 and later).
-    #[prost(bool, tag = "12")]
-    pub deactivated: bool,
-    /// Set while an operator drains it, and afterwards until it is reactivated (1.9 and later).
-    #[prost(message, optional, tag = "13")]
-    pub drain_info: Option<()>,
-}
-
-/// Name and id of an agent.
-#[derive(Clone, PartialEq, Message)]
-pub struct AgentIdentity {
-    /// As it announces itself.
-    #[prost(string, tag = "1")]
-    pub hostname: String,
-    /// As the master named it.
-    #[prost(message, optional, tag = "6")]
-    pub id: Option<AgentId>,
-}
 
 /// What a list of agents says beside the registered ones.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -94,11 +60,7 @@ impl AgentReader {
         Self { buffer: BytesMut::new(), at: 0, end: None, skip: 0, limit, listed: Listed::default() }
     }
 
-    pub(super) fn push<A: AgentAnswer>(
-        &mut self,
-        bytes: &[u8],
-        each: &mut impl FnMut(A),
-    ) -> Result<(), ReadError> {
+    pub(super) fn push(&mut self, bytes: &[u8], each: &mut impl FnMut(Agent)) -> Result<(), ReadError> {
         self.buffer.extend_from_slice(bytes);
         if self.at + self.buffer.len() as u64 > self.limit as u64 {
             return Err(ReadError::TooLong(self.limit));
@@ -113,7 +75,7 @@ impl AgentReader {
     }
 
     /// Reads one field. Returns false when the rest of it has to come first.
-    fn step<A: AgentAnswer>(&mut self, each: &mut impl FnMut(A)) -> Result<bool, ReadError> {
+    fn step(&mut self, each: &mut impl FnMut(Agent)) -> Result<bool, ReadError> {
         let skipped = self.skip.min(self.buffer.len() as u64);
         self.advance(skipped);
         self.skip -= skipped;
@@ -150,7 +112,7 @@ impl AgentReader {
                         };
                         let malformed = |error: prost::DecodeError| ReadError::Malformed(error.into());
                         if field == AGENTS {
-                            each(A::decode(message).map_err(malformed)?);
+                            each(Agent::decode(message).map_err(malformed)?);
                             self.listed.registered += 1;
                         } else {
                             self.listed.recovered.push(AgentInfo::decode(message).map_err(malformed)?);

@@ -27,7 +27,7 @@ use prost::Message;
 use tokio::time::timeout;
 
 use self::agents::AgentReader;
-pub use self::agents::{Agent, AgentAnswer, AgentIdentity, AgentPresence, Listed};
+pub use self::agents::{Agent, Listed};
 pub use self::error::OperatorError;
 use crate::endpoint::Endpoint;
 use crate::proto::master::{self, call};
@@ -73,8 +73,7 @@ impl OperatorClient {
         }
     }
 
-    /// Tells `each` every registered agent while the answer comes in, and returns what else it said. Which
-    /// parts of an agent are decoded is chosen with the type: [`Agent`] has all, [`AgentPresence`] few.
+    /// Tells `each` every registered agent while the answer comes in, and returns what else it said.
     ///
     /// A master leaves out resources of roles that the principal may not see.
     ///
@@ -85,7 +84,7 @@ impl OperatorClient {
     /// # Cancellation safety
     ///
     /// Only reads; may be dropped at any time.
-    pub async fn agents<A: AgentAnswer>(&self, mut each: impl FnMut(A)) -> Result<Listed, OperatorError> {
+    pub async fn agents(&self, mut each: impl FnMut(Agent)) -> Result<Listed, OperatorError> {
         let asking = async {
             let (endpoint, _connection, response) = self.ask(call::Type::GetAgents).await?;
             let mut reader = AgentReader::new(self.max_answer_bytes);

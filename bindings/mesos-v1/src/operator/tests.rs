@@ -1,10 +1,10 @@
 use proptest::prelude::*;
 
-use super::agents::{AgentIdentity, AgentReader};
+use super::agents::AgentReader;
 use super::*;
 use crate::proto::master::response::{GetAgents, GetVersion};
 use crate::proto::master::{Call, Response as Answer};
-use crate::proto::{AgentId, AgentInfo, DrainInfo, VersionInfo};
+use crate::proto::{AgentId, AgentInfo, VersionInfo};
 use crate::scripted::Server;
 
 fn agent(number: usize) -> Agent {
@@ -35,8 +35,8 @@ fn client(server: &Server) -> OperatorClient {
     }
 }
 
-fn name(agent: AgentPresence) -> String {
-    agent.info.unwrap_or_default().hostname
+fn name(agent: Agent) -> String {
+    agent.agent_info.hostname
 }
 
 proptest! {
@@ -48,7 +48,7 @@ proptest! {
         let mut rest = &bytes[..];
         for cut in cuts.into_iter().chain([usize::MAX]) {
             let (now, later) = rest.split_at(cut.min(rest.len()));
-            reader.push(now, &mut |agent: AgentPresence| found.push(name(agent))).unwrap();
+            reader.push(now, &mut |agent: Agent| found.push(name(agent))).unwrap();
             rest = later;
         }
         let listed = reader.finish().unwrap();
@@ -72,17 +72,6 @@ proptest! {
         reader.push(&bytes[..at], &mut |_: Agent| {}).unwrap();
         prop_assert!(reader.finish().is_err());
     }
-}
-
-#[test]
-fn presence_is_what_the_whole_agent_says() {
-    let drained = Agent { deactivated: Some(true), drain_info: Some(DrainInfo::default()), ..agent(7) };
-    let presence = AgentPresence::decode(&drained.encode_to_vec()[..]).unwrap();
-    let info = AgentIdentity { hostname: "host7".into(), id: Some(AgentId { value: "a-S7".into() }) };
-    assert_eq!(
-        presence,
-        AgentPresence { info: Some(info), active: true, deactivated: true, drain_info: Some(()) }
-    );
 }
 
 #[tokio::test]
@@ -178,7 +167,7 @@ fn a_big_cluster_costs_little() {
     let mut reader = AgentReader::new(1 << 30);
     let (mut count, mut most) = (0, 0);
     for chunk in bytes.chunks(16 << 10) {
-        reader.push(chunk, &mut |_: AgentPresence| count += 1).unwrap();
+        reader.push(chunk, &mut |_: Agent| count += 1).unwrap();
         most = most.max(reader.capacity());
     }
     assert_eq!(count, 10_000);
