@@ -101,7 +101,7 @@ pub(super) fn header_map(headers: &[(String, String)]) -> Result<HeaderMap, Http
 }
 
 /// The value of `Authorization` for a user.
-pub(super) fn basic(user: &str, password: &str) -> String {
+pub(crate) fn basic(user: &str, password: &str) -> String {
     let encoded = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
     format!("Basic {encoded}")
 }

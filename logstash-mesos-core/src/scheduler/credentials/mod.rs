@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use base64::Engine;
 use mesos_v1::transport::Authorization;
 
 pub use self::login::LoginError;
 pub use self::service_account::{ServiceAccount, ServiceAccountError};
+use crate::sink::http_client::basic;
 use crate::tls::ClientTls;
 
 /// Who the framework is to Mesos.
@@ -89,18 +89,10 @@ impl Credentials {
                     Some(basic(&principal, secret.trim_end_matches(['\r', '\n'])))
                 })
             }
-            Self::GivenSecret { principal, secret } => {
-                let value = basic(principal, &secret.0);
-                Authorization::from_fn(move || Some(value.clone()))
-            }
+            Self::GivenSecret { principal, secret } => Authorization::basic(principal, &secret.0),
             Self::ServiceAccount(account) => login::keep_logged_in(account.clone(), tls.clone()),
         }
     }
-}
-
-fn basic(principal: &str, secret: &str) -> String {
-    let pair = format!("{principal}:{secret}");
-    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::*;
+use base64::Engine as _;
 
 /// Runs `openssl` in `directory`, and returns what it printed.
 fn openssl(directory: &std::path::Path, arguments: &str, input: &[u8]) -> Result<Vec<u8>, String> {
