@@ -32,8 +32,6 @@ pub(crate) struct Access {
 enum SessionEnd {
     #[error("cannot connect to {url}: {reason}")]
     Connect { url: String, reason: String },
-    #[error("{url} does not lead")]
-    NotLeader { url: String, leader: Option<String> },
     #[error("rejected: {reason}")]
     Rejected { reason: String, token_invalid: bool },
     #[error("it leads with epoch {epoch}, and one with {seen} was seen")]
@@ -60,23 +58,17 @@ const MOST_MESSAGE_BYTES: usize = 64 << 20;
 pub(crate) async fn keep(hello: Hello, shipper: ShipperHandle, mut access: watch::Receiver<Access>) {
     let mut keeper = Keeper { hello, shipper, epoch: 0 };
     let mut pause = FIRST_PAUSE;
-    let mut leader: Option<String> = None;
     let mut said = String::new();
     loop {
         let now = access.borrow_and_update().clone();
-        let urls: Vec<String> = leader.take().into_iter().chain(now.urls.iter().cloned()).collect();
         let mut end = None;
-        for url in urls {
+        for url in &now.urls {
             let begun = Instant::now();
-            let ended = keeper.session(&url, &now.token, &mut access).await;
+            let ended = keeper.session(url, &now.token, &mut access).await;
             if begun.elapsed() > LONGEST_PAUSE {
                 pause = FIRST_PAUSE;
             }
-            let go_on =
-                matches!(ended, SessionEnd::Connect { .. } | SessionEnd::NotLeader { leader: None, .. });
-            if let SessionEnd::NotLeader { leader: Some(url), .. } = &ended {
-                leader = Some(url.clone());
-            }
+            let go_on = matches!(ended, SessionEnd::Connect { .. });
             end = Some(ended);
             if !go_on {
                 break;
@@ -148,7 +140,7 @@ impl Keeper {
         let mut incoming = client
             .session(ReceiverStream::new(messages))
             .await
-            .map_err(|status| refused(url, &status))?
+            .map_err(|status| SessionEnd::Lost(status.to_string()))?
             .into_inner();
         let mut reports = self.shipper.report();
         let mut sent = Sent::default();
@@ -159,7 +151,7 @@ impl Keeper {
         loop {
             tokio::select! {
                 message = incoming.message() => {
-                    let message = message.map_err(|status| refused(url, &status))?;
+                    let message = message.map_err(|status| SessionEnd::Lost(status.to_string()))?;
                     let Some(SchedulerMessage { message }) = message else {
                         return Err(SessionEnd::Lost("the scheduler has ended the stream".to_owned()));
                     };
@@ -212,14 +204,6 @@ impl Keeper {
             }
         }
     }
-}
-
-fn refused(url: &str, status: &tonic::Status) -> SessionEnd {
-    if status.code() == tonic::Code::FailedPrecondition {
-        let leader = status.metadata().get("leader-url").and_then(|url| url.to_str().ok()).map(str::to_owned);
-        return SessionEnd::NotLeader { url: url.to_owned(), leader };
-    }
-    SessionEnd::Lost(status.to_string())
 }
 
 /// What the scheduler knows already.
