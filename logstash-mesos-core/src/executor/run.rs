@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{info, warn};
 
 use super::config::{ConfigSet, KeptSetError};
@@ -73,13 +74,13 @@ pub enum ShipperError {
     Ended,
 }
 
-/// A running shipper.
+/// A running shipper. Dropping it stops everything it has started, without waiting for what is on its way.
 #[derive(Debug)]
 pub struct Shipper {
     handle: ShipperHandle,
-    task: tokio::task::JoinHandle<Result<(), ShipperError>>,
-    discovery: tokio::task::JoinHandle<Result<(), DiscoveryError>>,
-    stop: CancellationToken,
+    // `None` once its end has been told.
+    work: Option<JoinHandle<Result<(), ShipperError>>>,
+    stop: DropGuard,
 }
 
 /// Tells a shipper what to do. Clones are for the same one.
@@ -116,9 +117,20 @@ impl Shipper {
         let (picture_sender, picture) = watch::channel(Arc::new(Discovered::default()));
         let stop = CancellationToken::new();
         let until = stop.clone();
-        let discovery = tokio::spawn(async move { discovery.run(picture_sender, until).await });
-        let task = tokio::spawn(run(settings, received, report_sender, picture));
-        Self { handle: ShipperHandle { commands, report }, task, discovery, stop }
+        // Each ends the other one: no picture of the containers, no reader of the picture.
+        let work = tokio::spawn(async move {
+            let discovery = until.run_until_cancelled(discovery.run(picture_sender, until.clone()));
+            let shipping = async {
+                let shipped = run(settings, received, report_sender, picture).await;
+                until.cancel();
+                shipped
+            };
+            let (shipped, discovered) = tokio::join!(shipping, discovery);
+            shipped?;
+            discovered.transpose()?;
+            Ok(())
+        });
+        Self { handle: ShipperHandle { commands, report }, work: Some(work), stop: stop.drop_guard() }
     }
 
     /// To tell it what to do.
@@ -129,17 +141,18 @@ impl Shipper {
 
     /// Waits until the shipper ends by itself, which it does only when it cannot work.
     ///
+    /// # Cancellation safety
+    ///
+    /// May be dropped and called again.
+    ///
     /// # Errors
     ///
-    /// Why it ended.
+    /// Why it ended; [`ShipperError::Ended`] when that has been told before.
     pub async fn ended(&mut self) -> Result<(), ShipperError> {
-        tokio::select! {
-            ended = &mut self.task => ended.unwrap_or(Err(ShipperError::Ended)),
-            ended = &mut self.discovery => match ended {
-                Ok(Err(error)) => Err(error.into()),
-                _ => Err(ShipperError::Ended),
-            },
-        }
+        let Some(work) = &mut self.work else { return Err(ShipperError::Ended) };
+        let ended = work.await;
+        self.work = None;
+        ended.unwrap_or(Err(ShipperError::Ended))
     }
 
     /// Stops reading, lets the outputs take what is on its way for at most `grace`, saves the positions.
@@ -148,9 +161,10 @@ impl Shipper {
         if self.handle.commands.send(Command::Stop { grace, done }).await.is_ok() {
             let _ended_early = stopped.await;
         }
-        self.stop.cancel();
-        let _reported_before = self.task.await;
-        self.discovery.abort();
+        drop(self.stop);
+        if let Some(work) = self.work {
+            let _reported_before = work.await;
+        }
     }
 }
 
@@ -192,7 +206,7 @@ async fn run(
     settings: ShipperSettings,
     mut commands: mpsc::Receiver<Command>,
     report: watch::Sender<Arc<Report>>,
-    picture: watch::Receiver<Arc<Discovered>>,
+    mut picture: watch::Receiver<Arc<Discovered>>,
 ) -> Result<(), ShipperError> {
     let mut early = None;
     let lock = loop {
@@ -202,6 +216,7 @@ async fn run(
                 wait_for_lock(&error, &report);
                 tokio::select! {
                     () = tokio::time::sleep(LOCK_EVERY) => {}
+                    () = closed(&mut picture) => return Ok(()),
                     command = commands.recv() => match command {
                         Some(Command::Stop { done, .. }) => {
                             let _nobody_waits = done.send(());
@@ -244,6 +259,11 @@ async fn run(
     }
     driver.serve(commands, report).await;
     Ok(())
+}
+
+/// Returns when discovery has ended.
+async fn closed(picture: &mut watch::Receiver<Arc<Discovered>>) {
+    while picture.changed().await.is_ok() {}
 }
 
 fn wait_for_lock(error: &LockError, report: &watch::Sender<Arc<Report>>) {
@@ -414,3 +434,6 @@ impl Driver {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+use std::path::Path;
+
+use async_trait::async_trait;
+
+use super::*;
+use crate::discovery::FixedDiscovery;
+
+/// Long enough for a busy machine; nothing here takes a tenth of it.
+const SOON: Duration = Duration::from_secs(20);
+
+fn settings(data_dir: &Path) -> ShipperSettings {
+    ShipperSettings {
+        data_dir: data_dir.to_owned(),
+        name: "test".to_owned(),
+        host_root: "/".into(),
+        #[cfg(feature = "docker")]
+        docker: None,
+        machine: Machine::default(),
+        traces: OwnTraces::default(),
+        drain_timeout: Duration::from_secs(1),
+        compile: CompileOptions::default(),
+        queue_bytes: 1 << 20,
+        workers: 1,
+    }
+}
+
+/// Finds nothing, and keeps `alive` for as long as it runs; with an error it fails at once.
+#[derive(Debug)]
+struct Watched {
+    alive: Arc<()>,
+    error: bool,
+}
+
+#[async_trait]
+impl ContainerDiscovery for Watched {
+    async fn run(
+        &self,
+        _picture: watch::Sender<Arc<Discovered>>,
+        _shutdown: CancellationToken,
+    ) -> Result<(), DiscoveryError> {
+        let _alive = Arc::clone(&self.alive);
+        if self.error {
+            return Err(DiscoveryError::Address { address: "none".to_owned(), reason: "a test".to_owned() });
+        }
+        // Deaf to the token: it has to be dropped.
+        std::future::pending().await
+    }
+}
+
+async fn until(what: &str, mut is: impl FnMut() -> bool) {
+    for _ in 0..2000 {
+        if is() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it did not come to this: {what}");
+}
+
+#[tokio::test]
+async fn a_shipper_that_has_ended_can_be_asked_again_and_stopped() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("configurations.json"), "{").unwrap();
+    let mut shipper = Shipper::start(settings(dir.path()), Arc::new(FixedDiscovery::default()));
+    let error = shipper.ended().await.unwrap_err();
+    assert!(matches!(error, ShipperError::KeptSet(_)), "{error}");
+    assert!(matches!(shipper.ended().await, Err(ShipperError::Ended)));
+    assert!(matches!(shipper.handle().apply(ConfigSet::default()).await, Err(ShipperError::Ended)));
+    tokio::time::timeout(SOON, shipper.stop(Duration::ZERO)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_discovery_that_cannot_work_ends_the_shipper_with_its_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let discovery = Arc::new(Watched { alive: Arc::default(), error: true });
+    let mut shipper = Shipper::start(settings(dir.path()), discovery);
+    let error = tokio::time::timeout(SOON, shipper.ended()).await.unwrap().unwrap_err();
+    assert!(matches!(error, ShipperError::Discovery(_)), "{error}");
+    // Whoever is told can start another one in the same place.
+    DataDirLock::take(dir.path(), "next").unwrap();
+    shipper.stop(Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn a_dropped_shipper_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, second) = (Arc::<()>::default(), Arc::<()>::default());
+    let start = |alive: &Arc<()>| {
+        let discovery = Watched { alive: Arc::clone(alive), error: false };
+        Shipper::start(settings(dir.path()), Arc::new(discovery))
+    };
+    let at_work = start(&first);
+    until("it holds the directory", || DataDirLock::take(dir.path(), "test").is_err()).await;
+    let waiting = start(&second);
+    let seen = waiting.handle().report();
+    until("it waits for the directory", || !seen.borrow().waiting.is_empty()).await;
+    // Somebody else still has a handle on each of them.
+    let _handles = (at_work.handle().clone(), waiting.handle().clone());
+    drop((at_work, waiting));
+    until("both have ended", || Arc::strong_count(&first) + Arc::strong_count(&second) == 2).await;
+    until("the directory is free", || DataDirLock::take(dir.path(), "next").is_ok()).await;
+}
