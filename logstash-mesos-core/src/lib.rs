@@ -18,7 +18,6 @@ pub mod offer;
 pub mod pipeline;
 #[cfg(feature = "grpc")]
 pub mod protocol;
-pub mod regex;
 #[cfg(feature = "scheduler")]
 pub mod scheduler;
 pub mod servers;
@@ -29,3 +28,5 @@ pub mod store;
 pub mod testing;
 pub mod tls;
 pub mod zookeeper;
+
+pub use logstash_mesos_regex as regex;

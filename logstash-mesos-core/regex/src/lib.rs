@@ -1,15 +1,11 @@
 //! Regular expressions with the syntax and the meaning that Ruby gives them.
 //!
-//! Logstash runs on JRuby, so the patterns in people's configurations are Ruby's: `(?<name>…)`, `(?<!…)`, `(?>…)`, `\h`,
-//! `^` that matches at every line. [`Regex`] understands them all and is built to be fast on patterns that read whole
-//! log lines.
-//!
-//! Matching goes back and tries again where it must, so there are patterns that take too long on some texts. Every match
-//! therefore has a budget of steps. When it is used up, a pattern without look-around, references and atomic groups is
-//! decided by the `regex` crate in linear time; any other ends with [`MatchError::Budget`].
+//! Ruby reads patterns with Oniguruma (Onigmo): `(?<name>…)`, `(?<!…)`, `(?>…)`, `\h`, `\g<name>`, `^` that matches at
+//! every line. [`Regex`] understands them all, and is built for patterns that read whole log lines, such as those that
+//! Logstash's grok makes.
 //!
 //! ```
-//! use logstash_mesos_core::regex::{Captures, Regex, Scratch};
+//! use logstash_mesos_regex::{Captures, Regex, Scratch};
 //!
 //! let regex = Regex::new(r"(?<user>\w+)@(?<host>[\w.]+)")?;
 //! let (mut scratch, mut captures) = (Scratch::new(), Captures::new());
@@ -18,6 +14,25 @@
 //! assert_eq!(captures.get(2).map(|range| &text[range]), Some("example.org"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! | you want to | look at |
+//! | --- | --- |
+//! | compile a pattern | [`Regex::new`], [`Regex::with_options`] |
+//! | know whether and where it matches | [`Regex::is_match`], [`Regex::captures`] |
+//! | replace what it matches | [`Regex::replace_all`] |
+//! | reuse memory from match to match | [`Scratch`], [`Captures`] |
+//!
+//! # How it matches, and how long that takes
+//!
+//! A pattern becomes a program for a matcher that goes back and tries again. Most of that never happens: a literal that
+//! every match must hold is looked for first, places are left out whose byte cannot begin a match, and a loop whose
+//! follower cannot be one of its own characters does not go back at all.
+//!
+//! There remain patterns that take too long on some texts. Every match therefore has a budget of steps. When it is used
+//! up, a pattern without look-around, references and atomic groups is decided by the `regex` crate in linear time; any
+//! other ends with [`MatchError::Budget`].
+//!
+//! # What differs from Ruby
 //!
 //! Not supported, and refused: the absent operator `(?~…)`, references with a recursion level (`\k<a+1>`), calls inside
 //! look-behind, Unicode blocks (`\p{InCyrillic}`). Different: without regard to case, one character equals one character
@@ -112,7 +127,7 @@ struct Inner {
     linear_pattern: Option<String>,
     /// `^` differs between the engines in texts that end with a newline.
     line_start: bool,
-    linear: OnceLock<Option<::regex::Regex>>,
+    linear: OnceLock<Option<regex::Regex>>,
 }
 
 impl fmt::Debug for Regex {
@@ -263,9 +278,9 @@ impl Regex {
 
 impl Inner {
     /// The linear engine, built when it is first needed.
-    fn linear(&self) -> Option<&::regex::Regex> {
+    fn linear(&self) -> Option<&regex::Regex> {
         let pattern = self.linear_pattern.as_ref()?;
-        self.linear.get_or_init(|| ::regex::RegexBuilder::new(pattern).build().ok()).as_ref()
+        self.linear.get_or_init(|| regex::RegexBuilder::new(pattern).build().ok()).as_ref()
     }
 }
 
@@ -273,7 +288,7 @@ enum Found {
     No,
     /// The scratch has the groups.
     Slots,
-    Linear(::regex::CaptureLocations),
+    Linear(regex::CaptureLocations),
 }
 
 /// The places of a match and its groups.

@@ -1,7 +1,7 @@
 //! Nanoseconds for each line and megabytes each second of our regular expressions on grok patterns, beside those of the
 //! `regex` crate on a pattern that says the same as far as it can (without look-around and atomic groups).
 //!
-//! `cargo bench -p logstash-mesos-core --bench regex`
+//! `cargo bench -p logstash-mesos-regex --bench regex`
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its result")]
 
@@ -9,7 +9,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use logstash_mesos_core::grok::{Grok, PatternSet, Patterns};
-use logstash_mesos_core::regex::{Captures, Scratch};
+use logstash_mesos_regex::{Captures, Scratch};
 
 const COMBINED: &str = concat!(
     r#"83.149.9.216 - - [04/Jan/2015:05:13:42 +0000] "GET /presentations/logstash-monitorama-2013/images/x.png HTTP/1.1" "#,

@@ -465,7 +465,7 @@ mod against_the_regex_crate {
             // `^` after a final newline, and loops whose rounds may match nothing, differ by design.
             let ours = Regex::new(&pattern).expect("the pattern is valid");
             let ascii = pattern.replace("[[:alpha:]]", r"\p{Alphabetic}");
-            let theirs = ::regex::Regex::new(&format!("(?m){ascii}")).expect("the pattern is valid");
+            let theirs = regex::Regex::new(&format!("(?m){ascii}")).expect("the pattern is valid");
             prop_assume!(ours.has_linear_form() && !(ours.inner.line_start && text.ends_with('\n')));
             let (mut scratch, mut captures) = (Scratch::new(), Captures::new());
             let found = ours.captures(&text, 0, &mut scratch, &mut captures).expect("short texts are decided");
