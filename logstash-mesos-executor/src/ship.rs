@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use logstash_mesos_core::discovery::{DiscoveryError, DockerDiscovery, DockerEndpoint};
 use logstash_mesos_core::event::FieldReference;
-use logstash_mesos_core::executor::matching::OwnTraces;
 use logstash_mesos_core::executor::ship::{ShipSettings, ship};
-use logstash_mesos_core::executor::{Machine, ShipperSettings};
+use logstash_mesos_core::executor::{Machine, OwnTraces, ShipperSettings};
 use logstash_mesos_core::pipeline::compile::CompileOptions;
 use tokio_util::sync::CancellationToken;
 

@@ -3,7 +3,7 @@
 //! A file's stem, percent-decoded, is the name of the configuration: `library%2Fnginx.conf`. Leading lines
 //! `#: match.<key> = <value>` are its conditions; they stay in the text, where they are comments.
 
-use super::{Configuration, Kind, Source, match_problem, name_problem};
+use super::{Configuration, Kind, Matcher, Source, name_problem};
 use percent_encoding::percent_decode_str;
 use std::collections::BTreeMap;
 use std::fs;
@@ -100,7 +100,7 @@ fn read(kind: Kind, stem: &str, path: &Path) -> Option<Found> {
             if let Some(problem) = name_problem(&name) {
                 return Err(problem.to_owned());
             }
-            match_problem(&matches).map_or(Ok(()), Err)?;
+            Matcher::new(&name, &matches).map_err(|error| error.to_string())?;
             Ok(Configuration { name: name.clone(), kind, input, matches, source: Source::Directory })
         });
     found(name, content)

@@ -31,8 +31,8 @@ enum Subject {
 /// A key of `match` is not known.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error(
-    "`match.{key}` is not known: there are label.NAME, container_name, image, framework, agent_id, executor_id \
-     and task_id"
+    "`match` has an unknown key `{key}`; there are label.NAME, container_name, image, framework, agent_id, \
+     executor_id and task_id"
 )]
 pub struct UnknownCondition {
     /// The key.
@@ -94,69 +94,20 @@ fn fits(pattern: &str, value: &str) -> bool {
         || (pattern.contains(['*', '?', '[']) && glob::matches(pattern.as_bytes(), value.as_bytes()))
 }
 
-/// What an executor knows of itself in order not to read its own output.
-#[derive(Clone, Debug, Default)]
-pub struct OwnTraces {
-    /// The framework the executor belongs to: its executors in containers carry the id.
-    pub framework_id: Option<String>,
-    /// `/proc/self/cgroup` and `/proc/self/mountinfo`: name the container we run in.
-    pub process: String,
-}
-
-impl OwnTraces {
-    /// Of this process.
-    #[must_use]
-    pub fn of_this_process(framework_id: Option<String>) -> Self {
-        let process = ["/proc/self/cgroup", "/proc/self/mountinfo"]
-            .iter()
-            .filter_map(|file| std::fs::read_to_string(file).ok())
-            .collect();
-        Self { framework_id, process }
-    }
-
-    /// Whether `container` may be read: it does not ask to be left alone and is no shipper of ours.
-    #[must_use]
-    pub fn may_read(&self, container: &Container) -> bool {
-        let ours = container.shipper_of.as_ref().is_some_and(|of| Some(of) == self.framework_id.as_ref());
-        !container.is_ignored() && !ours && !self.runs_in(container)
-    }
-
-    fn runs_in(&self, container: &Container) -> bool {
-        // In our mounts the id also stands for the directories of containers on a machine whose files we
-        // see; those of the container that we are in are mounted on files in `/etc`.
-        self.process.lines().any(|line| {
-            line.contains(container.id.0.as_str())
-                && (line.contains(" /etc/hostname ")
-                    || line.contains(" /etc/resolv.conf ")
-                    || !line.contains(" / "))
-                && !line.contains("/merged ")
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discovery::{ContainerId, ContainerState, LogDriver, MesosTask};
+    use crate::discovery::MesosTask;
 
     fn container(image: &str) -> Container {
         Container {
-            id: ContainerId("ab".repeat(32).into()),
-            name: "web-1".into(),
-            image: image.into(),
             labels: BTreeMap::from([("app".into(), "web".into())]),
-            state: ContainerState::Running { pid: 1 },
-            started_at: "".into(),
-            mounts: Vec::new(),
-            layers: None,
-            log: LogDriver::default(),
-            tty: false,
             mesos: Some(MesosTask {
                 framework_id: Some("f-0001".into()),
                 task_id: Some("web.instance-7".into()),
                 ..MesosTask::default()
             }),
-            shipper_of: None,
+            ..Container::new("ab", "web-1", image)
         }
     }
 
@@ -184,21 +135,5 @@ mod tests {
         assert!(matches("*", &[("match.label.app", "web")], "x"));
         let unknown = BTreeMap::from([("colour".to_owned(), "red".to_owned())]);
         assert!(Matcher::new("*", &unknown).unwrap_err().to_string().contains("colour"));
-    }
-
-    #[test]
-    fn ignored_containers_and_our_own_are_not_read() {
-        let traces = OwnTraces { framework_id: Some("f-ours".into()), process: String::new() };
-        let mut subject = container("x");
-        assert!(traces.may_read(&subject));
-        subject.shipper_of = Some("f-ours".into());
-        assert!(!traces.may_read(&subject));
-        subject.shipper_of = Some("f-other".into());
-        assert!(traces.may_read(&subject));
-        subject.labels.insert("logstash.mesos/ignore".into(), "true".into());
-        assert!(!traces.may_read(&subject));
-        let inside =
-            OwnTraces { framework_id: None, process: format!("5:memory:/docker/{}\n", "ab".repeat(32)) };
-        assert!(!inside.may_read(&container("x")));
     }
 }

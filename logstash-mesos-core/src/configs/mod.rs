@@ -1,18 +1,51 @@
 //! The configurations of a framework: what they are called, what they apply to, where they come from.
 
 pub mod directory;
+mod matching;
 mod reader;
 mod registry;
+mod set;
 
+pub use matching::{Matcher, UnknownCondition};
 pub use reader::SnapshotReader;
 pub use registry::{
-    Checked, Checker, Complaint, Entry, Id, Precondition, Problem, PutError, Registry, RemoveError, Snapshot,
+    Checked, Checker, Complaint, Entry, Precondition, Problem, PutError, Registry, RemoveError, Snapshot,
     Stored,
 };
+pub use set::ConfigSet;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::fmt;
+
+/// Names a configuration: two of different kinds may have the same name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConfigKey {
+    /// What it applies to.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+}
+
+impl ConfigKey {
+    /// The configuration for the containers of an image.
+    pub fn docker(image: impl Into<String>) -> Self {
+        Self { kind: Kind::Docker, name: image.into() }
+    }
+
+    /// The configuration `name` for the machine.
+    pub fn host(name: impl Into<String>) -> Self {
+        Self { kind: Kind::Host, name: name.into() }
+    }
+}
+
+/// `docker/nginx:1.27`.
+impl fmt::Display for ConfigKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind.name(), self.name)
+    }
+}
 
 /// One configuration, as somebody wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +60,7 @@ pub struct Configuration {
     #[serde(default, rename = "match", skip_serializing_if = "BTreeMap::is_empty")]
     pub matches: BTreeMap<String, String>,
     /// Who manages it.
+    #[serde(default)]
     pub source: Source,
 }
 
@@ -51,10 +85,11 @@ impl Kind {
 }
 
 /// Who manages a configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
-    /// REST and gRPC.
+    /// REST, gRPC, and whoever embeds the library.
+    #[default]
     Rest,
     /// A directory of files.
     Directory,
@@ -83,15 +118,29 @@ impl Source {
 }
 
 impl Configuration {
-    /// Changes with the content and with nothing else.
+    /// For the containers of `image`, which may be a pattern: see [`Matcher`].
+    pub fn docker(image: impl Into<String>, input: impl Into<String>) -> Self {
+        Self::new(ConfigKey::docker(image), input)
+    }
+
+    /// For the machine, once.
+    pub fn host(name: impl Into<String>, input: impl Into<String>) -> Self {
+        Self::new(ConfigKey::host(name), input)
+    }
+
+    fn new(ConfigKey { kind, name }: ConfigKey, input: impl Into<String>) -> Self {
+        Self { name, kind, input: input.into(), matches: BTreeMap::new(), source: Source::Rest }
+    }
+
+    /// Its kind and name.
+    pub fn key(&self) -> ConfigKey {
+        ConfigKey { kind: self.kind, name: self.name.clone() }
+    }
+
+    /// Equal for equal content, on schedulers and executors alike: 16 hex digits.
     pub fn version(&self) -> String {
-        let mut hash = Sha256::new();
         let conditions = self.matches.iter().flat_map(|(key, value)| [key.as_str(), value.as_str()]);
-        for part in [self.kind.name(), &self.name, &self.input].into_iter().chain(conditions) {
-            hash.update(part.len().to_be_bytes());
-            hash.update(part.as_bytes());
-        }
-        hex(&hash.finalize())[..16].to_owned()
+        digest([self.kind.name(), &self.name, &self.input].into_iter().chain(conditions))
     }
 }
 
@@ -106,37 +155,16 @@ pub fn name_problem(name: &str) -> Option<&'static str> {
     name.chars().any(char::is_control).then_some("the name has control characters")
 }
 
-/// What is wrong with the conditions of a `match`, if anything.
-pub fn match_problem(matches: &BTreeMap<String, String>) -> Option<String> {
-    let known = |key: &str| {
-        MATCH_KEYS.contains(&key) || key.strip_prefix("label.").is_some_and(|name| !name.is_empty())
-    };
-    let unknown = matches.keys().find(|key| !known(key))?;
-    Some(format!(
-        "match has an unknown key `{unknown}`; there are label.NAME, container_name, image, framework, agent_id, \
-         executor_id and task_id"
-    ))
-}
-
 const MAX_NAME_BYTES: usize = 512;
-/// As the executor understands them, short forms included.
-const MATCH_KEYS: [&str; 11] = [
-    "container_name",
-    "name",
-    "image",
-    "framework",
-    "framework_id",
-    "agent",
-    "agent_id",
-    "executor",
-    "executor_id",
-    "task",
-    "task_id",
-];
 
-/// A short name for content: equal for equal bytes.
-pub(crate) fn digest(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))[..16].to_owned()
+/// A short name for a list of texts: equal for equal lists, 16 hex digits.
+fn digest<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.len().to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hex(&hash.finalize())[..16].to_owned()
 }
 
 /// Lower-case hex digits.

@@ -1,7 +1,7 @@
 //! The configurations in force, kept in the state store.
 
 use super::directory::Found;
-use super::{Configuration, Kind, Source, hex, match_problem, name_problem};
+use super::{ConfigKey, Configuration, Kind, Matcher, Source, digest, hex, name_problem};
 use crate::store::{Expect, JsonStore, StateKey, StateStore, StoreError, Version};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
@@ -49,16 +49,13 @@ impl fmt::Display for Complaint {
     }
 }
 
-/// Names a configuration.
-pub type Id = (Kind, String);
-
 /// All configurations at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// Those in force.
-    pub entries: BTreeMap<Id, Entry>,
+    pub entries: BTreeMap<ConfigKey, Entry>,
     /// Files that are not in force, or not in their newest form.
-    pub problems: BTreeMap<Id, Problem>,
+    pub problems: BTreeMap<ConfigKey, Problem>,
 }
 
 /// A configuration in force.
@@ -91,20 +88,13 @@ impl Snapshot {
         Ok(Self { entries: found.into_iter().flatten().collect(), problems: BTreeMap::new() })
     }
 
-    fn is_of_another(&self, id: &Id, source: Source) -> bool {
+    fn is_of_another(&self, id: &ConfigKey, source: Source) -> bool {
         self.entries.get(id).is_some_and(|entry| entry.configuration.source != source)
     }
 
     /// Equal for equal content.
     pub fn version(&self) -> String {
-        let mut hash = Sha256::new();
-        for ((kind, name), entry) in &self.entries {
-            for part in [kind.name(), name, &entry.version] {
-                hash.update(part.len().to_be_bytes());
-                hash.update(part.as_bytes());
-            }
-        }
-        hex(&hash.finalize())[..16].to_owned()
+        digest(self.entries.values().map(|entry| entry.version.as_str()))
     }
 }
 
@@ -218,7 +208,7 @@ impl Registry {
         let _changing = self.changing.lock().await;
         let entries = Snapshot::read(&*self.store).await?.entries;
         Ok(self.current.send_if_modified(|current| {
-            let stored = |(id, entry): (&Id, &Entry)| (id.clone(), entry.stored.clone());
+            let stored = |(id, entry): (&ConfigKey, &Entry)| (id.clone(), entry.stored.clone());
             let changed = !current.entries.iter().map(stored).eq(entries.iter().map(stored));
             if changed {
                 Arc::make_mut(current).entries = entries;
@@ -251,11 +241,10 @@ impl Registry {
         if let Some(problem) = name_problem(&configuration.name) {
             return Err(PutError::Invalid(problem.to_owned()));
         }
-        if let Some(problem) = match_problem(&configuration.matches) {
-            return Err(PutError::Invalid(problem));
-        }
+        Matcher::new(&configuration.name, &configuration.matches)
+            .map_err(|error| PutError::Invalid(error.to_string()))?;
         let _changing = self.changing.lock().await;
-        let id = (configuration.kind, configuration.name.clone());
+        let id = configuration.key();
         loop {
             match self.try_put(&id, configuration.clone(), &expect).await {
                 Err(PutError::Store(error)) if error.is_conflict() => {
@@ -269,25 +258,25 @@ impl Registry {
 
     async fn try_put(
         &self,
-        id: &Id,
+        id: &ConfigKey,
         configuration: Configuration,
         expect: &Precondition,
     ) -> Result<Stored, PutError> {
         let snapshot = self.snapshot();
         let present = snapshot.entries.get(id);
-        let place = present.and_then(|e| e.configuration.source.place(&id.1));
+        let place = present.and_then(|e| e.configuration.source.place(&id.name));
         let waiting = || snapshot.problems.get(id).map(|problem| problem.path.display().to_string());
         if let Some(place) = place.or_else(waiting) {
-            return Err(PutError::Managed { name: id.1.clone(), place });
+            return Err(PutError::Managed { name: id.name.clone(), place });
         }
         if expect.only_create && present.is_some() {
-            return Err(PutError::Precondition(format!("there is a configuration `{}` already", id.1)));
+            return Err(PutError::Precondition(format!("there is a configuration `{}` already", id.name)));
         }
         if let Some(version) = &expect.version
             && present.is_none_or(|e| e.version != *version)
         {
             let now = present.map_or("absent", |e| &e.version);
-            return Err(PutError::Precondition(format!("`{}` is {now}, not {version}", id.1)));
+            return Err(PutError::Precondition(format!("`{}` is {now}, not {version}", id.name)));
         }
         let checked = self.check(&configuration);
         if !checked.errors.is_empty() {
@@ -308,12 +297,12 @@ impl Registry {
     /// [`RemoveError`]; nothing is changed then.
     pub async fn remove(&self, kind: Kind, name: &str) -> Result<bool, RemoveError> {
         let _changing = self.changing.lock().await;
-        let id = (kind, name.to_owned());
+        let id = ConfigKey { kind, name: name.to_owned() };
         loop {
             let snapshot = self.snapshot();
             let Some(entry) = snapshot.entries.get(&id) else { return Ok(false) };
-            if let Some(place) = entry.configuration.source.place(&id.1) {
-                return Err(RemoveError::Managed { name: id.1, place });
+            if let Some(place) = entry.configuration.source.place(&id.name) {
+                return Err(RemoveError::Managed { name: id.name, place });
             }
             match self.unstore(&snapshot, &id).await {
                 Ok(()) => return Ok(true),
@@ -335,7 +324,7 @@ impl Registry {
         let mut problems = BTreeMap::new();
         let mut present = BTreeSet::new();
         for Found { kind, name, path, content } in found {
-            let id = (kind, name);
+            let id = ConfigKey { kind, name };
             present.insert(id.clone());
             let snapshot = self.snapshot();
             let text = match content {
@@ -354,7 +343,7 @@ impl Registry {
                         }
                         None => match self.store(&snapshot, new).await {
                             Ok(version) => {
-                                tracing::info!(path = %path.display(), name = %id.1, version, "Configuration taken over");
+                                tracing::info!(path = %path.display(), name = %id.name, version, "Configuration taken over");
                                 continue;
                             }
                             Err(error @ StoreError::TooLarge { .. }) => error.to_string(),
@@ -377,12 +366,12 @@ impl Registry {
             problems.insert(id, problem);
         }
         let snapshot = self.snapshot();
-        let gone = |(id, entry): &(&Id, &Entry)| {
+        let gone = |(id, entry): &(&ConfigKey, &Entry)| {
             sources.contains(&entry.configuration.source) && !present.contains(*id)
         };
         let gone: Vec<_> = snapshot.entries.iter().filter(gone).map(|(id, _)| id.clone()).collect();
         for id in gone {
-            tracing::info!(kind = id.0.name(), name = %id.1, "Configuration removed, as its file or setting is gone");
+            tracing::info!(kind = id.kind.name(), name = %id.name, "Configuration removed, as its file or setting is gone");
             if let Err(error) = self.unstore(&self.snapshot(), &id).await {
                 if error.is_conflict() {
                     self.reread(&id).await?;
@@ -401,7 +390,7 @@ impl Registry {
     }
 
     async fn store(&self, snapshot: &Snapshot, configuration: Configuration) -> Result<String, StoreError> {
-        let id = (configuration.kind, configuration.name.clone());
+        let id = configuration.key();
         let expect = snapshot.entries.get(&id).map_or(Expect::Absent, |e| Expect::Version(e.stored.clone()));
         let stored = self.store.put_json(&key(&id), &configuration, expect).await?;
         let version = configuration.version();
@@ -413,7 +402,7 @@ impl Registry {
     }
 
     /// Takes over what is stored under a name now.
-    async fn reread(&self, id: &Id) -> Result<(), StoreError> {
+    async fn reread(&self, id: &ConfigKey) -> Result<(), StoreError> {
         let found = read(&*self.store, &key(id)).await?;
         self.current.send_modify(|current| {
             let entries = &mut Arc::make_mut(current).entries;
@@ -425,7 +414,7 @@ impl Registry {
         Ok(())
     }
 
-    async fn unstore(&self, snapshot: &Snapshot, id: &Id) -> Result<(), StoreError> {
+    async fn unstore(&self, snapshot: &Snapshot, id: &ConfigKey) -> Result<(), StoreError> {
         let expect = snapshot.entries.get(id).map_or(Expect::Any, |e| Expect::Version(e.stored.clone()));
         self.store.delete(&key(id), expect).await?;
         self.current.send_modify(|current| {
@@ -435,15 +424,15 @@ impl Registry {
     }
 }
 
-async fn read(store: &dyn StateStore, key: &StateKey) -> Result<Option<(Id, Entry)>, StoreError> {
+async fn read(store: &dyn StateStore, key: &StateKey) -> Result<Option<(ConfigKey, Entry)>, StoreError> {
     let Some((configuration, stored)) = store.get_json::<Configuration>(key).await? else { return Ok(None) };
     let version = configuration.version();
-    let id = (configuration.kind, configuration.name.clone());
+    let id = configuration.key();
     Ok(Some((id, Entry { configuration, version, stored })))
 }
 
 /// Names are longer and stranger than keys may be.
-fn key((kind, name): &Id) -> StateKey {
+fn key(ConfigKey { kind, name }: &ConfigKey) -> StateKey {
     let hash = hex(&Sha256::digest(name));
     StateKey::new(format!("{PREFIX}/{}/{hash}", kind.name())).expect("made of plain names and hex digits")
 }
@@ -480,8 +469,7 @@ mod tests {
     }
 
     fn docker(name: &str, input: &str) -> Configuration {
-        let (name, input) = (name.to_owned(), input.to_owned());
-        Configuration { name, kind: Kind::Docker, input, matches: BTreeMap::new(), source: Source::Rest }
+        Configuration::docker(name, input)
     }
 
     #[tokio::test]
@@ -540,7 +528,7 @@ mod tests {
             registry.sync(&[Source::Directory], scan(dir.path()).expect("reads")).await.expect("syncs")
         };
         let input = || {
-            let id = (Kind::Docker, "a".to_owned());
+            let id = ConfigKey::docker("a");
             registry.snapshot().entries.get(&id).map(|e| e.configuration.input.clone())
         };
         let problem = || registry.snapshot().problems.values().next().map(|p| p.text.clone());
@@ -626,7 +614,7 @@ mod tests {
         registry.sync(&[Source::Settings], vec![made("a"), made("b")]).await.expect("syncs");
         let input = |name: &str| {
             let snapshot = registry.snapshot();
-            snapshot.entries.get(&(Kind::Docker, name.to_owned())).map(|e| e.configuration.input.clone())
+            snapshot.entries.get(&ConfigKey::docker(name)).map(|e| e.configuration.input.clone())
         };
         assert_eq!((input("a").as_deref(), input("b").as_deref()), (Some("x"), Some("made")));
         assert_eq!(registry.snapshot().problems.len(), 1);

@@ -53,6 +53,26 @@ pub struct Container {
     pub shipper_of: Option<String>,
 }
 
+impl Container {
+    /// A container that was made and never started, with nothing mounted: set the fields of which more is known.
+    pub fn new(id: impl Into<Text>, name: impl Into<Text>, image: impl Into<Text>) -> Self {
+        Self {
+            id: ContainerId(id.into()),
+            name: name.into(),
+            image: image.into(),
+            labels: BTreeMap::new(),
+            state: ContainerState::Created,
+            started_at: Text::default(),
+            mounts: Vec::new(),
+            layers: None,
+            log: LogDriver::default(),
+            tty: false,
+            mesos: None,
+            shipper_of: None,
+        }
+    }
+}
+
 /// The life of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContainerState {

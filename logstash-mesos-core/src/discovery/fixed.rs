@@ -74,7 +74,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::discovery::{ContainerId, ContainerState, LogDriver};
+    use crate::discovery::ContainerState;
     use crate::testing::container_discovery::{World, conformance};
 
     /// Containers that exist on paper.
@@ -97,20 +97,9 @@ mod tests {
     impl World for Paper {
         async fn start(&self, name: &str) {
             self.change(|list, now| {
-                let container = list.entry(name.to_owned()).or_insert_with(|| Container {
-                    id: ContainerId(format!("{now:064x}").into()),
-                    name: name.to_owned().into(),
-                    image: "paper".into(),
-                    labels: BTreeMap::new(),
-                    state: ContainerState::Created,
-                    started_at: "".into(),
-                    mounts: Vec::new(),
-                    layers: None,
-                    log: LogDriver::default(),
-                    tty: false,
-                    mesos: None,
-                    shipper_of: None,
-                });
+                let container = list
+                    .entry(name.to_owned())
+                    .or_insert_with(|| Container::new(format!("{now:064x}"), name, "paper"));
                 container.state = ContainerState::Running { pid: 1 };
                 container.started_at = now.to_string().into();
             });

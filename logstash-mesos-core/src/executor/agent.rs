@@ -17,10 +17,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::matching::OwnTraces;
 use super::metadata::Machine;
 use super::run::{Shipper, ShipperError, ShipperSettings};
 use super::session::{self, Access};
+use super::traces::OwnTraces;
 use crate::discovery::{ContainerDiscovery, DiscoveryError, DockerDiscovery, DockerEndpoint, daemon_id};
 use crate::pipeline::compile::CompileOptions;
 use crate::protocol::{Bootstrap, Hello, Wake};

@@ -1,66 +1,10 @@
-//! What an executor is asked to do: a set of configurations.
+//! The set of configurations that an executor had last, kept for a start without a scheduler.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub use crate::configs::Kind;
-
-/// Names a configuration: two of different kinds may have the same name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConfigKey {
-    /// To what it applies.
-    pub kind: Kind,
-    /// Its name.
-    pub name: String,
-}
-
-impl std::fmt::Display for ConfigKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.kind.name(), self.name)
-    }
-}
-
-/// One configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Configuration {
-    /// Image pattern of a docker configuration; name of a host configuration.
-    pub name: String,
-    /// To what it applies.
-    pub kind: Kind,
-    /// Opaque, changes with the content.
-    pub version: String,
-    /// Logstash configuration text, as it was written.
-    pub input: String,
-    /// Further conditions for containers.
-    #[serde(default)]
-    pub r#match: BTreeMap<String, String>,
-}
-
-impl Configuration {
-    /// Its name.
-    #[must_use]
-    pub fn key(&self) -> ConfigKey {
-        ConfigKey { kind: self.kind, name: self.name.clone() }
-    }
-}
-
-/// Everything an executor needs in order to work. Replaces what it had.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ConfigSet {
-    /// Opaque, equal for equal content.
-    pub version: String,
-    /// The configurations.
-    pub configurations: Vec<Configuration>,
-    /// Logstash configuration text with the `output` section for configurations that have none.
-    #[serde(default)]
-    pub default_output: String,
-    /// Settings of the executor by their key.
-    #[serde(default)]
-    pub settings: BTreeMap<String, String>,
-}
+use crate::configs::ConfigSet;
 
 /// Why the kept set cannot be used.
 #[derive(Debug, Error)]
@@ -89,67 +33,72 @@ pub enum KeptSetError {
 
 const KEPT: &str = "configurations.json";
 
-impl ConfigSet {
-    /// The set that was kept in `data_dir`, if there is one.
-    ///
-    /// # Errors
-    ///
-    /// [`KeptSetError::Unreadable`] for a file that holds something else: it is left as it is.
-    pub fn load(data_dir: &Path) -> Result<Option<Self>, KeptSetError> {
-        let path = data_dir.join(KEPT);
-        match std::fs::read(&path) {
-            Ok(text) => serde_json::from_slice(&text)
-                .map(Some)
-                .map_err(|error| KeptSetError::Unreadable { path, reason: error.to_string() }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(KeptSetError::Io { path, source }),
-        }
-    }
-
-    /// Keeps the set in `data_dir`, in place of the one before.
-    ///
-    /// # Errors
-    ///
-    /// [`KeptSetError::Io`]; the one before is still there then.
-    pub fn keep(&self, data_dir: &Path) -> Result<(), KeptSetError> {
-        let path = data_dir.join(KEPT);
-        let failed = |source| KeptSetError::Io { path: path.clone(), source };
-        let text = serde_json::to_vec(self).map_err(|error| failed(error.into()))?;
-        let beside = data_dir.join("configurations.json.new");
-        // It may hold passwords of outputs.
-        let mut options = std::fs::OpenOptions::new();
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.write(true).create(true).truncate(true).open(&beside).map_err(failed)?;
-        std::io::Write::write_all(&mut file, &text).map_err(failed)?;
-        file.sync_data().map_err(failed)?;
-        std::fs::rename(&beside, &path).map_err(failed)
+/// The set that was kept in `data_dir`, if there is one.
+///
+/// # Errors
+///
+/// [`KeptSetError::Unreadable`] for a file that holds something else: it is left as it is.
+pub(super) fn load(data_dir: &Path) -> Result<Option<ConfigSet>, KeptSetError> {
+    let path = data_dir.join(KEPT);
+    match std::fs::read(&path) {
+        Ok(text) => serde_json::from_slice(&text)
+            .map(Some)
+            .map_err(|error| KeptSetError::Unreadable { path, reason: error.to_string() }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(KeptSetError::Io { path, source }),
     }
 }
 
+/// Keeps the set in `data_dir`, in place of the one before.
+///
+/// # Errors
+///
+/// [`KeptSetError::Io`]; the one before is still there then.
+pub(super) fn keep(set: &ConfigSet, data_dir: &Path) -> Result<(), KeptSetError> {
+    let path = data_dir.join(KEPT);
+    let failed = |source| KeptSetError::Io { path: path.clone(), source };
+    let text = serde_json::to_vec(set).map_err(|error| failed(error.into()))?;
+    let beside = data_dir.join("configurations.json.new");
+    // It may hold passwords of outputs.
+    let mut options = std::fs::OpenOptions::new();
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.write(true).create(true).truncate(true).open(&beside).map_err(failed)?;
+    std::io::Write::write_all(&mut file, &text).map_err(failed)?;
+    file.sync_data().map_err(failed)?;
+    std::fs::rename(&beside, &path).map_err(failed)
+}
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::configs::Configuration;
 
     #[test]
     fn a_kept_set_comes_back_and_another_file_is_left_alone() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(ConfigSet::load(dir.path()).unwrap(), None);
-        let set = ConfigSet {
-            version: "7".into(),
-            configurations: vec![Configuration {
-                name: "nginx:*".into(),
-                kind: Kind::Docker,
-                version: "1".into(),
-                input: "input { docker { } }".into(),
-                r#match: BTreeMap::from([("label.app".into(), "web".into())]),
-            }],
-            default_output: "output { null { } }".into(),
-            settings: BTreeMap::new(),
+        assert_eq!(load(dir.path()).unwrap(), None);
+        let configuration = Configuration {
+            matches: BTreeMap::from([("label.app".into(), "web".into())]),
+            ..Configuration::docker("nginx:*", "input { docker { } }")
         };
-        set.keep(dir.path()).unwrap();
-        assert_eq!(ConfigSet::load(dir.path()).unwrap(), Some(set));
+        let set = ConfigSet::new(vec![configuration], "output { null { } }", BTreeMap::new());
+        keep(&set, dir.path()).unwrap();
+        assert_eq!(load(dir.path()).unwrap(), Some(set));
         std::fs::write(dir.path().join(KEPT), "{").unwrap();
-        assert!(ConfigSet::load(dir.path()).unwrap_err().to_string().contains("configurations.json"));
+        assert!(load(dir.path()).unwrap_err().to_string().contains("configurations.json"));
         assert_eq!(std::fs::read_to_string(dir.path().join(KEPT)).unwrap(), "{");
+    }
+
+    #[test]
+    fn a_set_of_the_first_release_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let kept = r#"{"version":"7","configurations":[{"name":"a","kind":"host","version":"1","input":"x","match":{}}]}"#;
+        std::fs::write(dir.path().join(KEPT), kept).unwrap();
+        let set = load(dir.path()).unwrap().unwrap();
+        assert_eq!(
+            (set.version.as_str(), &set.configurations[..]),
+            ("7", &[Configuration::host("a", "x")][..])
+        );
     }
 }

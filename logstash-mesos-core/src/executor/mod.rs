@@ -2,10 +2,9 @@
 
 #[cfg(feature = "agent")]
 pub mod agent;
-pub mod config;
 mod fan;
+mod kept;
 mod lock;
-pub mod matching;
 mod metadata;
 mod pipelines;
 mod records;
@@ -16,7 +15,10 @@ mod session;
 pub mod ship;
 mod state;
 mod streams;
+mod traces;
 
+pub use kept::KeptSetError;
 pub use lock::{DataDirLock, LockError};
 pub use metadata::{Machine, Metadata};
 pub use run::{Shipper, ShipperError, ShipperHandle, ShipperSettings};
+pub use traces::OwnTraces;

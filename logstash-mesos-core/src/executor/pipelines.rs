@@ -8,12 +8,11 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::config::{ConfigKey, ConfigSet, Configuration, Kind};
 use super::fan::Target;
-use super::matching::Matcher;
 use super::report::{ConfigOutcome, PipelineReport};
 use super::run::ShipperSettings;
 use super::state::Subscription;
+use crate::configs::{ConfigKey, ConfigSet, Configuration, Kind, Matcher};
 use crate::pipeline::compile::{CompileOptions, compile};
 use crate::pipeline::input::stream::StreamInput;
 use crate::pipeline::plugin::{BatchSender, EcsCompatibility};
@@ -67,9 +66,9 @@ impl Pipelines {
         let mut results = Vec::with_capacity(set.configurations.len());
         let share = self.queue_bytes / set.configurations.len().max(1);
         for configuration in &set.configurations {
-            let key = configuration.key();
+            let (key, version) = (configuration.key(), configuration.version());
             let same = self.running.get(&key).is_some_and(|running| {
-                running.version == configuration.version
+                running.version == version
                     && running.default_output == set.default_output
                     && running.settings == set.settings
             });
@@ -78,7 +77,7 @@ impl Pipelines {
             } else {
                 match self.start(configuration, set, share) {
                     Ok(running) => {
-                        info!(pipeline_id = %key, version = %configuration.version, "Pipeline started");
+                        info!(pipeline_id = %key, %version, "Pipeline started");
                         if let Some(before) = self.running.insert(key.clone(), running) {
                             self.replaced.push((key.clone(), before.pipeline));
                         }
@@ -90,7 +89,7 @@ impl Pipelines {
                     }
                 }
             };
-            results.push(ConfigOutcome { key, version: configuration.version.clone(), error });
+            results.push(ConfigOutcome { key, version, error });
         }
         let gone: Vec<ConfigKey> = self
             .running
@@ -125,7 +124,7 @@ impl Pipelines {
         let key = configuration.key();
         let matcher = match configuration.kind {
             Kind::Docker => Some(
-                Matcher::new(&configuration.name, &configuration.r#match)
+                Matcher::new(&configuration.name, &configuration.matches)
                     .map_err(|error| error.to_string())?,
             ),
             Kind::Host => None,
@@ -175,7 +174,7 @@ impl Pipelines {
         pipeline.start_inputs(&compiled).map_err(said)?;
         let sender = pipeline.sender();
         Ok(Running {
-            version: configuration.version.clone(),
+            version: configuration.version(),
             default_output: set.default_output.clone(),
             settings: set.settings.clone(),
             matcher,
@@ -266,7 +265,7 @@ mod tests {
             #[cfg(feature = "docker")]
             docker: None,
             machine: super::super::metadata::Machine::default(),
-            traces: super::super::matching::OwnTraces::default(),
+            traces: super::super::OwnTraces::default(),
             drain_timeout: Duration::from_secs(1),
             compile: CompileOptions::default(),
             queue_bytes: 1 << 20,
@@ -275,13 +274,7 @@ mod tests {
     }
 
     fn set(configurations: &[(&str, &str)]) -> ConfigSet {
-        let configuration = |(name, input): &(&str, &str)| Configuration {
-            name: (*name).to_owned(),
-            kind: Kind::Host,
-            version: format!("{input:?}"),
-            input: (*input).to_owned(),
-            r#match: BTreeMap::new(),
-        };
+        let configuration = |(name, input): &(&str, &str)| Configuration::host(*name, *input);
         ConfigSet {
             configurations: configurations.iter().map(configuration).collect(),
             ..ConfigSet::default()
@@ -315,9 +308,8 @@ mod tests {
         assert!(outcomes.iter().all(|outcome| outcome.error.is_none()), "{outcomes:?}");
         let before = grows(&pipelines, "a", 20).await;
         grows(&pipelines, "b", 20).await;
-        let generation = |pipelines: &Pipelines, name: &str| {
-            pipelines.generation(&[(ConfigKey { kind: Kind::Host, name: name.to_owned() }, 0)])[0]
-        };
+        let generation =
+            |pipelines: &Pipelines, name: &str| pipelines.generation(&[(ConfigKey::host(name), 0)])[0];
         let (a, b) = (generation(&pipelines, "a"), generation(&pipelines, "b"));
         pipelines.apply(&set(&[("a", COUNTING), ("b", OTHER)]));
         pipelines.retire_replaced();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::config::ConfigKey;
+use crate::configs::ConfigKey;
 use crate::pipeline::run::RunningPipeline;
 
 /// What became of a set of configurations.

@@ -11,14 +11,15 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{info, warn};
 
-use super::config::{ConfigSet, KeptSetError};
+use super::kept::{self, KeptSetError};
 use super::lock::{DataDirLock, LockError};
-use super::matching::OwnTraces;
 use super::metadata::Machine;
 use super::pipelines::Pipelines;
 use super::report::{Applied, DockerReport, Report};
 use super::state::{self, Pattern};
 use super::streams::Streams;
+use super::traces::OwnTraces;
+use crate::configs::ConfigSet;
 use crate::discovery::{ContainerDiscovery, DaemonState, Discovered, DiscoveryError};
 use crate::pipeline::compile::CompileOptions;
 use crate::source::{CheckpointError, Checkpoints, Readers};
@@ -240,7 +241,7 @@ async fn run(
     };
     let checkpoints = Checkpoints::open(&settings.data_dir)?;
     let readers = Arc::new(Readers::new(1).map_err(ShipperError::Threads)?);
-    let kept = ConfigSet::load(&settings.data_dir)?;
+    let kept = kept::load(&settings.data_dir)?;
     let mut driver = Driver {
         pipelines: Pipelines::new(&settings),
         streams: Streams::new(&settings, checkpoints.clone(), readers),
@@ -350,7 +351,7 @@ impl Driver {
         }
         let results = self.pipelines.apply(set);
         self.set_version.clone_from(&set.version);
-        if let Err(error) = set.keep(&self.settings.data_dir) {
+        if let Err(error) = kept::keep(set, &self.settings.data_dir) {
             warn!(%error, "The configurations could not be kept for the next start");
         }
         self.reconcile().await;

@@ -11,7 +11,6 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Endpoint;
 use tracing::{debug, info, warn};
 
-use super::config::{ConfigSet, Configuration, Kind};
 use super::report::{Applied, DockerReport, Report, StreamKind, StreamReport};
 use super::run::{ShipperError, ShipperHandle};
 use crate::protocol::control_client::ControlClient;
@@ -166,7 +165,7 @@ impl Keeper {
                             sent = Sent::default();
                         }
                         Some(scheduler_message::Message::ConfigSet(set)) => {
-                            let applied = self.shipper.apply(from_wire(set)).await?;
+                            let applied = self.shipper.apply(set.into()).await?;
                             say(executor_message::Message::Applied(applied_to_wire(applied))).await?;
                         }
                         Some(scheduler_message::Message::ClearData(clear)) => {
@@ -356,33 +355,6 @@ fn stream_to_wire(stream: &StreamReport) -> wire::StreamStatus {
     }
 }
 
-fn from_wire(set: wire::ConfigSet) -> ConfigSet {
-    ConfigSet {
-        version: set.set_version,
-        configurations: set
-            .configurations
-            .into_iter()
-            .filter_map(|configuration| {
-                let kind = match configuration.kind() {
-                    wire::ConfigKind::Docker => Kind::Docker,
-                    wire::ConfigKind::Host => Kind::Host,
-                    // Of a newer scheduler; it will not hear that it is in use.
-                    wire::ConfigKind::Unspecified => return None,
-                };
-                Some(Configuration {
-                    kind,
-                    name: configuration.name,
-                    version: configuration.version,
-                    input: configuration.input,
-                    r#match: configuration.r#match,
-                })
-            })
-            .collect(),
-        default_output: set.default_output,
-        settings: set.settings,
-    }
-}
-
 fn applied_to_wire(applied: Applied) -> wire::Applied {
     wire::Applied {
         set_version: applied.set_version,
@@ -391,10 +363,7 @@ fn applied_to_wire(applied: Applied) -> wire::Applied {
             .into_iter()
             .map(|result| wire::ConfigResult {
                 name: result.key.name,
-                kind: match result.key.kind {
-                    Kind::Docker => wire::ConfigKind::Docker.into(),
-                    Kind::Host => wire::ConfigKind::Host.into(),
-                },
+                kind: wire::ConfigKind::from(result.key.kind).into(),
                 version: result.version,
                 error: result.error.unwrap_or_default(),
             })

@@ -9,10 +9,10 @@ use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::config::{ConfigKey, ConfigSet, Configuration};
 use super::report::{DockerReport, Report};
 use super::run::{Shipper, ShipperError, ShipperSettings};
 use crate::configs::directory::{self, DirectoryError};
+use crate::configs::{ConfigKey, ConfigSet, Configuration};
 use crate::discovery::ContainerDiscovery;
 
 /// What `ship` works with.
@@ -114,15 +114,7 @@ impl Directory {
             let key = ConfigKey { kind: file.kind, name: file.name };
             match file.content {
                 Ok(content) => {
-                    let version = content.version();
-                    let configuration = Configuration {
-                        name: content.name,
-                        kind: content.kind,
-                        version,
-                        input: content.input,
-                        r#match: content.matches,
-                    };
-                    good.insert(key, configuration);
+                    good.insert(key, content);
                 }
                 Err(problem) => {
                     if self.problems.get(&file.path) != Some(&problem) {
@@ -141,19 +133,7 @@ impl Directory {
     }
 
     fn set(&self, default_output: &str) -> ConfigSet {
-        let version = self.good.iter().fold(String::new(), |mut version, (key, configuration)| {
-            if !version.is_empty() {
-                version.push(' ');
-            }
-            version.push_str(&format!("{key}@{}", configuration.version));
-            version
-        });
-        ConfigSet {
-            version: crate::configs::digest(version.as_bytes()),
-            configurations: self.good.values().cloned().collect(),
-            default_output: default_output.to_owned(),
-            settings: BTreeMap::new(),
-        }
+        ConfigSet::new(self.good.values().cloned().collect(), default_output, BTreeMap::new())
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::config::ConfigKey;
-use super::matching::{Matcher, OwnTraces};
+use super::traces::OwnTraces;
+use crate::configs::{ConfigKey, Matcher};
 use crate::discovery::{Container, ContainerId, ContainerState};
 use crate::pipeline::input::stream::{FileSettings, Reads, StreamInput};
 use crate::source::glob;

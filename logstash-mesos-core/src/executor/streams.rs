@@ -60,7 +60,7 @@ struct Stream {
     container: Option<Arc<Container>>,
     method: Method,
     phase: Phase,
-    readers: Vec<(super::config::ConfigKey, usize)>,
+    readers: Vec<(crate::configs::ConfigKey, usize)>,
     // Of the pipelines the targets belong to: they change when a configuration is replaced.
     generation: Vec<u64>,
     in_flight: InFlight,

@@ -8,6 +8,7 @@
 //! seen by others or get lost, so neither is needed for anything but finding the scheduler: `Wake`
 //! brings the session token and is repeated until that was used, `Bootstrap` holds no secret.
 
+mod configs;
 #[rustfmt::skip]
 #[allow(missing_docs, clippy::all, clippy::pedantic, reason = "generated")]
 mod generated;

@@ -1,15 +1,13 @@
 //! The control service.
 
-use super::sessions::kind_to_wire;
 use super::shared::{Shared, now_ms};
 use super::{explain, status};
-use crate::configs::{Complaint, Configuration, Kind, Precondition, PutError, RemoveError, Source};
+use crate::configs::{Complaint, Precondition, PutError, RemoveError};
 use crate::protocol::control_server::Control;
 use crate::protocol::{
-    AssetChunk, AssetRequest, ClusterStatus, ConfigKind, DeleteConfigRequest, DeleteConfigResponse,
-    Diagnostic, Diagnostics, ExecutorMessage, ExplainRequest, ExplainResponse, GetStatusRequest,
-    ListConfigsRequest, ListConfigsResponse, PutConfigRequest, PutConfigResponse, SchedulerMessage,
-    WatchStatusRequest,
+    AssetChunk, AssetRequest, ClusterStatus, DeleteConfigRequest, DeleteConfigResponse, Diagnostic,
+    Diagnostics, ExecutorMessage, ExplainRequest, ExplainResponse, GetStatusRequest, ListConfigsRequest,
+    ListConfigsResponse, PutConfigRequest, PutConfigResponse, SchedulerMessage, WatchStatusRequest,
 };
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
@@ -70,14 +68,7 @@ impl Control for ControlService {
     ) -> Result<Response<PutConfigResponse>, Status> {
         let PutConfigRequest { configuration, only_create, expect_version } = request.into_inner();
         let wire = configuration.ok_or_else(|| Status::invalid_argument("configuration is missing"))?;
-        let kind = kind(wire.kind())?;
-        let configuration = Configuration {
-            name: wire.name,
-            kind,
-            input: wire.input,
-            matches: wire.r#match.into_iter().collect(),
-            source: Source::Rest,
-        };
+        let configuration = wire.known().ok_or_else(unknown_kind)?;
         let version = (!expect_version.is_empty()).then_some(expect_version);
         let stored = self
             .shared
@@ -94,7 +85,8 @@ impl Control for ControlService {
         request: Request<DeleteConfigRequest>,
     ) -> Result<Response<DeleteConfigResponse>, Status> {
         let request = request.into_inner();
-        match self.shared.registry.remove(kind(request.kind())?, &request.name).await {
+        let kind = request.kind().known().ok_or_else(unknown_kind)?;
+        match self.shared.registry.remove(kind, &request.name).await {
             Ok(true) => Ok(Response::new(DeleteConfigResponse {})),
             Ok(false) => Err(Status::not_found(format!("there is no configuration `{}`", request.name))),
             Err(error @ RemoveError::Managed { .. }) => Err(Status::failed_precondition(error.to_string())),
@@ -143,11 +135,8 @@ impl Control for ControlService {
     }
 }
 
-fn kind(kind: ConfigKind) -> Result<Kind, Status> {
-    [Kind::Docker, Kind::Host]
-        .into_iter()
-        .find(|k| kind_to_wire(*k) == kind)
-        .ok_or_else(|| Status::invalid_argument("kind is neither docker nor host"))
+fn unknown_kind() -> Status {
+    Status::invalid_argument("kind is neither docker nor host")
 }
 
 fn to_diagnostic(complaint: &Complaint) -> Diagnostic {

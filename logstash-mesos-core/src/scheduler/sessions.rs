@@ -8,8 +8,8 @@ use super::task::{Phase, Retry, Task};
 use crate::configs::Snapshot;
 use crate::ids::{AgentId, ExecutorId, FrameworkId, TaskId};
 use crate::protocol::{
-    Applied, ClearData, Cleared, ConfigKind, ConfigSet, Configuration, ExecutorMessage, Hello, Rejected,
-    SchedulerMessage, Status, StreamStatus, Wake, Watch, Welcome, executor_message, scheduler_message,
+    Applied, ClearData, Cleared, ConfigSet, ExecutorMessage, Hello, Rejected, SchedulerMessage, Status,
+    StreamStatus, Wake, Watch, Welcome, executor_message, scheduler_message,
 };
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -311,43 +311,8 @@ pub(super) fn config_set(
     default_output: &str,
     settings: &BTreeMap<String, String>,
 ) -> ConfigSet {
-    let configurations = snapshot.entries.values().map(|entry| to_wire(&entry.configuration, &entry.version));
-    let mut hash = Sha256::new();
-    hash.update(snapshot.version());
-    for part in
-        [default_output].into_iter().chain(settings.iter().flat_map(|(k, v)| [k.as_str(), v.as_str()]))
-    {
-        hash.update(part.len().to_be_bytes());
-        hash.update(part);
-    }
-    ConfigSet {
-        set_version: crate::configs::hex(&hash.finalize())[..16].to_owned(),
-        configurations: configurations.collect(),
-        default_output: default_output.to_owned(),
-        settings: settings.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
-        assets: vec![],
-    }
-}
-
-/// A configuration as the protocol has it.
-pub(super) fn to_wire(configuration: &crate::configs::Configuration, version: &str) -> Configuration {
-    let crate::configs::Configuration { name, kind, input, matches, source } = configuration;
-    Configuration {
-        name: name.clone(),
-        kind: kind_to_wire(*kind).into(),
-        version: version.to_owned(),
-        input: input.clone(),
-        r#match: matches.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
-        source: source.name().to_owned(),
-    }
-}
-
-/// What a configuration applies to, as the protocol has it.
-pub(super) fn kind_to_wire(kind: crate::configs::Kind) -> ConfigKind {
-    match kind {
-        crate::configs::Kind::Docker => ConfigKind::Docker,
-        crate::configs::Kind::Host => ConfigKind::Host,
-    }
+    let configurations = snapshot.entries.values().map(|entry| entry.configuration.clone()).collect();
+    crate::configs::ConfigSet::new(configurations, default_output, settings.clone()).into()
 }
 
 /// Takes the same time wherever the difference is.

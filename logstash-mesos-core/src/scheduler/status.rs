@@ -1,10 +1,10 @@
 //! What there is to say about the cluster.
 
-use super::sessions::{Executor, to_wire};
+use super::sessions::Executor;
 use super::shared::Shared;
 use super::state::State;
 use super::task::{Agent, Phase, Task};
-use crate::configs::{Id, Kind};
+use crate::configs::{ConfigKey, Kind};
 use crate::ids::AgentId;
 use crate::offer::Reason;
 use crate::protocol::{
@@ -157,21 +157,20 @@ pub(super) fn configurations(
 ) -> Vec<ConfigurationStatus> {
     let snapshot = shared.registry.snapshot();
     let complaints = complaints(executors);
-    let mut all: BTreeMap<Id, ConfigurationStatus> = snapshot
+    let mut all: BTreeMap<ConfigKey, ConfigurationStatus> = snapshot
         .entries
         .iter()
         .map(|(id, entry)| {
-            let configuration = to_wire(&entry.configuration, &entry.version);
-            let key = (super::sessions::kind_to_wire(id.0) as i32, id.1.as_str(), entry.version.as_str());
+            let key = (ConfigKind::from(id.kind) as i32, id.name.as_str(), entry.version.as_str());
             let error = complaints.get(&key).cloned().unwrap_or_default();
-            (id.clone(), ConfigurationStatus { configuration: Some(configuration), error })
+            (id.clone(), ConfigurationStatus { configuration: Some((&entry.configuration).into()), error })
         })
         .collect();
-    for ((kind, name), problem) in &snapshot.problems {
-        let status = all.entry((*kind, name.clone())).or_insert_with(|| ConfigurationStatus {
+    for (key, problem) in &snapshot.problems {
+        let status = all.entry(key.clone()).or_insert_with(|| ConfigurationStatus {
             configuration: Some(Configuration {
-                name: name.clone(),
-                kind: super::sessions::kind_to_wire(*kind).into(),
+                name: key.name.clone(),
+                kind: ConfigKind::from(key.kind).into(),
                 source: "directory".to_owned(),
                 ..Configuration::default()
             }),
@@ -206,7 +205,7 @@ pub(super) fn json(shared: &Shared, page: &Page) -> Value {
         .iter()
         .map(|status| {
             let configuration = status.configuration.clone().unwrap_or_default();
-            let kind = if configuration.kind() == ConfigKind::Host { Kind::Host } else { Kind::Docker };
+            let kind = configuration.kind().known().unwrap_or(Kind::Docker);
             json!({
                 "name": configuration.name,
                 "kind": kind.name(),

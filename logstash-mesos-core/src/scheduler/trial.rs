@@ -3,11 +3,10 @@
 use super::RunError;
 use super::run::Scheduler;
 use super::settings::{Master, Settings};
-use crate::configs::{Configuration, Kind, Precondition, Source};
+use crate::configs::{Configuration, Precondition};
 use crate::local::{Cluster, LocalSettings};
 use crate::store::StateUrl;
 use mesos_v1::endpoint::{DEFAULT_MASTER_PORT, Endpoint};
-use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -63,19 +62,12 @@ impl Trial {
     ) {
         let registry = &scheduler.shared.registry;
         let log = self.dir.join("sample/access.log");
-        let sample = |name: &str, kind, input: String| Configuration {
-            name: name.to_owned(),
-            kind,
-            input,
-            matches: BTreeMap::new(),
-            source: Source::Rest,
-        };
-        let only_sample = registry.snapshot().entries.keys().all(|(_, name)| name == SAMPLE || name == ALL);
+        let only_sample = registry.snapshot().entries.keys().all(|key| key.name == SAMPLE || key.name == ALL);
         if only_sample && registry.snapshot().problems.is_empty() {
             let input = SAMPLE_CONFIGURATION.replace("{path}", &log.display().to_string());
-            let mut samples = vec![sample(SAMPLE, Kind::Host, input)];
+            let mut samples = vec![Configuration::host(SAMPLE, input)];
             if Path::new(DOCKER_SOCKET).exists() {
-                samples.push(sample(ALL, Kind::Docker, ALL_CONFIGURATION.to_owned()));
+                samples.push(Configuration::docker(ALL, ALL_CONFIGURATION));
             }
             for sample in samples {
                 if let Err(error) = registry.put(sample, Precondition::default()).await {

@@ -3,7 +3,7 @@
 use super::super::shared::Shared;
 use super::error;
 use crate::configs::{
-    Complaint, Configuration, Entry, Kind, Precondition, PutError, RemoveError, Snapshot, Source,
+    Complaint, ConfigKey, Configuration, Entry, Kind, Precondition, PutError, RemoveError, Snapshot, Source,
 };
 use axum::Json;
 use axum::body::Bytes;
@@ -42,7 +42,7 @@ pub(super) async fn get(State(shared): State<Arc<Shared>>, Path(name): Path<Stri
 }
 
 pub(super) fn one(snapshot: &Snapshot, name: &str) -> Response {
-    match snapshot.entries.get(&(Kind::Docker, name.to_owned())) {
+    match snapshot.entries.get(&ConfigKey::docker(name)) {
         Some(entry) => with_version(entry, Json(to_json(entry)).into_response()),
         None => unknown(name),
     }
@@ -116,7 +116,7 @@ pub(super) async fn get_host(State(shared): State<Arc<Shared>>, Query(query): Qu
 /// The one that the page edits, or another one by its name.
 pub(super) fn host(snapshot: &Snapshot, query: Given) -> Response {
     let name = query.name.unwrap_or_else(|| HOST.to_owned());
-    match snapshot.entries.get(&(Kind::Host, name.clone())) {
+    match snapshot.entries.get(&ConfigKey::host(&name)) {
         Some(entry) => with_version(entry, Json(to_json(entry)).into_response()),
         None if name != HOST => unknown(&name),
         None => Json(json!({"name": HOST, "input": ""})).into_response(),
@@ -171,11 +171,12 @@ async fn store(shared: &Shared, kind: Kind, given: Given, headers: &HeaderMap) -
         Err(text) => return error(StatusCode::BAD_REQUEST, text),
     };
     let matches = given.matches.unwrap_or_default();
-    let configuration = Configuration { name: name.clone(), kind, input, matches, source: Source::Rest };
+    let configuration = Configuration { name, kind, input, matches, source: Source::Rest };
+    let key = configuration.key();
     match shared.registry.put(configuration, expect).await {
         Ok(stored) => {
             let snapshot = shared.registry.snapshot();
-            let mut body = snapshot.entries.get(&(kind, name)).map(to_json).unwrap_or_default();
+            let mut body = snapshot.entries.get(&key).map(to_json).unwrap_or_default();
             body["created"] = stored.created.into();
             body["warnings"] = json!(stored.warnings);
             ([(header::ETAG, format!("\"{}\"", stored.version))], Json(body)).into_response()

@@ -3,7 +3,6 @@
 
 use super::super::chain;
 use super::super::node::Node;
-use super::super::sessions::to_wire;
 use super::access::{self, GRPC};
 use super::configs::{self, Given};
 use super::forward::{answers, forward, try_forward};
@@ -89,7 +88,7 @@ impl UnaryService<ListConfigsRequest> for StoredConfigs {
         Box::pin(async move {
             let snapshot = node.stored_configs().await.map_err(|e| tonic::Status::unavailable(chain(&e)))?;
             let entries = snapshot.entries.values().map(|entry| ConfigurationStatus {
-                configuration: Some(to_wire(&entry.configuration, &entry.version)),
+                configuration: Some((&entry.configuration).into()),
                 error: String::new(),
             });
             Ok(tonic::Response::new(ListConfigsResponse { configurations: entries.collect() }))

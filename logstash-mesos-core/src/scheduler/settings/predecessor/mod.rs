@@ -13,11 +13,10 @@ pub use written::take_arguments;
 use super::Settings;
 use crate::config::SettingError;
 use crate::configs::directory::Found;
-use crate::configs::{Configuration, Kind, Source};
+use crate::configs::{ConfigKey, Configuration, Source};
 use crate::pipeline::plugin::EcsCompatibility;
 use inputs::{COLLECTD_PORT, Inputs, SYSLOG_PORT, from_template, invalid};
 use names::{Effect, Part};
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 use written::{Written, everything};
@@ -47,14 +46,9 @@ pub struct MadeConfiguration {
 impl MadeConfiguration {
     /// As a configuration that is managed elsewhere.
     pub(in super::super) fn found(&self) -> Found {
-        let (name, kind) = (CONFIGURATION.to_owned(), Kind::Host);
-        let content = Configuration {
-            name: name.clone(),
-            kind,
-            input: self.input.clone(),
-            matches: BTreeMap::new(),
-            source: Source::Settings,
-        };
+        let content =
+            Configuration { source: Source::Settings, ..Configuration::host(CONFIGURATION, &self.input) };
+        let ConfigKey { kind, name } = content.key();
         Found { kind, name, path: PathBuf::from(&self.origin), content: Ok(content) }
     }
 }
