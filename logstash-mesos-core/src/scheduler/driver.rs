@@ -164,7 +164,7 @@ impl Driver {
                         told = Instant::now();
                     } else if told.elapsed() >= TELL_EVERY {
                         told = Instant::now();
-                        let (master, error) = { let l = self.shared.link(); (l.master.clone(), l.error.clone()) };
+                        let (master, error) = { let l = self.shared.link(); (l.master.clone(), l.trouble()) };
                         tracing::warn!(master, error, "Waiting for a subscription with the Mesos master");
                     }
                     Event::Tick
@@ -283,26 +283,29 @@ impl Driver {
                     shown.leader = Some(endpoint);
                     shown.master_version = version;
                     shown.error.clear();
+                    shown.remedy = None;
                     shown.since_ms = now_ms();
                 }
                 Event::Subscribed { framework_id: framework_id.into() }
             }
             SchedulerEvent::Disconnected { reason, .. } => {
                 link.stream = None;
-                let error = self.who.explain(&reason);
+                let error = chain(&reason);
                 let mut shown = self.shared.link();
+                let told = shown.error == error || shown.error == CLOSING;
+                if shown.error != CLOSING {
+                    (shown.error, shown.remedy) = (error, self.who.remedy(&reason));
+                }
+                let error = shown.trouble();
                 if shown.connected {
                     tracing::warn!(error, "Subscription ended");
                     shown.since_ms = now_ms();
-                } else if shown.error != error && shown.error != CLOSING {
+                } else if !told {
                     // The same again is told every 15 seconds.
                     tracing::warn!(error, "No subscription with the Mesos master yet");
                 }
                 shown.connected = false;
                 shown.leader = None;
-                if shown.error != CLOSING {
-                    shown.error = error;
-                }
                 Event::Disconnected
             }
             SchedulerEvent::Error { kind: ErrorKind::FailedOver, message } => {

@@ -50,6 +50,8 @@ impl Master {
 mod detection {
     use super::{Endpoint, watch};
     use crate::zookeeper::{ZooKeeper, ZooKeeperUrl};
+    use mesos_v1::proto;
+    use prost::Message;
     use serde::Deserialize;
     use std::time::Duration;
     use tokio::time::{Instant, sleep, timeout};
@@ -129,21 +131,25 @@ mod detection {
         }
     }
 
-    /// The node of the master that leads: the lowest number, not the first name. Nodes named `info_` hold what masters
-    /// before 0.24 wrote.
+    /// The node of the master that leads: the lowest number, not the first name. Masters before 0.24 have `info_` alone.
     fn leading(names: &[String]) -> Option<&str> {
-        let numbered = names.iter().filter_map(|name| {
-            let number: u64 = name.strip_prefix("json.info_")?.parse().ok()?;
-            Some((number, name.as_str()))
-        });
-        numbered.min().map(|(_, name)| name)
+        let lowest = |label: &str| {
+            let numbered = names.iter().filter_map(|name| {
+                let number: u64 = name.strip_prefix(label)?.parse().ok()?;
+                Some((number, name.as_str()))
+            });
+            numbered.min().map(|(_, name)| name)
+        };
+        lowest("json.info_").or_else(|| lowest("info_"))
     }
 
     /// Where a master is, from its `MasterInfo`. Its host name need not be known here; its address is. A certificate
-    /// may be for either. `ip` at the top
-    /// is in the wrong order of bytes.
+    /// may be for either. `ip` at the top is in the wrong order of bytes.
     fn address(data: &[u8]) -> Option<Endpoint> {
-        let info: MasterInfo = serde_json::from_slice(data).ok()?;
+        let Ok(info) = serde_json::from_slice::<MasterInfo>(data) else {
+            // It cannot be used, and tells its version itself.
+            return proto::MasterInfo::decode(data).ok()?.pid?.parse().ok();
+        };
         let by_address = info.address.and_then(|address| {
             let name = address.hostname.unwrap_or_default();
             let host = address.ip.as_deref().unwrap_or(&name);
@@ -200,7 +206,11 @@ mod detection {
                 leading(&names(&["json.info_10000000000", "json.info_9999999999"])),
                 Some("json.info_9999999999")
             );
-            assert_eq!(leading(&names(&["info_0000000001", "log_replicas"])), None);
+            assert_eq!(
+                leading(&names(&["info_0000000002", "info_0000000001", "log_replicas"])),
+                Some("info_0000000001")
+            );
+            assert_eq!(leading(&names(&["log_replicas"])), None);
         }
 
         #[test]
@@ -219,6 +229,17 @@ mod detection {
             ] {
                 assert_eq!(address(info.as_bytes()).map(|a| a.to_string()).as_deref(), Some(shown), "{info}");
             }
+            // Masters before 0.24 wrote it as protobuf, with neither version nor address.
+            let old = proto::MasterInfo {
+                id: "20150505".to_owned(),
+                ip: 16_777_226,
+                port: 5050,
+                pid: Some("master@10.0.0.1:5050".to_owned()),
+                hostname: Some("m1.example".to_owned()),
+                ..proto::MasterInfo::default()
+            };
+            let found = address(&old.encode_to_vec()).map(|a| a.to_string());
+            assert_eq!(found.as_deref(), Some("10.0.0.1:5050"));
             for info in ["", "{}", "[]", r#"{"address":{"ip":"10.0.0.1","port":0}}"#] {
                 assert_eq!(address(info.as_bytes()), None, "{info}");
             }

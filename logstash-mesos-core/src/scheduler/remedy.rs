@@ -1,6 +1,6 @@
 //! What a person has to do before a master takes the framework, or an agent a task.
 
-use super::{Credentials, chain};
+use super::Credentials;
 use mesos_v1::scheduler::DisconnectReason;
 
 /// Who the framework says it is.
@@ -11,17 +11,13 @@ pub(super) struct Who {
 }
 
 impl Who {
-    /// Why there is no subscription, and what helps if only a person can.
-    pub(super) fn explain(&self, reason: &DisconnectReason) -> String {
-        let text = chain(reason);
-        let remedy = match reason {
+    /// What helps against the lack of a subscription, if only a person can.
+    pub(super) fn remedy(&self, reason: &DisconnectReason) -> Option<String> {
+        match reason {
             DisconnectReason::Unauthorized { .. } => Some(self.other_credentials()),
-            DisconnectReason::Refused { text, .. } | DisconnectReason::Error { text } => self.remedy(text),
+            DisconnectReason::TooOld { .. } => Some(OLD_MASTER.to_owned()),
+            DisconnectReason::Refused { text, .. } | DisconnectReason::Error { text } => self.of_words(text),
             _ => None,
-        };
-        match remedy {
-            Some(remedy) => format!("{text}; {remedy}"),
-            None => text,
         }
     }
 
@@ -48,7 +44,7 @@ impl Who {
     }
 
     /// Mesos has no codes for these, so its words are matched loosely (facts 1.4).
-    fn remedy(&self, text: &str) -> Option<String> {
+    fn of_words(&self, text: &str) -> Option<String> {
         let text = text.to_ascii_lowercase();
         let has = |words: &[&str]| words.iter().all(|word| text.contains(word));
         let (name, roles) = (self.name(), self.roles.join(", "));
@@ -90,6 +86,9 @@ impl Who {
     }
 }
 
+const OLD_MASTER: &str = "upgrade Mesos to 1.0 or later as its upgrade guide says, masters before agents; until then \
+     mesos/logstash can go on, and this scheduler asks again now and then";
+
 /// What helps a task that ended for lack of a right.
 pub(super) const UNAUTHORIZED_TASK: &str = "the principal has to be allowed to run tasks as this user (ACL run_tasks; in \
      DC/OS dcos:mesos:master:task:user:USER and dcos:mesos:agent:task:user:USER, create), or choose another with \
@@ -127,13 +126,17 @@ mod tests {
                 },
                 "the framework names principal `shipper`",
             ),
+            (
+                DisconnectReason::TooOld { master: "m:5050".to_owned(), version: "0.22.1".to_owned() },
+                "upgrade Mesos to 1.0 or later",
+            ),
         ] {
-            let text = who(secret.clone()).explain(&reason);
-            assert!(text.starts_with(&reason.to_string()) && text.contains(words), "{text}");
+            let text = who(secret.clone()).remedy(&reason).unwrap_or_default();
+            assert!(text.contains(words), "{reason}: {text}");
         }
         let silent = DisconnectReason::StreamEnded { text: "the peer closed it".to_owned() };
-        assert_eq!(who(secret).explain(&silent), silent.to_string());
-        let text = who(Credentials::None).explain(&DisconnectReason::Unauthorized { text: String::new() });
-        assert!(text.contains("--mesos-secret-file"), "{text}");
+        assert_eq!(who(secret).remedy(&silent), None);
+        let text = who(Credentials::None).remedy(&DisconnectReason::Unauthorized { text: String::new() });
+        assert!(text.is_some_and(|text| text.contains("--mesos-secret-file")));
     }
 }

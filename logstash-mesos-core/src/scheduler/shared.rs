@@ -48,11 +48,23 @@ pub(super) struct Link {
     pub(super) leader: Option<Endpoint>,
     pub(super) master_version: Option<String>,
     pub(super) error: String,
+    /// What a person has to do about that, if so.
+    pub(super) remedy: Option<String>,
     pub(super) since_ms: u64,
     /// Why the master did not list its agents, or nothing.
     pub(super) listing_error: String,
     /// A store that did not take a write, or nothing.
     pub(super) store_error: String,
+}
+
+impl Link {
+    /// Why there is no subscription, with what helps.
+    pub(super) fn trouble(&self) -> String {
+        match &self.remedy {
+            Some(remedy) => format!("{}; {remedy}", self.error),
+            None => self.error.clone(),
+        }
+    }
 }
 
 impl Shared {

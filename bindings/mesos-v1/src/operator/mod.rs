@@ -16,11 +16,12 @@ mod agents;
 mod error;
 #[cfg(test)]
 mod tests;
+mod version;
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use prost::Message;
@@ -29,6 +30,7 @@ use tokio::time::timeout;
 use self::agents::AgentReader;
 pub use self::agents::{Agent, Listed};
 pub use self::error::OperatorError;
+pub(crate) use self::version::version_of;
 use crate::endpoint::Endpoint;
 use crate::proto::master::{self, call};
 pub use crate::proto::master::{QuotaConfig, Role};
@@ -111,7 +113,7 @@ impl OperatorClient {
             Ok(answer) => {
                 answer.get_version.map(|answer| answer.version_info.version).ok_or(OperatorError::Empty)
             }
-            Err(OperatorError::NoApi { .. }) => self.in_time(self.old_version()).await,
+            Err(OperatorError::NoApi { .. }) => self.old_version().await,
             Err(error) => Err(error),
         }
     }
@@ -140,26 +142,14 @@ impl OperatorClient {
     async fn question(&self, call: call::Type) -> Result<master::Response, OperatorError> {
         self.in_time(async {
             let (endpoint, _connection, response) = self.ask(call).await?;
-            let body = self.body(&endpoint, response).await?;
+            let limit = self.max_answer_bytes.min(MAX_SMALL_ANSWER_BYTES);
+            let body = read(&endpoint, response, limit).await?;
             master::Response::decode(body).map_err(|error| OperatorError::Decode {
                 endpoint: endpoint.to_string(),
                 source: error.into(),
             })
         })
         .await
-    }
-
-    async fn body(&self, endpoint: &Endpoint, response: Response<Incoming>) -> Result<Bytes, OperatorError> {
-        let limit = self.max_answer_bytes.min(MAX_SMALL_ANSWER_BYTES);
-        let collected = http_body_util::Limited::new(response.into_body(), limit).collect().await;
-        collected.map(|body| body.to_bytes()).map_err(|error| {
-            if error.is::<http_body_util::LengthLimitError>() {
-                OperatorError::TooLong { endpoint: endpoint.to_string(), limit }
-            } else {
-                let endpoint = endpoint.to_string();
-                OperatorError::Transport { source: TransportError::Broken { endpoint, source: error } }
-            }
-        })
     }
 
     async fn in_time<T>(
@@ -249,26 +239,11 @@ impl OperatorClient {
         }
     }
 
-    /// `GET /version` is older than the API, and needs no credentials.
     async fn old_version(&self) -> Result<String, OperatorError> {
         let mut failure = OperatorError::NoMaster;
         for endpoint in &self.masters {
-            let request = Request::builder()
-                .method(Method::GET)
-                .uri(endpoint.path("/version"))
-                .header(http::header::HOST, endpoint.authority())
-                .body(Full::new(Bytes::new()));
-            let answer = match self.send(endpoint, request).await {
-                Ok((_connection, response)) if response.status().is_success() => {
-                    self.body(endpoint, response).await
-                }
-                Ok((_, response)) => {
-                    Err(OperatorError::of("version", endpoint, response.status(), String::new()))
-                }
-                Err(error) => Err(error),
-            };
-            match answer {
-                Ok(body) => return version_in(&body).ok_or(OperatorError::Empty),
+            match version_of(endpoint, &self.connecting(), self.request_timeout).await {
+                Ok(version) => return Ok(version),
                 Err(error) => failure = error,
             }
         }
@@ -276,17 +251,25 @@ impl OperatorClient {
     }
 }
 
+async fn read(
+    endpoint: &Endpoint,
+    response: Response<Incoming>,
+    limit: usize,
+) -> Result<Bytes, OperatorError> {
+    let collected = http_body_util::Limited::new(response.into_body(), limit).collect().await;
+    collected.map(|body| body.to_bytes()).map_err(|error| {
+        if error.is::<http_body_util::LengthLimitError>() {
+            OperatorError::TooLong { endpoint: endpoint.to_string(), limit }
+        } else {
+            broken(endpoint, error)
+        }
+    })
+}
+
 fn broken(endpoint: &Endpoint, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> OperatorError {
     OperatorError::Transport {
         source: TransportError::Broken { endpoint: endpoint.to_string(), source: error.into() },
     }
-}
-
-/// `{…,"version":"0.22.1"}`: no more JSON than this is ever read here.
-fn version_in(json: &[u8]) -> Option<String> {
-    let (_, rest) = std::str::from_utf8(json).ok()?.split_once("\"version\"")?;
-    let value = rest.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?;
-    value.split_once('"').map(|(version, _)| version.to_owned())
 }
 
 /// An answer that is not a list of agents.

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::backoff::Backoff;
 use crate::endpoint::Endpoint;
+use crate::operator::version_of;
 use crate::proto::FrameworkInfo;
 use crate::proto::scheduler::{Call, Event, call, event};
 use crate::stream::EventStream;
@@ -155,6 +156,14 @@ impl Driver {
             }
             let text = transport::text(response, self.config.request_timeout).await;
             let text = format!("{endpoint}: {status}: {text}");
+            drop(connection);
+            if status.is_client_error()
+                && status != StatusCode::UNAUTHORIZED
+                && let Some(version) = self.old_version(&endpoint).await
+            {
+                let master = endpoint.to_string();
+                return Err(End::RetrySlowly(DisconnectReason::TooOld { master, version }));
+            }
             return Err(match status {
                 StatusCode::UNAUTHORIZED => End::RetrySlowly(DisconnectReason::Unauthorized { text }),
                 StatusCode::NOT_FOUND => End::Retry(DisconnectReason::NoLeader { text }),
@@ -162,6 +171,14 @@ impl Driver {
                 status => End::RetrySlowly(DisconnectReason::Refused { status: status.as_u16(), text }),
             });
         }
+    }
+
+    /// The version of a master that refuses what it does not know, if it is from before the v1 API, and not one that
+    /// has not installed its routes yet.
+    async fn old_version(&self, endpoint: &Endpoint) -> Option<String> {
+        let version =
+            version_of(endpoint, &self.shared.connecting, self.config.request_timeout).await.ok()?;
+        version.starts_with("0.").then_some(version)
     }
 
     /// Sends one SUBSCRIBE, twice if there are other credentials than those refused.

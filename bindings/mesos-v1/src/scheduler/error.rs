@@ -85,6 +85,14 @@ pub enum DisconnectReason {
         /// The master's words.
         text: String,
     },
+    /// The master is older than the v1 API. A person has to act; tried again slowly.
+    #[error("the master {master} is Mesos {version}, which lacks the v1 API")]
+    TooOld {
+        /// Who was asked.
+        master: String,
+        /// As it says: `0.22.1`.
+        version: String,
+    },
     /// Redirects lead in circles, too far, or nowhere.
     #[error("redirects to the leading master do not lead there: {text}")]
     Redirect {
@@ -123,7 +131,7 @@ pub enum DisconnectReason {
 impl DisconnectReason {
     /// Tells whether a person has to act before an attempt can succeed.
     pub fn needs_person(&self) -> bool {
-        matches!(self, Self::Unauthorized { .. } | Self::Refused { .. })
+        matches!(self, Self::Unauthorized { .. } | Self::Refused { .. } | Self::TooOld { .. })
     }
 }
 

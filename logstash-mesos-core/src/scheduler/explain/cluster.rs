@@ -60,7 +60,7 @@ fn master(view: &View<'_>) -> Step {
     };
     let next = "see that a master leads at --mesos-master; executors ship on meanwhile, and what is said of agents is \
                 what was last known";
-    plain("master", Verdict::Problem, text, since, Some(next))
+    plain("master", Verdict::Problem, text, since, Some(link.remedy.as_deref().unwrap_or(next)))
 }
 
 fn store(view: &View<'_>) -> Option<Step> {

@@ -120,7 +120,7 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     } else if link.error.is_empty() {
         "no subscription with the master yet".to_owned()
     } else {
-        link.error
+        link.trouble()
     };
     error(StatusCode::SERVICE_UNAVAILABLE, &problem)
 }
