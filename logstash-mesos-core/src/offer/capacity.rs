@@ -16,6 +16,8 @@ pub struct Capacity {
     pub reserved_for_others: Vec<(String, Amounts)>,
     /// Ports that it could offer us, in use or not.
     pub ports: Ranges,
+    /// Ports that what runs there at present has.
+    pub ports_used: Ranges,
     /// Something is reserved by this framework.
     pub has_reservation: bool,
     /// And nothing of ours uses some of that.
@@ -43,6 +45,9 @@ impl Capacity {
             }
         }
         for resource in allocated.iter().filter(|r| r.revocable.is_none()) {
+            if is_ports(resource) {
+                capacity.ports_used.extend(Ranges::of(resource));
+            }
             if let Some(kind) = Kind::of(resource) {
                 capacity.used.add(kind, milli(resource));
             }

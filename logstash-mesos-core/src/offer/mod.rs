@@ -19,6 +19,7 @@ pub use constraint::{Constraint, ConstraintError, Field, Pattern, Rule, offer_co
 pub use one_per_agent::{OnePerAgent, Refusals};
 pub use plan::Plan;
 pub use ports::Ranges;
+pub(crate) use ports::list as port_list;
 pub use reason::{Lack, Reason, TooSmall};
 pub use reservation::Reserver;
 
@@ -56,6 +57,10 @@ pub trait OfferStrategy: fmt::Debug + Send + Sync + 'static {
 
     /// Why an agent of such a capacity makes no offer that could be used, so far as that can be told.
     fn lacks(&self, capacity: &Capacity) -> Option<Reason>;
+
+    /// Why an executor could not have its ports at present on an agent of such a capacity, if one that is there now
+    /// gave back those of `held`.
+    fn lacks_ports(&self, capacity: &Capacity, held: &[u16]) -> Option<Reason>;
 
     /// What the master is asked to keep to itself.
     fn unwanted(&self) -> Unwanted;

@@ -127,6 +127,13 @@ impl OfferStrategy for OnePerAgent {
         (!lacking.is_empty()).then_some(Reason::TooSmall(TooSmall { role: None, lacking }))
     }
 
+    fn lacks_ports(&self, capacity: &Capacity, held: &[u16]) -> Option<Reason> {
+        let offered = |port: &u16| capacity.ports.contains(*port);
+        let used = |port: &u16| capacity.ports_used.contains(*port) && !held.contains(port);
+        let ports: Vec<_> = self.ports.iter().copied().filter(|port| offered(port) && used(port)).collect();
+        (!ports.is_empty()).then_some(Reason::PortsTaken { ports })
+    }
+
     fn unwanted(&self) -> Unwanted {
         let needs = self.needs.amounts();
         let amount = |kind: &Kind| {

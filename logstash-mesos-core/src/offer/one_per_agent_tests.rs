@@ -175,3 +175,17 @@ fn the_master_is_told_what_is_too_small_and_who_is_not_selected() {
     assert_eq!(amounts, [("cpus", 0.1), ("disk", 256.0), ("mem", 64.0)]);
     assert!(unwanted.constraints.is_some() && strategy().unwanted().constraints.is_none());
 }
+
+#[test]
+fn a_port_that_somebody_else_has_is_told_before_an_executor_makes_room() {
+    let ports = |begin, end| Resource {
+        name: "ports".to_owned(),
+        r#type: value::Type::Ranges.into(),
+        ranges: Some(value::Ranges { range: vec![value::Range { begin, end }] }),
+        ..Resource::default()
+    };
+    let strategy = OnePerAgent { ports: vec![514, 5044, 5045], ..strategy() };
+    let capacity = capacity(&[ports(5000, 6000)], &[ports(5044, 5045)]);
+    assert_eq!(strategy.lacks_ports(&capacity, &[5044]), Some(Reason::PortsTaken { ports: vec![5045] }));
+    assert_eq!(strategy.lacks_ports(&capacity, &[5044, 5045]), None, "514 is not offered at all");
+}

@@ -16,6 +16,8 @@ pub struct Plan {
     pub task: Vec<Resource>,
     /// For its executor.
     pub executor: Vec<Resource>,
+    /// Ports that the executor has from Mesos, as part of its resources.
+    pub ports: Vec<u16>,
     /// Ports that the agent does not offer at all: the executor listens on them without having them from Mesos.
     pub ports_not_offered: Vec<u16>,
     /// What the task counts for in limits: `@zone=z1`.
@@ -107,6 +109,7 @@ pub(super) fn plan(
         };
         if taken {
             let of_pool = pool.iter_mut().filter(|r| is_ports(r) && r.revocable.is_none());
+            plan.ports.push(*port);
             plan.executor.extend(of_pool.filter_map(|r| take_port(r, *port)).take(1));
         } else if exists() {
             shortage.ports_taken.push(*port);

@@ -108,7 +108,7 @@ fn a_port_is_taken_missed_or_not_offered_at_all() {
     let offered = |ranges: &[(u64, u64)]| [scalar("cpus", 1.0), mem(100.0), ports(ranges)];
     let both = plan(offered(&[(514, 514), (5000, 6000)]), &wanted, None).expect("fits");
     assert_eq!(both.executor[2..], [ports(&[(514, 514)]), ports(&[(5044, 5044)])]);
-    assert!(both.ports_not_offered.is_empty());
+    assert_eq!((both.ports, both.ports_not_offered), (vec![514, 5044], vec![]));
     // Another task has 5044: it lies within what the agent offers.
     let taken =
         plan(offered(&[(514, 514), (5000, 5043), (5045, 6000)]), &wanted, None).expect_err("is taken");

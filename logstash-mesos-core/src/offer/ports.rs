@@ -85,7 +85,7 @@ pub(super) fn is_spent(resource: &Resource) -> bool {
 }
 
 /// Port numbers for people: `514, 5044`.
-pub(super) fn list(ports: &[u16]) -> String {
+pub(crate) fn list(ports: &[u16]) -> String {
     ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ")
 }
 

@@ -564,6 +564,9 @@ pub struct ExecutorStatus {
     /// What it last said.
     #[prost(message, optional, tag = "5")]
     pub status: ::core::option::Option<Status>,
+    /// Ports that it listens on without having them from Mesos, as its agent does not offer them.
+    #[prost(uint32, repeated, tag = "6")]
+    pub ports_not_offered: ::prost::alloc::vec::Vec<u32>,
 }
 /// Why an offer was declined.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

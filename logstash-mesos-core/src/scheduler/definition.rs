@@ -319,6 +319,8 @@ mod tests {
             kill: Default::default(),
             suspected_ms: None,
             counts: vec![],
+            ports: vec![],
+            ports_not_offered: vec![],
         };
         let launch = Launch {
             offer_ids: vec!["o".into()],

@@ -26,6 +26,8 @@ fn task(id: &str) -> Task {
         kill: Default::default(),
         suspected_ms: None,
         counts: vec![],
+        ports: vec![],
+        ports_not_offered: vec![],
     }
 }
 

@@ -147,6 +147,7 @@ fn executor_status(task: &Task, executor: Option<&Executor>) -> ExecutorStatus {
         version: executor.and_then(|e| e.hello.as_ref()).map(|h| h.build.clone()).unwrap_or_default(),
         last_seen_ms: executor.and_then(|e| e.last_seen_ms).unwrap_or_default(),
         status,
+        ports_not_offered: task.ports_not_offered.iter().copied().map(u32::from).collect(),
     }
 }
 
@@ -300,6 +301,7 @@ fn executor_json(executor: &ExecutorStatus, task: Option<&Task>, session: Option
         ("executor_id".to_owned(), json!(executor.executor_id)),
         ("task_id".to_owned(), json!(task.map(|t| t.task_id.as_str()))),
         ("state".to_owned(), json!(executor.state)),
+        ("ports_not_offered".to_owned(), json!(executor.ports_not_offered)),
         ("since".to_owned(), json!(task.map(|t| time(t.since_ms)))),
         ("version".to_owned(), text_or_null(&executor.version)),
         ("connected".to_owned(), json!(session.is_some_and(Executor::is_connected))),

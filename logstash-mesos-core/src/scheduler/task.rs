@@ -33,6 +33,12 @@ pub struct Task {
     /// What it counts for where rules limit how many there may be: `@zone=z1`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub counts: Vec<String>,
+    /// Ports that its executor has from Mesos.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<u16>,
+    /// Ports that its executor listens on and that its agent does not offer at all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports_not_offered: Vec<u16>,
 }
 
 /// Why we end a task.
@@ -173,8 +179,6 @@ pub struct Agent {
     pub standing: Standing,
     /// How many of the master's lists in a row had a reservation of ours there that nothing needs.
     pub(super) releasing: u32,
-    /// Ports that executors listen on and that this agent does not offer at all.
-    pub ports_not_offered: Vec<u16>,
     /// Until when our own refusal keeps its offers away, if the master still knows of it.
     pub(super) refused_until_ms: u64,
     /// Refusals of another term are forgotten.

@@ -35,6 +35,8 @@ pub(super) struct AgentFacts<'a> {
     pub(super) executor: Option<&'a Executor>,
     /// Why no offer that could be used is to be expected of an agent without a task.
     pub(super) expects_nothing: Option<Reason>,
+    /// Why an executor of an earlier definition is left alone for now.
+    pub(super) not_replaced: Option<Reason>,
     /// An offer of it is neither used nor given back yet.
     pub(super) offer_held: bool,
     pub(super) refused_until_ms: Option<u64>,
@@ -66,6 +68,10 @@ pub(super) enum Finding<'a> {
     Unconfirmed { phase: Phase, since_ms: u64 },
     /// The task works.
     Running { task: &'a Task, outdated: bool },
+    /// An executor of an earlier definition is left alone for now.
+    NotReplaced(&'a Reason),
+    /// Its executor listens on ports that the agent does not offer.
+    PortsNotOffered(&'a [u16]),
     /// The task is to end.
     Ending { why: Option<Ending>, since_ms: u64 },
     /// The agent is away, with the task.
@@ -110,9 +116,11 @@ impl Finding<'_> {
                 Reason::Queued { .. } | Reason::Occupied { .. } | Reason::Closed { .. } => Verdict::Unknown,
                 _ => Verdict::Problem,
             },
-            Self::Running { .. } | Self::Connected { .. } | Self::Applied { .. } | Self::Ships { .. } => {
-                Verdict::Ok
-            }
+            Self::Running { .. }
+            | Self::PortsNotOffered(_)
+            | Self::Connected { .. }
+            | Self::Applied { .. }
+            | Self::Ships { .. } => Verdict::Ok,
             Self::OfferHeld
             | Self::NoOffer { long: false, .. }
             | Self::NoOffer { refused_until_ms: Some(_), .. }
@@ -125,6 +133,7 @@ impl Finding<'_> {
             | Self::Unconfirmed { .. }
             | Self::Unreachable { .. }
             | Self::Several { .. }
+            | Self::NotReplaced(_)
             | Self::NeverConnected { .. }
             | Self::Disconnected { .. }
             | Self::Refused { .. }
@@ -151,6 +160,10 @@ pub(super) fn findings<'a>(facts: &'a AgentFacts<'a>, around: &Surroundings<'a>)
     }
     found.push(phase(task, around));
     if task.phase == Phase::Running {
+        found.extend(facts.not_replaced.as_ref().map(Finding::NotReplaced));
+        if !task.ports_not_offered.is_empty() {
+            found.push(Finding::PortsNotOffered(&task.ports_not_offered));
+        }
         session(task, facts.executor, around, &mut found);
     }
     found

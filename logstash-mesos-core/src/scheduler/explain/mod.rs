@@ -125,12 +125,16 @@ impl View<'_> {
         let executor =
             tasks.first().and_then(|task| self.executors.get(&(id.clone(), task.executor_id.clone())));
         let placement = if tasks.is_empty() { self.state.expects_nothing(agent) } else { None };
+        let outdated =
+            tasks.first().filter(|t| t.ending.is_none() && t.executor_id != *self.surroundings.executor_id);
+        let not_replaced = outdated.and_then(|task| self.state.waits_for_ports(task));
         Some(AgentFacts {
             agent_id: id,
             agent,
             tasks,
             executor,
             expects_nothing: placement,
+            not_replaced,
             offer_held: self.state.holds_offer_of(id),
             refused_until_ms: self
                 .state

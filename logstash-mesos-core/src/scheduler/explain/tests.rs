@@ -16,6 +16,7 @@ struct Fixture {
     tasks: Vec<Task>,
     executor: Option<Executor>,
     expects_nothing: Option<Reason>,
+    not_replaced: Option<Reason>,
     offer_held: bool,
     refused_until_ms: Option<u64>,
     connected: bool,
@@ -30,6 +31,7 @@ impl Fixture {
             tasks: vec![],
             executor: None,
             expects_nothing: None,
+            not_replaced: None,
             offer_held: false,
             refused_until_ms: None,
             connected: true,
@@ -66,6 +68,7 @@ impl Fixture {
             tasks: self.tasks.iter().collect(),
             executor: self.executor.as_ref(),
             expects_nothing: self.expects_nothing.clone(),
+            not_replaced: self.not_replaced.clone(),
             offer_held: self.offer_held,
             refused_until_ms: self.refused_until_ms,
             lacking_since_ms: Some(NOW - 60_000),
@@ -106,6 +109,8 @@ fn task(phase: Phase, ago_ms: u64) -> Task {
         kill: Default::default(),
         suspected_ms: None,
         counts: vec![],
+        ports: vec![],
+        ports_not_offered: vec![],
     }
 }
 
@@ -226,6 +231,13 @@ fn a_launch_takes_its_time_and_then_is_a_problem() {
     let mut old = Fixture::shipping(|_, _| ());
     old.tasks[0].executor_id = "earlier".into();
     old.says("task", Verdict::Ok, "is going to be replaced", "");
+    old.not_replaced = Some(Reason::PortsTaken { ports: vec![5044] });
+    old.says("ports_taken", Verdict::Problem, "it keeps its earlier definition for now", "free it there");
+    let mut without = Fixture::shipping(|_, _| ());
+    without.tasks[0].ports_not_offered = vec![514];
+    let ports = without.explain().steps.into_iter().find(|step| step.code == "ports").expect("is told");
+    assert!(ports.state == Verdict::Ok && ports.text.contains("514"), "{ports:?}");
+    assert!(ports.next.is_some_and(|next| next.contains("ports:[514-514,")));
     let mut two = Fixture::shipping(|_, _| ());
     two.tasks.push(task(Phase::Running, 200_000));
     two.says("tasks", Verdict::Problem, "2 tasks of ours", "nothing");

@@ -2,7 +2,7 @@
 
 use super::agent::{AgentFacts, Finding, Surroundings};
 use super::{Explanation, Moment, Step, Subject, Verdict};
-use crate::offer::{Kind, Reason};
+use crate::offer::{Kind, Reason, port_list};
 use crate::protocol::OutputState;
 use crate::scheduler::status::time;
 use crate::scheduler::task::{Ending, Phase};
@@ -118,6 +118,18 @@ fn step(finding: &Finding<'_>, facts: &AgentFacts<'_>, around: &Surroundings<'_>
             format!("task {} is running, with an earlier definition, and is going to be replaced", task.task_id),
         )
         .since(task.since_ms),
+        Finding::NotReplaced(reason) => {
+            let words = of_reason(reason);
+            Words { text: format!("it keeps its earlier definition for now: {}", words.text), ..words }
+        }
+        Finding::PortsNotOffered(ports) => {
+            let (list, first) = (port_list(ports), ports[0]);
+            say("ports", format!("it listens on port {list}, which the agent does not offer, and so without having it from Mesos"))
+                .next(format!(
+                    "nothing, or add it to the agent's --resources, as in ports:[{first}-{first},31000-32000], so that no \
+                     other task gets it"
+                ))
+        }
         Finding::Ending { why, since_ms } => {
             let why = match why {
                 Some(Ending::Replaced) => ", as one with the new definition takes its place",

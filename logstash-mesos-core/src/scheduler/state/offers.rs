@@ -204,10 +204,11 @@ impl State {
             kill: Retry::default(),
             suspected_ms: None,
             counts: plan.counts.clone(),
+            ports: plan.ports.clone(),
+            ports_not_offered: plan.ports_not_offered.clone(),
         };
         if let Some(agent) = self.agents.get_mut(agent_id) {
             agent.declined.clear();
-            agent.ports_not_offered.clone_from(&plan.ports_not_offered);
         }
         self.tasks.insert(task.clone());
         self.note_lack(agent_id, now_ms);

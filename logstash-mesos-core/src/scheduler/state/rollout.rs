@@ -7,7 +7,8 @@
 
 use super::super::task::{Ending, Phase, Task};
 use super::{Action, Outbox, State};
-use crate::ids::{AgentId, ExecutorId};
+use crate::ids::{AgentId, ExecutorId, TaskId};
+use crate::offer::Reason;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -91,7 +92,8 @@ impl State {
     }
 
     fn next_turn(&mut self, out: &mut Outbox) -> bool {
-        let Some(id) = self.tasks.outdated().first().cloned() else { return false };
+        let free = |id: &&TaskId| self.tasks.get(id).is_some_and(|task| self.waits_for_ports(task).is_none());
+        let Some(id) = self.tasks.outdated().iter().find(free).cloned() else { return false };
         let agent_id = self.tasks.change(&id, |task| {
             task.ending = Some(Ending::Replaced);
             task.agent_id.clone()
@@ -101,6 +103,12 @@ impl State {
         self.rollout.agents.insert(agent_id);
         self.rollout_changed = true;
         true
+    }
+
+    /// Why the executor of an earlier definition stays: somebody else has a port there that the new one would need.
+    pub(in crate::scheduler) fn waits_for_ports(&self, task: &Task) -> Option<Reason> {
+        let capacity = self.agents.get(&task.agent_id)?.standing.capacity.as_ref()?;
+        self.policy.strategy.lacks_ports(capacity, &task.ports)
     }
 
     /// Whether an agent's turn goes on.

@@ -115,3 +115,34 @@ fn failures_elsewhere_and_agents_that_go_away_do_not_hold_it_up() {
     assert_ne!(next[0], agent);
     assert_eq!(state.task_on(&agent).map(|t| t.phase), Some(Phase::Unreachable));
 }
+
+#[test]
+fn an_executor_stays_while_somebody_else_has_the_port_of_the_new_one() {
+    use crate::offer::testing::plain_strategy;
+    use crate::offer::{Capacity, Needs, OnePerAgent, Ranges, Standing};
+    use mesos_v1::proto::{Resource, value};
+
+    let needs = Needs { cpus_milli: 100, mem_megabytes: 64, disk_megabytes: 0 };
+    let strategy = OnePerAgent { ports: vec![5044], ..plain_strategy(needs) };
+    let policy = Policy { strategy: std::sync::Arc::new(strategy), ..newer(2, 3) };
+    let mut state = changed(policy, &["a", "b"]);
+    let range = value::Range { begin: 5044, end: 5044 };
+    let ports = Resource { ranges: Some(value::Ranges { range: vec![range] }), ..Resource::default() };
+    let listed = |agent: &str, ports_used: Ranges| crate::scheduler::state::ListedAgent {
+        agent_id: agent.into(),
+        hostname: format!("host-{agent}"),
+        active: true,
+        draining: false,
+        standing: Some(Standing {
+            excluded: None,
+            capacity: Some(Capacity { ports: Ranges::of(&ports), ports_used, ..Capacity::default() }),
+        }),
+    };
+    let list = vec![listed("a", Ranges::of(&ports)), listed("b", Ranges::default())];
+    run(&mut state, Event::AgentsListed(list), 50);
+    assert_eq!(killed(&run(&mut state, Event::Tick, 100)), [AgentId::from("b")]);
+    let old = state.task_on(&"a".into()).expect("stays").clone();
+    assert_eq!(state.waits_for_ports(&old), Some(Reason::PortsTaken { ports: vec![5044] }));
+    run(&mut state, Event::AgentsListed(vec![listed("a", Ranges::default())]), 200);
+    assert_eq!(killed(&run(&mut state, Event::Tick, 300)), [AgentId::from("a")]);
+}
