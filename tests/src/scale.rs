@@ -36,11 +36,15 @@ pub fn measure(directory: &Path, agents: usize, patience: Duration) {
     figure("launches on offers that were gone", report["stale"].to_string());
     figure("calls", report["calls"].to_string());
 
-    // At rest. No executor ever connects, so this includes the messages to them.
+    // At rest. No executor ever connects, so this includes the messages to silent ones, and not the first ones to each.
+    until("every executor to have been written to", patience, || {
+        let sent = scheduler.metric("wakes_total")?;
+        if sent >= 3.0 * agents as f64 { Ok(()) } else { Err(format!("{sent} messages were sent")) }
+    });
     sleep(Duration::from_secs(3));
     let id = scheduler.process().id();
     let before = processor_time(id).expect("it runs");
-    let rest = Duration::from_secs(10);
+    let rest = Duration::from_secs(20);
     sleep(rest);
     let used = processor_time(id).expect("it runs").saturating_sub(before);
     figure("of a core at rest", format!("{:.1} %", 100.0 * used.as_secs_f64() / rest.as_secs_f64()));
@@ -48,8 +52,15 @@ pub fn measure(directory: &Path, agents: usize, patience: Duration) {
 
     let pages = pages(&scheduler, agents);
     figure("GET /api/status, the first of all pages", format!("{:.0} ms", pages.0.as_secs_f64() * 1e3));
-    figure("GET /metrics", format!("{:.0} ms", timed(&scheduler, "/metrics").as_secs_f64() * 1e3));
+    let milliseconds = |path: &str| format!("{:.1} ms", timed(&scheduler, path).as_secs_f64() * 1e3);
+    figure("GET /metrics", milliseconds("/metrics"));
     let status = scheduler.status().expect("it answers");
+    let agent = &status["agents"][agents.min(1_000) / 2];
+    figure("GET /api/explain, everything", milliseconds("/api/explain"));
+    for (by, key) in [("id", "agent_id"), ("the name of its machine", "hostname")] {
+        let path = format!("/api/explain?q={}", agent[key].as_str().expect("is there"));
+        figure(&format!("GET /api/explain, one by {by}"), milliseconds(&path));
+    }
     assert_eq!(status["totals"]["running"], agents, "{}", status["totals"]);
     assert_eq!(pages.1, agents, "every agent is on one page");
 

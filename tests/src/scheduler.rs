@@ -78,13 +78,23 @@ impl Scheduler {
     ///
     /// Says why it is not, or does not say.
     pub fn leads(&self) -> Result<(), String> {
-        let metrics = self.request("GET", "/metrics", None)?.body;
-        let is_one = |name: &str| metrics.lines().any(|line| line == format!("logstash_mesos_{name} 1"));
-        match (is_one("leader"), is_one("connected")) {
+        let is_one = |name: &str| self.metric(name).map(|value| value == 1.0);
+        match (is_one("leader")?, is_one("connected").unwrap_or_default()) {
             (true, true) => Ok(()),
             (true, false) => Err("it leads without a subscription".into()),
             (false, _) => Err("it does not lead".into()),
         }
+    }
+
+    /// Returns a number of `GET /metrics` that has no labels, by its name without `logstash_mesos_`.
+    ///
+    /// # Errors
+    ///
+    /// Says why there is none.
+    pub fn metric(&self, name: &str) -> Result<f64, String> {
+        let metrics = self.request("GET", "/metrics", None)?.body;
+        let value = |line: &str| line.strip_prefix(&format!("logstash_mesos_{name} "))?.parse().ok();
+        metrics.lines().find_map(value).ok_or_else(|| format!("there is no {name} in {metrics}"))
     }
 
     /// Returns what the scheduler was started with.

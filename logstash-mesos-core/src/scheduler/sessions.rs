@@ -26,8 +26,29 @@ pub(super) struct Sessions {
     /// Rung when there is something to send to an executor over Mesos.
     pub(super) wake: Notify,
     executors: Mutex<BTreeMap<Key, Executor>>,
-    /// Executors that have not used their token, by when to send it (again).
-    waking: Mutex<BTreeSet<(u64, Key)>>,
+    waking: Mutex<Waking>,
+}
+
+/// Executors that have not used their token, and when to send it (again).
+#[derive(Debug, Default)]
+struct Waking {
+    /// The silent behind the others, then by time.
+    turns: BTreeSet<Turn>,
+    /// When the next of the silent may have its turn.
+    silent_ms: u64,
+    sent: u64,
+}
+
+type Turn = (Patience, u64, Key);
+
+/// How urgent it is to write to an executor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Patience {
+    /// It has just begun, or has asked.
+    Now,
+    /// It was written to, and nothing is heard of it. One that lives asks by itself, so all of these together get a few
+    /// messages a second: ten thousand that never connect must cost no more than a hundred.
+    Silent,
 }
 
 pub(super) type Key = (AgentId, ExecutorId);
@@ -42,6 +63,8 @@ pub(super) struct Executor {
     reachable: bool,
     waking: Retry,
     woken_ms: u64,
+    /// It has tried to connect since it was last written to.
+    asked: bool,
     /// Of the session that holds.
     connection: Option<(u64, mpsc::Sender<SchedulerMessage>)>,
     pub(super) hello: Option<Hello>,
@@ -60,9 +83,36 @@ impl Executor {
         self.connection = Some((0, mpsc::channel(1).0));
     }
 
+    /// How often it was written to without a session, and when next.
+    pub(super) fn waking(&self) -> (u32, u64) {
+        (self.waking.attempts, self.waking.next_ms)
+    }
+
+    fn turn(&self, key: Key) -> Turn {
+        let silent = self.waking.attempts >= WAKES_AT_FIRST && !self.asked;
+        (if silent { Patience::Silent } else { Patience::Now }, self.waking.next_ms, key)
+    }
+
     /// A session holds.
     pub(super) fn is_connected(&self) -> bool {
         self.connection.is_some()
+    }
+}
+
+impl Waking {
+    /// Takes the first whose turn has come.
+    fn next(&mut self, now_ms: u64) -> Option<Turn> {
+        let due = |turn: &&Turn| turn.1 <= now_ms;
+        if let Some(turn) = self.turns.first().filter(due).filter(|turn| turn.0 == Patience::Now).cloned() {
+            self.turns.remove(&turn);
+            return Some(turn);
+        }
+        let first = (Patience::Silent, 0, (AgentId::new(""), ExecutorId::new("")));
+        let turn =
+            self.turns.range(first..).next().filter(due).filter(|_| self.silent_ms <= now_ms).cloned()?;
+        self.silent_ms = self.silent_ms.max(now_ms.saturating_sub(SILENT_BURST_MS)) + SILENT_APART_MS;
+        self.turns.remove(&turn);
+        Some(turn)
     }
 }
 
@@ -97,7 +147,7 @@ impl Sessions {
             .collect();
         for key in known.into_iter().filter(|key| tasks.iter().all(|t| t.executor_id != key.1)) {
             if let Some(executor) = executors.remove(&key) {
-                self.waking().remove(&(executor.waking.next_ms, key));
+                self.waking().turns.remove(&executor.turn(key));
             }
         }
         for task in tasks {
@@ -105,19 +155,24 @@ impl Sessions {
             let executor = executors.entry(key.clone()).or_default();
             if executor.task_id.as_ref() != Some(&task.task_id) {
                 // Another process, which must not be taken for the one before.
-                self.waking().remove(&(executor.waking.next_ms, key.clone()));
+                self.waking().turns.remove(&executor.turn(key.clone()));
                 let token = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
                 *executor = Executor { task_id: Some(task.task_id.clone()), token, ..Executor::default() };
             }
             executor.reachable = matches!(task.phase, Phase::Starting | Phase::Running);
             if executor.reachable && !executor.token_used {
-                self.waking().insert((executor.waking.next_ms, key));
+                self.waking().turns.insert(executor.turn(key));
             }
         }
     }
 
-    fn waking(&self) -> MutexGuard<'_, BTreeSet<(u64, Key)>> {
+    fn waking(&self) -> MutexGuard<'_, Waking> {
         self.waking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many messages were sent to executors without a session.
+    pub(super) fn wakes(&self) -> u64 {
+        self.waking().sent
     }
 
     /// Messages to send over Mesos now: those that are longest due, and not so many that calls wait behind them.
@@ -125,14 +180,16 @@ impl Sessions {
         let set_version = self.set.borrow().set_version.clone();
         let (mut executors, mut waking) = (self.lock(), self.waking());
         let mut due = Vec::new();
-        while due.len() < WAKES_AT_ONCE && waking.first().is_some_and(|(at, _)| *at <= now_ms) {
-            let Some((_, key)) = waking.pop_first() else { break };
+        while due.len() < WAKES_AT_ONCE
+            && let Some((_, _, key)) = waking.next(now_ms)
+        {
             let Some(executor) = executors.get_mut(&key).filter(|e| e.reachable && !e.token_used) else {
                 continue;
             };
             executor.waking.attempted(now_ms, WAKE_FIRST_MS, WAKE_LONGEST_MS);
-            executor.woken_ms = now_ms;
-            waking.insert((executor.waking.next_ms, key.clone()));
+            (executor.woken_ms, executor.asked) = (now_ms, false);
+            waking.turns.insert(executor.turn(key.clone()));
+            waking.sent += 1;
             let token = executor.token.clone();
             due.push((key, Wake { urls: vec![url.to_owned()], token, set_version: set_version.clone() }));
         }
@@ -162,19 +219,20 @@ impl Sessions {
             // The first rejection is answered at once. Further ones wait, but not as long as for executors of which
             // nothing is heard.
             let mut waking = self.waking();
-            waking.remove(&(executor.waking.next_ms, key.clone()));
+            waking.turns.remove(&executor.turn(key.clone()));
             let wait = if executor.waking.attempts <= 1 { 0 } else { WAKE_KNOWN_MS };
             executor.waking.next_ms = executor.waking.next_ms.min(executor.woken_ms + wait);
+            executor.asked = true;
             if executor.reachable {
-                waking.insert((executor.waking.next_ms, key));
+                waking.turns.insert(executor.turn(key));
             }
             drop(waking);
             self.wake.notify_one();
             return rejected("the token is not (or no longer) valid; wait for a Wake", true);
         }
         executor.token_used = true;
-        self.waking().remove(&(executor.waking.next_ms, key.clone()));
-        executor.waking = Retry::default();
+        self.waking().turns.remove(&executor.turn(key.clone()));
+        (executor.waking, executor.asked) = (Retry::default(), false);
         executor.connection = Some(connection);
         executor.hello = Some(hello.clone());
         executor.streams.clear();
@@ -328,6 +386,63 @@ fn rand64() -> u64 {
 const HELLO_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 const WAKE_FIRST_MS: u64 = 2_000;
 const WAKE_LONGEST_MS: u64 = 900_000;
+/// After so many messages an executor that says nothing counts as silent.
+const WAKES_AT_FIRST: u32 = 3;
+/// Between two messages to silent executors, on average.
+const SILENT_APART_MS: u64 = 100;
+/// So far the messages may be behind that.
+const SILENT_BURST_MS: u64 = 1_000;
 /// Longest wait when the executor has asked for it.
 const WAKE_KNOWN_MS: u64 = 60_000;
 const WAKES_AT_ONCE: usize = 500;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn running(agent: &str) -> Task {
+        Task {
+            task_id: agent.into(),
+            agent_id: agent.into(),
+            hostname: agent.to_owned(),
+            executor_id: "e".into(),
+            phase: Phase::Running,
+            since_ms: 0,
+            ending: None,
+            kill: Retry::default(),
+            suspected_ms: None,
+            counts: vec![],
+            ports: vec![],
+            ports_not_offered: vec![],
+        }
+    }
+
+    #[test]
+    fn many_executors_that_never_connect_cost_a_few_messages_a_second_and_delay_nobody() {
+        let sessions = Sessions::new(ConfigSet::default(), 1);
+        let expect = |agent: &str| sessions.expect(&agent.into(), [running(agent)].iter());
+        (0..10_000).for_each(|n| expect(&format!("{n}")));
+        let sent = |from: u64, to: u64| -> usize {
+            (from..to).step_by(100).map(|now| sessions.wakes_due("http://h:1", now).len()).sum()
+        };
+        assert_eq!(sent(0, 10_000), 30_000, "three for each at first");
+        // From 14 s on, as each was last written to at 6 s.
+        let sent = sent(10_000, 70_000);
+        assert!((560..=575).contains(&sent), "{sent}");
+        expect("new");
+        let due = sessions.wakes_due("http://h:1", 70_050);
+        assert!(due.iter().any(|(key, _)| key.0.as_str() == "new"), "{} others", due.len());
+        let hello = Hello {
+            framework_id: "f".to_owned(),
+            agent_id: "9999".to_owned(),
+            executor_id: "e".to_owned(),
+            token: "old".to_owned(),
+            ..Hello::default()
+        };
+        let refused = sessions.admit(&hello, Some(&"f".into()), (1, mpsc::channel(1).0), 70_060);
+        assert!(refused.is_err_and(|rejected| rejected.token_invalid));
+        let now = 70_060 + WAKE_KNOWN_MS;
+        let due = sessions.wakes_due("http://h:1", now);
+        assert!(due.first().is_some_and(|(key, _)| key.0.as_str() == "9999"), "one that asks comes first");
+    }
+}

@@ -81,7 +81,7 @@ pub(super) enum Finding<'a> {
     /// The executor has a session with this scheduler.
     Connected { build: &'a str },
     /// It had none yet.
-    NeverConnected { since_ms: u64 },
+    NeverConnected { since_ms: u64, messages: u32, next_ms: u64 },
     /// It had one.
     Disconnected { last_seen_ms: u64 },
     /// It uses the present configurations.
@@ -243,7 +243,8 @@ fn session<'a>(
         found.push(if waited < CONNECTS_WITHIN_MS {
             Finding::Launching { phase: task.phase, since_ms: task.since_ms }
         } else {
-            Finding::NeverConnected { since_ms: task.since_ms }
+            let (messages, next_ms) = executor.map(Executor::waking).unwrap_or_default();
+            Finding::NeverConnected { since_ms: task.since_ms, messages, next_ms }
         });
         return;
     };

@@ -222,7 +222,12 @@ fn a_launch_takes_its_time_and_then_is_a_problem() {
     let new = Fixture::with_task(Phase::Running, 1000);
     new.says("session", Verdict::Unknown, "has not connected yet", "");
     let deaf = Fixture::with_task(Phase::Running, 61_000);
-    deaf.says("session", Verdict::Problem, "has never connected", "make http://me:9092 reachable");
+    deaf.says(
+        "session",
+        Verdict::Problem,
+        "has never connected; 0 messages",
+        "make http://me:9092 reachable",
+    );
     let away = Fixture::with_task(Phase::Unreachable, 1000);
     away.says("task", Verdict::Problem, "does not reach the agent", "bring the agent back");
     let mut replaced = Fixture::with_task(Phase::Running, 1000);

@@ -148,12 +148,19 @@ fn step(finding: &Finding<'_>, facts: &AgentFacts<'_>, around: &Surroundings<'_>
             .next("nothing: those that are too many are ended"),
         Finding::Connected { build: "" } => say("session", "its executor is connected"),
         Finding::Connected { build } => say("session", format!("its executor {build} is connected")),
-        Finding::NeverConnected { since_ms } => say("session", "its executor runs, but has never connected")
-            .since(*since_ms)
+        Finding::NeverConnected { since_ms, messages, next_ms } => {
+            let again = next_ms.saturating_sub(around.now_ms).div_ceil(1000);
+            let text = format!(
+                "its executor runs, but has never connected; {messages} messages over Mesos did not help, the next goes in {again} s"
+            );
+            say("session", text)
+                .since(*since_ms)
+                .figure("messages", (*messages).into())
             .next(format!(
                 "make {} reachable from the agent, or say with --http-advertise-url what is; the executor's log is in its sandbox",
                 around.url
-            )),
+            ))
+        }
         Finding::Disconnected { last_seen_ms } => {
             say("session", "its executor is not connected any more; it ships on with what it has")
                 .since(*last_seen_ms)

@@ -78,6 +78,8 @@ fn text(shared: &Shared) -> String {
     one("agents_without_executor", "gauge", "Agents that have no task.", &[("", uncovered as f64)]);
     let connected = sessions.values().filter(|e| e.is_connected()).count();
     one("executors_connected", "gauge", "Executors with a session.", &[("", connected as f64)]);
+    let wakes = counter(shared.sessions.wakes());
+    one("wakes_total", "counter", "Messages to executors that have no session yet.", &[("", wakes)]);
     let mut lost = BTreeMap::<String, f64>::new();
     let (mut events_in, mut events_out, mut failed, mut lag) = (0_u64, 0_u64, 0_u64, 0_u64);
     for executor in sessions.values() {
