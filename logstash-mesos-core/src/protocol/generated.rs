@@ -472,15 +472,41 @@ pub struct DeleteConfigRequest {
 /// It is removed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteConfigResponse {}
-/// Nothing to say.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct GetStatusRequest {}
+/// Which agents.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetStatusRequest {
+    /// All of them, page by page, if unset.
+    #[prost(message, optional, tag = "1")]
+    pub page: ::core::option::Option<StatusPage>,
+}
 /// What to watch.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchStatusRequest {
     /// Include streams, and have the executors report them as they change.
     #[prost(bool, tag = "1")]
     pub details: bool,
+    /// Which agents; the first page of all if unset.
+    #[prost(message, optional, tag = "2")]
+    pub page: ::core::option::Option<StatusPage>,
+}
+/// Some of the agents.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StatusPage {
+    /// At most so many; 0 for 1,000. There are 10,000 at most.
+    #[prost(uint32, tag = "1")]
+    pub limit: u32,
+    /// Only agents behind this one: `next` of the page before.
+    #[prost(string, tag = "2")]
+    pub after: ::prost::alloc::string::String,
+    /// Only this agent.
+    #[prost(string, tag = "3")]
+    pub agent_id: ::prost::alloc::string::String,
+    /// Only agents on machines with this name.
+    #[prost(string, tag = "4")]
+    pub hostname: ::prost::alloc::string::String,
+    /// Only agents without an executor, or only those with one.
+    #[prost(bool, optional, tag = "5")]
+    pub lacking: ::core::option::Option<bool>,
 }
 /// The scheduler and all it knows.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -500,6 +526,9 @@ pub struct ClusterStatus {
     /// The agents.
     #[prost(message, repeated, tag = "5")]
     pub agents: ::prost::alloc::vec::Vec<AgentStatus>,
+    /// With which `after` the next agents come; empty if these were the last.
+    #[prost(string, tag = "6")]
+    pub next: ::prost::alloc::string::String,
 }
 /// The framework in Mesos.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

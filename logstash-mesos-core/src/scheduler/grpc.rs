@@ -1,13 +1,15 @@
 //! The control service.
 
+use super::explain;
 use super::shared::{Shared, now_ms};
-use super::{explain, status};
+use super::status::{self, Page};
 use crate::configs::{Complaint, Precondition, PutError, RemoveError};
 use crate::protocol::control_server::Control;
 use crate::protocol::{
     AssetChunk, AssetRequest, ClusterStatus, DeleteConfigRequest, DeleteConfigResponse, Diagnostic,
     Diagnostics, ExecutorMessage, ExplainRequest, ExplainResponse, GetStatusRequest, ListConfigsRequest,
-    ListConfigsResponse, PutConfigRequest, PutConfigResponse, SchedulerMessage, WatchStatusRequest,
+    ListConfigsResponse, PutConfigRequest, PutConfigResponse, SchedulerMessage, StatusPage,
+    WatchStatusRequest,
 };
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
@@ -94,9 +96,12 @@ impl Control for ControlService {
         }
     }
 
-    async fn get_status(&self, _: Request<GetStatusRequest>) -> Result<Response<ClusterStatus>, Status> {
+    async fn get_status(
+        &self,
+        request: Request<GetStatusRequest>,
+    ) -> Result<Response<ClusterStatus>, Status> {
         self.shared.sessions.watch();
-        Ok(Response::new(status::cluster(&self.shared)))
+        Ok(Response::new(status::cluster(&self.shared, &page(request.into_inner().page))))
     }
 
     async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
@@ -109,7 +114,8 @@ impl Control for ControlService {
         &self,
         request: Request<WatchStatusRequest>,
     ) -> Result<Response<Self::WatchStatusStream>, Status> {
-        let (shared, details) = (self.shared.clone(), request.into_inner().details);
+        let WatchStatusRequest { details, page: wanted } = request.into_inner();
+        let (shared, wanted) = (self.shared.clone(), page(wanted));
         let lead_ends = shared.stop.clone().cancelled_owned();
         let ticks =
             tokio_stream::wrappers::IntervalStream::new(tokio::time::interval(Duration::from_secs(1)));
@@ -120,7 +126,7 @@ impl Control for ControlService {
                 shared.sessions.watch();
             }
             n = n.wrapping_add(1);
-            let mut status = status::cluster(&shared);
+            let mut status = status::cluster(&shared, &wanted);
             if !details {
                 let executors = status.agents.iter_mut().filter_map(|a| a.executor.as_mut());
                 executors.filter_map(|e| e.status.as_mut()).for_each(|s| s.streams.clear());
@@ -133,6 +139,10 @@ impl Control for ControlService {
         });
         Ok(Response::new(Box::pin(futures_util::StreamExt::take_until(stream, lead_ends))))
     }
+}
+
+fn page(page: Option<StatusPage>) -> Page {
+    Page::from(page.unwrap_or_default()).bounded()
 }
 
 fn unknown_kind() -> Status {

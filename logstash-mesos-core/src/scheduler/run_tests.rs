@@ -143,7 +143,7 @@ async fn any_of_several_schedulers_answers_and_another_takes_over() {
     // gRPC: a call, and a stream that stays.
     second.put("a").await.expect("is passed on");
     assert_eq!(second.names().await, ["a"]);
-    let watch = WatchStatusRequest { details: false };
+    let watch = WatchStatusRequest::default();
     let mut watched = second.client().await.watch_status(watch).await.expect("is passed on").into_inner();
     let status = in_time(watched.message()).await.expect("is open").expect("says something");
     assert_eq!((status.leader, status.leader_url.as_str()), (true, first.url()));

@@ -9,7 +9,7 @@ use crate::ids::AgentId;
 use crate::offer::Reason;
 use crate::protocol::{
     AgentStatus, ClusterStatus, ConfigKind, Configuration, ConfigurationStatus, Decline, DockerState,
-    ExecutorStatus, FrameworkStatus, SourceKind, Status, StreamStatus,
+    ExecutorStatus, FrameworkStatus, SourceKind, Status, StatusPage, StreamStatus,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -53,13 +53,21 @@ impl Page {
     }
 }
 
-/// The status as gRPC has it.
-pub(super) fn cluster(shared: &Shared) -> ClusterStatus {
-    cluster_page(shared, &Page::default()).0
+impl From<StatusPage> for Page {
+    fn from(page: StatusPage) -> Self {
+        let named = |name: String| Some(name).filter(|name| !name.is_empty());
+        Self {
+            limit: usize::try_from(page.limit).ok().filter(|limit| *limit > 0),
+            after: named(page.after),
+            agent: named(page.agent_id),
+            host: named(page.hostname),
+            lacking: page.lacking,
+        }
+    }
 }
 
-/// The status with the agents of one page, and where the next one begins.
-fn cluster_page(shared: &Shared, page: &Page) -> (ClusterStatus, Option<String>) {
+/// The status with the agents of one page, as gRPC has it.
+pub(super) fn cluster(shared: &Shared, page: &Page) -> ClusterStatus {
     let link = shared.link().clone();
     let state = shared.state();
     let executors = shared.sessions.lock();
@@ -69,7 +77,7 @@ fn cluster_page(shared: &Shared, page: &Page) -> (ClusterStatus, Option<String>)
         let executor = task.and_then(|t| executors.get(&(agent_id.clone(), t.executor_id.clone())));
         agent_status(agent_id, agent, task, executor, state.expects_nothing(agent))
     });
-    let status = ClusterStatus {
+    ClusterStatus {
         leader: true,
         leader_url: shared.url(),
         framework: Some(FrameworkStatus {
@@ -81,8 +89,8 @@ fn cluster_page(shared: &Shared, page: &Page) -> (ClusterStatus, Option<String>)
         }),
         configurations: configurations(shared, &executors),
         agents: agents.collect(),
-    };
-    (status, next)
+        next: next.unwrap_or_default(),
+    }
 }
 
 fn agent_status(
@@ -199,7 +207,7 @@ fn complaints(executors: &BTreeMap<super::sessions::Key, Executor>) -> BTreeMap<
 
 /// The status as REST has it.
 pub(super) fn json(shared: &Shared, page: &Page) -> Value {
-    let (status, next) = cluster_page(shared, page);
+    let status = cluster(shared, page);
     let framework = status.framework.unwrap_or_default();
     let configurations: Vec<_> = status
         .configurations
@@ -263,7 +271,7 @@ pub(super) fn json(shared: &Shared, page: &Page) -> Value {
             "running": state.tasks_in(Phase::Running),
             "connected": executors.values().filter(|e| e.is_connected()).count(),
         },
-        "next": next,
+        "next": text_or_null(&status.next),
     })
 }
 

@@ -237,7 +237,7 @@ mod tests {
         let listed = client.list_configs(ListConfigsRequest {}).await.expect("is answered").into_inner();
         assert_eq!(listed.configurations.len(), 1);
         let refused =
-            client.get_status(crate::protocol::GetStatusRequest {}).await.expect_err("nobody leads");
+            client.get_status(crate::protocol::GetStatusRequest::default()).await.expect_err("nobody leads");
         assert_eq!(refused.code(), tonic::Code::Unavailable);
     }
 }
