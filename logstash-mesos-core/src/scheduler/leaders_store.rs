@@ -53,6 +53,10 @@ impl StateStore for LeadersStore {
     async fn list(&self, prefix: Option<&StateKey>) -> Result<Vec<StateKey>> {
         self.store.list(prefix).await
     }
+
+    async fn tidy(&self) -> Result<()> {
+        self.store.tidy().await
+    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! The end of a framework, on purpose (HA-5).
 
-use super::RunError;
 use super::driver::End;
 use super::node::{Node, refuse_if_led};
 use super::run::{Scheduler, clear};
 use super::settings::Settings;
 use super::task::Phase;
+use super::{RunError, chain};
 use crate::ids::AgentId;
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,6 +78,7 @@ async fn uninstall_alone(
         let leadership = scheduler.abandon().await;
         clear(&*shared.store).await?;
         leadership.resign().await;
+        tidy(node).await;
         return Ok(done);
     }
     done.was_there = true;
@@ -140,7 +141,19 @@ async fn uninstall_alone(
     }
     clear(&*shared.store).await?;
     leadership.resign().await;
+    tidy(node).await;
     Ok(done)
+}
+
+/// Leaves nothing of ours in the place of the state. A candidate that is about to go may still be there.
+async fn tidy(node: &Node) {
+    if let Err(error) = node.state.store.tidy().await {
+        tracing::warn!(
+            error = chain(&error),
+            state = node.state.store.name(),
+            "Empty nodes are left where the state was"
+        );
+    }
 }
 
 /// How long to wait for the master's list of agents.

@@ -68,6 +68,13 @@ pub trait StateStore: fmt::Debug + Send + Sync + 'static {
 
     /// Returns the keys below `prefix` (whole segments), sorted. All keys for `None`.
     async fn list(&self, prefix: Option<&StateKey>) -> Result<Vec<StateKey>>;
+
+    /// Removes what the backend made to keep records below, if it is empty. Nobody uses the place meanwhile.
+    ///
+    /// A backend that makes nothing of the kind does nothing.
+    async fn tidy(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Most bytes of a value, in every backend.

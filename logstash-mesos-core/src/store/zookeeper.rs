@@ -1,7 +1,7 @@
 //! Records as nodes of ZooKeeper.
 
 use super::{Expect, Result, StateKey, StateStore, StoreError, Version, Versioned, check_size};
-use crate::zookeeper::{ZooKeeper, is_refusal};
+use crate::zookeeper::{OUR_ROOT, ZooKeeper, is_refusal};
 use async_trait::async_trait;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -250,6 +250,26 @@ impl StateStore for ZooKeeperStore {
         let mut keys: Vec<_> = keys.filter(|key| prefix.is_none_or(|prefix| key.is_below(prefix))).collect();
         keys.sort();
         Ok(keys)
+    }
+
+    async fn tidy(&self) -> Result<()> {
+        let path = self.zookeeper.url().path();
+        // The candidates of the election are beside the records. What is above is ours only by its name.
+        let mut nodes = vec![self.records.clone(), format!("{path}/election"), path.to_owned()];
+        nodes.extend(
+            path.rsplit_once('/').filter(|(above, _)| *above == OUR_ROOT).map(|(above, _)| above.to_owned()),
+        );
+        nodes.retain(|node| !node.is_empty());
+        self.call("(all)", |client| async move {
+            for node in &nodes {
+                match client.delete(node, None).await {
+                    Ok(()) | Err(Error::NoNode | Error::NotEmpty) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(())
+        })
+        .await
     }
 }
 

@@ -6,4 +6,4 @@ mod url;
 
 #[cfg(feature = "zookeeper")]
 pub(crate) use session::{ZooKeeper, is_refusal};
-pub use url::ZooKeeperUrl;
+pub use url::{OUR_ROOT, ZooKeeperUrl};

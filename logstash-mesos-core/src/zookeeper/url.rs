@@ -18,6 +18,10 @@ use std::str::FromStr;
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ZooKeeperUrl(Servers);
 
+/// What several frameworks of ours share, unless somebody says otherwise. Not that of the predecessor, which is `/<framework>`
+/// or `/logstash-mesos/<framework>`.
+pub const OUR_ROOT: &str = "/logstash-mesos-v1";
+
 impl ZooKeeperUrl {
     /// Returns `host:port` of each server, an IPv6 address in brackets.
     pub fn servers(&self) -> &[String] {

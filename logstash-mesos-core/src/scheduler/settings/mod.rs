@@ -16,7 +16,7 @@ use crate::offer::Needs;
 use crate::pipeline::plugin::EcsCompatibility;
 use crate::store::StateUrl;
 use crate::tls::ClientTls;
-use crate::zookeeper::ZooKeeperUrl;
+use crate::zookeeper::{OUR_ROOT, ZooKeeperUrl};
 use mesos_v1::endpoint::{DEFAULT_MASTER_PORT, Endpoint, EndpointError};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -280,9 +280,8 @@ fn with_our_root(state: &str, framework_name: &str) -> String {
     }
 }
 
-/// Not that of the predecessor, which is `/<framework>` or `/logstash-mesos/<framework>`.
 fn our_root(framework_name: &str) -> String {
-    format!("/logstash-mesos-v1/{}", percent_encoding::utf8_percent_encode(framework_name, IN_A_PATH))
+    format!("{OUR_ROOT}/{}", percent_encoding::utf8_percent_encode(framework_name, IN_A_PATH))
 }
 
 /// Everything but letters, digits and `-._~`.
