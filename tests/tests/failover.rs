@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use logstash_mesos_core::protocol::control_client::ControlClient;
 use logstash_mesos_core::protocol::{
-    ConfigKind, Configuration, ListConfigsRequest, PutConfigRequest, WatchStatusRequest,
+    ConfigKind, Configuration, ExecutorMessage, Hello, ListConfigsRequest, PutConfigRequest,
+    WatchStatusRequest, executor_message, scheduler_message,
 };
 use logstash_mesos_tests::cluster::Cluster;
 use logstash_mesos_tests::docker::{BUSYBOX, Container, Docker};
@@ -13,10 +14,12 @@ use logstash_mesos_tests::etcd::Etcd;
 use logstash_mesos_tests::lines::{arrived, filter, writer};
 use logstash_mesos_tests::mesos::{Agent, AgentOptions, Master, leading};
 use logstash_mesos_tests::opensearch::OpenSearch;
-use logstash_mesos_tests::place::Place;
+use logstash_mesos_tests::place::{Place, free_port};
+use logstash_mesos_tests::process::send;
 use logstash_mesos_tests::scheduler::{Scheduler, SchedulerOptions};
 use logstash_mesos_tests::wait::{PATIENCE, until};
 use logstash_mesos_tests::zookeeper::ZooKeeper;
+use rustix::process::Signal;
 use serde_json::json;
 
 const LOG: &str = "/var/log/access.log";
@@ -28,6 +31,7 @@ const WRITE: &str = "n=0; while [ ! -e /stop ]; do write NAME $n $((n + 10)) LOG
 enum Fault {
     SchedulerKilled,
     SchedulerTerminated,
+    SchedulerFrozen,
     MasterKilled,
     StoreKilled,
     AgentKilled,
@@ -85,7 +89,8 @@ impl Site {
             None => (url, format!("zk://{}/logstash-mesos-v1/{framework}", zookeeper.address())),
             Some(etcd) => {
                 let listed: Vec<_> = masters.iter().map(Master::address).collect();
-                (listed.join(","), format!("etcd://{}/{framework}", etcd.address()))
+                // One of its servers is away, for ever.
+                (listed.join(","), format!("etcd://127.0.0.1:{},{}/{framework}", free_port(), etcd.address()))
             }
         };
         let options = SchedulerOptions {
@@ -159,6 +164,23 @@ impl Site {
                 assert_eq!(self.schedulers[leader].terminate().code(), Some(0));
                 self.taken_over(follower, "SIGTERM", began);
                 self.schedulers[leader].restart();
+            }
+            Fault::SchedulerFrozen => {
+                let frozen = self.schedulers[leader].process().id();
+                send(frozen, Signal::STOP);
+                self.taken_over(follower, "SIGSTOP", began);
+                send(frozen, Signal::CONT);
+                let woken = Instant::now();
+                let leads = self.schedulers[follower].url();
+                until("the one that was frozen to follow", PATIENCE, || {
+                    let status = self.schedulers[leader].status()?;
+                    (status["url"] == *leads).then_some(()).ok_or_else(|| status["url"].to_string())
+                });
+                // What it had in hand would be done by now. A call of it, or another subscription, would have ended this one.
+                std::thread::sleep(Duration::from_secs(2));
+                let age = self.schedulers[follower].metric("stream_age_seconds").expect("it leads");
+                assert!(age >= woken.elapsed().as_secs_f64(), "the subscription is {age} s old");
+                self.schedulers[leader].process().assert_running();
             }
             Fault::MasterKilled => {
                 let master = until("a master to lead", PATIENCE, || leading(&mut self.masters));
@@ -262,6 +284,7 @@ fn whatever_is_killed_with_the_state_in_zookeeper_the_other_scheduler_goes_on() 
         Fault::SchedulerKilled,
         Fault::MasterKilled,
         Fault::SchedulerTerminated,
+        Fault::SchedulerFrozen,
         Fault::StoreKilled,
         Fault::AgentKilled,
     ] {
@@ -276,6 +299,7 @@ fn whatever_is_killed_with_the_state_in_etcd_the_other_scheduler_goes_on() {
     for fault in [
         Fault::StoreKilled,
         Fault::AgentKilled,
+        Fault::SchedulerFrozen,
         Fault::SchedulerTerminated,
         Fault::MasterKilled,
         Fault::SchedulerKilled,
@@ -311,15 +335,22 @@ fn two_schedulers_on_one_directory_answer_alike_and_hand_over() {
         client.put_config(put).await.expect("is passed on");
         let listed = client.list_configs(ListConfigsRequest {}).await.expect("is answered").into_inner();
         assert_eq!(listed.configurations.len(), 2);
-        let mut stream = client
-            .watch_status(WatchStatusRequest { details: false })
-            .await
-            .expect("is passed on")
-            .into_inner();
+        let mut stream =
+            client.watch_status(WatchStatusRequest::default()).await.expect("is passed on").into_inner();
         let status = stream.message().await.expect("is open").expect("says something");
         assert_eq!((status.leader, status.leader_url), (true, first.url()));
+        // Sessions of executors are passed on as well: only the leader can say this.
+        let hello = Hello { framework_id: framework_id.clone(), ..Hello::default() };
+        let hello = ExecutorMessage { message: Some(executor_message::Message::Hello(hello)) };
+        let mut session =
+            client.session(tokio_stream::iter([hello])).await.expect("is passed on").into_inner();
+        let answer = session.message().await.expect("is open").and_then(|answer| answer.message);
+        let Some(scheduler_message::Message::Rejected(rejected)) = answer else { panic!("{answer:?}") };
+        assert!(rejected.reason.contains("no task of this scheduler"), "{}", rejected.reason);
         stream
     });
+    let explained = second.ask(&["explain"]);
+    assert!(explained.stdout.contains("1 of 1 agent has a shipper"), "{explained:?}");
     let refused = second.uninstall(&[]);
     assert!(!refused.status.success() && refused.stderr.contains(&first.url()), "{}", refused.stderr);
 

@@ -12,7 +12,7 @@ use logstash_mesos_core::store::{
 use logstash_mesos_core::testing::election::{self, PATIENCE, campaign, candidate, lead, sees, won};
 use logstash_mesos_core::testing::state_store;
 use logstash_mesos_tests::etcd::Etcd;
-use logstash_mesos_tests::place::Place;
+use logstash_mesos_tests::place::{Place, free_port};
 use logstash_mesos_tests::wait::until;
 use logstash_mesos_tests::zookeeper::ZooKeeper;
 use tokio::time::{sleep, timeout};
@@ -28,11 +28,38 @@ fn zookeeper_keeps_the_contracts() {
     in_runtime(contracts(|number| format!("zk://user:p@ss@{}/deep/path/{number}", server.address())));
 }
 
+// One server of several may be away.
 #[test]
 fn etcd_keeps_the_contracts() {
     let place = Place::new("etcd");
-    let server = Etcd::start(place.path());
-    in_runtime(contracts(|number| format!("etcd://{}/prefix/{number}", server.address())));
+    let (server, away) = (Etcd::start(place.path()), free_port());
+    in_runtime(contracts(|number| format!("etcd://127.0.0.1:{away},{}/prefix/{number}", server.address())));
+}
+
+#[test]
+fn nothing_is_left_in_zookeeper_where_a_framework_was() {
+    let place = Place::new("zktidy");
+    let server = ZooKeeper::start(place.path());
+    in_runtime(async {
+        let url = |name: &str| format!("zk://{}/logstash-mesos-v1/{name}", server.address());
+        let (one, other) = (open(&url("one")).await, open(&url("other")).await);
+        for state in [&one, &other] {
+            state.store.put(&key("a"), b"1".to_vec(), Expect::Absent).await.expect("writes");
+            lead(&state.election, "a").await.resign().await;
+        }
+        one.store.tidy().await.expect("leaves what is kept");
+        assert!(one.store.get(&key("a")).await.expect("reads").is_some());
+        let client = zookeeper_client::Client::connect(&server.address()).await.expect("connects");
+        for (state, node, left) in [(&one, "/logstash-mesos-v1", "other"), (&other, "/", "zookeeper")] {
+            state.store.delete(&key("a"), Expect::Any).await.expect("removes");
+            state.store.tidy().await.expect("removes what is empty");
+            client.sync("/").await.expect("catches up");
+            assert_eq!(client.list_children(node).await.expect("is there"), [left]);
+        }
+        // Whoever begins again finds a place.
+        one.store.put(&key("a"), b"2".to_vec(), Expect::Absent).await.expect("writes");
+        lead(&one.election, "a").await.resign().await;
+    });
 }
 
 /// The suites of every store and election, each clause at a place of its own.
