@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use logstash_mesos_core::configs::ExecutorSettings;
 use logstash_mesos_core::discovery::{DiscoveryError, DockerDiscovery, DockerEndpoint};
 use logstash_mesos_core::event::FieldReference;
 use logstash_mesos_core::executor::ship::{ShipSettings, ship};
@@ -46,6 +47,9 @@ pub(crate) struct ShipFlags {
     /// Threads of each pipeline
     #[arg(long, value_name = "N", env = "LOGSTASH_MESOS_PIPELINE_WORKERS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pipeline_workers: u32,
+    /// Another setting, as `--executor-setting` of the scheduler has it; may be given several times
+    #[arg(long = "setting", value_name = "KEY=VALUE", value_parser = setting)]
+    settings: Vec<(String, String)>,
     /// How long the end may take
     #[arg(long, value_name = "N", env = "LOGSTASH_MESOS_SHUTDOWN_GRACE_SECS", default_value_t = 10)]
     shutdown_grace_secs: u64,
@@ -83,6 +87,7 @@ pub(crate) fn run(flags: ShipFlags) -> Result<(), Box<dyn Error>> {
     let settings = ShipSettings {
         config_dir: flags.config_dir,
         default_output,
+        settings: flags.settings.into_iter().collect(),
         shipper: ShipperSettings {
             name: format!("`ship` (process {})", std::process::id()),
             host_root: flags.common.host_root.clone(),
@@ -122,6 +127,12 @@ fn elasticsearch(url: &str) -> Result<String, Box<dyn Error>> {
         return Err(format!("--elasticsearch-endpoint `{url}` is no URL: write http://HOST:PORT").into());
     }
     Ok(format!("output {{ elasticsearch {{ hosts => [\"{url}\"] }} }}"))
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("it must be written KEY=VALUE")?;
+    ExecutorSettings::default().set(key, value).map_err(|error| error.to_string())?;
+    Ok((key.to_owned(), value.to_owned()))
 }
 
 fn directory(text: &str) -> Result<PathBuf, String> {

@@ -1,11 +1,13 @@
 //! The configurations of a framework: what they are called, what they apply to, where they come from.
 
 pub mod directory;
+mod executor_settings;
 mod matching;
 mod reader;
 mod registry;
 mod set;
 
+pub use executor_settings::{ExecutorSettingError, ExecutorSettings, PipelineSettings};
 pub use matching::{Matcher, UnknownCondition};
 pub use reader::SnapshotReader;
 pub use registry::{

@@ -12,16 +12,17 @@ use super::fan::Target;
 use super::report::{ConfigOutcome, PipelineReport};
 use super::run::ShipperSettings;
 use super::state::Subscription;
-use crate::configs::{ConfigKey, ConfigSet, Configuration, Kind, Matcher};
+use crate::configs::{ConfigKey, ConfigSet, Configuration, Kind, Matcher, PipelineSettings};
 use crate::pipeline::compile::{CompileOptions, compile};
 use crate::pipeline::input::stream::StreamInput;
-use crate::pipeline::plugin::{BatchSender, EcsCompatibility};
+use crate::pipeline::plugin::BatchSender;
 use crate::pipeline::run::{RunSettings, RunningPipeline, Shutdown, StartError};
 
 /// All pipelines, and what they want to read.
 pub(crate) struct Pipelines {
     compile: CompileOptions,
-    queue_bytes: usize,
+    /// How much memory all queues together may hold.
+    pub(super) queue_bytes: usize,
     workers: usize,
     running: BTreeMap<ConfigKey, Running>,
     // In the order of `running`; rebuilt when a configuration changes.
@@ -35,7 +36,7 @@ pub(crate) struct Pipelines {
 struct Running {
     version: String,
     default_output: String,
-    settings: BTreeMap<String, String>,
+    settings: PipelineSettings,
     matcher: Option<Matcher>,
     inputs: Vec<Arc<StreamInput>>,
     pipeline: RunningPipeline,
@@ -62,7 +63,7 @@ impl Pipelines {
 
     /// Takes over a set: compiles and starts what is new or has changed, leaves the rest alone, puts aside
     /// what is gone. A configuration that cannot be used leaves its previous version running.
-    pub(crate) fn apply(&mut self, set: &ConfigSet) -> Vec<ConfigOutcome> {
+    pub(crate) fn apply(&mut self, set: &ConfigSet, settings: &PipelineSettings) -> Vec<ConfigOutcome> {
         let mut results = Vec::with_capacity(set.configurations.len());
         let share = self.queue_bytes / set.configurations.len().max(1);
         for configuration in &set.configurations {
@@ -70,12 +71,12 @@ impl Pipelines {
             let same = self.running.get(&key).is_some_and(|running| {
                 running.version == version
                     && running.default_output == set.default_output
-                    && running.settings == set.settings
+                    && running.settings == *settings
             });
             let error = if same {
                 None
             } else {
-                match self.start(configuration, set, share) {
+                match self.start(configuration, &set.default_output, settings, share) {
                     Ok(running) => {
                         info!(pipeline_id = %key, %version, "Pipeline started");
                         if let Some(before) = self.running.insert(key.clone(), running) {
@@ -118,7 +119,8 @@ impl Pipelines {
     fn start(
         &mut self,
         configuration: &Configuration,
-        set: &ConfigSet,
+        default_output: &str,
+        settings: &PipelineSettings,
         queue_bytes: usize,
     ) -> Result<Running, String> {
         let key = configuration.key();
@@ -129,10 +131,9 @@ impl Pipelines {
             ),
             Kind::Host => None,
         };
-        let ecs = set.settings.get(EcsCompatibility::SETTING);
-        let ecs = ecs.map_or(self.compile.ecs, |text| EcsCompatibility::of(text));
         let options = CompileOptions {
-            ecs,
+            ecs: settings.ecs.unwrap_or(self.compile.ecs),
+            support_escapes: settings.support_escapes.unwrap_or(self.compile.support_escapes),
             pipeline_id: key.to_string(),
             origin: configuration.name.clone(),
             ..self.compile.clone()
@@ -140,14 +141,14 @@ impl Pipelines {
         let mut compiled =
             compile(&configuration.input, &options).map_err(|diagnostics| diagnostics.to_string())?;
         if compiled.outputs.is_empty() {
-            if set.default_output.trim().is_empty() {
+            if default_output.trim().is_empty() {
                 return Err(
                     "it has no output, and there is no default output: add an `output` section, or give one with \
                      --elasticsearch-endpoint"
                         .to_owned(),
                 );
             }
-            compiled.outputs = compile(&set.default_output, &options)
+            compiled.outputs = compile(default_output, &options)
                 .map_err(|diagnostics| format!("the default output cannot be used: {diagnostics}"))?
                 .outputs;
         }
@@ -161,22 +162,25 @@ impl Pipelines {
         }
         compiled.inputs = own;
         self.generation += 1;
-        let settings = RunSettings {
+        let mut run = RunSettings {
             pipeline_id: key.to_string(),
-            workers: self.workers,
+            workers: settings.workers.unwrap_or(self.workers),
             queue_bytes,
             data_dir: self.compile.data_dir.clone(),
             clock: self.compile.clock,
             ..RunSettings::default()
         };
+        if let Some(batch_size) = settings.batch_size {
+            run.batch_size = batch_size;
+        }
         let said = |error: StartError| crate::discovery::chain(&error);
-        let pipeline = RunningPipeline::start(&compiled, settings).map_err(said)?;
+        let pipeline = RunningPipeline::start(&compiled, run).map_err(said)?;
         pipeline.start_inputs(&compiled).map_err(said)?;
         let sender = pipeline.sender();
         Ok(Running {
             version: configuration.version(),
-            default_output: set.default_output.clone(),
-            settings: set.settings.clone(),
+            default_output: default_output.to_owned(),
+            settings: settings.clone(),
             matcher,
             inputs,
             pipeline,
@@ -304,14 +308,14 @@ mod tests {
     async fn a_changed_configuration_leaves_the_others_running() {
         let dir = tempfile::tempdir().unwrap();
         let mut pipelines = Pipelines::new(&settings(dir.path()));
-        let outcomes = pipelines.apply(&set(&[("a", COUNTING), ("b", COUNTING)]));
+        let outcomes = pipelines.apply(&set(&[("a", COUNTING), ("b", COUNTING)]), &PipelineSettings::default());
         assert!(outcomes.iter().all(|outcome| outcome.error.is_none()), "{outcomes:?}");
         let before = grows(&pipelines, "a", 20).await;
         grows(&pipelines, "b", 20).await;
         let generation =
             |pipelines: &Pipelines, name: &str| pipelines.generation(&[(ConfigKey::host(name), 0)])[0];
         let (a, b) = (generation(&pipelines, "a"), generation(&pipelines, "b"));
-        pipelines.apply(&set(&[("a", COUNTING), ("b", OTHER)]));
+        pipelines.apply(&set(&[("a", COUNTING), ("b", OTHER)]), &PipelineSettings::default());
         pipelines.retire_replaced();
         assert_eq!(generation(&pipelines, "a"), a);
         assert_ne!(generation(&pipelines, "b"), b);
@@ -321,12 +325,12 @@ mod tests {
         assert!(b_events < before && after > before, "{b_events} {before} {after}");
         // One that cannot be used changes nothing, and is told.
         let b = generation(&pipelines, "b");
-        let outcomes = pipelines.apply(&set(&[("a", COUNTING), ("b", "input { file { } }")]));
+        let outcomes = pipelines.apply(&set(&[("a", COUNTING), ("b", "input { file { } }")]), &PipelineSettings::default());
         assert!(outcomes[1].error.as_ref().is_some_and(|error| error.contains("1:9")), "{outcomes:?}");
         assert_eq!(generation(&pipelines, "b"), b);
         grows(&pipelines, "b", 5).await;
         // And one that goes ends alone.
-        pipelines.apply(&set(&[("a", COUNTING)]));
+        pipelines.apply(&set(&[("a", COUNTING)]), &PipelineSettings::default());
         pipelines.retire_replaced();
         assert_eq!((generation(&pipelines, "a"), generation(&pipelines, "b")), (a, 0));
         grows(&pipelines, "a", after).await;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::configs::ConfigKey;
+use crate::configs::{ConfigKey, ConfigSet, Configuration};
 use crate::pipeline::run::RunningPipeline;
 
 /// What became of a set of configurations.
@@ -12,6 +12,19 @@ pub struct Applied {
     pub set_version: String,
     /// One for each configuration of the set.
     pub results: Vec<ConfigOutcome>,
+}
+
+impl Applied {
+    /// What is answered when nothing of `set` can be used.
+    pub(crate) fn refused(set: &ConfigSet, why: &str) -> Self {
+        let outcome = |configuration: &Configuration| ConfigOutcome {
+            key: configuration.key(),
+            version: configuration.version(),
+            error: Some(why.to_owned()),
+        };
+        let results = set.configurations.iter().map(outcome).collect();
+        Self { set_version: set.version.clone(), results }
+    }
 }
 
 /// What became of one configuration.

@@ -19,7 +19,7 @@ use super::report::{Applied, DockerReport, Report};
 use super::state::{self, Pattern};
 use super::streams::Streams;
 use super::traces::OwnTraces;
-use crate::configs::ConfigSet;
+use crate::configs::{ConfigSet, ExecutorSettings, PipelineSettings};
 use crate::discovery::{ContainerDiscovery, DaemonState, Discovered, DiscoveryError};
 use crate::pipeline::compile::CompileOptions;
 use crate::source::{CheckpointError, Checkpoints, Readers};
@@ -349,7 +349,16 @@ impl Driver {
         if self.cleared {
             return Applied { set_version: set.version.clone(), results: Vec::new() };
         }
-        let results = self.pipelines.apply(set);
+        let settings = match ExecutorSettings::parse(&set.settings) {
+            Ok(settings) => settings,
+            Err(error) => {
+                warn!(%error, set_version = %set.version, "Configurations are refused, those before go on");
+                return Applied::refused(set, &error.to_string());
+            }
+        };
+        self.streams.drain_timeout = settings.drain_timeout.unwrap_or(self.settings.drain_timeout);
+        self.pipelines.queue_bytes = settings.queue_bytes.unwrap_or(self.settings.queue_bytes);
+        let results = self.pipelines.apply(set, &settings.pipeline);
         self.set_version.clone_from(&set.version);
         if let Err(error) = kept::keep(set, &self.settings.data_dir) {
             warn!(%error, "The configurations could not be kept for the next start");
@@ -390,7 +399,7 @@ impl Driver {
     async fn clear(&mut self, keep_positions: bool) -> Result<(), String> {
         self.cleared = true;
         self.stop(CLEAR_GRACE).await;
-        self.pipelines.apply(&ConfigSet::default());
+        self.pipelines.apply(&ConfigSet::default(), &PipelineSettings::default());
         self.set_version.clear();
         let mut problems = Vec::new();
         if !keep_positions && let Err(error) = self.checkpoints.discard() {

@@ -22,6 +22,8 @@ pub struct ShipSettings {
     pub config_dir: PathBuf,
     /// Logstash configuration text with the `output` section for configurations that have none.
     pub default_output: String,
+    /// Settings as executors get them from a scheduler, by their key.
+    pub settings: BTreeMap<String, String>,
     /// The shipper's own.
     pub shipper: ShipperSettings,
     /// How long the end may take.
@@ -79,7 +81,7 @@ pub async fn ship(
                     warn!(error = %crate::discovery::chain(&error), "Configurations stay as they are");
                     continue;
                 }
-                let set = directory.set(&settings.default_output);
+                let set = directory.set(&settings);
                 if applied.as_ref() != Some(&set.version) {
                     let version = set.version.clone();
                     let count = set.configurations.len();
@@ -132,8 +134,9 @@ impl Directory {
         Ok(())
     }
 
-    fn set(&self, default_output: &str) -> ConfigSet {
-        ConfigSet::new(self.good.values().cloned().collect(), default_output, BTreeMap::new())
+    fn set(&self, settings: &ShipSettings) -> ConfigSet {
+        let configurations = self.good.values().cloned().collect();
+        ConfigSet::new(configurations, &*settings.default_output, settings.settings.clone())
     }
 }
 

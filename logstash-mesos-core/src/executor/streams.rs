@@ -36,7 +36,8 @@ use crate::source::{daemon_stream::DaemonStream, docker_logs::DockerLogs, exec_t
 pub(crate) struct Streams {
     host_root: PathBuf,
     machine: Machine,
-    drain_timeout: Duration,
+    /// How long the files of a removed container are still read.
+    pub(super) drain_timeout: Duration,
     clock: Clock,
     #[cfg(feature = "docker")]
     docker: Option<DockerEndpoint>,

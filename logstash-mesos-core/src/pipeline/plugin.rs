@@ -73,15 +73,6 @@ impl EcsCompatibility {
     /// The setting of executors for the pipelines that do not say it themselves.
     pub const SETTING: &'static str = "pipeline.ecs_compatibility";
 
-    /// What the setting means: `disabled`, `v1`, and everything else is `v8`.
-    pub fn of(text: &str) -> Self {
-        match text {
-            "disabled" => Self::Disabled,
-            "v1" => Self::V1,
-            _ => Self::V8,
-        }
-    }
-
     /// `disabled` for the old names, `ecs` for both versions of ECS.
     pub fn select<T>(self, disabled: T, ecs: T) -> T {
         if self == Self::Disabled { disabled } else { ecs }

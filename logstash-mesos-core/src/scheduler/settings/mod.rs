@@ -12,6 +12,7 @@ pub use table::SETTINGS;
 use super::Credentials;
 use super::definition::Containerizer;
 use crate::config::{Loaded, SettingError};
+use crate::configs::ExecutorSettings;
 use crate::offer::Needs;
 use crate::pipeline::plugin::EcsCompatibility;
 use crate::store::StateUrl;
@@ -198,7 +199,7 @@ impl Settings {
             executor,
             needs,
             executor_environment,
-            executor_settings: pairs(raw, "executor.setting")?,
+            executor_settings: executor_settings(raw)?,
             default_output: default_output(raw, path("default_output"))?,
             made_configuration: None,
             from_predecessor: false,
@@ -214,8 +215,8 @@ impl Settings {
 impl Settings {
     /// The names of fields that configurations have on the agents, unless they say otherwise.
     pub fn ecs(&self) -> EcsCompatibility {
-        let text = self.executor_settings.get(EcsCompatibility::SETTING);
-        text.map_or_else(EcsCompatibility::default, |text| EcsCompatibility::of(text))
+        let checked = ExecutorSettings::parse(&self.executor_settings).unwrap_or_default();
+        checked.pipeline.ecs.unwrap_or_default()
     }
 }
 
@@ -340,6 +341,19 @@ fn pairs(raw: &Loaded, key: &str) -> Result<BTreeMap<String, String>, SettingErr
     };
     let all: Option<_> = raw.list(key).iter().map(pair).collect();
     all.ok_or_else(|| raw.invalid(key, "is not NAME=VALUE"))
+}
+
+/// Every executor would refuse what is refused here.
+fn executor_settings(raw: &Loaded) -> Result<BTreeMap<String, String>, SettingError> {
+    let written = pairs(raw, "executor.setting")?;
+    for (key, value) in &written {
+        ExecutorSettings::default().set(key, value).map_err(|error| SettingError::Invalid {
+            origin: raw.origin("executor.setting"),
+            value: format!("{key}={value}"),
+            problem: format!("is refused: {error}"),
+        })?;
+    }
+    Ok(written)
 }
 
 fn default_output(raw: &Loaded, file: Option<PathBuf>) -> Result<String, SettingError> {

@@ -111,7 +111,7 @@ pub static SETTINGS: &[SettingSpec] = &[
         value: "KEY=VALUE",
         default: "",
         arity: Arity::Many,
-        help: "A setting of executors, such as drain_timeout_secs=300.",
+        help: "A setting of all executors, such as drain_timeout_secs=300; docs/executor.md has the list.",
     },
     many(
         "constraint",

@@ -1,0 +1,192 @@
+//! What can be set for all pipelines of an executor: one table for the scheduler, the executor and `ship`.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::pipeline::lang::similar::suggestion;
+use crate::pipeline::plugin::EcsCompatibility;
+
+/// Settings of an executor, by `--executor-setting` of the scheduler or `--setting` of `ship`. What is `None` stays
+/// as it was at the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExecutorSettings {
+    /// `drain_timeout_secs`: how long the files of a removed container are still read.
+    pub drain_timeout: Option<Duration>,
+    /// `queue_megabytes`: how much memory all queues together may hold.
+    pub queue_bytes: Option<usize>,
+    /// How pipelines are made.
+    pub pipeline: PipelineSettings,
+}
+
+/// The part of [`ExecutorSettings`] for which a pipeline has to be made anew.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PipelineSettings {
+    /// `pipeline.ecs_compatibility`, for plugins that do not say it themselves.
+    pub ecs: Option<EcsCompatibility>,
+    /// `pipeline.workers`: threads of each pipeline.
+    pub workers: Option<usize>,
+    /// `pipeline.batch.size`: most events that go through the filters at a time.
+    pub batch_size: Option<usize>,
+    /// `config.support_escapes`: whether `\n` and its siblings mean something in strings.
+    pub support_escapes: Option<bool>,
+}
+
+/// Why settings are refused.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ExecutorSettingError {
+    /// There is no such setting.
+    #[error("`{key}` is no setting of an executor: {remedy}")]
+    Unknown {
+        /// As it was written.
+        key: String,
+        /// The nearest name, or all there are.
+        remedy: String,
+    },
+    /// The value cannot be right.
+    #[error("`{key}` cannot be `{value}`: it takes {takes}")]
+    Value {
+        /// The setting.
+        key: &'static str,
+        /// As it was written.
+        value: String,
+        /// What would be right.
+        takes: &'static str,
+    },
+}
+
+struct Known {
+    key: &'static str,
+    takes: &'static str,
+    /// Takes the value over, if it can be right.
+    set: fn(&mut ExecutorSettings, &str) -> Option<()>,
+}
+
+const TABLE: [Known; 6] = [
+    Known {
+        key: "drain_timeout_secs",
+        takes: "a whole number of seconds, at most a year",
+        set: |settings, text| {
+            let secs = text.parse().ok().filter(|secs| *secs <= 366 * 86_400)?;
+            settings.drain_timeout = Some(Duration::from_secs(secs));
+            Some(())
+        },
+    },
+    Known {
+        key: "queue_megabytes",
+        takes: "a whole number from 1 to 65536",
+        set: |settings, text| {
+            let megabytes: usize = text.parse().ok().filter(|megabytes| (1..=65_536).contains(megabytes))?;
+            settings.queue_bytes = Some(megabytes << 20);
+            Some(())
+        },
+    },
+    Known {
+        key: EcsCompatibility::SETTING,
+        takes: "disabled, v1 or v8",
+        set: |settings, text| {
+            settings.pipeline.ecs = Some(match text {
+                "disabled" => EcsCompatibility::Disabled,
+                "v1" => EcsCompatibility::V1,
+                "v8" => EcsCompatibility::V8,
+                _ => return None,
+            });
+            Some(())
+        },
+    },
+    Known {
+        key: "pipeline.workers",
+        takes: "a whole number from 1 to 1024",
+        set: |settings, text| {
+            settings.pipeline.workers = Some(text.parse().ok().filter(|n| (1..=1024).contains(n))?);
+            Some(())
+        },
+    },
+    Known {
+        key: "pipeline.batch.size",
+        takes: "a whole number above 0",
+        set: |settings, text| {
+            settings.pipeline.batch_size = Some(text.parse::<NonZeroUsize>().ok()?.get());
+            Some(())
+        },
+    },
+    Known {
+        key: "config.support_escapes",
+        takes: "true or false",
+        set: |settings, text| {
+            settings.pipeline.support_escapes = Some(text.parse().ok()?);
+            Some(())
+        },
+    },
+];
+
+impl ExecutorSettings {
+    /// Checks what was written.
+    ///
+    /// # Errors
+    ///
+    /// [`ExecutorSettingError`] for the first key that nobody knows, and for the first value that cannot be right.
+    pub fn parse(written: &BTreeMap<String, String>) -> Result<Self, ExecutorSettingError> {
+        let mut settings = Self::default();
+        for (key, value) in written {
+            settings.set(key, value)?;
+        }
+        Ok(settings)
+    }
+
+    /// Takes over one more.
+    ///
+    /// # Errors
+    ///
+    /// [`ExecutorSettingError`] when nobody knows the key, or the value cannot be right.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<(), ExecutorSettingError> {
+        let keys = || TABLE.iter().map(|known| known.key);
+        let Some(known) = TABLE.iter().find(|known| known.key == key) else {
+            let all = || format!("there are {}", keys().collect::<Vec<_>>().join(", "));
+            let remedy = suggestion(key, keys()).unwrap_or_else(all);
+            return Err(ExecutorSettingError::Unknown { key: key.to_owned(), remedy });
+        };
+        (known.set)(self, value.trim()).ok_or_else(|| ExecutorSettingError::Value {
+            key: known.key,
+            value: value.to_owned(),
+            takes: known.takes,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(key: &str, value: &str) -> Result<ExecutorSettings, String> {
+        let written = BTreeMap::from([(key.to_owned(), value.to_owned())]);
+        ExecutorSettings::parse(&written).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_key_of_the_table_means_something() {
+        for (key, value) in [
+            ("drain_timeout_secs", "300"),
+            ("queue_megabytes", "8"),
+            ("pipeline.ecs_compatibility", "disabled"),
+            ("pipeline.workers", "2"),
+            ("pipeline.batch.size", "1"),
+            ("config.support_escapes", "true"),
+        ] {
+            assert_ne!(parse(key, value).unwrap(), ExecutorSettings::default(), "{key}");
+            let error = parse(key, "much").unwrap_err();
+            assert!(error.contains(key) && error.contains("`much`: it takes "), "{error}");
+        }
+        assert_eq!(parse("drain_timeout_secs", "300").unwrap().drain_timeout, Some(Duration::from_secs(300)));
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_the_nearest_name() {
+        let error = parse("drain_timeout_sec", "300").unwrap_err();
+        assert!(error.contains("did you mean `drain_timeout_secs`?"), "{error}");
+        assert!(parse("colour", "blue").unwrap_err().contains("pipeline.workers"));
+    }
+}
