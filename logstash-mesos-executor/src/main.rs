@@ -5,6 +5,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use logstash_mesos_core::pipeline::Variables;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -83,6 +84,11 @@ fn complain(error: &dyn Error) {
         cause = error.source();
     }
     let _nobody_reads = writeln!(std::io::stderr(), "error: {text}");
+}
+
+/// The values of `${NAME}` in a configuration, whichever command runs it.
+fn variables() -> Variables {
+    Variables::new(|name| std::env::var(name).ok())
 }
 
 /// Two threads serve everything that waits: reading and filtering have threads of their own.

@@ -99,7 +99,11 @@ pub(crate) fn run(flags: AgentFlags, token: Option<String>) -> Result<(), Box<dy
         data_dir: flags.data_dir,
         host_root: flags.common.host_root,
         drain_timeout: Duration::from_secs(flags.common.drain_timeout_secs),
-        compile: CompileOptions { deterministic_ids: true, ..CompileOptions::default() },
+        compile: CompileOptions {
+            deterministic_ids: true,
+            variables: crate::variables(),
+            ..CompileOptions::default()
+        },
         build: env!("CARGO_PKG_VERSION").to_owned(),
         token,
         tls: flags.tls.settings()?,

@@ -102,6 +102,7 @@ pub(crate) fn run(flags: ShipFlags) -> Result<(), Box<dyn Error>> {
             compile: CompileOptions {
                 data_dir: Some(flags.data_dir.clone()),
                 deterministic_ids: true,
+                variables: crate::variables(),
                 ..CompileOptions::default()
             },
             data_dir: flags.data_dir,

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use logstash_mesos_core::event::{Clock, EscapeStyle, Timestamp};
 use logstash_mesos_core::pipeline::plugin::EcsCompatibility;
-use logstash_mesos_core::pipeline::{CompileOptions, Variables};
+use logstash_mesos_core::pipeline::CompileOptions;
 
 mod check;
 mod eval;
@@ -96,7 +96,7 @@ impl Settings {
         let mut options = CompileOptions {
             origin: origin.to_owned(),
             clock: self.clock.map_or(Clock::System, Clock::Fixed),
-            variables: Variables::new(|name| std::env::var(name).ok()),
+            variables: crate::variables(),
             ..CompileOptions::default()
         };
         self.run_options()?;
