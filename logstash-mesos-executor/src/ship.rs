@@ -89,6 +89,7 @@ pub(crate) fn run(flags: ShipFlags) -> Result<(), Box<dyn Error>> {
         default_output,
         settings: flags.settings.into_iter().collect(),
         shipper: ShipperSettings {
+            keeps_configurations: false,
             name: format!("`ship` (process {})", std::process::id()),
             host_root: flags.common.host_root.clone(),
             docker: Some(docker.clone()),

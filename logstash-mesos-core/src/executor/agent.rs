@@ -254,6 +254,7 @@ impl Agent {
             .map_or(64.0, |scalar| scalar.value);
         let shipper = ShipperSettings {
             data_dir: data_dir.clone(),
+            keeps_configurations: true,
             name: format!("executor {} (process {})", self.executor_id, std::process::id()),
             host_root: self.settings.host_root.clone(),
             docker: Some(endpoint.clone()),

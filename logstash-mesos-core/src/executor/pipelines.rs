@@ -264,6 +264,7 @@ mod tests {
     fn settings(dir: &std::path::Path) -> ShipperSettings {
         ShipperSettings {
             data_dir: dir.to_owned(),
+            keeps_configurations: true,
             name: "test".to_owned(),
             host_root: "/".into(),
             #[cfg(feature = "docker")]

@@ -28,8 +28,11 @@ use thiserror::Error;
 /// What a shipper works with.
 #[derive(Clone, Debug)]
 pub struct ShipperSettings {
-    /// Holds positions, the lock and the last set of configurations.
+    /// Holds positions, the lock and, with `keeps_configurations`, the last set of configurations.
     pub data_dir: PathBuf,
+    /// Whether the last set of configurations is kept in the data directory and worked with from the start until
+    /// another one comes: for configurations of a scheduler, which may be away. Without, a shipper begins with none.
+    pub keeps_configurations: bool,
     /// Who we are, for whoever finds the data directory locked.
     pub name: String,
     /// The machine's root directory as this process sees it.
@@ -107,8 +110,7 @@ const CLEAR_GRACE: Duration = Duration::from_secs(3);
 const LOCK_EVERY: Duration = Duration::from_secs(2);
 
 impl Shipper {
-    /// Starts a shipper on the containers of `discovery`. It works at once with the set of configurations
-    /// it was last given, if the data directory has one.
+    /// Starts a shipper on the containers of `discovery`.
     ///
     /// While another process holds the data directory it reads nothing, says so in its report, and waits.
     #[must_use]
@@ -170,7 +172,7 @@ impl Shipper {
 }
 
 impl ShipperHandle {
-    /// Replaces the configurations and keeps them for the next start.
+    /// Replaces the configurations.
     ///
     /// # Errors
     ///
@@ -241,7 +243,7 @@ async fn run(
     };
     let checkpoints = Checkpoints::open(&settings.data_dir)?;
     let readers = Arc::new(Readers::new(1).map_err(ShipperError::Threads)?);
-    let kept = kept::load(&settings.data_dir)?;
+    let kept = if settings.keeps_configurations { kept::load(&settings.data_dir)? } else { None };
     let mut driver = Driver {
         pipelines: Pipelines::new(&settings),
         streams: Streams::new(&settings, checkpoints.clone(), readers),
@@ -255,7 +257,7 @@ async fn run(
         _lock: lock,
     };
     if let Some(set) = early.map(|set| *set).or(kept) {
-        info!(set_version = %set.version, count = set.configurations.len(), "Starting with the configurations kept");
+        info!(set_version = %set.version, count = set.configurations.len(), "Starting with configurations at hand");
         driver.apply(&set).await;
     }
     driver.serve(commands, report).await;
@@ -360,7 +362,9 @@ impl Driver {
         self.pipelines.queue_bytes = settings.queue_bytes.unwrap_or(self.settings.queue_bytes);
         let results = self.pipelines.apply(set, &settings.pipeline);
         self.set_version.clone_from(&set.version);
-        if let Err(error) = kept::keep(set, &self.settings.data_dir) {
+        if self.settings.keeps_configurations
+            && let Err(error) = kept::keep(set, &self.settings.data_dir)
+        {
             warn!(%error, "The configurations could not be kept for the next start");
         }
         self.reconcile().await;

@@ -58,7 +58,9 @@ pub async fn ship(
     let mut directory = Directory::default();
     // A directory that is not there is a mistake at the start, and only a pity later.
     directory.look(&settings.config_dir)?;
-    let mut shipper = Shipper::start(settings.shipper.clone(), discovery);
+    // The directory says what holds, also at the start: a file may have been deleted or corrected meanwhile.
+    let own = ShipperSettings { keeps_configurations: false, ..settings.shipper.clone() };
+    let mut shipper = Shipper::start(own, discovery);
     let mut reports = shipper.handle().report();
     let mut sayer = Sayer::default();
     let mut applied = None;
@@ -184,3 +186,6 @@ impl Sayer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@ use std::path::Path;
 use async_trait::async_trait;
 
 use super::*;
+use crate::configs::Configuration;
 use crate::discovery::FixedDiscovery;
 
 /// Long enough for a busy machine; nothing here takes a tenth of it.
@@ -11,6 +12,7 @@ const SOON: Duration = Duration::from_secs(20);
 fn settings(data_dir: &Path) -> ShipperSettings {
     ShipperSettings {
         data_dir: data_dir.to_owned(),
+        keeps_configurations: true,
         name: "test".to_owned(),
         host_root: "/".into(),
         #[cfg(feature = "docker")]
@@ -67,6 +69,27 @@ async fn a_shipper_that_has_ended_can_be_asked_again_and_stopped() {
     assert!(matches!(shipper.ended().await, Err(ShipperError::Ended)));
     assert!(matches!(shipper.handle().apply(ConfigSet::default()).await, Err(ShipperError::Ended)));
     tokio::time::timeout(SOON, shipper.stop(Duration::ZERO)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_set_with_a_setting_that_nobody_knows_is_refused_and_the_one_before_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let shipper = Shipper::start(settings(dir.path()), Arc::new(FixedDiscovery::default()));
+    let set = |version: &str, key: &str| ConfigSet {
+        version: version.to_owned(),
+        configurations: vec![Configuration::host("a", "input { heartbeat { } } output { null { } }")],
+        settings: BTreeMap::from([(key.to_owned(), "300".to_owned())]),
+        ..ConfigSet::default()
+    };
+    let applied = shipper.handle().apply(set("good", "drain_timeout_secs")).await.unwrap();
+    assert_eq!(applied.results[0].error, None);
+    let applied = shipper.handle().apply(set("bad", "drain_timeout")).await.unwrap();
+    let error = applied.results[0].error.clone().unwrap();
+    assert!(error.contains("did you mean `drain_timeout_secs`?"), "{error}");
+    let report = shipper.handle().report();
+    until("the first set is in use", || report.borrow().set_version == "good").await;
+    assert_eq!(kept::load(dir.path()).unwrap().unwrap().version, "good");
+    shipper.stop(SOON).await;
 }
 
 #[tokio::test]
