@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use logstash_mesos_core::pipeline::Variables;
@@ -91,9 +92,24 @@ fn variables() -> Variables {
     Variables::new(|name| std::env::var(name).ok())
 }
 
-/// Two threads serve everything that waits: reading and filtering have threads of their own.
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
+/// Runs until `work` ends, which it is asked to by a signal. Two threads serve everything that waits: reading and
+/// filtering have threads of their own.
+fn run(
+    work: impl AsyncFnOnce(CancellationToken) -> Result<(), Box<dyn Error>>,
+) -> Result<(), Box<dyn Error>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let result = runtime.block_on(async {
+        let shutdown = CancellationToken::new();
+        on_signal(shutdown.clone())?;
+        work(shutdown).await
+    });
+    leave(runtime);
+    result
+}
+
+/// Does not wait for threads: one that waits for a slow disk or a slow reader must not hold up the end.
+fn leave(runtime: tokio::runtime::Runtime) {
+    runtime.shutdown_timeout(Duration::from_millis(100));
 }
 
 /// Cancels `shutdown` at SIGTERM or SIGINT; a second one ends the program at once.

@@ -7,7 +7,6 @@ use std::time::Duration;
 use logstash_mesos_core::executor::agent::{self, AgentSettings, AgentTls};
 use logstash_mesos_core::pipeline::compile::CompileOptions;
 use logstash_mesos_core::tls::{ClientTls, Identity};
-use tokio_util::sync::CancellationToken;
 
 use crate::ship::{Common, DockerHost};
 
@@ -108,14 +107,5 @@ pub(crate) fn run(flags: AgentFlags, token: Option<String>) -> Result<(), Box<dy
         token,
         tls: flags.tls.settings()?,
     };
-    let runtime = crate::runtime()?;
-    let result = runtime.block_on(async {
-        let shutdown = CancellationToken::new();
-        crate::on_signal(shutdown.clone())?;
-        agent::run(settings, shutdown).await?;
-        Ok(())
-    });
-    // A thread that waits for a slow disk must not hold up the end: the agent does not wait for it either.
-    runtime.shutdown_timeout(Duration::from_millis(100));
-    result
+    crate::run(async |shutdown| Ok(agent::run(settings, shutdown).await?))
 }

@@ -11,7 +11,6 @@ use logstash_mesos_core::event::FieldReference;
 use logstash_mesos_core::executor::ship::{ShipSettings, ship};
 use logstash_mesos_core::executor::{Machine, OwnTraces, ShipperSettings};
 use logstash_mesos_core::pipeline::compile::CompileOptions;
-use tokio_util::sync::CancellationToken;
 
 /// Ships the logs of the containers on this machine, without Mesos.
 #[derive(Debug, clap::Args)]
@@ -113,13 +112,7 @@ pub(crate) fn run(flags: ShipFlags) -> Result<(), Box<dyn Error>> {
         shutdown_grace: Duration::from_secs(flags.shutdown_grace_secs),
     };
     let discovery = Arc::new(DockerDiscovery::new(docker, flags.common.host_root));
-    let runtime = crate::runtime()?;
-    runtime.block_on(async {
-        let shutdown = CancellationToken::new();
-        crate::on_signal(shutdown.clone())?;
-        ship(settings, discovery, shutdown).await?;
-        Ok(())
-    })
+    crate::run(async |shutdown| Ok(ship(settings, discovery, shutdown).await?))
 }
 
 /// The output for configurations that have none.

@@ -316,13 +316,7 @@ impl Agent {
         let begun = tokio::time::Instant::now();
         if let Some(working) = self.working.take() {
             working.session.abort();
-            let for_outputs = grace.saturating_sub(LAST_UPDATES).mul_f64(0.8);
-            if tokio::time::timeout(grace.saturating_sub(LAST_UPDATES), working.shipper.stop(for_outputs))
-                .await
-                .is_err()
-            {
-                warn!("The end came before everything was delivered; the rest is sent after the next start");
-            }
+            working.shipper.stop(grace.saturating_sub(LAST_UPDATES)).await;
         }
         for task_id in &self.tasks {
             self.update(task_id, TaskState::TaskKilled, why);

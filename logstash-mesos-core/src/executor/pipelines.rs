@@ -44,8 +44,8 @@ struct Running {
     generation: u64,
 }
 
-/// How long a replaced pipeline may take to deliver what it has. What it has not is read again.
-const REPLACED_GRACE: Duration = Duration::from_secs(30);
+/// How long the outputs of a replaced pipeline may take nothing. What they have not is read again, for its successor.
+const REPLACED_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Pipelines {
     pub(crate) fn new(settings: &ShipperSettings) -> Self {
@@ -193,7 +193,7 @@ impl Pipelines {
     pub(crate) fn retire_replaced(&mut self) {
         for (key, pipeline) in self.replaced.drain(..) {
             self.draining.spawn(async move {
-                if pipeline.shutdown(REPLACED_GRACE).await == Shutdown::GivenUp {
+                if pipeline.retire(REPLACED_PATIENCE).await == Shutdown::GivenUp {
                     warn!(pipeline_id = %key, "A replaced pipeline could not deliver everything, the rest is read again");
                 }
             });
@@ -219,7 +219,11 @@ impl Pipelines {
                 }
             });
         }
-        while self.draining.join_next().await.is_some() {}
+        let drained = async { while self.draining.join_next().await.is_some() {} };
+        if tokio::time::timeout_at(deadline, drained).await.is_err() {
+            warn!(count = self.draining.len(), "Pipelines do not end, they are left behind");
+            self.draining.abort_all();
+        }
     }
 
     /// What the configurations want to read.
@@ -309,7 +313,8 @@ mod tests {
     async fn a_changed_configuration_leaves_the_others_running() {
         let dir = tempfile::tempdir().unwrap();
         let mut pipelines = Pipelines::new(&settings(dir.path()));
-        let outcomes = pipelines.apply(&set(&[("a", COUNTING), ("b", COUNTING)]), &PipelineSettings::default());
+        let outcomes =
+            pipelines.apply(&set(&[("a", COUNTING), ("b", COUNTING)]), &PipelineSettings::default());
         assert!(outcomes.iter().all(|outcome| outcome.error.is_none()), "{outcomes:?}");
         let before = grows(&pipelines, "a", 20).await;
         grows(&pipelines, "b", 20).await;
@@ -326,7 +331,8 @@ mod tests {
         assert!(b_events < before && after > before, "{b_events} {before} {after}");
         // One that cannot be used changes nothing, and is told.
         let b = generation(&pipelines, "b");
-        let outcomes = pipelines.apply(&set(&[("a", COUNTING), ("b", "input { file { } }")]), &PipelineSettings::default());
+        let outcomes = pipelines
+            .apply(&set(&[("a", COUNTING), ("b", "input { file { } }")]), &PipelineSettings::default());
         assert!(outcomes[1].error.as_ref().is_some_and(|error| error.contains("1:9")), "{outcomes:?}");
         assert_eq!(generation(&pipelines, "b"), b);
         grows(&pipelines, "b", 5).await;

@@ -106,6 +106,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long what is on its way may take when everything is to be forgotten.
 const CLEAR_GRACE: Duration = Duration::from_secs(3);
 
+/// How long streams may take to stop; they only have to come to the end of a read.
+const STREAMS_GRACE: Duration = Duration::from_secs(5);
+
 /// How often a data directory that somebody else holds is tried.
 const LOCK_EVERY: Duration = Duration::from_secs(2);
 
@@ -158,15 +161,24 @@ impl Shipper {
         ended.unwrap_or(Err(ShipperError::Ended))
     }
 
-    /// Stops reading, lets the outputs take what is on its way for at most `grace`, saves the positions.
+    /// Stops reading, lets the outputs take what is on its way, saves the positions. Comes back within `grace`, whatever
+    /// hangs; what has not been delivered by then is read again after the next start.
     pub async fn stop(self, grace: Duration) {
-        let (done, stopped) = oneshot::channel();
-        if self.handle.commands.send(Command::Stop { grace, done }).await.is_ok() {
-            let _ended_early = stopped.await;
-        }
-        drop(self.stop);
-        if let Some(work) = self.work {
-            let _reported_before = work.await;
+        let Self { handle, work, stop } = self;
+        let Some(mut work) = work else { return };
+        let stopped = async {
+            let (done, stopped) = oneshot::channel();
+            // The rest is for the positions.
+            let command = Command::Stop { grace: grace.mul_f64(0.9), done };
+            if handle.commands.send(command).await.is_ok() {
+                let _ended_early = stopped.await;
+            }
+            drop(stop);
+            let _reported_before = (&mut work).await;
+        };
+        if tokio::time::timeout(grace, stopped).await.is_err() {
+            warn!("Not everything ended in time: it is left behind, and what it had is read again");
+            work.abort();
         }
     }
 }
@@ -391,10 +403,10 @@ impl Driver {
     }
 
     async fn stop(&mut self, grace: Duration) {
-        let until = Instant::now() + grace;
-        // A part of the time is left for what is on its way.
-        self.streams.stop_all().await;
-        self.pipelines.drain_all(until).await;
+        let now = Instant::now();
+        // The larger part of the time is for what is on its way.
+        self.streams.stop_all(now + (grace / 4).min(STREAMS_GRACE)).await;
+        self.pipelines.drain_all(now + grace).await;
         if let Err(error) = self.checkpoints.save() {
             warn!(%error, "Positions could not be saved: some lines will be sent again");
         }

@@ -87,7 +87,10 @@ pub async fn ship(
                 if applied.as_ref() != Some(&set.version) {
                     let version = set.version.clone();
                     let count = set.configurations.len();
-                    shipper.handle().apply(set).await?;
+                    match shutdown.run_until_cancelled(shipper.handle().apply(set)).await {
+                        Some(applied) => applied?,
+                        None => break,
+                    };
                     info!(set_version = %version, count, "Configurations taken from the directory");
                     applied = Some(version);
                 }

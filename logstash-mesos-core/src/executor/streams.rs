@@ -322,16 +322,17 @@ impl Streams {
         }
     }
 
-    /// Ends all streams where they are.
-    pub(crate) async fn stop_all(&mut self) {
+    /// Ends all streams where they are; leaves behind what has not ended at `deadline`.
+    pub(crate) async fn stop_all(&mut self, deadline: tokio::time::Instant) {
         for stream in self.running.values_mut() {
             stream.stop();
         }
         for (id, stream) in &mut self.running {
-            if let Some(reader) = stream.reader.take()
-                && tokio::time::timeout(Duration::from_secs(5), reader).await.is_err()
+            if let Some(mut reader) = stream.reader.take()
+                && tokio::time::timeout_at(deadline, &mut reader).await.is_err()
             {
-                warn!(stream = %id.position_key(), "Stream does not stop");
+                warn!(stream = %id.position_key(), "Stream does not stop, it is left behind");
+                reader.abort();
             }
         }
         self.running.clear();

@@ -331,10 +331,26 @@ impl RunningPipeline {
         self.inputs.wait().await;
     }
 
-    /// Stops the inputs, drains the queue, delivers what is left; gives up after `grace`.
-    pub async fn shutdown(mut self, grace: Duration) -> Shutdown {
+    /// Stops the inputs, drains the queue, delivers what is left. What is not delivered in time is given up, so that
+    /// nothing runs any more after `grace`.
+    pub async fn shutdown(self, grace: Duration) -> Shutdown {
+        let last = (grace / 5).min(GIVE_UP_GRACE);
+        self.end(tokio::time::sleep(grace.saturating_sub(last)), last).await
+    }
+
+    /// The same for a pipeline whose successor is at work: it may take as long as its outputs take events, and gives up
+    /// as soon as one of them is in trouble, or nothing has moved for `patience`.
+    pub async fn retire(self, patience: Duration) -> Shutdown {
+        let stalled = self.stalled(patience);
+        self.end(stalled, GIVE_UP_GRACE).await
+    }
+
+    async fn end(mut self, too_long: impl Future<Output = ()>, last: Duration) -> Shutdown {
         self.stop_inputs.cancel();
-        let drained = tokio::time::timeout(grace, self.drain()).await.is_ok();
+        let drained = tokio::select! {
+            () = self.drain() => true,
+            () = too_long => false,
+        };
         if drained {
             info!(pipeline_id = self.settings.pipeline_id, "Pipeline drained");
             return Shutdown::Drained;
@@ -347,8 +363,25 @@ impl RunningPipeline {
         self.queue.give_up();
         self.give_up.cancel();
         // Filters in the middle of a batch end soon; a sink in the middle of a call is dropped.
-        let _late = tokio::time::timeout(Duration::from_secs(2), self.drain()).await;
+        let _late = tokio::time::timeout(last, self.drain()).await;
         Shutdown::GivenUp
+    }
+
+    /// Returns when an output is in trouble, or nothing has moved for `patience`.
+    fn stalled(&self, patience: Duration) -> impl Future<Output = ()> + use<> {
+        let (lanes, counters) = (self.lanes.clone(), Arc::clone(&self.counters));
+        async move {
+            let mut look = tokio::time::interval(STALL_LOOK);
+            let (mut seen, mut moved) = (0, tokio::time::Instant::now());
+            while lanes.iter().all(|lane| lane.delivery.trouble().is_none()) && moved.elapsed() < patience {
+                look.tick().await;
+                let delivered = lanes.iter().map(|lane| lane.delivery.delivered() + lane.delivery.rejected());
+                let now = counters.events_out() + delivered.sum::<u64>();
+                if now != seen {
+                    (seen, moved) = (now, tokio::time::Instant::now());
+                }
+            }
+        }
     }
 
     async fn drain(&mut self) {
@@ -424,6 +457,10 @@ async fn run_input(
     }
 }
 
+/// How long what was given up may take to end.
+const GIVE_UP_GRACE: Duration = Duration::from_secs(2);
+/// How often a pipeline that is to end is looked at.
+const STALL_LOOK: Duration = Duration::from_millis(50);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use logstash_mesos_core::event::{Clock, EscapeStyle, Timestamp};
-use logstash_mesos_core::pipeline::plugin::EcsCompatibility;
 use logstash_mesos_core::pipeline::CompileOptions;
+use logstash_mesos_core::pipeline::plugin::EcsCompatibility;
 
 mod check;
 mod eval;

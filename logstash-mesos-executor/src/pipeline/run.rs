@@ -76,40 +76,40 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, Unusable> {
         .build()
         .map_err(|error| Unusable(format!("no thread to run on: {error}")))?;
     let grace = Duration::from_secs(flags.shutdown_grace_secs);
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         let mut terminate =
             signal(SignalKind::terminate()).map_err(|error| Unusable(format!("no signals: {error}")))?;
         let mut interrupt =
             signal(SignalKind::interrupt()).map_err(|error| Unusable(format!("no signals: {error}")))?;
+        let mut signalled = async || {
+            tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+            }
+        };
         let pipeline = RunningPipeline::start(&compiled, settings).map_err(|e| Unusable(e.to_string()))?;
         pipeline.start_inputs(&compiled).map_err(|e| Unusable(e.to_string()))?;
         info!(workers, "Pipeline started");
-        let asked = tokio::select! {
-            () = pipeline.inputs_ended() => "all inputs ended",
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
+        // Nobody waits for a program whose inputs have ended: it may take the time it needs.
+        let (asked, grace) = tokio::select! {
+            () = pipeline.inputs_ended() => ("all inputs ended", Duration::MAX),
+            signal = signalled() => (signal, grace),
         };
         info!(reason = asked, "Pipeline ends");
-        let ended_by_itself = asked == "all inputs ended";
         // They have said why.
         let failed = pipeline.counters().failed_inputs() > 0;
-        // Nobody waits for a program whose inputs have ended: it may take the time it needs.
-        let grace = if ended_by_itself { Duration::MAX } else { grace };
-        let shutdown = pipeline.shutdown(grace);
-        let result = if ended_by_itself {
-            tokio::select! {
-                result = shutdown => result,
-                _ = terminate.recv() => Shutdown::GivenUp,
-                _ = interrupt.recv() => Shutdown::GivenUp,
-            }
-        } else {
-            shutdown.await
+        let ended = tokio::select! {
+            ended = pipeline.shutdown(grace) => ended,
+            // Asked again.
+            _ = signalled() => Shutdown::GivenUp,
         };
-        if result == Shutdown::GivenUp {
+        if ended == Shutdown::GivenUp {
             warn!("Not everything was delivered");
         }
         Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-    })
+    });
+    crate::leave(runtime);
+    result
 }
 
 /// Two programs must not keep positions in the same place.

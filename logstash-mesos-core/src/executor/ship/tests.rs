@@ -49,8 +49,7 @@ fn configure(dir: &Path, name: &str, output: &str) {
     let host = dir.join("configs/host");
     std::fs::create_dir_all(&host).unwrap();
     let input = dir.join("in.log").display().to_string();
-    let text =
-        format!("input {{ file {{ host-path => \"{input}\" }} }}\noutput {{ {} }}\n", output);
+    let text = format!("input {{ file {{ host-path => \"{input}\" }} }}\noutput {{ {} }}\n", output);
     std::fs::write(host.join(format!("{name}.conf")), text).unwrap();
 }
 
@@ -59,16 +58,19 @@ fn to_file(path: &Path) -> String {
 }
 
 fn append(dir: &Path, lines: &str) {
-    let mut file =
-        std::fs::OpenOptions::new().create(true).append(true).open(dir.join("in.log")).unwrap();
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(dir.join("in.log")).unwrap();
     std::io::Write::write_all(&mut file, lines.as_bytes()).unwrap();
 }
 
 async fn holds(path: &Path, wanted: &str) {
+    comes_to(path, wanted, |seen| seen == wanted).await;
+}
+
+async fn comes_to(path: &Path, wanted: &str, is: impl Fn(&str) -> bool) {
     let mut seen = String::new();
     for _ in 0..2000 {
         seen = std::fs::read_to_string(path).unwrap_or_default();
-        if seen == wanted {
+        if is(&seen) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -113,4 +115,59 @@ async fn a_setting_says_how_long_a_removed_file_is_read() {
     std::io::Write::write_all(&mut open, b"2\n").unwrap();
     holds(&out, "1\n2\n").await;
     shipping.end().await;
+}
+
+/// A server that accepts and never answers: what is sent there is on its way for ever.
+async fn deaf() -> (tokio::net::TcpListener, String) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    (listener, format!("http {{ url => \"{url}\" http_method => \"post\" }}"))
+}
+
+#[cfg(feature = "http")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_corrected_configuration_takes_over_at_once_whatever_hangs() {
+    let (_server, deaf) = deaf().await;
+    // Nobody listens there, which the output says at once.
+    let refusing = "tcp { host => \"127.0.0.1\" port => 1 }";
+    for wrong in [refusing, &deaf] {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        let out = dir.join("out.txt");
+        configure(dir, "a", wrong);
+        append(dir, "1\n");
+        let shipping = start(dir, &[], Duration::from_secs(10));
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let corrected = std::time::Instant::now();
+        configure(dir, "a", &to_file(&out));
+        append(dir, "2\n");
+        // The second line may come twice: once at once, and once behind the one that the output did not take.
+        let has = |seen: &str, line| seen.lines().any(|have| have == line);
+        comes_to(&out, "both lines", |seen| has(seen, "1") && has(seen, "2")).await;
+        let took = corrected.elapsed();
+        assert!(took < Duration::from_secs(10), "it took {took:?} behind {wrong}");
+        shipping.end().await;
+    }
+}
+
+#[cfg(feature = "http")]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_grace_is_kept_whatever_hangs() {
+    let (_server, deaf) = deaf().await;
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    for name in ["a", "b", "c"] {
+        configure(dir, name, &deaf);
+    }
+    append(dir, &"a line\n".repeat(100_000));
+    let shipping = start(dir, &[("queue_megabytes", "1")], Duration::from_secs(2));
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    // One that is replaced in the last moment has no grace of its own.
+    configure(dir, "a", "null { }");
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let asked = std::time::Instant::now();
+    shipping.end().await;
+    let took = asked.elapsed();
+    assert!(took < Duration::from_secs(4), "it took {took:?}");
+    DataDirLock::take(&dir.join("data"), "next").unwrap();
 }
