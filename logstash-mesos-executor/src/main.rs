@@ -112,6 +112,12 @@ fn leave(runtime: tokio::runtime::Runtime) {
     runtime.shutdown_timeout(Duration::from_millis(100));
 }
 
+/// Ends the program as SIGPIPE ends a filter of a shell, once nobody reads its standard output any more. Rust has the
+/// signal ignored; 141 is how a shell shows it.
+fn end_without_reader() -> ! {
+    std::process::exit(128 + 13)
+}
+
 /// Cancels `shutdown` at SIGTERM or SIGINT; a second one ends the program at once.
 fn on_signal(shutdown: CancellationToken) -> std::io::Result<()> {
     let mut term = signal(SignalKind::terminate())?;

@@ -11,6 +11,7 @@ use logstash_mesos_core::event::FieldReference;
 use logstash_mesos_core::executor::ship::{ShipSettings, ship};
 use logstash_mesos_core::executor::{Machine, OwnTraces, ShipperSettings};
 use logstash_mesos_core::pipeline::compile::CompileOptions;
+use tokio_util::sync::CancellationToken;
 
 /// Ships the logs of the containers on this machine, without Mesos.
 #[derive(Debug, clap::Args)]
@@ -108,11 +109,18 @@ pub(crate) fn run(flags: ShipFlags) -> Result<(), Box<dyn Error>> {
             data_dir: flags.data_dir,
             queue_bytes: usize::try_from(flags.queue_megabytes)? << 20,
             workers: usize::try_from(flags.pipeline_workers)?,
+            output_closed: CancellationToken::new(),
         },
         shutdown_grace: Duration::from_secs(flags.shutdown_grace_secs),
     };
     let discovery = Arc::new(DockerDiscovery::new(docker, flags.common.host_root));
-    crate::run(async |shutdown| Ok(ship(settings, discovery, shutdown).await?))
+    let output_closed = settings.shipper.output_closed.clone();
+    crate::run(async |shutdown| {
+        tokio::select! {
+            ended = ship(settings, discovery, shutdown) => Ok(ended?),
+            () = output_closed.cancelled() => crate::end_without_reader(),
+        }
+    })
 }
 
 /// The output for configurations that have none.

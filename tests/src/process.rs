@@ -58,6 +58,23 @@ impl Recipe {
         self
     }
 
+    /// Has another program start this one: its name and first arguments, before the name of this one.
+    #[must_use]
+    pub fn within(mut self, around: &[&str]) -> Self {
+        let (program, first) = around.split_first().expect("a program is named");
+        let own = std::mem::replace(&mut self.program, program.into());
+        let first = first.iter().map(Into::into).chain([own]);
+        self.arguments = first.chain(std::mem::take(&mut self.arguments)).collect();
+        self
+    }
+
+    /// Appends what is printed to `NAME.log` in the same directory.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        self.output = self.output.with_file_name(format!("{name}.log"));
+        self
+    }
+
     /// Starts the program.
     #[must_use]
     pub fn start(&self) -> Process {

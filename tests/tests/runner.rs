@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "figures belong into the test's output")]
 
+mod alone;
 mod configurations;
 mod detection;
 mod discovery;

@@ -268,6 +268,7 @@ impl Agent {
             compile: CompileOptions { data_dir: Some(data_dir.clone()), ..self.settings.compile.clone() },
             queue_bytes: queue_bytes(mem_megabytes),
             workers: 1,
+            output_closed: CancellationToken::new(),
         };
         let discovery = DockerDiscovery::new(endpoint, self.settings.host_root.clone());
         let discovery: Arc<dyn ContainerDiscovery> = Arc::new(discovery);

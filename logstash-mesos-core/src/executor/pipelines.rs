@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::fan::Target;
@@ -24,6 +25,7 @@ pub(crate) struct Pipelines {
     /// How much memory all queues together may hold.
     pub(super) queue_bytes: usize,
     workers: usize,
+    output_closed: CancellationToken,
     running: BTreeMap<ConfigKey, Running>,
     // In the order of `running`; rebuilt when a configuration changes.
     subscriptions: Vec<Subscription>,
@@ -53,6 +55,7 @@ impl Pipelines {
             compile: settings.compile.clone(),
             queue_bytes: settings.queue_bytes,
             workers: settings.workers,
+            output_closed: settings.output_closed.clone(),
             running: BTreeMap::new(),
             subscriptions: Vec::new(),
             replaced: Vec::new(),
@@ -168,6 +171,7 @@ impl Pipelines {
             queue_bytes,
             data_dir: self.compile.data_dir.clone(),
             clock: self.compile.clock,
+            output_closed: self.output_closed.clone(),
             ..RunSettings::default()
         };
         if let Some(batch_size) = settings.batch_size {
@@ -279,6 +283,7 @@ mod tests {
             compile: CompileOptions::default(),
             queue_bytes: 1 << 20,
             workers: 1,
+            output_closed: CancellationToken::new(),
         }
     }
 

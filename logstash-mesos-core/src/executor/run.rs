@@ -52,6 +52,9 @@ pub struct ShipperSettings {
     pub queue_bytes: usize,
     /// Worker threads of each pipeline.
     pub workers: usize,
+    /// Cancelled when nobody will ever take anything of an output again, such as a closed standard output. The shipper
+    /// goes on.
+    pub output_closed: CancellationToken,
 }
 
 /// Why a shipper cannot work.

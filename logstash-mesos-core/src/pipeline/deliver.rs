@@ -25,6 +25,8 @@ pub(super) struct Lane {
     pub(super) counters: Arc<PluginCounters>,
     pub(super) delivery: DeliveryCounters,
     letters: Arc<DeadLetters>,
+    // Cancelled when the sink says that nobody will ever take anything again.
+    closed: CancellationToken,
     // The sink panicked and has delivered nothing since.
     failed: AtomicBool,
     state: Mutex<State>,
@@ -97,6 +99,7 @@ impl Lane {
         name: &'static str,
         sink: Arc<dyn LogSink>,
         letters: Arc<DeadLetters>,
+        closed: CancellationToken,
     ) -> Self {
         Self {
             id,
@@ -106,6 +109,7 @@ impl Lane {
             counters: Arc::default(),
             delivery: DeliveryCounters::default(),
             letters,
+            closed,
             failed: AtomicBool::new(false),
             state: Mutex::default(),
             room: Condvar::new(),
@@ -240,7 +244,12 @@ impl Lane {
                     }
                     batch = Arc::new(batch.only(&delivered.again));
                 }
-                Err(error) => pause.say(self, &error),
+                Err(error) => {
+                    if matches!(error, SinkError::Closed { .. }) {
+                        self.closed.cancel();
+                    }
+                    pause.say(self, &error);
+                }
             }
             self.delivery.retries.fetch_add(1, Ordering::Relaxed);
             tokio::select! {

@@ -47,6 +47,11 @@ pub struct RunSettings {
     pub data_dir: Option<PathBuf>,
     /// Where the current time comes from.
     pub clock: Clock,
+    /// Cancelled when nobody will ever take anything of an output again, see [`SinkError::Closed`]: for whoever wants to
+    /// end then. The pipeline goes on.
+    ///
+    /// [`SinkError::Closed`]: crate::sink::SinkError::Closed
+    pub output_closed: CancellationToken,
 }
 
 impl Default for RunSettings {
@@ -58,6 +63,7 @@ impl Default for RunSettings {
             queue_bytes: 4 << 20,
             data_dir: None,
             clock: Clock::System,
+            output_closed: CancellationToken::new(),
         }
     }
 }
@@ -205,6 +211,7 @@ impl RunningPipeline {
                 plugin.spec.name,
                 output.sink(),
                 Arc::clone(&letters),
+                settings.output_closed.clone(),
             ));
             lanes.push(Arc::clone(&lane));
             Ok(Slot::new(output, lane))

@@ -161,6 +161,12 @@ pub enum SinkError {
         /// What it said, and what to do.
         reason: String,
     },
+    /// Nobody will ever take anything there again: the reader of a pipe has gone.
+    #[error("nobody reads from {sink} any more")]
+    Closed {
+        /// [`LogSink::name`] of the sink.
+        sink: String,
+    },
 }
 
 impl SinkError {

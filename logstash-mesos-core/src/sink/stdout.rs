@@ -32,6 +32,9 @@ impl LogSink for StdoutSink {
         .await;
         match written {
             Ok(Ok(())) => Ok(Delivered::default()),
+            Ok(Err(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                Err(SinkError::Closed { sink: self.name() })
+            }
             Ok(Err(error)) => Err(SinkError::Unavailable { sink: self.name(), reason: error.to_string() }),
             Err(error) => Err(SinkError::Unavailable { sink: self.name(), reason: error.to_string() }),
         }

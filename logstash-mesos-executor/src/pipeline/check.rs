@@ -7,7 +7,7 @@ use logstash_mesos_core::pipeline::lang::Diagnostics;
 use logstash_mesos_core::pipeline::{CompileOptions, UnknownVariable, check_syntax};
 
 use super::given::Given;
-use super::{Unusable, complain, say};
+use super::{Unusable, complain};
 
 /// Flags of `pipeline check`.
 #[derive(Debug, Args)]
@@ -58,14 +58,14 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, Unusable> {
     match flags.format {
         Format::Json => {
             let report = serde_json::json!({ "ok": accepted, "diagnostics": diagnostics.to_json() });
-            say(&report.to_string());
+            super::write(format!("{report}\n").as_bytes())?;
         }
         Format::Text => {
             if !diagnostics.is_empty() {
                 complain(&diagnostics.to_string());
             }
             if accepted {
-                say("Configuration OK");
+                super::write(b"Configuration OK\n")?;
             }
         }
     }

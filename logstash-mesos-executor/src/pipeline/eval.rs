@@ -1,6 +1,6 @@
 //! `pipeline eval`: events in, events out, nothing else.
 
-use std::io::{BufRead, Write};
+use std::io::BufRead;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -37,9 +37,6 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, Unusable> {
     for event in &results {
         write_event(event, &mut out);
     }
-    std::io::stdout()
-        .lock()
-        .write_all(&out)
-        .map_err(|error| Unusable(format!("cannot write to standard output: {error}")))?;
+    super::write(&out)?;
     Ok(ExitCode::SUCCESS)
 }

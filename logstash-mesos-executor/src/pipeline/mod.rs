@@ -1,5 +1,6 @@
 //! `pipeline run`, `pipeline check` and `pipeline eval`: configurations on the command line.
 
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -161,7 +162,11 @@ fn complain(text: &str) {
     eprintln!("{text}");
 }
 
-#[expect(clippy::print_stdout, reason = "the binary owns the terminal")]
-fn say(text: &str) {
-    println!("{text}");
+/// Writes to standard output.
+fn write(bytes: &[u8]) -> Result<(), Unusable> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => crate::end_without_reader(),
+        written => written.map_err(|error| Unusable(format!("cannot write to standard output: {error}"))),
+    }
 }

@@ -70,6 +70,7 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, Unusable> {
         )));
     }
     let workers = settings.workers;
+    let output_closed = settings.output_closed.clone();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -94,6 +95,7 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, Unusable> {
         let (asked, grace) = tokio::select! {
             () = pipeline.inputs_ended() => ("all inputs ended", Duration::MAX),
             signal = signalled() => (signal, grace),
+            () = output_closed.cancelled() => crate::end_without_reader(),
         };
         info!(reason = asked, "Pipeline ends");
         // They have said why.
@@ -102,6 +104,7 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, Unusable> {
             ended = pipeline.shutdown(grace) => ended,
             // Asked again.
             _ = signalled() => Shutdown::GivenUp,
+            () = output_closed.cancelled() => crate::end_without_reader(),
         };
         if ended == Shutdown::GivenUp {
             warn!("Not everything was delivered");

@@ -23,6 +23,7 @@ fn settings(data_dir: &Path) -> ShipperSettings {
         compile: CompileOptions::default(),
         queue_bytes: 1 << 20,
         workers: 1,
+        output_closed: CancellationToken::new(),
     }
 }
 

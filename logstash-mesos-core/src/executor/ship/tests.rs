@@ -30,6 +30,7 @@ fn start(dir: &Path, settings: &[(&str, &str)], grace: Duration) -> Shipping {
             compile: CompileOptions::default(),
             queue_bytes: 1 << 20,
             workers: 1,
+            output_closed: CancellationToken::new(),
         },
         shutdown_grace: grace,
     };

@@ -1,0 +1,97 @@
+//! The executor as a shell starts it, without Docker and without a cluster.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use logstash_mesos_tests::executor::{executor, ship_recipe};
+use logstash_mesos_tests::place::{Place, free_port, programs};
+use logstash_mesos_tests::process::Recipe;
+use logstash_mesos_tests::wait::{PATIENCE, until};
+
+/// A directory with `text` as configuration of the machine.
+fn configured(place: &Place, text: &str) -> PathBuf {
+    let configs = place.directory("configs");
+    fs::create_dir_all(configs.join("host")).expect("it is writable");
+    fs::write(configs.join("host/a.conf"), text).expect("it is writable");
+    configs
+}
+
+/// `ship` with nothing but the files of the machine.
+fn ship(place: &Place, text: &str) -> Recipe {
+    let none = format!("unix://{}", place.join("none.sock").display());
+    ship_recipe(place.path(), &none, &configured(place, text), &place.directory("data"))
+}
+
+#[test]
+fn a_variable_means_the_same_whoever_runs_the_configuration() {
+    let place = Place::new("variables");
+    let out = place.join("out.txt");
+    let text = format!(
+        "input {{ generator {{ count => 1 }} }}
+         filter {{ mutate {{ add_field => {{ \"a\" => \"${{COLOUR}}\" \"b\" => \"${{COLOUR:red}} ${{NONE:red}}\" }} }} }}
+         output {{ file {{ path => \"{}\" codec => line {{ format => \"%{{a}} %{{b}}\" }} }} }}",
+        out.display()
+    );
+    let check = |who: &str, printed: &dyn Fn() -> String| {
+        until(&format!("the event of {who}"), PATIENCE, || {
+            let seen = fs::read_to_string(&out).unwrap_or_default();
+            if seen == "blue blue red\n" { Ok(()) } else { Err(format!("{seen:?}\n{}", printed())) }
+        });
+        assert!(!printed().contains("blue"), "a value is in the log: {}", printed());
+        fs::remove_file(&out).expect("it was read");
+    };
+    let alone = executor(place.path(), "run").args(["pipeline", "run", "-e", &text]).env("COLOUR", "blue");
+    let ended = alone.run(b"", PATIENCE);
+    check("pipeline run", &|| ended.stderr.clone());
+
+    let mut shipper = ship(&place, &text).env("COLOUR", "blue").start();
+    check("ship", &|| shipper.printed());
+    assert_eq!(shipper.terminate(PATIENCE).code(), Some(0), "{}", shipper.printed());
+
+    let mut scheduler =
+        Recipe::new(programs().join("logstash-mesos-scheduler"), &place.directory("s"), "local")
+            .args(["--mesos-master", "local", "--http-bind", &format!("127.0.0.1:{}", free_port())])
+            .args(["--executor-env", "COLOUR=blue", "--config-dir"])
+            .arg(place.join("configs"))
+            .env("DOCKER_HOST", format!("unix://{}", place.join("none.sock").display()))
+            .start();
+    check("an agent", &|| scheduler.printed());
+    assert_eq!(scheduler.terminate(PATIENCE).code(), Some(0), "{}", scheduler.printed());
+}
+
+#[test]
+fn a_closed_standard_output_ends_the_program_as_it_ends_a_filter() {
+    let place = Place::new("closed");
+    let text = "input { generator { } } output { stdout { codec => line { format => \"%{message}\" } } }";
+    let run = executor(place.path(), "").args(["pipeline", "run", "-e", text]);
+    for (name, program) in [("run", run), ("ship", ship(&place, text))] {
+        // The status of a shell's pipe is that of its last part; the other one is of interest here.
+        let script = "\"$@\" | head -n 2; exit ${PIPESTATUS[0]}";
+        let ended = program.within(&["bash", "-c", script, "bash"]).named(name).run(b"", PATIENCE);
+        assert_eq!(ended.stdout, "Hello world!\nHello world!\n", "{name}");
+        // 128 and the number of SIGPIPE.
+        assert_eq!(ended.status.code(), Some(141), "{name}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn the_grace_is_kept_though_an_output_hangs() {
+    let place = Place::new("grace");
+    // Accepts, and never answers.
+    let deaf = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a port");
+    let url = format!("http://{}", deaf.local_addr().expect("it is bound"));
+    let text = format!(
+        "input {{ generator {{ }} }} output {{ http {{ url => \"{url}\" http_method => \"post\" }} }}"
+    );
+    let run = executor(place.path(), "run").args(["pipeline", "run", "-e", &text]);
+    for program in [run, ship(&place, &text)] {
+        let mut process = program.args(["--shutdown-grace-secs", "2"]).start();
+        let (connection, _) = deaf.accept().expect("it connects");
+        let asked = Instant::now();
+        process.terminate(PATIENCE);
+        let took = asked.elapsed();
+        assert!(took < Duration::from_secs(4), "it took {took:?}: {}", process.printed());
+        drop(connection);
+    }
+}
