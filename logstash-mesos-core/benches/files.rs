@@ -10,14 +10,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use logstash_mesos_core::event::{Event, write_json_map};
-use logstash_mesos_core::pipeline::plugin::{Build, BuildContext, BuildError, Output, PluginSpec};
+use logstash_mesos_core::pipeline::plugin::{
+    Build, BuildContext, BuildError, MakeOutput, Output, PluginSpec,
+};
 use logstash_mesos_core::pipeline::settings::Settings;
-use logstash_mesos_core::pipeline::{Catalog, CompileOptions, RunSettings, RunningPipeline, compile};
+use logstash_mesos_core::pipeline::{CompileOptions, RunSettings, RunningPipeline, catalog, compile};
 use logstash_mesos_core::sink::{LogSink, NullSink, RecordBatch};
 
 /// Writes what the Elasticsearch output writes, for nobody.
-static BULK_BODY: PluginSpec =
-    PluginSpec { name: "bulk_body", doc: "For measuring.", settings: &[], build: Build::Output(build) };
+static BULK_BODY: PluginSpec = PluginSpec {
+    name: "bulk_body",
+    doc: "For measuring.",
+    settings: &[],
+    build: Build::Output(&MakeOutput::new(build)),
+};
 
 fn build(_: &Settings, _: &BuildContext) -> Result<Box<dyn Output>, BuildError> {
     Ok(Box::new(BulkBody))
@@ -86,7 +92,7 @@ fn main() {
 }
 
 fn run(config: &str, lines: u64) -> Duration {
-    let options = CompileOptions { catalog: Catalog::with([&BULK_BODY]), ..CompileOptions::default() };
+    let options = CompileOptions { catalog: catalog().with([&BULK_BODY]), ..CompileOptions::new(catalog()) };
     let compiled = compile(config, &options).unwrap_or_else(|complaints| panic!("{complaints}"));
     let runtime = tokio::runtime::Runtime::new().expect("there are threads");
     runtime.block_on(async {

@@ -1,7 +1,7 @@
 //! What the fuzz targets share.
 
 use logstash_mesos_core::event::{Event, FieldReference, Map, Text, Timestamp, Value};
-use logstash_mesos_core::pipeline::{CompileOptions, Compiled, compile};
+use logstash_mesos_core::pipeline::{CompileOptions, Compiled, catalog, compile};
 
 /// An event with a field of every type.
 #[must_use]
@@ -25,7 +25,7 @@ pub fn event() -> Event {
 /// Compiles `config`; what is refused must say why, within the text.
 #[must_use]
 pub fn compiled(config: &str) -> Option<Compiled> {
-    match compile(config, &CompileOptions { support_escapes: config.len() % 2 == 0, ..CompileOptions::default() }) {
+    match compile(config, &CompileOptions { support_escapes: config.len() % 2 == 0, ..CompileOptions::new(catalog()) }) {
         Ok(compiled) => Some(compiled),
         Err(complaints) => {
             assert!(complaints.has_errors());

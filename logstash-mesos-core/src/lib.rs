@@ -8,7 +8,6 @@ pub mod election;
 pub mod etcd;
 pub mod event;
 pub mod executor;
-pub mod grok;
 pub mod ids;
 #[cfg(feature = "local")]
 pub mod local;
@@ -29,4 +28,5 @@ pub mod testing;
 pub mod tls;
 pub mod zookeeper;
 
+pub use logstash_mesos_engine::grok;
 pub use logstash_mesos_regex as regex;

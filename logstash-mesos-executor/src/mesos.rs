@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use logstash_mesos_core::executor::agent::{self, AgentSettings, AgentTls};
-use logstash_mesos_core::pipeline::compile::CompileOptions;
+use logstash_mesos_core::pipeline::{CompileOptions, catalog};
 use logstash_mesos_core::tls::{ClientTls, Identity};
 
 use crate::ship::{Common, DockerHost};
@@ -101,7 +101,7 @@ pub(crate) fn run(flags: AgentFlags, token: Option<String>) -> Result<(), Box<dy
         compile: CompileOptions {
             deterministic_ids: true,
             variables: crate::variables(),
-            ..CompileOptions::default()
+            ..CompileOptions::new(catalog())
         },
         build: env!("CARGO_PKG_VERSION").to_owned(),
         token,

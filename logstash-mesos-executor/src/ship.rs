@@ -10,7 +10,7 @@ use logstash_mesos_core::discovery::{DiscoveryError, DockerDiscovery, DockerEndp
 use logstash_mesos_core::event::FieldReference;
 use logstash_mesos_core::executor::ship::{ShipSettings, ship};
 use logstash_mesos_core::executor::{Machine, OwnTraces, ShipperSettings};
-use logstash_mesos_core::pipeline::compile::CompileOptions;
+use logstash_mesos_core::pipeline::{CompileOptions, catalog};
 use tokio_util::sync::CancellationToken;
 
 /// Ships the logs of the containers on this machine, without Mesos.
@@ -104,7 +104,7 @@ pub(crate) fn run(flags: ShipFlags) -> Result<(), Box<dyn Error>> {
                 data_dir: Some(flags.data_dir.clone()),
                 deterministic_ids: true,
                 variables: crate::variables(),
-                ..CompileOptions::default()
+                ..CompileOptions::new(catalog())
             },
             data_dir: flags.data_dir,
             queue_bytes: usize::try_from(flags.queue_megabytes)? << 20,

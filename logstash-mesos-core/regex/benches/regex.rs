@@ -8,7 +8,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use logstash_mesos_core::grok::{Grok, PatternSet, Patterns};
+use logstash_mesos_engine::grok::{Grok, PatternSet, Patterns};
 use logstash_mesos_regex::{Captures, Scratch};
 
 const COMBINED: &str = concat!(

@@ -280,7 +280,7 @@ mod tests {
             machine: super::super::metadata::Machine::default(),
             traces: super::super::OwnTraces::default(),
             drain_timeout: Duration::from_secs(1),
-            compile: CompileOptions::default(),
+            compile: CompileOptions::new(crate::pipeline::catalog()),
             queue_bytes: 1 << 20,
             workers: 1,
             output_closed: CancellationToken::new(),

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use logstash_mesos_engine::run::PluginCounters;
 use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::dead_letter::DeadLetters;
-use super::execute::PluginCounters;
 use crate::sink::{Batching, LogSink, Pauses, RecordBatch, SinkError};
 
 /// The way to one output, shared by all workers.

@@ -1,41 +1,28 @@
-//! Logstash configurations: the language, the plugins, and the machine that runs them.
+//! Pipelines at work: inputs, a queue, workers that run the engine's filters, outputs.
 //!
-//! A configuration goes `lang` (text → syntax tree) → `compile` (tree → plugins with checked settings) →
-//! `run` (queue, workers, outputs).
+//! A configuration goes `lang` (text → syntax tree) → `compile` (tree → plugins with checked settings), which the engine
+//! does, → `run` (queue, workers, outputs), which is here.
 
-pub mod absent;
 mod bus;
-pub mod catalog;
-mod check;
-mod codec;
-pub mod common;
-pub mod compile;
-pub mod condition;
+pub mod compatibility;
 pub mod dead_letter;
-pub mod decorate;
 pub mod deliver;
-pub mod execute;
-pub mod filter;
-pub mod graph;
+mod filter;
 pub(crate) mod input;
-pub mod lang;
-mod lower;
 mod output;
 pub mod plugin;
 pub mod queue;
-pub mod reference;
 pub mod registry;
 pub mod run;
-pub mod settings;
 mod tls;
-pub mod variables;
 
-pub use catalog::{Catalog, PluginKind};
-pub use compile::{
-    CompileOptions, Compiled, CompiledPlugin, ListeningPort, UnknownVariable, check_syntax, compile,
+pub use logstash_mesos_engine::compile::{
+    self, CompileOptions, Compiled, UnknownVariable, Variables, check_syntax, compile,
 };
-pub use condition::{Condition, EvaluationError};
-pub use execute::{FilterGraph, FilterWorker, PluginCounters};
-pub use graph::{Graph, Node};
+pub use logstash_mesos_engine::lang;
+pub use logstash_mesos_engine::plugin::{Catalog, CompiledPlugin, ListeningPort, PluginKind, settings};
+pub use logstash_mesos_engine::run::{
+    Condition, EvaluationError, FilterGraph, FilterWorker, Graph, Node, PluginCounters,
+};
+pub use registry::catalog;
 pub use run::{PipelineCounters, RunSettings, RunningPipeline, Shutdown, StartError};
-pub use variables::Variables;

@@ -1,52 +1,15 @@
-//! Every built-in plugin, one line each.
+//! Every plugin that is not in the engine, one line each.
 
-use super::plugin::PluginSpec;
-use super::{codec, filter, input, output};
+use logstash_mesos_engine::registry;
 
-/// The built-in plugins.
+use super::plugin::{Catalog, PluginSpec};
+use super::{filter, input, output};
+
+/// The inputs, the outputs, and the filters that need a network.
 ///
 /// A new plugin is one file that declares a [`PluginSpec`], its `mod` line and a line here.
-pub static PLUGINS: &[&PluginSpec] = &[
-    &filter::anonymize::ANONYMIZE,
-    &filter::bytes::BYTES,
-    &filter::cidr::CIDR,
-    &filter::clone::CLONE,
-    &filter::csv::CSV,
-    &filter::date::DATE,
-    &filter::de_dot::DE_DOT,
-    &filter::dissect::DISSECT,
+static PLUGINS: &[&PluginSpec] = &[
     &filter::dns::DNS,
-    &filter::drop::DROP,
-    &filter::elapsed::ELAPSED,
-    &filter::fingerprint::FINGERPRINT,
-    &filter::geoip::GEOIP,
-    &filter::grok::GROK,
-    &filter::json::JSON,
-    &filter::kv::KV,
-    &filter::metrics::METRICS,
-    &filter::mutate::MUTATE,
-    &filter::prune::PRUNE,
-    &filter::sleep::SLEEP,
-    &filter::split::SPLIT,
-    &filter::syslog_pri::SYSLOG_PRI,
-    &filter::throttle::THROTTLE,
-    &filter::translate::TRANSLATE,
-    &filter::truncate::TRUNCATE,
-    &filter::urldecode::URLDECODE,
-    &filter::useragent::USERAGENT,
-    &filter::uuid::UUID,
-    &filter::xml::XML,
-    &codec::cef::CEF,
-    &codec::collectd::COLLECTD,
-    &codec::csv::CSV,
-    &codec::dots::DOTS,
-    &codec::json::JSON,
-    &codec::json_lines::JSON_LINES,
-    &codec::line::LINE,
-    &codec::msgpack::MSGPACK,
-    &codec::multiline::MULTILINE,
-    &codec::plain::PLAIN,
-    &codec::rubydebug::RUBYDEBUG,
     &input::beats::BEATS,
     &input::docker::DOCKER,
     &input::file::FILE,
@@ -72,3 +35,12 @@ pub static PLUGINS: &[&PluginSpec] = &[
     &output::tcp::TCP,
     &output::udp::UDP,
 ];
+
+/// All built-in plugins: those of the engine and those of this crate.
+#[must_use]
+pub fn catalog() -> Catalog {
+    registry::catalog().with(PLUGINS.iter().copied())
+}
+
+#[cfg(test)]
+mod tests;

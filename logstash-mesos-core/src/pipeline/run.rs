@@ -13,6 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use logstash_mesos_engine::compile::Compiled;
+use logstash_mesos_engine::run::PluginCounters;
 use thiserror::Error;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -22,10 +24,8 @@ use tracing::{Instrument, error, info, info_span, warn};
 
 use super::dead_letter::DeadLetters;
 use super::deliver::Lane;
-use super::execute::PluginCounters;
-use super::plugin::{BatchSender, BuildError, Input, InputContext};
+use super::plugin::{BatchSender, BuildError, CompiledPlugin, Input, InputContext, MakeInput, MakeOutput};
 use super::queue::Queue;
-use super::{Compiled, CompiledPlugin};
 use crate::event::Clock;
 
 mod worker;
@@ -205,7 +205,7 @@ impl RunningPipeline {
         let letters = Arc::new(DeadLetters::new(settings.data_dir.as_deref(), &settings.pipeline_id));
         let mut lanes = Vec::new();
         let outputs = compiled.outputs.try_map(&mut |plugin: &CompiledPlugin| {
-            let output = plugin.build_output().map_err(|source| refused(plugin, source))?;
+            let output = MakeOutput::build(plugin).map_err(|source| refused(plugin, source))?;
             let lane = Arc::new(Lane::new(
                 Arc::from(plugin.id()),
                 plugin.spec.name,
@@ -269,7 +269,7 @@ impl RunningPipeline {
             .inputs
             .iter()
             .map(|plugin| {
-                let input = plugin.build_input().map_err(|source| refused(plugin, source))?;
+                let input = MakeInput::build(plugin).map_err(|source| refused(plugin, source))?;
                 Ok((plugin.clone(), input))
             })
             .collect::<Result<_, _>>()?;
@@ -457,7 +457,7 @@ async fn run_input(
             () = shutdown.cancelled() => return,
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
-        match plugin.build_input() {
+        match MakeInput::build(&plugin) {
             Ok(made) => input = made,
             Err(error) => return error!(%error, plugin_id = plugin.id(), "Input cannot be made again"),
         }

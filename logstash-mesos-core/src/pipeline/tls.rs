@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::plugin::settings::{Default as Preset, Kind, Setting, Settings, Status};
 use super::plugin::{BuildContext, BuildError};
-use super::settings::{Default as Preset, Kind, Setting, Settings, Status};
 use crate::event::Text;
 use crate::tls::{
     Acceptor, ClientAuthentication, ClientTls, Connector, Identity, Offer, ServerTls, TlsError, Verification,

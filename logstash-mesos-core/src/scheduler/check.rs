@@ -3,7 +3,7 @@
 use crate::configs::{Checked, Checker, Complaint};
 use crate::pipeline::lang::{Diagnostics, Severity};
 use crate::pipeline::plugin::EcsCompatibility;
-use crate::pipeline::{CompileOptions, UnknownVariable, Variables, compile};
+use crate::pipeline::{CompileOptions, UnknownVariable, Variables, catalog, compile};
 use std::sync::Arc;
 
 /// Compiles as an executor will, as far as can be told from here.
@@ -23,7 +23,7 @@ pub(super) fn options(name: &str, ecs: EcsCompatibility) -> CompileOptions {
         variables: Variables::from_list([]),
         unknown_variables: UnknownVariable::Warn,
         check_paths: false,
-        ..CompileOptions::default()
+        ..CompileOptions::new(catalog())
     }
 }
 

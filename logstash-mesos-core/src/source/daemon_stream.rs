@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Decoder, Stop, StreamPositions, StreamStatus};
 use crate::discovery::{ContainerId, DockerEndpoint};
-use crate::pipeline::plugin::BatchSender;
+use crate::event::BatchSender;
 
 /// A stream of a container that its daemon gives out.
 pub struct DaemonStream {

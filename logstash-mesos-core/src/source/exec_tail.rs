@@ -436,8 +436,8 @@ mod tests {
 
     use super::super::{Checkpoints, Decoder, Kept};
     use super::*;
+    use crate::event::{Batch, BatchSender};
     use crate::event::{Event, Text, Timestamp};
-    use crate::pipeline::plugin::{Batch, BatchSender};
 
     #[test]
     fn the_script_s_output_is_taken_apart_at_any_border() {

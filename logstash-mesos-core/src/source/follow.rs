@@ -14,7 +14,7 @@ use super::outlet::Outlet;
 use super::tail::{Step, Tail};
 use super::watch::Watch;
 use super::{FileOpener, Lines, StreamPositions, StreamStatus, TailSettings};
-use crate::pipeline::plugin::{Batch, BatchSender};
+use crate::event::{Batch, BatchSender};
 
 /// Why a decoder is asked for what it keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

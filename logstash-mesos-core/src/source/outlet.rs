@@ -10,7 +10,7 @@ use tracing::warn;
 
 use super::{Decoder, Ended, Flush, Kept, Lines, StreamStatus};
 use crate::event::{Ack, Outcome};
-use crate::pipeline::plugin::{Batch, BatchSender};
+use crate::event::{Batch, BatchSender};
 
 /// Decodes, sends, and sees to it that a position never passes what the decoder keeps.
 pub(crate) struct Outlet {

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::event::{Batch, BatchSender};
 use crate::event::{Event, Text, Timestamp};
-use crate::pipeline::plugin::{Batch, BatchSender};
 
 /// Makes an event of every line.
 struct Plain;

@@ -3,13 +3,13 @@
 
 use std::path::Path;
 
-use logstash_mesos_core::pipeline::Catalog;
-use logstash_mesos_core::pipeline::reference::compatibility;
+use logstash_mesos_core::pipeline::catalog;
+use logstash_mesos_core::pipeline::compatibility::compatibility;
 
 #[test]
 fn the_page_is_current() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/compatibility.md");
-    let page = compatibility(&Catalog::default());
+    let page = compatibility(&catalog());
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(&path, &page).expect("the page can be written");
     }

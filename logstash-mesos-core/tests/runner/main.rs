@@ -2,8 +2,7 @@
 
 mod cases;
 mod compatibility;
-mod examples;
-mod properties;
+mod directions;
 
 /// A file that nobody declared is a test that nobody runs.
 #[test]

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use logstash_mesos_core::event::{Clock, EscapeStyle, Timestamp};
-use logstash_mesos_core::pipeline::CompileOptions;
 use logstash_mesos_core::pipeline::plugin::EcsCompatibility;
+use logstash_mesos_core::pipeline::{CompileOptions, catalog};
 
 mod check;
 mod eval;
@@ -98,7 +98,7 @@ impl Settings {
             origin: origin.to_owned(),
             clock: self.clock.map_or(Clock::System, Clock::Fixed),
             variables: crate::variables(),
-            ..CompileOptions::default()
+            ..CompileOptions::new(catalog())
         };
         self.run_options()?;
         for setting in &self.settings {

@@ -11,7 +11,7 @@ use super::super::metadata::Machine;
 use super::super::records::JsonFile;
 use super::*;
 use crate::event::Ack;
-use crate::pipeline::{CompileOptions, compile};
+use crate::pipeline::{CompileOptions, catalog, compile};
 use crate::source::{Checkpoints, Ended, Follow, HostFile, Readers, Stop, StreamPositions, TailSettings};
 
 /// Keeps what was sent, and its acknowledgements until they are let go.
@@ -76,7 +76,7 @@ fn stack(more: &str) -> Arc<StreamInput> {
 
 fn input(settings: &str) -> Arc<StreamInput> {
     let text = format!("input {{ docker {{ {settings} }} }}");
-    let compiled = compile(&text, &CompileOptions::default()).unwrap_or_else(|e| panic!("{e}"));
+    let compiled = compile(&text, &CompileOptions::new(catalog())).unwrap_or_else(|e| panic!("{e}"));
     Arc::new(StreamInput::of(&compiled.inputs[0]).unwrap().unwrap())
 }
 

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use super::*;
 use crate::configs::Configuration;
 use crate::discovery::FixedDiscovery;
+use crate::pipeline::catalog;
 
 /// Long enough for a busy machine; nothing here takes a tenth of it.
 const SOON: Duration = Duration::from_secs(20);
@@ -20,7 +21,7 @@ fn settings(data_dir: &Path) -> ShipperSettings {
         machine: Machine::default(),
         traces: OwnTraces::default(),
         drain_timeout: Duration::from_secs(1),
-        compile: CompileOptions::default(),
+        compile: CompileOptions::new(catalog()),
         queue_bytes: 1 << 20,
         workers: 1,
         output_closed: CancellationToken::new(),

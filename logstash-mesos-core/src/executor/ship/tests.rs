@@ -3,7 +3,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::discovery::FixedDiscovery;
 use crate::executor::{DataDirLock, Machine, OwnTraces};
-use crate::pipeline::compile::CompileOptions;
+use crate::pipeline::{CompileOptions, catalog};
 
 /// `ship` on the files of one directory.
 struct Shipping {
@@ -27,7 +27,7 @@ fn start(dir: &Path, settings: &[(&str, &str)], grace: Duration) -> Shipping {
             machine: Machine::default(),
             traces: OwnTraces::default(),
             drain_timeout: Duration::from_millis(100),
-            compile: CompileOptions::default(),
+            compile: CompileOptions::new(catalog()),
             queue_bytes: 1 << 20,
             workers: 1,
             output_closed: CancellationToken::new(),

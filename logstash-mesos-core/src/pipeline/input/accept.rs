@@ -10,8 +10,8 @@ use tracing::{debug, warn};
 
 use super::net;
 use crate::event::Text;
+use crate::pipeline::plugin::settings::Settings;
 use crate::pipeline::plugin::{BuildError, InputContext};
-use crate::pipeline::settings::Settings;
 use crate::tls::{Acceptor, Stream, only_went_away};
 
 /// Where an input listens.

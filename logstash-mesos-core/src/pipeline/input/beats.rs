@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use logstash_mesos_engine::compat::ruby;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
 use tracing::{debug, warn};
@@ -16,11 +17,11 @@ use crate::event::{
     Ack, Clock, Event, FieldReference, JsonReader, JsonRules, Map, Outcome, Text, Timestamp, Value,
 };
 use crate::lumberjack::{Frame, FrameReader, acknowledgement};
-use crate::pipeline::filter::ruby;
+use crate::pipeline::plugin::settings::{Default as Preset, Kind, Setting, Settings, Status, Transport};
 use crate::pipeline::plugin::{
-    Batch, Build, BuildContext, BuildError, Codec, EcsCompatibility, Input, InputContext, PluginSpec,
+    Batch, Build, BuildContext, BuildError, Codec, EcsCompatibility, Input, InputContext, MakeInput,
+    PluginSpec,
 };
-use crate::pipeline::settings::{Default as Preset, Kind, Setting, Settings, Status, Transport};
 use crate::pipeline::tls;
 use crate::tls::Stream;
 
@@ -75,7 +76,7 @@ pub(crate) static BEATS: PluginSpec = PluginSpec {
         tls::obsolete("tls_min_version", "use `ssl_supported_protocols`"),
         tls::obsolete("tls_max_version", "use `ssl_supported_protocols`"),
     ],
-    build: Build::Input(build),
+    build: Build::Input(&MakeInput::new(build)),
 };
 
 fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, BuildError> {
@@ -95,7 +96,7 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, Build
     let codec = if enrich.codec || settings.is_given("codec") {
         cx.codec(settings, "codec")?
     } else {
-        BuildContext { ecs: EcsCompatibility::Disabled, ..cx.clone() }.codec(settings, "codec")?
+        cx.with_ecs(EcsCompatibility::Disabled).codec(settings, "codec")?
     };
     let idle = settings.float("client_inactivity_timeout").filter(|seconds| *seconds > 0.0);
     Ok(Box::new(Beats {

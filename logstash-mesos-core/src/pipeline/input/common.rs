@@ -1,8 +1,10 @@
 //! What every input does to its events.
 
+pub(super) use logstash_mesos_engine::tools::host::host_name;
+
 use crate::event::{Ack, Event, FieldReference, Map, Text, Value};
+use crate::pipeline::plugin::settings::Settings;
 use crate::pipeline::plugin::{Batch, BuildContext, Decoration};
-use crate::pipeline::settings::Settings;
 
 /// `type`, `tags` and `add_field`.
 #[derive(Clone, Debug)]
@@ -67,12 +69,6 @@ impl SharedField {
 /// `[host][name]`, or `host` by the old names.
 pub(super) fn host_field(cx: &BuildContext) -> SharedField {
     SharedField::new(cx.ecs.select(&["host"], &["host", "name"]), Value::Text(host_name()))
-}
-
-/// The name of this machine.
-pub(in super::super) fn host_name() -> Text {
-    let name = rustix::system::uname();
-    Text::from(name.nodename().to_string_lossy().into_owned())
 }
 
 /// A batch of `events` whose source cannot be read again.

@@ -1,7 +1,8 @@
 //! `docker`: the standard output and error of the containers that a configuration applies to.
 
-use crate::pipeline::plugin::{Build, BuildContext, BuildError, Input, PluginSpec};
-use crate::pipeline::settings::{Kind, Setting, Settings};
+use super::stream;
+use crate::pipeline::plugin::settings::{Kind, Setting, Settings};
+use crate::pipeline::plugin::{Build, BuildContext, BuildError, Input, MakeInput, PluginSpec};
 
 /// The declaration. What runs is the executor's: this input has no life outside of it.
 pub(crate) static DOCKER: PluginSpec = PluginSpec {
@@ -12,7 +13,7 @@ pub(crate) static DOCKER: PluginSpec = PluginSpec {
         Setting::new("stdout", Kind::Boolean, "Takes standard output; alone, nothing else."),
         Setting::new("stderr", Kind::Boolean, "Takes standard error; alone, nothing else."),
     ],
-    build: Build::Input(build),
+    build: Build::Input(&MakeInput::or_served(build, stream::served)),
 };
 
 fn build(_: &Settings, _: &BuildContext) -> Result<Box<dyn Input>, BuildError> {

@@ -15,10 +15,10 @@ use tracing::{debug, info, warn};
 use super::common::{InputOptions, SharedField, host_field, host_name};
 use super::keeper::{Keeper, Place, decode};
 use crate::event::{Clock, Event, Map, Origin, StreamKey, Text, Value};
+use crate::pipeline::plugin::settings::{Default as Preset, Kind, Setting, Settings, Status};
 use crate::pipeline::plugin::{
-    Batch, Build, BuildContext, BuildError, Codec, Deferred, Input, InputContext, PluginSpec,
+    Batch, Build, BuildContext, BuildError, Codec, Deferred, Input, InputContext, MakeInput, PluginSpec,
 };
-use crate::pipeline::settings::{Default as Preset, Kind, Setting, Settings, Status};
 use crate::source::{
     Checkpoints, Decoder, Ended, Flush, Follow, Framing, HostFile, Identity, Kept, Line, LineIter, Lines,
     Readers, StartPosition, Stop, StreamStatus, TailSettings, glob,
@@ -114,7 +114,7 @@ pub(crate) static FILE: PluginSpec = PluginSpec {
         Setting::new("exit_after_read", Kind::Boolean, "Ends when the files have been read, in mode `read`.")
             .default(Preset::Bool(false)),
     ],
-    build: Build::Input(build),
+    build: Build::Input(&MakeInput::or_served(build, super::stream::served)),
 };
 
 fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, BuildError> {

@@ -4,8 +4,10 @@ use async_trait::async_trait;
 
 use super::common::{InputOptions, SharedField, host_field, unacknowledged};
 use crate::event::{Blob, Event, FieldReference, Text, Value};
-use crate::pipeline::plugin::{Build, BuildContext, BuildError, Codec, Input, InputContext, PluginSpec};
-use crate::pipeline::settings::{Default, Kind, Setting, Settings};
+use crate::pipeline::plugin::settings::{Default, Kind, Setting, Settings};
+use crate::pipeline::plugin::{
+    Build, BuildContext, BuildError, Codec, Input, InputContext, MakeInput, PluginSpec,
+};
 
 /// The declaration.
 pub(crate) static GENERATOR: PluginSpec = PluginSpec {
@@ -19,7 +21,7 @@ pub(crate) static GENERATOR: PluginSpec = PluginSpec {
             .default(Default::Int(0)),
         Setting::new("threads", Kind::Number, "How many generators run.").default(Default::Int(1)),
     ],
-    build: Build::Input(build),
+    build: Build::Input(&MakeInput::new(build)),
 };
 
 fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, BuildError> {

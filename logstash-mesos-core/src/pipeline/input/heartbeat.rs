@@ -7,10 +7,10 @@ use async_trait::async_trait;
 
 use super::common::{InputOptions, SharedField, host_field, unacknowledged};
 use crate::event::{Event, FieldReference, Text, Value};
+use crate::pipeline::plugin::settings::{Default as Preset, Kind, Setting, Settings};
 use crate::pipeline::plugin::{
-    Build, BuildContext, BuildError, EcsCompatibility, Input, InputContext, PluginSpec,
+    Build, BuildContext, BuildError, EcsCompatibility, Input, InputContext, MakeInput, PluginSpec,
 };
-use crate::pipeline::settings::{Default as Preset, Kind, Setting, Settings};
 
 /// The declaration.
 pub(crate) static HEARTBEAT: PluginSpec = PluginSpec {
@@ -33,7 +33,7 @@ pub(crate) static HEARTBEAT: PluginSpec = PluginSpec {
             .default(Preset::Int(-1)),
         Setting::new("threads", Kind::Number, "How many hearts beat.").default(Preset::Int(1)),
     ],
-    build: Build::Input(build),
+    build: Build::Input(&MakeInput::new(build)),
 };
 
 fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, BuildError> {

@@ -9,8 +9,8 @@ use tracing::{info, warn};
 
 use super::common::unacknowledged;
 use crate::event::{Blob, Event, FieldReference, Value};
+use crate::pipeline::plugin::settings::Settings;
 use crate::pipeline::plugin::{BuildError, Codec, InputContext};
-use crate::pipeline::settings::Settings;
 use crate::tls::{Connector, Stream};
 
 /// The `port` of the settings.

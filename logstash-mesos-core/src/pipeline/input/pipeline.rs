@@ -9,10 +9,10 @@ use tracing::{info, warn};
 use super::common::InputOptions;
 use crate::event::{Event, StreamKey, Text};
 use crate::pipeline::bus::{BUS, Listening};
+use crate::pipeline::plugin::settings::{Kind, Setting, Settings};
 use crate::pipeline::plugin::{
-    Batch, BatchSender, Build, BuildContext, BuildError, Input, InputContext, PluginSpec,
+    Batch, BatchSender, Build, BuildContext, BuildError, Input, InputContext, MakeInput, PluginSpec,
 };
-use crate::pipeline::settings::{Kind, Setting, Settings};
 
 /// The declaration.
 pub(crate) static PIPELINE: PluginSpec = PluginSpec {
@@ -20,7 +20,7 @@ pub(crate) static PIPELINE: PluginSpec = PluginSpec {
     doc: "Takes events from `pipeline` outputs in the same process. What is delivered here counts as delivered there.",
     settings: &[Setting::new("address", Kind::String, "Where others send to; one pipeline listens at each.")
         .required()],
-    build: Build::Input(build),
+    build: Build::Input(&MakeInput::new(build)),
 };
 
 fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, BuildError> {

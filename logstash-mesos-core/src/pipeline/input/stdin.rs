@@ -7,8 +7,10 @@ use tokio::sync::mpsc;
 
 use super::common::{InputOptions, SharedField, unacknowledged};
 use crate::event::{Blob, Event, Value};
-use crate::pipeline::plugin::{Build, BuildContext, BuildError, Codec, Input, InputContext, PluginSpec};
-use crate::pipeline::settings::{Default as Preset, Kind, Setting, Settings};
+use crate::pipeline::plugin::settings::{Default as Preset, Kind, Setting, Settings};
+use crate::pipeline::plugin::{
+    Build, BuildContext, BuildError, Codec, Input, InputContext, MakeInput, PluginSpec,
+};
 
 /// The declaration.
 pub(crate) static STDIN: PluginSpec = PluginSpec {
@@ -17,7 +19,7 @@ pub(crate) static STDIN: PluginSpec = PluginSpec {
     settings: &[
         Setting::new("codec", Kind::Codec, "How bytes become events.").default(Preset::String("line"))
     ],
-    build: Build::Input(build),
+    build: Build::Input(&MakeInput::new(build)),
 };
 
 fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, BuildError> {

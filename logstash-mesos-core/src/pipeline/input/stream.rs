@@ -4,9 +4,9 @@ use std::sync::{Mutex, PoisonError};
 
 use super::common::InputOptions;
 use crate::event::Event;
-use crate::pipeline::compile::CompiledPlugin;
+use crate::pipeline::plugin::CompiledPlugin;
+use crate::pipeline::plugin::settings::SettingValue;
 use crate::pipeline::plugin::{BuildError, Codec};
-use crate::pipeline::settings::SettingValue;
 
 /// What an input of a configuration reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +107,19 @@ pub(super) fn absolute<P: AsRef<str>>(setting: &'static str, paths: &[P]) -> Res
     }
 }
 
+/// Whether the executor reads for this input; then what changes nothing among its settings is said.
+pub(super) fn served(plugin: &CompiledPlugin) -> Result<bool, BuildError> {
+    if StreamInput::of(plugin)?.is_none() {
+        return Ok(false);
+    }
+    if plugin.context.serves_streams {
+        for name in WITHOUT_EFFECT.into_iter().filter(|name| plugin.settings.is_given(name)) {
+            plugin.context.without_effect(name, "the executor reads the files");
+        }
+    }
+    Ok(true)
+}
+
 /// One input of a configuration: what it reads, and how it makes events of lines.
 pub(crate) struct StreamInput {
     pub(crate) reads: Reads,
@@ -192,11 +205,6 @@ impl StreamInput {
             codec: Mutex::new(codec),
             options: InputOptions::new(settings),
         }))
-    }
-
-    /// The settings among those given of `plugin` that change nothing where the executor reads.
-    pub(crate) fn without_effect(plugin: &CompiledPlugin) -> impl Iterator<Item = &'static str> {
-        WITHOUT_EFFECT.into_iter().filter(|name| plugin.settings.is_given(name))
     }
 
     /// A fresh codec, for one stream.

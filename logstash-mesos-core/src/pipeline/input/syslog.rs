@@ -12,12 +12,14 @@ use super::accept::Listen;
 use super::common::{InputOptions, unacknowledged};
 use super::net::{self, Proxied};
 use crate::event::{Blob, Clock, Event, FieldReference, Text, Value};
-use crate::pipeline::catalog::PluginKind;
+use crate::pipeline::plugin::PluginKind;
+use crate::pipeline::plugin::settings::{
+    Default as Preset, Kind, Setting, SettingValue, Settings, Transport,
+};
 use crate::pipeline::plugin::{
     Build, BuildContext, BuildError, Codec, Decoration, EcsCompatibility, Filter, FilterContext, Input,
-    InputContext, PluginSpec,
+    InputContext, MakeInput, PluginSpec,
 };
-use crate::pipeline::settings::{Default as Preset, Kind, Setting, SettingValue, Settings, Transport};
 use crate::tls::Stream;
 
 /// The declaration.
@@ -85,7 +87,7 @@ pub(crate) static SYSLOG: PluginSpec = PluginSpec {
         Setting::new("service_type", Kind::String, "`[service][type]`, with the names of ECS.")
             .default(Preset::String("system")),
     ],
-    build: Build::Input(build),
+    build: Build::Input(&MakeInput::new(build)),
 };
 
 fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, BuildError> {

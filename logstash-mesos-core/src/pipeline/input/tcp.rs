@@ -12,10 +12,10 @@ use super::common::InputOptions;
 use super::net::{self, MissingFields, Proxied};
 use crate::event::{Text, Value};
 use crate::pipeline::filter::dns::Names;
+use crate::pipeline::plugin::settings::{Default as Preset, Kind, Setting, Settings, Transport};
 use crate::pipeline::plugin::{
-    Build, BuildContext, BuildError, Codec, EcsCompatibility, Input, InputContext, PluginSpec,
+    Build, BuildContext, BuildError, Codec, EcsCompatibility, Input, InputContext, MakeInput, PluginSpec,
 };
-use crate::pipeline::settings::{Default as Preset, Kind, Setting, Settings, Transport};
 use crate::pipeline::tls;
 use crate::tls::{Connector, Stream};
 
@@ -66,7 +66,7 @@ pub(crate) static TCP: PluginSpec = PluginSpec {
         tls::obsolete("ssl_verify", "use `ssl_client_authentication` or `ssl_verification_mode`"),
         tls::obsolete("ssl_cert", "use `ssl_certificate`"),
     ],
-    build: Build::Input(build),
+    build: Build::Input(&MakeInput::new(build)),
 };
 
 fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, BuildError> {

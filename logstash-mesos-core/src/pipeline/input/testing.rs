@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use logstash_mesos_engine::testing::{NOW, context, settings_of};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::event::{Ack, Event, FieldReference, Text, write_json};
-use crate::pipeline::filter::testing::{NOW, context, settings_of};
 use crate::pipeline::plugin::{
-    Batch, BatchSender, Build, BuildError, EcsCompatibility, Input, InputContext, PluginSpec,
+    Batch, BatchSender, BuildError, EcsCompatibility, Input, InputContext, MakeInput, PluginSpec,
 };
 
 /// No event takes longer.
@@ -36,8 +36,7 @@ pub(crate) async fn connect(port: u16) -> TcpStream {
 }
 
 fn build(spec: &PluginSpec, settings: &str, ecs: EcsCompatibility) -> Result<Box<dyn Input>, BuildError> {
-    let Build::Input(make) = spec.build else { panic!("an input") };
-    make(&settings_of(spec, settings), &context(spec, ecs))
+    MakeInput::of(spec)?(&settings_of(spec, settings), &context(spec, ecs))
 }
 
 /// What an input says about settings it refuses.

@@ -8,8 +8,10 @@ use tracing::warn;
 use super::common::{InputOptions, unacknowledged};
 use super::net::{self, MissingFields};
 use crate::event::{Blob, Event, Text, Value};
-use crate::pipeline::plugin::{Build, BuildContext, BuildError, Codec, Input, InputContext, PluginSpec};
-use crate::pipeline::settings::{Default as Preset, Kind, Setting, Settings, Status, Transport};
+use crate::pipeline::plugin::settings::{Default as Preset, Kind, Setting, Settings, Status, Transport};
+use crate::pipeline::plugin::{
+    Build, BuildContext, BuildError, Codec, Input, InputContext, MakeInput, PluginSpec,
+};
 
 /// The declaration.
 pub(crate) static UDP: PluginSpec = PluginSpec {
@@ -33,7 +35,7 @@ pub(crate) static UDP: PluginSpec = PluginSpec {
             .status(Status::Ignored("the queue of the pipeline is bounded in bytes")),
         Setting::new("source_ip_fieldname", Kind::String, "The field for the address of the sender."),
     ],
-    build: Build::Input(build),
+    build: Build::Input(&MakeInput::new(build)),
 };
 
 fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, BuildError> {

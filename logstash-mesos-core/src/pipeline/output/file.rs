@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::{Event, Template, Text};
-use crate::pipeline::plugin::{Build, BuildContext, BuildError, Codec, Output, PluginSpec};
-use crate::pipeline::settings::{Default, Kind, Setting, Settings, Status};
+use crate::pipeline::plugin::settings::{Default, Kind, Setting, Settings, Status};
+use crate::pipeline::plugin::{Build, BuildContext, BuildError, Codec, MakeOutput, Output, PluginSpec};
 use crate::sink::{FileSink, FileSinkSettings, LogSink, RecordBatch, WriteBehavior};
 
 /// The declaration.
@@ -50,7 +50,7 @@ pub(crate) static FILE: PluginSpec = PluginSpec {
         )
         .default(Default::Int(10)),
     ],
-    build: Build::Output(build),
+    build: Build::Output(&MakeOutput::new(build)),
 };
 
 fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Output>, BuildError> {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use logstash_mesos_engine::compat::ruby;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::event::{Event, SprintfError, Template, Text, write_json_map, write_json_string};
-use crate::pipeline::filter::ruby;
-use crate::pipeline::plugin::{Build, BuildContext, BuildError, Output, PluginSpec};
-use crate::pipeline::settings::{Default, Kind, Setting, SettingValue, Settings, Status};
+use crate::pipeline::plugin::settings::{Default, Kind, Setting, SettingValue, Settings, Status};
+use crate::pipeline::plugin::{Build, BuildContext, BuildError, MakeOutput, Output, PluginSpec};
 use crate::pipeline::tls;
 use crate::sink::http_client::HttpClientSettings;
 use crate::sink::{HttpSettings, HttpSink, LogSink, RecordBatch};
@@ -98,7 +98,7 @@ pub(crate) static HTTP: PluginSpec = PluginSpec {
         tls::obsolete("truststore_type", "use `ssl_certificate_authorities`"),
         tls::obsolete("truststore_password", "use `ssl_certificate_authorities`"),
     ],
-    build: Build::Output(build),
+    build: Build::Output(&MakeOutput::new(build)),
 };
 
 fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Output>, BuildError> {

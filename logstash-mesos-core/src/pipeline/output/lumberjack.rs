@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::codec_output::CodecOutput;
 use crate::pipeline::input::net::port;
-use crate::pipeline::plugin::{Build, BuildContext, BuildError, Output, PluginSpec};
-use crate::pipeline::settings::{Default, Kind, Setting, Settings, Status};
+use crate::pipeline::plugin::settings::{Default, Kind, Setting, Settings, Status};
+use crate::pipeline::plugin::{Build, BuildContext, BuildError, MakeOutput, Output, PluginSpec};
 use crate::pipeline::tls;
 use crate::sink::LumberjackSink;
 use crate::tls::{ClientTls, Connector, Verification};
@@ -30,7 +30,7 @@ pub(crate) static LUMBERJACK: PluginSpec = PluginSpec {
             .default(Default::Int(1))
             .status(Status::Ignored("what is ready is sent at once")),
     ],
-    build: Build::Output(build),
+    build: Build::Output(&MakeOutput::new(build)),
 };
 
 fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Output>, BuildError> {

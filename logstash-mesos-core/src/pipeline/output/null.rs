@@ -3,13 +3,17 @@
 use std::sync::Arc;
 
 use crate::event::Event;
-use crate::pipeline::plugin::{Build, BuildContext, BuildError, Output, PluginSpec};
-use crate::pipeline::settings::Settings;
+use crate::pipeline::plugin::settings::Settings;
+use crate::pipeline::plugin::{Build, BuildContext, BuildError, MakeOutput, Output, PluginSpec};
 use crate::sink::{LogSink, NullSink, RecordBatch};
 
 /// The declaration.
-pub(crate) static NULL: PluginSpec =
-    PluginSpec { name: "null", doc: "Drops every event.", settings: &[], build: Build::Output(build) };
+pub(crate) static NULL: PluginSpec = PluginSpec {
+    name: "null",
+    doc: "Drops every event.",
+    settings: &[],
+    build: Build::Output(&MakeOutput::new(build)),
+};
 
 fn build(_: &Settings, _: &BuildContext) -> Result<Box<dyn Output>, BuildError> {
     Ok(Box::new(Null))

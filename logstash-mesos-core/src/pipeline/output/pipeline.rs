@@ -7,8 +7,8 @@ use tracing::debug;
 
 use crate::event::{Ack, Event, Text};
 use crate::pipeline::bus::{BUS, Registration};
-use crate::pipeline::plugin::{Batch, Build, BuildContext, BuildError, Output, PluginSpec};
-use crate::pipeline::settings::{Default, Kind, Setting, Settings};
+use crate::pipeline::plugin::settings::{Default, Kind, Setting, Settings};
+use crate::pipeline::plugin::{Batch, Build, BuildContext, BuildError, MakeOutput, Output, PluginSpec};
 use crate::sink::{Batching, Delivered, LogSink, RecordBatch, SinkError};
 
 /// The declaration.
@@ -24,7 +24,7 @@ pub(crate) static PIPELINE: PluginSpec = PluginSpec {
         )
         .default(Default::Bool(true)),
     ],
-    build: Build::Output(build),
+    build: Build::Output(&MakeOutput::new(build)),
 };
 
 fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Output>, BuildError> {

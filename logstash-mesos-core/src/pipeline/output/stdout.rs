@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::event::Event;
-use crate::pipeline::plugin::{Build, BuildContext, BuildError, Codec, Output, PluginSpec};
-use crate::pipeline::settings::{Default, Kind, Setting, Settings};
+use crate::pipeline::plugin::settings::{Default, Kind, Setting, Settings};
+use crate::pipeline::plugin::{Build, BuildContext, BuildError, Codec, MakeOutput, Output, PluginSpec};
 use crate::sink::{LogSink, RecordBatch, StdoutSink};
 
 /// The declaration.
@@ -14,7 +14,7 @@ pub(crate) static STDOUT: PluginSpec = PluginSpec {
     settings: &[
         Setting::new("codec", Kind::Codec, "How events are written.").default(Default::String("rubydebug"))
     ],
-    build: Build::Output(build),
+    build: Build::Output(&MakeOutput::new(build)),
 };
 
 fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Output>, BuildError> {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::codec_output::CodecOutput;
 use crate::pipeline::input::net::port;
-use crate::pipeline::plugin::{Build, BuildContext, BuildError, Output, PluginSpec};
-use crate::pipeline::settings::{Default, Kind, Setting, Settings, Status};
+use crate::pipeline::plugin::settings::{Default, Kind, Setting, Settings, Status};
+use crate::pipeline::plugin::{Build, BuildContext, BuildError, MakeOutput, Output, PluginSpec};
 use crate::pipeline::tls;
 use crate::sink::{LogSink, TcpClientSink, TcpServerSink};
 
@@ -40,7 +40,7 @@ pub(crate) static TCP: PluginSpec = PluginSpec {
         tls::obsolete("ssl_cacert", "use `ssl_certificate_authorities`"),
         tls::obsolete("ssl_cert", "use `ssl_certificate`"),
     ],
-    build: Build::Output(build),
+    build: Build::Output(&MakeOutput::new(build)),
 };
 
 fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Output>, BuildError> {

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::pipeline::filter::testing::{context, json_event, settings_of};
-use crate::pipeline::plugin::{Build, EcsCompatibility, Output, PluginSpec};
+use logstash_mesos_engine::testing::{context, json_event, settings_of};
+
+use crate::pipeline::plugin::{EcsCompatibility, MakeOutput, Output, PluginSpec};
 use crate::sink::RecordBatch;
 
 /// The output with settings written as a JSON object.
 pub(super) fn output(spec: &PluginSpec, settings: &str) -> Box<dyn Output> {
-    let Build::Output(make) = spec.build else { panic!("an output") };
+    let make = MakeOutput::of(spec).expect("an output");
     make(&settings_of(spec, settings), &context(spec, EcsCompatibility::V8)).expect("the settings are fine")
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::codec_output::CodecOutput;
 use crate::event::Template;
-use crate::pipeline::plugin::{Build, BuildContext, BuildError, Output, PluginSpec};
-use crate::pipeline::settings::{Default, Kind, Setting, Settings};
+use crate::pipeline::plugin::settings::{Default, Kind, Setting, Settings};
+use crate::pipeline::plugin::{Build, BuildContext, BuildError, MakeOutput, Output, PluginSpec};
 use crate::sink::UdpSink;
 
 /// The declaration.
@@ -22,7 +22,7 @@ pub(crate) static UDP: PluginSpec = PluginSpec {
         Setting::new("retry_backoff_ms", Kind::Number, "Milliseconds between these tries.")
             .default(Default::Int(100)),
     ],
-    build: Build::Output(build),
+    build: Build::Output(&MakeOutput::new(build)),
 };
 
 fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Output>, BuildError> {

@@ -12,11 +12,11 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::event::{Ack, Event, Outcome, Text, Timestamp};
+use crate::pipeline::plugin::settings::{Kind, Setting, Settings};
 use crate::pipeline::plugin::{
-    Batch, Build, BuildContext, Deferred, Filter, FilterContext, Output, PluginSpec,
+    Batch, Build, BuildContext, Deferred, Filter, FilterContext, MakeInput, MakeOutput, Output, PluginSpec,
 };
-use crate::pipeline::settings::{Kind, Setting, Settings};
-use crate::pipeline::{Catalog, CompileOptions, compile};
+use crate::pipeline::{CompileOptions, catalog, compile};
 use crate::sink::{Batching, Delivered, LogSink, RecordBatch, Rejection, SinkError};
 
 /// An output whose sink does what its name says: `ok`, `ordered`, `flaky`, `stuck`, `picky`.
@@ -24,7 +24,7 @@ static PROBE: PluginSpec = PluginSpec {
     name: "probe",
     doc: "For tests.",
     settings: &[Setting::new("name", Kind::String, "Which sink.").required()],
-    build: Build::Output(build_probe),
+    build: Build::Output(&MakeOutput::new(build_probe)),
 };
 
 /// A filter that holds all events back until a flush.
@@ -85,7 +85,7 @@ static UNSTEADY: PluginSpec = PluginSpec {
     name: "unsteady",
     doc: "For tests.",
     settings: &[],
-    build: Build::Input(|_, _| Ok(Box::new(Unsteady))),
+    build: Build::Input(&MakeInput::new(|_, _| Ok(Box::new(Unsteady)))),
 };
 
 static STARTS: AtomicUsize = AtomicUsize::new(0);
@@ -193,8 +193,8 @@ impl LogSink for ProbeSink {
 
 fn start(config: &str, data_dir: Option<&Path>, workers: usize) -> RunningPipeline {
     let options = CompileOptions {
-        catalog: Catalog::with([&PROBE, &HOLD, &BUGGY, &UNSTEADY]),
-        ..CompileOptions::default()
+        catalog: catalog().with([&PROBE, &HOLD, &BUGGY, &UNSTEADY]),
+        ..CompileOptions::new(catalog())
     };
     let compiled = compile(config, &options).unwrap_or_else(|e| panic!("{e}"));
     let settings = RunSettings {
@@ -354,7 +354,7 @@ async fn a_file_goes_through_and_its_position_is_kept() {
         )
         .unwrap();
         expect.extend(text.lines().map(|line| format!("{line} {}\n", log.display())));
-        let options = CompileOptions { data_dir: Some(data.clone()), ..CompileOptions::default() };
+        let options = CompileOptions { data_dir: Some(data.clone()), ..CompileOptions::new(catalog()) };
         let compiled = compile(&config, &options).unwrap_or_else(|e| panic!("{e}"));
         let settings = RunSettings { workers: 1, data_dir: Some(data.clone()), ..RunSettings::default() };
         let pipeline = RunningPipeline::start(&compiled, settings).unwrap();

@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use logstash_mesos_engine::run::{Broken, FilterWorker, Graph, guarded};
 use tracing::{error, warn};
 
 use super::PipelineCounters;
 use crate::event::{Ack, Event, write_json_map};
 use crate::pipeline::dead_letter::DeadLetters;
 use crate::pipeline::deliver::Lane;
-use crate::pipeline::execute::{Broken, FilterWorker, guarded};
-use crate::pipeline::graph::Graph;
 use crate::pipeline::plugin::{Batch, Output};
 use crate::pipeline::queue::{Popped, Queue};
 use crate::sink::RecordBatch;

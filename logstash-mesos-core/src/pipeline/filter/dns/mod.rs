@@ -10,13 +10,13 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use logstash_mesos_engine::tools::cache::Cache;
 use resolver::{HostsFile, Resolver, Servers, TimedOut, is_address, server_address};
 
-use super::cache::Cache;
-use super::field::{Failed, Field, tag_all};
 use crate::event::{Event, Text, Value};
+use crate::pipeline::plugin::field::{Failed, Field, tag_all};
+use crate::pipeline::plugin::settings::{Default, Kind, Setting, SettingValue, Settings};
 use crate::pipeline::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
-use crate::pipeline::settings::{Default, Kind, Setting, SettingValue, Settings};
 
 /// The declaration.
 pub(crate) static DNS: PluginSpec = PluginSpec {
@@ -332,7 +332,8 @@ fn to_unicode(name: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{build, fields, json_event, run_with, tagging};
+    use logstash_mesos_engine::testing::{build, fields, json_event, run_with, tagging};
+
     use super::testing::Server;
     use super::*;
 

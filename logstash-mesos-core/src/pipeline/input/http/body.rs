@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
 
 use crate::event::Blob;
-use crate::pipeline::codec::Charset;
+use crate::pipeline::plugin::charset::Charset;
 
 /// Bodies longer than this are unpacked on a thread of their own.
 const LONG: usize = 256 << 10;

@@ -22,10 +22,12 @@ use tracing::debug;
 use super::accept::Listen;
 use super::common::{InputOptions, unacknowledged};
 use crate::event::{Clock, Event, FieldReference, Text, Value};
-use crate::pipeline::plugin::{
-    Build, BuildContext, BuildError, Codec, EcsCompatibility, Input, InputContext, PluginSpec,
+use crate::pipeline::plugin::settings::{
+    Default as Preset, Kind, Setting, SettingValue, Settings, Transport,
 };
-use crate::pipeline::settings::{Default as Preset, Kind, Setting, SettingValue, Settings, Transport};
+use crate::pipeline::plugin::{
+    Build, BuildContext, BuildError, Codec, EcsCompatibility, Input, InputContext, MakeInput, PluginSpec,
+};
 use crate::pipeline::tls;
 use crate::tls::Stream;
 
@@ -101,7 +103,7 @@ pub(crate) static HTTP: PluginSpec = PluginSpec {
         tls::obsolete("tls_min_version", "use `ssl_supported_protocols`"),
         tls::obsolete("tls_max_version", "use `ssl_supported_protocols`"),
     ],
-    build: Build::Input(build),
+    build: Build::Input(&MakeInput::new(build)),
 };
 
 fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, BuildError> {

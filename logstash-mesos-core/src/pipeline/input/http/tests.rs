@@ -175,10 +175,10 @@ impl crate::pipeline::plugin::BatchSender for Full {
 #[tokio::test]
 async fn nobody_is_answered_before_the_queue_has_the_event_and_too_many_are_sent_away() {
     let port = free_port();
-    let Build::Input(make) = HTTP.build else { panic!("an input") };
+    let make = MakeInput::of(&HTTP).expect("an input");
     let settings = format!(r#"{{"host":"127.0.0.1","port":{port},"threads":1,"max_pending_requests":1}}"#);
-    let settings = crate::pipeline::filter::testing::settings_of(&HTTP, &settings);
-    let cx = crate::pipeline::filter::testing::context(&HTTP, EcsCompatibility::V8);
+    let settings = logstash_mesos_engine::testing::settings_of(&HTTP, &settings);
+    let cx = logstash_mesos_engine::testing::context(&HTTP, EcsCompatibility::V8);
     let queue = Arc::new(Full(tokio::sync::Semaphore::new(0)));
     let shutdown = tokio_util::sync::CancellationToken::new();
     let run = make(&settings, &cx).unwrap().run(InputContext {

@@ -4,7 +4,7 @@ use super::DataStream;
 use crate::event::{
     Event, JsonReader, JsonRules, JsonWriter, Origin, Template, Text, write_json, write_json_string,
 };
-use crate::pipeline::settings::Settings;
+use crate::pipeline::plugin::settings::Settings;
 
 /// What the server shall do.
 #[derive(Clone, Debug)]

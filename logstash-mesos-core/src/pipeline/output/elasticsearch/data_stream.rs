@@ -1,10 +1,10 @@
 //! Whether documents go to a data stream, and to which.
 
 use crate::event::{Event, JsonWriter, Text, Value, write_json};
-use crate::pipeline::catalog::PluginKind;
-use crate::pipeline::common;
+use crate::pipeline::plugin::PluginKind;
+use crate::pipeline::plugin::common;
+use crate::pipeline::plugin::settings::Settings;
 use crate::pipeline::plugin::{BuildError, EcsCompatibility};
-use crate::pipeline::settings::Settings;
 
 /// The name of a data stream: three parts.
 #[derive(Clone, Debug)]

@@ -12,8 +12,8 @@ use action::{Action, Encoder};
 use data_stream::DataStream;
 
 use crate::event::{Event, Template, Text};
-use crate::pipeline::plugin::{Build, BuildContext, BuildError, Output, PluginSpec};
-use crate::pipeline::settings::{SettingValue, Settings};
+use crate::pipeline::plugin::settings::{SettingValue, Settings};
+use crate::pipeline::plugin::{Build, BuildContext, BuildError, MakeOutput, Output, PluginSpec};
 use crate::pipeline::tls;
 use crate::sink::elasticsearch::{
     ElasticsearchSettings, ElasticsearchSink, IndexTemplate, Node, TemplateApi,
@@ -26,7 +26,7 @@ pub(crate) static ELASTICSEARCH: PluginSpec = PluginSpec {
     name: "elasticsearch",
     doc: "Sends documents to Elasticsearch or OpenSearch over the bulk API.",
     settings: settings::SETTINGS,
-    build: Build::Output(build),
+    build: Build::Output(&MakeOutput::new(build)),
 };
 
 fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Output>, BuildError> {

@@ -1,6 +1,6 @@
 //! The settings of the output.
 
-use crate::pipeline::settings::{Default, Kind, Setting, Status};
+use crate::pipeline::plugin::settings::{Default, Kind, Setting, Status};
 use crate::pipeline::tls;
 
 const NO_ILM: Status = Status::Absent(

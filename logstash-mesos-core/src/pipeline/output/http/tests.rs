@@ -1,8 +1,9 @@
 //! The output against a server that answers as it is told, and against our own input.
 
+use logstash_mesos_engine::testing::{context, settings_of};
+
 use super::super::testing::{batch, output};
 use super::*;
-use crate::pipeline::filter::testing::{context, settings_of};
 use crate::pipeline::input::testing::{Running, connect, free_port};
 use crate::pipeline::plugin::EcsCompatibility;
 use crate::sink::Delivered;
@@ -253,7 +254,7 @@ fn what_cannot_work_is_refused() {
         (r#"{"url":"http://a","http_method":"post","headers":{"a b":"c"}}"#, "a b"),
         (r#"{"url":"http://a","http_method":"post","ssl_certificate":"x"}"#, "ssl_key"),
     ] {
-        let Build::Output(make) = HTTP.build else { panic!("an output") };
+        let make = MakeOutput::of(&HTTP).expect("an output");
         let error = make(&settings_of(&HTTP, settings), &context(&HTTP, EcsCompatibility::V8)).err();
         let error = error.unwrap_or_else(|| panic!("{settings} was accepted"));
         assert!(error.message.contains(said), "{settings}: {}", error.message);

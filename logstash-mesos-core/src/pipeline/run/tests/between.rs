@@ -4,9 +4,9 @@ use super::*;
 
 fn named(id: &str, config: &str) -> RunningPipeline {
     let options = CompileOptions {
-        catalog: Catalog::with([&PROBE]),
+        catalog: catalog().with([&PROBE]),
         pipeline_id: id.to_owned(),
-        ..CompileOptions::default()
+        ..CompileOptions::new(catalog())
     };
     let compiled = compile(config, &options).unwrap_or_else(|e| panic!("{e}"));
     let settings =

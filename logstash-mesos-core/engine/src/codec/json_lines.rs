@@ -1,0 +1,71 @@
+//! `json_lines`: a stream of JSON documents, one a line.
+
+use super::json::TARGET;
+use super::plain::CHARSET;
+use crate::event::{Blob, Clock, Event, JsonWriter, Text};
+use crate::plugin::charset::Charset;
+use crate::plugin::json_text::JsonText;
+use crate::plugin::settings::{Default, Kind, Setting, Settings, Status};
+use crate::plugin::{Build, BuildContext, BuildError, Codec, PluginSpec};
+use crate::tools::tokenizer::Tokenizer;
+
+/// The declaration.
+pub(crate) static JSON_LINES: PluginSpec = PluginSpec {
+    name: "json_lines",
+    doc: "JSON documents, one a line.",
+    settings: &[
+        CHARSET,
+        TARGET,
+        Setting::new("delimiter", Kind::String, "What ends a line.").default(Default::String("\n")),
+        Setting::new("decode_size_limit_bytes", Kind::Number, "The longest line in bytes.")
+            .status(Status::Ignored("inputs bound what they read")),
+    ],
+    build: Build::Codec(build),
+};
+
+fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Codec>, BuildError> {
+    let delimiter = settings.text("delimiter").unwrap_or(Text::from_static("\n"));
+    Ok(Box::new(JsonLines {
+        charset: Charset::from_settings(settings)?,
+        text: JsonText::new(settings, cx, false)?,
+        lines: Tokenizer::new(&delimiter),
+        delimiter,
+        json: JsonWriter::default(),
+    }))
+}
+
+#[derive(Clone, Debug)]
+struct JsonLines {
+    charset: Charset,
+    text: JsonText,
+    lines: Tokenizer,
+    delimiter: Text,
+    json: JsonWriter,
+}
+
+impl Codec for JsonLines {
+    fn decode(&mut self, data: Blob, clock: Clock, emit: &mut dyn FnMut(Event)) {
+        let Self { charset, text, lines, .. } = self;
+        lines.extract(data, |line| text.read(&charset.decode(line), clock, emit));
+    }
+
+    fn keeps(&self) -> bool {
+        !self.lines.is_empty()
+    }
+
+    fn flush(&mut self, clock: Clock, emit: &mut dyn FnMut(Event)) {
+        if let Some(rest) = self.lines.flush() {
+            self.text.read(&self.charset.decode(rest), clock, emit);
+        }
+    }
+
+    fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), String> {
+        self.json.write_document(event.fields(), out);
+        out.extend_from_slice(self.delimiter.as_bytes());
+        Ok(())
+    }
+
+    fn fork(&self) -> Box<dyn Codec> {
+        Box::new(Self { lines: Tokenizer::new(&self.delimiter), ..self.clone() })
+    }
+}

@@ -1,0 +1,81 @@
+//! `line`: a stream cut at a delimiter.
+
+use super::plain::{CHARSET, TextCodec};
+use crate::event::{Blob, Clock, Event, Text};
+use crate::plugin::settings::{Default, Kind, Setting, Settings};
+use crate::plugin::{Build, BuildContext, BuildError, Codec, PluginSpec};
+use crate::tools::tokenizer::Tokenizer;
+
+/// The declaration.
+pub(crate) static LINE: PluginSpec = PluginSpec {
+    name: "line",
+    doc: "Lines of text.",
+    settings: &[
+        Setting::new("format", Kind::String, "What an output writes for an event; may hold `%{field}`."),
+        CHARSET,
+        Setting::new("delimiter", Kind::String, "What ends a line.").default(Default::String("\n")),
+    ],
+    build: Build::Codec(build),
+};
+
+fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Codec>, BuildError> {
+    let delimiter = settings.text("delimiter").unwrap_or(Text::from_static("\n"));
+    Ok(Box::new(Line { text: TextCodec::new(settings, cx)?, lines: Tokenizer::new(&delimiter), delimiter }))
+}
+
+#[derive(Clone, Debug)]
+struct Line {
+    text: TextCodec,
+    lines: Tokenizer,
+    delimiter: Text,
+}
+
+impl Codec for Line {
+    fn decode(&mut self, data: Blob, clock: Clock, emit: &mut dyn FnMut(Event)) {
+        let text = &self.text;
+        self.lines.extract(data, |line| emit(text.event(text.charset.decode(line), clock)));
+    }
+
+    fn keeps(&self) -> bool {
+        !self.lines.is_empty()
+    }
+
+    fn flush(&mut self, clock: Clock, emit: &mut dyn FnMut(Event)) {
+        if let Some(rest) = self.lines.flush() {
+            emit(self.text.event(self.text.charset.decode(rest), clock));
+        }
+    }
+
+    fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), String> {
+        self.text.encode(event, out)?;
+        out.extend_from_slice(self.delimiter.as_bytes());
+        Ok(())
+    }
+
+    fn fork(&self) -> Box<dyn Codec> {
+        Box::new(Self { lines: Tokenizer::new(&self.delimiter), ..self.clone() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::FieldReference;
+
+    #[test]
+    fn lines_are_found_across_pieces() {
+        let mut codec = build(&Settings::default(), &BuildContext::new(crate::registry::catalog())).unwrap();
+        let mut lines = Vec::new();
+        let message = FieldReference::field("message");
+        let mut emit = |event: Event| lines.push(event.get_text(&message).unwrap().to_string());
+        for piece in ["one\ntw", "o\n\nth", "ree"] {
+            codec.decode(Blob::from(piece.as_bytes()), Clock::System, &mut emit);
+        }
+        // The last one has no end yet: its source must not move on.
+        assert!(codec.keeps());
+        codec.flush(Clock::System, &mut emit);
+        codec.flush(Clock::System, &mut emit);
+        assert!(!codec.keeps());
+        assert_eq!(lines, ["one", "two", "", "three"]);
+    }
+}

@@ -1,0 +1,131 @@
+//! `msgpack`: every unit of input is a MessagePack map.
+
+mod read;
+mod write;
+
+use crate::event::{Blob, Clock, Event, FieldReference, Template, Value};
+use crate::plugin::settings::{Kind, Setting, Settings};
+use crate::plugin::{Build, BuildContext, BuildError, Codec, PluginSpec};
+
+use super::json::TARGET;
+use crate::plugin::charset::Charset;
+
+/// The declaration.
+pub(crate) static MSGPACK: PluginSpec = PluginSpec {
+    name: "msgpack",
+    doc: "Events as MessagePack maps.",
+    settings: &[
+        Setting::new("format", Kind::String, "The `message` of an event that has none; may hold `%{field}`."),
+        TARGET,
+    ],
+    build: Build::Codec(build),
+};
+
+fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Codec>, BuildError> {
+    Ok(Box::new(MsgPack { format: settings.template("format"), target: settings.field("target") }))
+}
+
+#[derive(Clone, Debug)]
+struct MsgPack {
+    format: Option<Template>,
+    target: Option<FieldReference>,
+}
+
+impl MsgPack {
+    fn event(&self, data: &[u8], clock: Clock) -> Result<Event, String> {
+        let map = match read::read(data)? {
+            Value::Map(map) => map,
+            other => return Err(format!("an event is a hash, not {}", other.type_name())),
+        };
+        let mut event = match &self.target {
+            None => Event::from_map(std::sync::Arc::unwrap_or_clone(map), clock)?,
+            Some(target) => {
+                let mut event = Event::new(clock.now());
+                event.set(target, Value::Map(map)).map_err(|error| error.to_string())?;
+                event
+            }
+        };
+        if let Some(format) = &self.format
+            && matches!(event.fields().get("message"), None | Some(Value::Null))
+        {
+            let message = format.render(&event).map_err(|error| error.to_string())?;
+            event.fields_mut().insert("message", message);
+        }
+        Ok(event)
+    }
+}
+
+impl Codec for MsgPack {
+    fn decode(&mut self, data: Blob, clock: Clock, emit: &mut dyn FnMut(Event)) {
+        emit(self.event(&data, clock).unwrap_or_else(|error| {
+            tracing::debug!(error, "Input is not MessagePack");
+            let mut event = Event::from_message(Charset::Utf8.decode(data), clock.now());
+            event.tag("_msgpackparsefailure");
+            event
+        }));
+    }
+
+    fn is_stateless(&self) -> bool {
+        true
+    }
+
+    fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), String> {
+        write::write_map(event.fields(), out)
+    }
+
+    fn fork(&self) -> Box<dyn Codec> {
+        Box::new(self.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::codec::{codec, decoded};
+    use crate::testing::json_event;
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        let long = "x".repeat(300);
+        let list = (0..20).map(|n| (n * 40_000 - 100_000).to_string()).collect::<Vec<_>>().join(",");
+        let text = format!(
+            r#"{{"a":-1,"b":127,"c":128,"d":-33,"e":-40000,"f":9007199254740993,"g":18446744073709551615,"h":1.5,"i":true,"j":null,"k":[{list}],"l":"{long}","m":{{"n":{{}}}}}}"#
+        );
+        let mut out = Vec::new();
+        let mut msgpack = codec(&MSGPACK, "{}");
+        msgpack.encode(&json_event(&text), &mut out).unwrap();
+        assert_eq!(decoded(&mut *msgpack, &[out]), [text]);
+    }
+
+    #[test]
+    fn the_bytes_are_those_of_the_specification() {
+        let mut out = Vec::new();
+        codec(&MSGPACK, "{}")
+            .encode(
+                &json_event(r#"{"@timestamp":"2024-03-05T06:07:08Z","compact":true,"schema":0}"#),
+                &mut out,
+            )
+            .unwrap();
+        assert_eq!(out, b"\x83\xaa@timestamp\xb82024-03-05T06:07:08.000Z\xa7compact\xc3\xa6schema\x00");
+    }
+
+    #[test]
+    fn what_is_no_map_is_tagged() {
+        let failed = |bytes: &[u8]| decoded(&mut *codec(&MSGPACK, "{}"), &[bytes]);
+        assert_eq!(failed(b"hello"), [r#"{"message":"hello","tags":["_msgpackparsefailure"]}"#]);
+        for bytes in
+            [&b"\x81\xa1a"[..], b"\xdf\xff\xff\xff\xff", b"\x81\xa1a\x01\x01", b"\xc1", b"", &[0x91; 5000]]
+        {
+            let events = failed(bytes);
+            assert!(events.len() == 1 && events[0].contains("_msgpackparsefailure"), "{events:?}");
+        }
+    }
+
+    #[test]
+    fn a_format_and_a_target() {
+        let mut formatted = codec(&MSGPACK, r#"{"format":"a is %{a}"}"#);
+        assert_eq!(decoded(&mut *formatted, &[b"\x81\xa1a\x07"]), [r#"{"a":7,"message":"a is 7"}"#]);
+        let mut targeted = codec(&MSGPACK, r#"{"target":"[t]"}"#);
+        assert_eq!(decoded(&mut *targeted, &[b"\x81\xa1a\xca\x3f\x80\x00\x00"]), [r#"{"t":{"a":1.0}}"#]);
+    }
+}

@@ -1,0 +1,51 @@
+//! A plugin of a configuration, checked.
+
+use super::context::BuildContext;
+use super::settings::{Settings, Transport};
+use super::spec::PluginSpec;
+use crate::lang::Span;
+
+/// A port of the machine on which an input listens.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ListeningPort {
+    /// Its number; never 0, which would be any port.
+    pub number: u16,
+    /// What comes to it.
+    pub transport: Transport,
+    /// The plugin's name: `beats`.
+    pub plugin: &'static str,
+}
+
+/// A plugin with checked settings, ready to be made.
+#[derive(Clone, Debug)]
+pub struct CompiledPlugin {
+    /// Its declaration.
+    pub spec: &'static PluginSpec,
+    /// Its settings.
+    pub settings: Settings,
+    /// What its maker needs beside them; `context.plugin_id` is the plugin's id.
+    pub context: BuildContext,
+    /// Where it stands in the configuration.
+    pub span: Span,
+}
+
+impl CompiledPlugin {
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.context.plugin_id
+    }
+
+    /// Where it listens, if it does; not where that is still to be known.
+    #[must_use]
+    pub fn listens(&self) -> Option<ListeningPort> {
+        let (setting, listens) = self.spec.settings.iter().find_map(|s| Some((s, s.listens?)))?;
+        let is =
+            |(name, value): (&'static str, &'static str)| self.settings.text(name).as_deref() == Some(value);
+        if listens.unless.is_some_and(is) {
+            return None;
+        }
+        let number = u16::try_from(self.settings.int(setting.name)?).ok().filter(|number| *number > 0)?;
+        Some(ListeningPort { number, transport: listens.transport, plugin: self.spec.name })
+    }
+}

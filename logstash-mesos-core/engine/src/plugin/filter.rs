@@ -1,0 +1,63 @@
+//! What a filter is.
+
+use super::Decoration;
+use crate::event::{Clock, Event};
+
+/// Changes events.
+///
+/// # Contract
+///
+/// - One instance serves one worker; [`Filter::fork`] makes those for the others. What must be common to
+///   all workers (a throttle's counts) lies behind an `Arc` that `fork` shares.
+/// - `filter` calls [`FilterContext::matched`] where Logstash's plugin calls `filter_matched`.
+/// - Failure tags an event; it never loses it.
+pub trait Filter: Send {
+    /// Works on one event. New events go to [`FilterContext::emit`] and come after this one.
+    fn filter(&mut self, event: &mut Event, cx: &mut FilterContext<'_>);
+
+    /// A second instance with the same settings, for another worker.
+    fn fork(&self) -> Box<dyn Filter>;
+
+    /// Whether [`Filter::flush`] wants to be called.
+    fn flushes(&self) -> bool {
+        false
+    }
+
+    /// Whether it may hold events back and give them out at a flush. The sources of all events that came since
+    /// the flush before are then told only after that.
+    fn keeps_events(&self) -> bool {
+        self.flushes()
+    }
+
+    /// Called about every five seconds, and once with `last` when the pipeline ends.
+    fn flush(&mut self, cx: &mut FilterContext<'_>, last: bool) {
+        let _ = (cx, last);
+    }
+}
+
+/// What a filter can do beside changing its event.
+#[derive(Debug)]
+pub struct FilterContext<'a> {
+    /// The plugin's common options.
+    pub decoration: &'a Decoration,
+    /// Events made by the filter, in order.
+    pub emitted: &'a mut Vec<Event>,
+    /// Where the current time comes from.
+    pub clock: Clock,
+}
+
+impl FilterContext<'_> {
+    /// The filter did its work on `event`: applies `add_field`, `remove_field`, `add_tag`, `remove_tag`.
+    ///
+    /// Returns `false` where Logstash raises an error from there (a field that cannot be set, a bad date
+    /// pattern): the options after the offending one are not applied, and plugins that tag their failures
+    /// tag this one too.
+    pub fn matched(&self, event: &mut Event) -> bool {
+        self.decoration.apply(event)
+    }
+
+    /// Passes on an event the filter made.
+    pub fn emit(&mut self, event: Event) {
+        self.emitted.push(event);
+    }
+}

@@ -1,0 +1,548 @@
+//! Filters at work.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use tracing::warn;
+
+use super::condition::{Condition, EvaluationError};
+use super::graph::{Graph, Node};
+use crate::event::{Clock, Event};
+use crate::plugin::{Decoration, Filter, FilterContext};
+
+/// What a plugin has done so far, over all workers.
+#[derive(Debug, Default)]
+pub struct PluginCounters {
+    events_in: AtomicU64,
+    events_out: AtomicU64,
+    nanos: AtomicU64,
+}
+
+impl PluginCounters {
+    /// Events it was given.
+    #[must_use]
+    pub fn events_in(&self) -> u64 {
+        self.events_in.load(Ordering::Relaxed)
+    }
+
+    /// Events it passed on.
+    #[must_use]
+    pub fn events_out(&self) -> u64 {
+        self.events_out.load(Ordering::Relaxed)
+    }
+
+    /// The time it took, in nanoseconds: that of the first [`SAMPLE_EVERY`] events, and from then on estimated
+    /// from one event in so many.
+    #[must_use]
+    pub fn nanos(&self) -> u64 {
+        self.nanos.load(Ordering::Relaxed)
+    }
+
+    /// Adds to the counts.
+    pub fn add(&self, events_in: u64, events_out: u64, nanos: u64) {
+        self.events_in.fetch_add(events_in, Ordering::Relaxed);
+        self.events_out.fetch_add(events_out, Ordering::Relaxed);
+        self.nanos.fetch_add(nanos, Ordering::Relaxed);
+    }
+}
+
+/// Reading the clock twice costs more than many a filter: one event in so many is timed.
+pub const SAMPLE_EVERY: u64 = 64;
+
+/// A filter in its place.
+pub struct FilterSlot {
+    /// Its `id`.
+    pub id: Arc<str>,
+    /// Its name.
+    pub name: &'static str,
+    /// What it has done.
+    pub counters: Arc<PluginCounters>,
+    decoration: Arc<Decoration>,
+    filter: Box<dyn Filter>,
+    seen: u64,
+    passed: u64,
+    nanos: u64,
+    turn: u64,
+    // So many more events are timed each.
+    exact: u64,
+}
+
+impl FilterSlot {
+    /// A filter with its common options.
+    #[must_use]
+    pub fn new(id: Arc<str>, name: &'static str, filter: Box<dyn Filter>, decoration: Decoration) -> Self {
+        Self {
+            id,
+            name,
+            counters: Arc::default(),
+            decoration: Arc::new(decoration),
+            filter,
+            seen: 0,
+            passed: 0,
+            nanos: 0,
+            turn: 0,
+            exact: SAMPLE_EVERY,
+        }
+    }
+
+    fn fork(&self) -> Self {
+        Self {
+            id: Arc::clone(&self.id),
+            name: self.name,
+            counters: Arc::clone(&self.counters),
+            decoration: Arc::clone(&self.decoration),
+            filter: self.filter.fork(),
+            seen: 0,
+            passed: 0,
+            nanos: 0,
+            turn: 0,
+            exact: SAMPLE_EVERY,
+        }
+    }
+
+    /// Lets the filter work on an event. A panic of it is a bug of the plugin, and no other event's business: the
+    /// filter is made anew, and the error says what happened.
+    fn filter(&mut self, event: &mut Event, emitted: &mut Vec<Event>, clock: Clock) -> Result<(), String> {
+        let result = guarded(|| self.filter_one(event, emitted, clock));
+        if result.is_err() {
+            self.filter = self.filter.fork();
+        }
+        result
+    }
+
+    fn filter_one(&mut self, event: &mut Event, emitted: &mut Vec<Event>, clock: Clock) {
+        let mut cx = FilterContext { decoration: &self.decoration, emitted, clock };
+        self.seen += 1;
+        if self.turn == 0 {
+            let start = Instant::now();
+            self.filter.filter(event, &mut cx);
+            // The first ones are slow, and stand for nobody but themselves.
+            let stands_for = if self.exact > 0 { 1 } else { SAMPLE_EVERY };
+            self.exact = self.exact.saturating_sub(1);
+            self.nanos += u64::try_from(start.elapsed().as_nanos()).unwrap_or(0) * stands_for;
+            self.turn = stands_for;
+        } else {
+            self.filter.filter(event, &mut cx);
+        }
+        self.turn -= 1;
+    }
+
+    fn broken(&self, message: String, event: Option<Event>) -> Broken {
+        let kept_events = self.filter.keeps_events();
+        Broken { plugin_id: Arc::clone(&self.id), message, event, kept_events }
+    }
+
+    fn report(&mut self) {
+        if self.seen > 0 || self.passed > 0 {
+            self.counters.add(self.seen, self.passed, self.nanos);
+            (self.seen, self.passed, self.nanos) = (0, 0, 0);
+        }
+    }
+}
+
+impl std::fmt::Debug for FilterSlot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FilterSlot").field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// The filters of a pipeline, compiled: what workers are made from.
+#[derive(Debug, Default)]
+pub struct FilterGraph {
+    /// The filters and the conditions between them.
+    pub graph: Graph<FilterSlot>,
+    /// Where the current time comes from.
+    pub clock: Clock,
+}
+
+impl FilterGraph {
+    /// The filters for one more worker.
+    #[must_use]
+    pub fn fork(&self) -> FilterWorker {
+        FilterWorker {
+            graph: self.graph.map(FilterSlot::fork),
+            clock: self.clock,
+            list: Vec::new(),
+            state: State::default(),
+        }
+    }
+
+    /// Whether there is no filter.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.graph.is_empty()
+    }
+
+    /// The counters of every filter, with its id and name, in the order of the configuration.
+    #[must_use]
+    pub fn counters(&self) -> Vec<(Arc<str>, &'static str, Arc<PluginCounters>)> {
+        let mut list = Vec::new();
+        self.graph
+            .for_each(&mut |slot| list.push((Arc::clone(&slot.id), slot.name, Arc::clone(&slot.counters))));
+        list
+    }
+}
+
+/// The filters of one worker.
+#[derive(Debug)]
+pub struct FilterWorker {
+    graph: Graph<FilterSlot>,
+    clock: Clock,
+    /// The events that came of one: kept for its allocation.
+    list: Vec<Event>,
+    state: State,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    emitted: Vec<Event>,
+    ordinal: u32,
+    unanswered: u64,
+    flush: Flush,
+    broken: Vec<Broken>,
+}
+
+/// An event on which a plugin panicked.
+#[derive(Debug)]
+pub struct Broken {
+    /// The id of the plugin.
+    pub plugin_id: Arc<str>,
+    /// What it said.
+    pub message: String,
+    /// The event, as far as the plugin got; none when it panicked while it was flushed.
+    pub event: Option<Event>,
+    /// Whether the plugin may have held other events back, which are gone with it.
+    pub kept_events: bool,
+}
+
+/// Runs `work`.
+///
+/// # Errors
+///
+/// What a panic in it said.
+pub fn guarded(work: impl FnOnce()) -> Result<(), String> {
+    // What `work` leaves behind is thrown away or made anew by whoever hears of the panic.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+        text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+    })
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Flush {
+    #[default]
+    No,
+    Regular,
+    Last,
+}
+
+impl FilterWorker {
+    /// Sends each event through all filters, one after the other, and returns what came of them, in
+    /// order. Dropped events are not among it.
+    #[must_use]
+    pub fn run(&mut self, events: Vec<Event>) -> Vec<Event> {
+        if self.graph.nodes.is_empty() {
+            return events;
+        }
+        let mut out = Vec::with_capacity(events.len());
+        for event in events {
+            if event.is_cancelled() {
+                continue;
+            }
+            self.state.ordinal = 0;
+            self.list.push(event);
+            through(&mut self.graph, &mut self.list, &mut self.state, self.clock);
+            out.append(&mut self.list);
+        }
+        self.report();
+        out
+    }
+
+    /// Lets filters give out what they keep; to be called about every five seconds, and with `last` when
+    /// the pipeline ends.
+    #[must_use]
+    pub fn flush(&mut self, last: bool) -> Vec<Event> {
+        let mut out = Vec::new();
+        self.state.flush = if last { Flush::Last } else { Flush::Regular };
+        through(&mut self.graph, &mut out, &mut self.state, self.clock);
+        self.state.flush = Flush::No;
+        self.report();
+        out
+    }
+
+    /// Whether any filter wants [`FilterWorker::flush`] to be called.
+    #[must_use]
+    pub fn flushes(&self) -> bool {
+        let mut any = false;
+        self.graph.for_each(&mut |slot| any |= slot.filter.flushes());
+        any
+    }
+
+    /// Whether any filter may hold events back until a flush.
+    #[must_use]
+    pub fn keeps_events(&self) -> bool {
+        let mut any = false;
+        self.graph.for_each(&mut |slot| any |= slot.filter.keeps_events());
+        any
+    }
+
+    /// The events on which plugins have panicked since this was last asked.
+    #[must_use]
+    pub fn take_broken(&mut self) -> Vec<Broken> {
+        std::mem::take(&mut self.state.broken)
+    }
+
+    /// Forgets the events at hand, after a panic outside of a filter.
+    pub fn clear(&mut self) {
+        self.list.clear();
+        self.state.emitted.clear();
+        self.state.flush = Flush::No;
+    }
+
+    /// How many events were dropped because a condition had no answer for them.
+    #[must_use]
+    pub fn unanswered(&self) -> u64 {
+        self.state.unanswered
+    }
+
+    fn report(&mut self) {
+        self.graph.for_each_mut(&mut FilterSlot::report);
+    }
+}
+
+fn through(graph: &mut Graph<FilterSlot>, list: &mut Vec<Event>, state: &mut State, clock: Clock) {
+    for node in &mut graph.nodes {
+        if list.is_empty() && state.flush == Flush::No {
+            return;
+        }
+        match node {
+            Node::Plugin(slot) => apply(slot, list, state, clock),
+            Node::If { arms, otherwise } => branch(arms, otherwise, list, state, clock),
+        }
+    }
+}
+
+fn apply(slot: &mut FilterSlot, list: &mut Vec<Event>, state: &mut State, clock: Clock) {
+    let mut at = 0;
+    while at < list.len() {
+        if let Err(message) = slot.filter(&mut list[at], &mut state.emitted, clock) {
+            state.emitted.clear();
+            let event = Some(list.remove(at));
+            state.broken.push(slot.broken(message, event));
+            continue;
+        }
+        let mut next = at + 1;
+        if !state.emitted.is_empty() {
+            for event in &mut state.emitted {
+                if let Some(origin) = &mut event.origin {
+                    state.ordinal += 1;
+                    origin.ordinal = state.ordinal;
+                }
+            }
+            next += state.emitted.len();
+            list.splice(at + 1..at + 1, state.emitted.drain(..));
+        }
+        at = next;
+    }
+    if state.flush != Flush::No && slot.filter.flushes() {
+        let last = state.flush == Flush::Last;
+        let mut cx = FilterContext { decoration: &slot.decoration, emitted: &mut state.emitted, clock };
+        if let Err(message) = guarded(|| slot.filter.flush(&mut cx, last)) {
+            slot.filter = slot.filter.fork();
+            state.broken.push(slot.broken(message, None));
+        }
+        list.append(&mut state.emitted);
+    }
+    list.retain(|event| !event.is_cancelled());
+    slot.passed += list.len() as u64;
+}
+
+fn branch(
+    arms: &mut [(Condition, Graph<FilterSlot>)],
+    otherwise: &mut Graph<FilterSlot>,
+    list: &mut Vec<Event>,
+    state: &mut State,
+    clock: Clock,
+) {
+    // One event and nothing to flush: no list but the one at hand is needed.
+    if list.len() == 1 && state.flush == Flush::No {
+        for (condition, graph) in arms {
+            match condition.holds(&list[0]) {
+                Ok(true) => return through(graph, list, state, clock),
+                Ok(false) => {}
+                Err(error) => {
+                    unanswered(&error, state);
+                    list.clear();
+                    return;
+                }
+            }
+        }
+        return through(otherwise, list, state, clock);
+    }
+    let mut rest = std::mem::take(list);
+    for (condition, graph) in arms {
+        let mut taken = Vec::new();
+        let mut left = Vec::new();
+        for event in rest {
+            match condition.holds(&event) {
+                Ok(true) => taken.push(event),
+                Ok(false) => left.push(event),
+                Err(error) => unanswered(&error, state),
+            }
+        }
+        rest = left;
+        through(graph, &mut taken, state, clock);
+        list.append(&mut taken);
+    }
+    through(otherwise, &mut rest, state, clock);
+    list.append(&mut rest);
+}
+
+fn unanswered(error: &EvaluationError, state: &mut State) {
+    if state.unanswered == 0 {
+        warn!(%error, "Condition has no answer for an event, dropping it; further ones are only counted");
+    }
+    state.unanswered += 1;
+}
+
+impl<P> Graph<P> {
+    /// Calls `visit` for every plugin that `event` reaches when each node gets it, as outputs do.
+    ///
+    /// # Errors
+    ///
+    /// [`EvaluationError`] when a condition has no answer; plugins before it have been visited.
+    pub fn route(&mut self, event: &Event, visit: &mut impl FnMut(&mut P)) -> Result<(), EvaluationError> {
+        for node in &mut self.nodes {
+            match node {
+                Node::Plugin(plugin) => visit(plugin),
+                Node::If { arms, otherwise } => {
+                    let mut chosen = otherwise;
+                    for (condition, graph) in arms {
+                        if condition.holds(event)? {
+                            chosen = graph;
+                            break;
+                        }
+                    }
+                    chosen.route(event, visit)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{FieldReference, Origin, StreamKey, Text, Timestamp, Value};
+
+    /// Emits two more events for each, and one when flushed.
+    struct Triple;
+
+    impl Filter for Triple {
+        fn filter(&mut self, event: &mut Event, cx: &mut FilterContext<'_>) {
+            cx.emit(event.clone());
+            cx.emit(event.clone());
+        }
+
+        fn fork(&self) -> Box<dyn Filter> {
+            Box::new(Self)
+        }
+
+        fn flushes(&self) -> bool {
+            true
+        }
+
+        fn flush(&mut self, cx: &mut FilterContext<'_>, last: bool) {
+            cx.emit(Event::from_message(Text::from(if last { "last" } else { "flushed" }), NOW));
+        }
+    }
+
+    /// Drops events whose message is the text, appends to that of the others.
+    struct Mark(&'static str, &'static str);
+
+    impl Filter for Mark {
+        fn filter(&mut self, event: &mut Event, _: &mut FilterContext<'_>) {
+            let text = message(event);
+            if text == self.0 {
+                event.cancel();
+            }
+            event.fields_mut().insert("message", text + self.1);
+        }
+
+        fn fork(&self) -> Box<dyn Filter> {
+            Box::new(Self(self.0, self.1))
+        }
+    }
+
+    const NOW: Timestamp = Timestamp::EPOCH;
+
+    fn message(event: &Event) -> String {
+        event.get_text(&FieldReference::field("message")).map(ToString::to_string).unwrap_or_default()
+    }
+
+    fn slot(id: &str, filter: impl Filter + 'static) -> Node<FilterSlot> {
+        Node::Plugin(FilterSlot::new(Arc::from(id), "test", Box::new(filter), Decoration::default()))
+    }
+
+    fn worker(nodes: Vec<Node<FilterSlot>>) -> (FilterGraph, FilterWorker) {
+        let graph = FilterGraph { graph: Graph { nodes }, clock: Clock::Fixed(NOW) };
+        let worker = graph.fork();
+        (graph, worker)
+    }
+
+    fn line(text: &str, offset: u64) -> Event {
+        let mut event = Event::from_message(Text::from(text), NOW);
+        event.origin = Some(Origin { stream: StreamKey(Arc::from("s")), offset, ordinal: 0 });
+        event
+    }
+
+    #[test]
+    fn new_events_come_after_theirs_and_are_told_apart() {
+        let (graph, mut worker) =
+            worker(vec![slot("t", Triple), slot("m", Mark("", "!")), slot("u", Triple)]);
+        let results = worker.run(vec![line("a", 1), line("b", 2)]);
+        let found: Vec<_> =
+            results.iter().map(|event| (message(event), event.origin.clone().unwrap().ordinal)).collect();
+        assert_eq!(found.len(), 18);
+        assert!(found[..9].iter().all(|(text, _)| text == "a!"));
+        let mut ordinals: Vec<_> = found[..9].iter().map(|(_, ordinal)| *ordinal).collect();
+        ordinals.sort_unstable();
+        assert_eq!(ordinals, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+        let counts: Vec<_> =
+            graph.counters().iter().map(|(.., count)| (count.events_in(), count.events_out())).collect();
+        assert_eq!(counts, [(2, 6), (6, 6), (6, 18)]);
+    }
+
+    #[test]
+    fn events_of_the_first_branch_come_first_and_dropped_ones_not_at_all() {
+        let field = FieldReference::field("message");
+        let is = |text: &'static str| Condition::Equals(field.clone(), Value::from(text));
+        let nodes = vec![
+            slot("t", Triple),
+            slot("d", Mark("gone", "")),
+            Node::If {
+                arms: vec![(is("b"), Graph { nodes: vec![slot("b", Mark("", "1"))] })],
+                otherwise: Graph { nodes: vec![slot("o", Mark("", "2"))] },
+            },
+        ];
+        let (_, mut worker) = worker(nodes);
+        let found: Vec<_> = worker.run(vec![line("gone", 1), line("b", 2)]).iter().map(message).collect();
+        assert_eq!(found, ["b1", "b1", "b1"]);
+    }
+
+    #[test]
+    fn flushed_events_go_on_from_where_they_were_kept() {
+        let inner = Graph { nodes: vec![slot("t", Triple), slot("i", Mark("", "-inner"))] };
+        let nodes = vec![
+            slot("f", Mark("", "-first")),
+            Node::If { arms: vec![(Condition::Constant(false), inner)], otherwise: Graph::default() },
+            slot("l", Mark("", "-after")),
+        ];
+        let (_, mut worker) = worker(nodes);
+        assert!(worker.flushes());
+        let found: Vec<_> = worker.flush(true).iter().map(message).collect();
+        assert_eq!(found, ["last-inner-after"]);
+    }
+}

@@ -1,0 +1,9 @@
+//! Filters at work, in the thread of the caller.
+
+pub mod condition;
+mod execute;
+pub mod graph;
+
+pub use condition::{Condition, EvaluationError};
+pub use execute::{Broken, FilterGraph, FilterSlot, FilterWorker, PluginCounters, SAMPLE_EVERY, guarded};
+pub use graph::{Graph, Node};
