@@ -30,3 +30,5 @@ pub mod zookeeper;
 
 pub use logstash_mesos_engine::grok;
 pub use logstash_mesos_regex as regex;
+#[cfg(feature = "scheduler")]
+pub use mesos_v1;

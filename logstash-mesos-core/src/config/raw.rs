@@ -1,5 +1,6 @@
 //! What was written, before anybody asks whether it makes sense.
 
+use crate::pipeline::lang::similar::suggestion;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -78,11 +79,11 @@ pub enum SettingError {
         /// What is wrong, and where.
         problem: String,
     },
-    /// The file has something that is no setting.
-    #[error("the settings file {path} has an unknown key `{key}`{hint}")]
+    /// There is something that is no setting.
+    #[error("{origin}: there is no setting `{key}`{hint}")]
     UnknownKey {
-        /// The file.
-        path: PathBuf,
+        /// The file, or who else gave it.
+        origin: String,
         /// The key.
         key: String,
         /// A close one, or nothing.
@@ -119,8 +120,11 @@ impl Loaded {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read or has unknown keys.
+    /// When the file cannot be read, or somebody gives what is no setting.
     pub fn load(table: &'static [SettingSpec], sources: Sources<'_>) -> Result<Self, SettingError> {
+        for key in sources.flags.keys() {
+            known(table, key, || "the settings given".to_owned())?;
+        }
         let file = sources.file.map(|path| read_file(table, path)).transpose()?.unwrap_or_default();
         let mut loaded = Self::default();
         for spec in table {
@@ -229,15 +233,7 @@ fn read_file(
             }
             other => other,
         };
-        if !table.iter().any(|spec| spec.key == key) {
-            let close = table
-                .iter()
-                .map(|s| s.key)
-                .filter(|k| distance(k, &key) <= 3)
-                .min_by_key(|k| distance(k, &key));
-            let hint = close.map(|k| format!("; did you mean `{k}`?")).unwrap_or_default();
-            return Err(SettingError::UnknownKey { path: path_buf(), key, hint });
-        }
+        known(table, &key, || format!("the settings file {}", path.display()))?;
         let scalar = |value: toml::Value| match value {
             toml::Value::String(text) => text,
             toml::Value::Integer(number) => number.to_string(),
@@ -263,20 +259,13 @@ fn without_credentials(text: &str) -> String {
     }
 }
 
-/// How many letters to change to get from one word to the other.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<_> = b.chars().collect();
-    let mut row: Vec<_> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let cost = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = cost.min(row[j] + 1).min(diagonal + 1);
-        }
+fn known(table: &[SettingSpec], key: &str, origin: impl Fn() -> String) -> Result<(), SettingError> {
+    if table.iter().any(|spec| spec.key == key) {
+        return Ok(());
     }
-    row[b.len()]
+    let close = suggestion(key, table.iter().map(|spec| spec.key));
+    let hint = close.map(|close| format!("; {close}")).unwrap_or_default();
+    Err(SettingError::UnknownKey { origin: origin(), key: key.to_owned(), hint })
 }
 
 #[cfg(test)]

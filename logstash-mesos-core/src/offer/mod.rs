@@ -50,20 +50,28 @@ pub trait OfferStrategy: fmt::Debug + Send + Sync + 'static {
     fn excludes(&self, agent: &AgentView<'_>) -> Option<Reason>;
 
     /// What an executor on `agent` counts for in limits, as in [`Plan::counts`]; empty without limits.
-    fn counts(&self, agent: &AgentView<'_>) -> Vec<String>;
+    fn counts(&self, _agent: &AgentView<'_>) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Judges an agent as the master lists it: all that it has, and what of it is in use.
     fn standing(&self, agent: &AgentView<'_>, total: &[Resource], allocated: &[Resource]) -> Standing;
 
     /// Why an agent of such a capacity makes no offer that could be used, so far as that can be told.
-    fn lacks(&self, capacity: &Capacity) -> Option<Reason>;
+    fn lacks(&self, _capacity: &Capacity) -> Option<Reason> {
+        None
+    }
 
     /// Why an executor could not have its ports at present on an agent of such a capacity, if one that is there now
     /// gave back those of `held`.
-    fn lacks_ports(&self, capacity: &Capacity, held: &[u16]) -> Option<Reason>;
+    fn lacks_ports(&self, _capacity: &Capacity, _held: &[u16]) -> Option<Reason> {
+        None
+    }
 
     /// What the master is asked to keep to itself.
-    fn unwanted(&self) -> Unwanted;
+    fn unwanted(&self) -> Unwanted {
+        Unwanted::default()
+    }
 }
 
 /// What is known of an agent before it makes an offer.

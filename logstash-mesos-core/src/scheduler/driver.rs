@@ -2,6 +2,7 @@
 
 use super::chain;
 use super::definition::Definition;
+use super::embedded::Judge;
 use super::feed::{BATCH, Feed};
 use super::framework::{Asked, keep_away, knows_constraints};
 use super::records::{Records, Shards, shards_with};
@@ -52,8 +53,12 @@ pub(super) struct Driver {
     /// To say what helps when a master refuses us.
     pub(super) who: Who,
     pub(super) failover_timeout: Duration,
-    /// Which offers are used.
-    pub(super) strategy: OnePerAgent,
+    /// Which offers are used, unless `judge` thinks otherwise.
+    pub(super) standard: OnePerAgent,
+    /// Makes of it what decides.
+    pub(super) judge: Judge,
+    /// What decides now.
+    pub(super) strategy: Arc<dyn OfferStrategy>,
     /// What executors run, and with it the ports on which they listen.
     pub(super) configurations: watch::Receiver<Arc<Snapshot>>,
     /// Whether Mesos is asked for those ports.
@@ -228,11 +233,12 @@ impl Driver {
         if ports == self.definition.ports {
             return None;
         }
-        self.strategy.ports = ports::numbers(&ports);
+        self.standard.ports = ports::numbers(&ports);
+        self.strategy = self.judge.strategy(self.standard.clone());
         self.definition.ports = ports;
         let executor_id = self.definition.executor_id();
-        tracing::info!(ports = ?self.strategy.ports, %executor_id, "Executors listen on other ports, and are replaced");
-        Some(Event::Redefined { executor_id, strategy: Arc::new(self.strategy.clone()) })
+        tracing::info!(ports = ?self.standard.ports, %executor_id, "Executors listen on other ports, and are replaced");
+        Some(Event::Redefined { executor_id, strategy: self.strategy.clone() })
     }
 
     fn is_closing(&self) -> bool {

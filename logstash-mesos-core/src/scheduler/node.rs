@@ -3,11 +3,12 @@
 use super::RunError;
 use super::binary::ServedBinary;
 use super::definition::Program;
+use super::embedded::Judge;
 use super::http::{self, Access, Listener};
 use super::records::{Claim, Records};
 use super::run::{default_url, holder, program};
 use super::settings::Settings;
-use crate::configs::{Snapshot, SnapshotReader};
+use crate::configs::{Registry, Snapshot, SnapshotReader};
 use crate::election::{Leader, Leadership};
 use crate::store::{SharedState, StoreError};
 use axum::Router;
@@ -39,15 +40,26 @@ pub(super) struct Node {
     pub(super) forwarded: AtomicU64,
     pub(super) forward_failures: AtomicU64,
     leader: watch::Receiver<Option<Leader>>,
-    /// Everything that the leader serves, while it is this process.
-    leading: watch::Sender<Option<Router>>,
+    /// Makes of the standard strategy the one that decides about offers.
+    pub(super) judge: Judge,
+    /// What only the leader has, while it is this process.
+    leading: watch::Sender<Option<Leading>>,
+}
+
+/// What only the leader has.
+#[derive(Clone, Debug)]
+pub(super) struct Leading {
+    /// Everything that it serves.
+    pub(super) router: Router,
+    /// The configurations, to be changed.
+    pub(super) registry: Arc<Registry>,
 }
 
 /// Who is to answer what only a leader can.
 #[derive(Debug)]
 pub(super) enum Responsible {
     /// This process.
-    Here(Router),
+    Here(Leading),
     /// Another one.
     There(Leader),
 }
@@ -57,6 +69,7 @@ impl Node {
     pub(super) async fn open(
         settings: &Settings,
         state: SharedState,
+        judge: Judge,
         shutdown: &CancellationToken,
     ) -> Result<(Arc<Self>, Listener), RunError> {
         let access = Access::new(settings.http_bind, settings.no_auth, settings.auth_file.as_deref())?;
@@ -75,7 +88,7 @@ impl Node {
         let program = (program, binary);
         let node =
             Self::new(me, settings.framework_name.clone(), state, access, settings.ui, program, masters);
-        Ok((Arc::new(node), listener))
+        Ok((Arc::new(Self { judge, ..node }), listener))
     }
 
     pub(super) fn new(
@@ -104,6 +117,7 @@ impl Node {
             forwarded,
             forward_failures,
             leader,
+            judge: Judge::default(),
             leading,
         }
     }
@@ -114,8 +128,8 @@ impl Node {
     }
 
     /// Serves as the leader from now on.
-    pub(super) fn lead(&self, router: Router) {
-        self.leading.send_replace(Some(router));
+    pub(super) fn lead(&self, leading: Leading) {
+        self.leading.send_replace(Some(leading));
     }
 
     /// Serves as a follower from now on.
@@ -123,8 +137,8 @@ impl Node {
         self.leading.send_replace(None);
     }
 
-    /// What the leader serves, if it is this process.
-    pub(super) fn leading(&self) -> Option<Router> {
+    /// What the leader has, if it is this process.
+    pub(super) fn leading(&self) -> Option<Leading> {
         self.leading.borrow().clone()
     }
 
@@ -137,8 +151,8 @@ impl Node {
     pub(super) async fn responsible(&self) -> Responsible {
         let (mut leading, mut leader) = (self.leading.subscribe(), self.leader());
         loop {
-            if let Some(router) = leading.borrow_and_update().clone() {
-                return Responsible::Here(router);
+            if let Some(leading) = leading.borrow_and_update().clone() {
+                return Responsible::Here(leading);
             }
             if let Some(leader) = leader.borrow_and_update().clone().filter(|l| l.id != self.me.id) {
                 return Responsible::There(leader);

@@ -5,10 +5,11 @@ use super::check::checker;
 use super::configurations::{Sources, publish};
 use super::definition::{Definition, Program};
 use super::driver::{Driver, End};
+use super::embedded::Parts;
 use super::framework::{framework_info, strategy};
 use super::http::{AccessError, router};
 use super::leaders_store::LeadersStore;
-use super::node::Node;
+use super::node::{Leading, Node};
 use super::records::{Claim, Records};
 use super::remedy::Who;
 use super::sessions::{Sessions, config_set};
@@ -21,7 +22,7 @@ use crate::configs::Registry;
 use crate::configs::directory::{DirectoryError, scan};
 use crate::election::Leadership;
 use crate::ids::FrameworkId;
-use crate::offer::{OfferStrategy, OnePerAgent};
+use crate::offer::OfferStrategy;
 use crate::store::{StateStore, StoreError};
 use crate::tls::{ClientTls, Reloaded};
 use mesos_v1::endpoint::Endpoint;
@@ -102,7 +103,7 @@ pub enum RunError {
 }
 
 /// Runs a scheduler until `shutdown`. The framework and its executors stay: this is a failover. Only of a
-/// local cluster nothing stays but its files.
+/// local cluster nothing stays but its files. [`Scheduler`](super::Scheduler) does it beside something else.
 ///
 /// Of several on one state one leads, and the others follow it until one of them takes over.
 ///
@@ -112,9 +113,20 @@ pub enum RunError {
 ///
 /// [`RunError`].
 pub async fn run(
-    mut settings: Settings,
+    settings: Settings,
     events: mpsc::Sender<String>,
     shutdown: CancellationToken,
+) -> Result<(), RunError> {
+    run_with(settings, Parts::default(), events, shutdown, |_| ()).await
+}
+
+/// As [`run`], with parts of the caller's own. `opened` is told of the process as soon as it serves its port.
+pub(super) async fn run_with(
+    mut settings: Settings,
+    parts: Parts,
+    events: mpsc::Sender<String>,
+    shutdown: CancellationToken,
+    opened: impl FnOnce(&Arc<Node>) + Send,
 ) -> Result<(), RunError> {
     let trial = match settings.master {
         Master::Local => Some(Trial::start(&mut settings).await?),
@@ -123,8 +135,11 @@ pub async fn run(
     if let Some(dir) = &settings.config_dir {
         scan(dir)?;
     }
-    let state = settings.state.open_with(settings.session_timeout).await?;
-    let (node, listener) = match Node::open(&settings, state, &shutdown).await {
+    let state = match parts.state {
+        Some(state) => state,
+        None => settings.state.open_with(settings.session_timeout).await?,
+    };
+    let (node, listener) = match Node::open(&settings, state, parts.judge, &shutdown).await {
         // It was told to end while it waited for its port.
         Err(RunError::Bind { .. }) if shutdown.is_cancelled() => return Ok(()),
         opened => opened?,
@@ -139,6 +154,7 @@ pub async fn run(
     }
     let stop = CancellationToken::new();
     let serving = node.serve(listener, stop.clone());
+    opened(&node);
     let ended = match &trial {
         Some(trial) => try_out(&settings, &node, trial, events, &shutdown).await,
         None => lead_and_follow(&settings, &node, &shutdown).await,
@@ -165,7 +181,7 @@ async fn lead_and_follow(
 ) -> Result<(), RunError> {
     while let Some(leadership) = node.campaign(shutdown).await? {
         let started = tokio::select! {
-            started = Scheduler::start(settings, node, leadership, None) => started,
+            started = Lead::start(settings, node, leadership, None) => started,
             () = shutdown.cancelled() => return Ok(()),
         };
         let (end, leadership) = match started {
@@ -197,7 +213,7 @@ async fn try_out(
     events: mpsc::Sender<String>,
     shutdown: &CancellationToken,
 ) -> Result<(), RunError> {
-    let scheduler = Scheduler::start(settings, node, node.lead_alone().await?, None).await?;
+    let scheduler = Lead::start(settings, node, node.lead_alone().await?, None).await?;
     trial.show(&scheduler, events, shutdown).await;
     match scheduler.finish(shutdown).await.0 {
         End::Shutdown | End::TornDown => Ok(()),
@@ -207,7 +223,7 @@ async fn try_out(
 }
 
 /// A scheduler that leads.
-pub(super) struct Scheduler {
+pub(super) struct Lead {
     pub(super) shared: Arc<Shared>,
     /// Ends the framework when it is cancelled.
     pub(super) ending: CancellationToken,
@@ -220,7 +236,7 @@ pub(super) struct Scheduler {
     leadership: Leadership,
 }
 
-impl Scheduler {
+impl Lead {
     /// Takes over and starts everything. `closed` keeps it from launching, and says why.
     pub(super) async fn start(
         settings: &Settings,
@@ -269,14 +285,14 @@ impl Scheduler {
         let set = config_set(&registry.snapshot(), &settings.default_output, &settings.executor_settings);
         let configurations = registry.subscribe();
         let asks_for_ports = settings.placement.ports && closed.is_none();
-        let mut strategy = strategy(settings);
+        let mut standard = strategy(settings);
         if asks_for_ports {
             definition.ports =
                 ports::of_configurations(&configurations.borrow(), &definition.environment, settings.ecs());
-            strategy.ports = ports::numbers(&definition.ports);
+            standard.ports = ports::numbers(&definition.ports);
         }
+        let strategy = node.judge.strategy(standard.clone());
         let policy = policy(settings, strategy.clone(), &definition, closed);
-        let judge = policy.strategy.clone();
         let epoch = records.epoch();
         let stop = leadership.lost().child_token();
         let shared = Arc::new(Shared {
@@ -317,7 +333,7 @@ impl Scheduler {
             ..OperatorClient::new(vec![])
         };
         let (listing, listed) = mpsc::channel(1);
-        others.spawn(agents::poll(shared.clone(), operator, judge, listing, stop.clone()));
+        others.spawn(agents::poll(shared.clone(), operator, strategy.clone(), listing, stop.clone()));
         let framework = framework_info(settings);
         let who = Who { credentials: settings.credentials.clone(), roles: framework.roles.clone() };
         let masters_from = Some(node.masters.clone());
@@ -338,6 +354,8 @@ impl Scheduler {
             who,
             failover_timeout: settings.failover_timeout,
             constrains: strategy.unwanted().constraints.is_some(),
+            standard,
+            judge: node.judge.clone(),
             strategy,
             configurations,
             asks_for_ports,
@@ -347,7 +365,7 @@ impl Scheduler {
             listed,
         };
         let driver = tokio::spawn(driver.run(stop));
-        node.lead(router(shared.clone()));
+        node.lead(Leading { router: router(shared.clone()), registry: shared.registry.clone() });
         let elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(epoch, elapsed_ms, "This scheduler leads");
         Ok(Self { shared, ending, emptying, node: node.clone(), epoch, driver, others, leadership })
@@ -399,12 +417,12 @@ impl Scheduler {
 
 fn policy(
     settings: &Settings,
-    strategy: OnePerAgent,
+    strategy: Arc<dyn OfferStrategy>,
     definition: &Definition,
     closed: Option<&'static str>,
 ) -> Policy {
     Policy {
-        strategy: Arc::new(strategy),
+        strategy,
         executor_id: definition.executor_id(),
         // As the predecessor did, whatever the framework is called.
         task_prefix: "logstash".to_owned(),

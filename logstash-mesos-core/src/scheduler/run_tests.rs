@@ -1,36 +1,32 @@
 //! A whole scheduler on the cluster inside the process.
 
 use super::*;
-use crate::config::{Loaded, Sources};
 use crate::ids::FrameworkId;
 use crate::local::{Cluster, LocalSettings};
 use crate::protocol::control_client::ControlClient;
 use crate::protocol::{ListConfigsRequest, PutConfigRequest, WatchStatusRequest};
-use crate::scheduler::{SETTINGS, Uninstall, uninstall};
-use std::collections::BTreeMap;
+use crate::scheduler::embedded::Judge;
+use crate::scheduler::{Uninstall, uninstall};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// An executor that ends at once, so that there is something to go wrong.
 fn settings(cluster: &Cluster, state: &Path) -> Settings {
-    let flags: BTreeMap<_, _> = [
-        ("mesos.master", cluster.address().to_string()),
-        ("state", format!("file:{}", state.display())),
-        ("http.bind", "127.0.0.1:0".to_owned()),
-        ("executor.command", "/bin/true".to_owned()),
-    ]
-    .map(|(key, value)| (key.to_owned(), vec![value]))
-    .into();
-    let sources = Sources { flags: &flags, variable: &|_| None, file: None, aliases: &[] };
-    Settings::check(&Loaded::load(SETTINGS, sources).expect("loads"), Path::new("/")).expect("can be right")
+    Settings::of([
+        ("mesos.master", cluster.address().to_string().as_str()),
+        ("state", &format!("file:{}", state.display())),
+        ("http.bind", "127.0.0.1:0"),
+        ("executor.command", "/bin/true"),
+    ])
+    .expect("can be right")
 }
 
 /// One life as the leader, until `done`.
 async fn life(settings: &Settings, done: impl Fn(&State) -> bool) -> FrameworkId {
     let shutdown = CancellationToken::new();
     let state = settings.state.open().await.expect("opens");
-    let (node, _listener) = Node::open(settings, state, &shutdown).await.expect("opens");
+    let (node, _listener) = Node::open(settings, state, Judge::default(), &shutdown).await.expect("opens");
     let leadership = node.lead_alone().await.expect("is alone");
-    let scheduler = Scheduler::start(settings, &node, leadership, None).await.expect("starts");
+    let scheduler = Lead::start(settings, &node, leadership, None).await.expect("starts");
     let waited = tokio::time::timeout(Duration::from_secs(30), async {
         while !done(&scheduler.shared.state()) {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -56,7 +52,7 @@ impl Process {
     async fn start(settings: &Settings) -> Self {
         let shutdown = CancellationToken::new();
         let state = settings.state.open().await.expect("opens");
-        let (node, listener) = Node::open(settings, state, &shutdown).await.expect("opens");
+        let (node, listener) = Node::open(settings, state, Judge::default(), &shutdown).await.expect("opens");
         node.serve(listener, shutdown.clone());
         let (settings, own, stop) = (settings.clone(), node.clone(), shutdown.clone());
         let ended = tokio::spawn(async move { lead_and_follow(&settings, &own, &stop).await });

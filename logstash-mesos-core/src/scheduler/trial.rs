@@ -1,7 +1,7 @@
 //! `--mesos-master local`: a cluster in this process, and something to look at.
 
 use super::RunError;
-use super::run::Scheduler;
+use super::run::Lead;
 use super::settings::{Master, Settings};
 use crate::configs::{Configuration, Precondition};
 use crate::local::{Cluster, LocalSettings};
@@ -56,7 +56,7 @@ impl Trial {
     /// Starts the sample, unless there is a configuration already; tells each event that arrives.
     pub(super) async fn show(
         &self,
-        scheduler: &Scheduler,
+        scheduler: &Lead,
         events: mpsc::Sender<String>,
         stop: &CancellationToken,
     ) {

@@ -1,8 +1,9 @@
 //! The end of a framework, on purpose (HA-5).
 
 use super::driver::End;
+use super::embedded::Judge;
 use super::node::{Node, refuse_if_led};
-use super::run::{Scheduler, clear};
+use super::run::{Lead, clear};
 use super::settings::Settings;
 use super::task::Phase;
 use super::{RunError, chain};
@@ -50,7 +51,7 @@ pub async fn uninstall(
     let state = settings.state.open_with(settings.session_timeout).await?;
     // Before the port is waited for, which is mostly that scheduler's.
     refuse_if_led(&state).await?;
-    let (node, listener) = Node::open(&settings, state, &shutdown).await?;
+    let (node, listener) = Node::open(&settings, state, Judge::default(), &shutdown).await?;
     let stop = CancellationToken::new();
     let serving = node.serve(listener, stop.clone());
     let result = uninstall_alone(&settings, &node, how, &shutdown).await;
@@ -71,7 +72,7 @@ async fn uninstall_alone(
         () = shutdown.cancelled() => return Err(RunError::Interrupted),
     };
     let closed = Some("the framework is being uninstalled");
-    let scheduler = Scheduler::start(settings, node, leadership, closed).await?;
+    let scheduler = Lead::start(settings, node, leadership, closed).await?;
     let shared = scheduler.shared.clone();
     let mut done = Uninstalled::default();
     if shared.framework_id().is_none() {
@@ -162,7 +163,7 @@ const LISTING: Duration = Duration::from_secs(10);
 type Left = Vec<(String, AgentId, String)>;
 
 /// Executors that may still clear their data, those that will not, and how many have.
-fn progress(scheduler: &Scheduler) -> (Left, Left, usize) {
+fn progress(scheduler: &Lead) -> (Left, Left, usize) {
     let state = scheduler.shared.state();
     let executors = scheduler.shared.sessions.lock();
     let (mut waiting, mut left, mut cleared) = (vec![], vec![], 0);

@@ -3,6 +3,7 @@
 mod cases;
 mod compatibility;
 mod directions;
+mod examples;
 
 /// A file that nobody declared is a test that nobody runs.
 #[test]

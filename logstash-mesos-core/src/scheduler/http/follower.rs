@@ -158,26 +158,20 @@ mod tests {
     use super::super::super::definition::Program;
     use super::super::{Access, front};
     use super::*;
-    use crate::configs::{Checked, Configuration, Kind, Precondition, Registry, Source};
+    use crate::configs::{Checked, Configuration, Precondition, Registry};
     use crate::election::{Leader, MemoryElection};
     use crate::protocol::control_client::ControlClient;
+    use crate::scheduler::node::Leading;
     use crate::store::{MemoryStore, SharedState};
     use axum::body::Body;
     use axum::http::Request;
     use http_body_util::BodyExt;
-    use std::collections::BTreeMap;
     use tower::ServiceExt;
 
     async fn leaderless() -> (Arc<Node>, Router) {
         let store = Arc::new(MemoryStore::default());
         let registry = Registry::load(store.clone(), Arc::new(|_| Checked::default())).await.expect("loads");
-        let configuration = Configuration {
-            name: "a".to_owned(),
-            kind: Kind::Docker,
-            input: "filter { }".to_owned(),
-            matches: BTreeMap::new(),
-            source: Source::Rest,
-        };
+        let configuration = Configuration::docker("a", "filter { }");
         registry.put(configuration, Precondition::default()).await.expect("stores");
         let me =
             Leader { id: "me".to_owned(), url: "http://127.0.0.1:9092".to_owned(), holder: "me".to_owned() };
@@ -204,11 +198,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_waits_for_a_leader_is_answered_by_this_scheduler_once_it_leads() {
         let (node, router) = leaderless().await;
+        let store = node.state.store.clone();
         let asked = tokio::spawn(async move { ask(&router, "PUT", "/api/configs/a%2Fb").await });
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         assert!(!asked.is_finished());
         let named = axum::routing::put(|Path(name): Path<String>| async { name });
-        node.lead(Router::new().route("/api/configs/{*name}", named));
+        let router = Router::new().route("/api/configs/{*name}", named);
+        let checker = Arc::new(|_: &Configuration| Checked::default());
+        let registry = Arc::new(Registry::load(store, checker).await.expect("loads"));
+        node.lead(Leading { router, registry });
         assert_eq!(asked.await.expect("ends"), (200, "a/b".to_owned()));
     }
 

@@ -4,7 +4,7 @@
 //! connection of its own: a session of an executor lasts for days and must not hold up others, and no request goes out
 //! on a connection whose other end has gone unnoticed.
 
-use super::super::node::{Node, Responsible};
+use super::super::node::{Leading, Node, Responsible};
 use super::access::{FORWARDED, GRPC};
 use super::error;
 use crate::election::Leader;
@@ -64,7 +64,7 @@ async fn at_leader(node: &Arc<Node>, mut request: Request) -> Result<Response, F
     let mut last = ForwardError::NobodyLeads;
     loop {
         let leader = match timeout_at(deadline, node.responsible()).await {
-            Ok(Responsible::Here(router)) => {
+            Ok(Responsible::Here(Leading { router, .. })) => {
                 // What the follower's routes made of the path is none of the leader's routes' business.
                 request.extensions_mut().clear();
                 let Ok(response) = router.oneshot(request).await;

@@ -37,7 +37,7 @@ use tower::ServiceExt;
 pub(super) fn front(node: Arc<Node>) -> Router {
     let following = follower::router(node.clone());
     let by_role = async move |State(node): State<Arc<Node>>, request: Request| {
-        let router = node.leading().unwrap_or(following);
+        let router = node.leading().map_or(following, |leading| leading.router);
         let Ok(response) = router.oneshot(request).await;
         response
     };

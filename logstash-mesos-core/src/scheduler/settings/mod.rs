@@ -9,9 +9,9 @@ pub use placement::Placement;
 pub use predecessor::{MadeConfiguration, NAMES, Name, Predecessor, predecessor, take_arguments};
 pub use table::SETTINGS;
 
-use super::Credentials;
 use super::definition::Containerizer;
-use crate::config::{Loaded, SettingError};
+use super::{Credentials, directory_of};
+use crate::config::{Loaded, SettingError, Sources};
 use crate::configs::ExecutorSettings;
 use crate::offer::Needs;
 use crate::pipeline::plugin::EcsCompatibility;
@@ -110,6 +110,29 @@ pub enum ExecutorProgram {
 }
 
 impl Settings {
+    /// From pairs of a setting's key, as in a settings file, and its value; everything else has its default.
+    ///
+    /// ```
+    /// # use logstash_mesos_core::scheduler::Settings;
+    /// let settings = Settings::of([("mesos.master", "10.0.0.1:5050"), ("state", "memory")])?;
+    /// assert_eq!(settings.framework_name, "logstash");
+    /// # Ok::<(), logstash_mesos_core::config::SettingError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`SettingError`] for a key that is none, and for the first value that cannot be right.
+    pub fn of<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, SettingError> {
+        let mut flags = BTreeMap::<String, Vec<String>>::new();
+        for (key, value) in pairs {
+            flags.entry(key.to_owned()).or_default().push(value.to_owned());
+        }
+        let sources = Sources { flags: &flags, variable: &|_| None, file: None, aliases: &[] };
+        // Where the program cannot tell, an executor that is to lie beside it is missed and named.
+        let program = std::env::current_exe().unwrap_or_default();
+        Self::check(&Loaded::load(SETTINGS, sources)?, &directory_of(&program))
+    }
+
     /// Checks what was written. `beside` is the directory of the running program.
     ///
     /// # Errors
