@@ -1,6 +1,6 @@
 //! `file`: follows files, or reads them once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
@@ -9,9 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use tokio::task::JoinSet;
+use futures_util::TryFutureExt;
+use futures_util::future::Either;
+use tokio::task::{JoinError, JoinSet};
 use tracing::{debug, info, warn};
 
+use super::archive::{Archive, Broken};
 use super::common::{InputOptions, SharedField, host_field, host_name};
 use super::keeper::{Keeper, Place, decode};
 use crate::event::{Clock, Event, Map, Origin, StreamKey, Text, Value};
@@ -83,8 +86,12 @@ pub(crate) static FILE: PluginSpec = PluginSpec {
             "Leaves out files that have not changed for so long (seconds, or `1 day`).",
         ),
         Setting::new("delimiter", Kind::String, "What ends a line.").default(Preset::String("\n")),
-        Setting::new("max_open_files", Kind::Number, "How many files are open at a time.")
-            .default(Preset::Int(4095)),
+        Setting::new(
+            "max_open_files",
+            Kind::Number,
+            "How many files are open at a time; others wait for their turn.",
+        )
+        .default(Preset::Int(4095)),
         Setting::new("file_chunk_size", Kind::Number, "How many bytes are read at a time.")
             .default(Preset::Int(262_144)),
         Setting::new(
@@ -108,9 +115,12 @@ pub(crate) static FILE: PluginSpec = PluginSpec {
         )
         .default(Preset::String("delete")),
         Setting::new("file_completed_log_path", Kind::String, "Where the names of such files are written."),
-        Setting::new("check_archive_validity", Kind::Boolean, "Whether compressed files are checked first.")
-            .default(Preset::Bool(false))
-            .status(Status::Ignored("what can be read of a broken one is read")),
+        Setting::new(
+            "check_archive_validity",
+            Kind::Boolean,
+            "Whether compressed files are checked as a whole before anything of them is read.",
+        )
+        .default(Preset::Bool(false)),
         Setting::new("exit_after_read", Kind::Boolean, "Ends when the files have been read, in mode `read`.")
             .default(Preset::Bool(false)),
     ],
@@ -172,6 +182,7 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, Build
         descending: settings.text("file_sort_direction").as_deref() == Some("desc"),
         completed,
         exits: settings.bool("exit_after_read"),
+        checks_archives: settings.bool("check_archive_validity"),
         codec: Mutex::new(codec),
         options: InputOptions::new(settings),
         host: host_field(cx),
@@ -241,6 +252,7 @@ struct File {
     descending: bool,
     completed: Completed,
     exits: bool,
+    checks_archives: bool,
     // Only forked; behind a lock so that several tasks may look at it.
     codec: Mutex<Box<dyn Codec>>,
     options: InputOptions,
@@ -280,10 +292,11 @@ impl Input for File {
             readers,
             running: JoinSet::new(),
             files: HashMap::new(),
+            waiting: VecDeque::new(),
             said_full: false,
         };
         watched.run().await;
-        Ok(())
+        watched.result()
     }
 }
 
@@ -293,16 +306,23 @@ struct Watched<'i> {
     cx: &'i InputContext,
     checkpoints: Checkpoints,
     readers: Readers,
-    running: JoinSet<(PathBuf, Result<Ended, tokio::task::JoinError>)>,
+    running: JoinSet<(PathBuf, Read)>,
     files: HashMap<PathBuf, State>,
+    // Found, and there was no room for them; with the word of the first look.
+    waiting: VecDeque<(PathBuf, bool)>,
     said_full: bool,
 }
+
+/// How the reading of a file ended.
+type Read = Result<Result<Ended, Broken>, JoinError>;
 
 #[derive(Debug)]
 enum State {
     Open,
     /// Closed, or left out as too old: opened again when size or time of change differ.
-    Resting(Option<(u64, SystemTime)>),
+    Resting(Option<Stamp>),
+    /// A compressed file that is not whole: it may still be copied. Opened again in the same case.
+    Broken(Broken),
     /// Read to its end, for good.
     Done,
 }
@@ -318,9 +338,12 @@ impl Watched<'_> {
                     self.look(first);
                     first = false;
                 }
-                Some(done) = self.running.join_next() => self.ended(done),
+                Some(done) = self.running.join_next() => {
+                    self.ended(done);
+                    self.next_in_turn();
+                }
             }
-            if self.input.exits && !first && self.running.is_empty() {
+            if self.input.exits && !first && self.running.is_empty() && self.waiting.is_empty() {
                 return;
             }
         }
@@ -329,15 +352,26 @@ impl Watched<'_> {
         }
     }
 
-    fn ended(
-        &mut self,
-        done: Result<(PathBuf, Result<Ended, tokio::task::JoinError>), tokio::task::JoinError>,
-    ) {
+    /// Files that could not be read to their end are no success.
+    fn result(&self) -> Result<(), String> {
+        let broken = self.files.iter().filter(|(_, state)| matches!(state, State::Broken(_)));
+        let mut broken: Vec<_> = broken.map(|(path, _)| path.display().to_string()).collect();
+        broken.sort_unstable();
+        if broken.is_empty() || !self.input.exits {
+            return Ok(());
+        }
+        Err(format!("these compressed files are broken and were left where they are: {}", broken.join(", ")))
+    }
+
+    fn ended(&mut self, done: Result<(PathBuf, Read), JoinError>) {
         match done {
-            Ok((path, Ok(Ended::Finished))) if self.input.reads => {
+            Ok((path, Ok(Ok(Ended::Finished)))) if self.input.reads => {
                 self.files.insert(path, State::Done);
             }
-            Ok((path, Ok(Ended::Quiet))) => {
+            Ok((path, Ok(Err(broken)))) => {
+                self.files.insert(path, State::Broken(broken));
+            }
+            Ok((path, Ok(Ok(Ended::Quiet)))) => {
                 debug!(path = %path.display(), "Quiet file closed");
                 let stamp = stamp(&path);
                 self.files.insert(path, State::Resting(stamp));
@@ -353,9 +387,23 @@ impl Watched<'_> {
         }
     }
 
+    /// Opens files that have waited for room.
+    fn next_in_turn(&mut self) {
+        while self.has_room()
+            && let Some((path, first)) = self.waiting.pop_front()
+        {
+            if let Ok(metadata) = std::fs::metadata(&path) {
+                self.consider(path, &metadata, first);
+            }
+        }
+    }
+
     /// Looks for files to open.
     fn look(&mut self, first: bool) {
         let mut found: Vec<(PathBuf, std::fs::Metadata)> = Vec::new();
+        let mut names = HashSet::new();
+        let waited = self.waiting.drain(..).filter(|(_, first)| *first).map(|(path, _)| path);
+        let begun_late: HashSet<PathBuf> = waited.collect();
         for pattern in &self.input.paths {
             for path in glob::expand(pattern, &HostDirectories) {
                 let excluded = path.file_name().is_some_and(|name| {
@@ -364,7 +412,7 @@ impl Watched<'_> {
                         .iter()
                         .any(|pattern| glob::matches(pattern.as_bytes(), name.as_bytes()))
                 });
-                if excluded || found.iter().any(|(have, _)| *have == path) {
+                if excluded || !names.insert(path.clone()) {
                     continue;
                 }
                 match std::fs::metadata(&path) {
@@ -384,6 +432,7 @@ impl Watched<'_> {
             found.reverse();
         }
         for (path, metadata) in found {
+            let first = first || begun_late.contains(&path);
             self.consider(path, &metadata, first);
         }
     }
@@ -394,9 +443,14 @@ impl Watched<'_> {
         }
     }
 
+    fn has_room(&self) -> bool {
+        self.running.len() < self.input.most_open
+    }
+
     fn room(&mut self, path: &Path) -> bool {
-        let room = self.running.len() < self.input.most_open;
-        if !room && !self.said_full {
+        let room = self.has_room();
+        // Files that are read once make room soon.
+        if !room && !self.said_full && !self.input.reads {
             self.said_full = true;
             warn!(
                 path = %path.display(),
@@ -411,7 +465,8 @@ impl Watched<'_> {
         match self.files.get(&path) {
             Some(State::Open | State::Done) => return,
             Some(State::Resting(before)) if *before == stamp => return,
-            Some(State::Resting(_)) => {}
+            Some(State::Broken(broken)) if broken.stamp == stamp => return,
+            Some(State::Resting(_) | State::Broken(_)) => {}
             None => {
                 let age = metadata.modified().ok().and_then(|at| at.elapsed().ok());
                 if let (Some(limit), Some(age)) = (self.input.ignore_older, age)
@@ -430,12 +485,17 @@ impl Watched<'_> {
         if self.room(&path) {
             let at_end = first && self.input.begins_at_end;
             self.open(path, if at_end { StartPosition::End } else { StartPosition::Beginning });
+        } else {
+            self.waiting.push_back((path, first));
         }
     }
 
     fn open(&mut self, path: PathBuf, start: StartPosition) {
         info!(path = %path.display(), "Reading file");
-        self.files.insert(path.clone(), State::Open);
+        let sent = match self.files.insert(path.clone(), State::Open) {
+            Some(State::Broken(broken)) => broken.sent,
+            _ => 0,
+        };
         let input = self.input;
         let stop = Stop { now: self.cx.shutdown.clone(), ..Stop::default() };
         if input.reads {
@@ -461,15 +521,16 @@ impl Watched<'_> {
             close_after: input.close_older.filter(|_| !input.reads),
         };
         let reading = if input.reads && is_compressed(&path) {
-            tokio::spawn(super::archive::read(follow, path.clone(), self.cx.shutdown.clone()))
+            let archive = Archive { path: path.clone(), check: input.checks_archives, sent };
+            Either::Left(tokio::spawn(archive.read(follow, self.cx.shutdown.clone())))
         } else {
-            self.readers.follow(follow)
+            Either::Right(self.readers.follow(follow).map_ok(Ok))
         };
         let completed = input.reads.then(|| input.completed.clone());
         let shutdown = self.cx.shutdown.clone();
         self.running.spawn(async move {
             let ended = reading.await;
-            if let (Some(completed), Ok(Ended::Finished)) = (completed, &ended) {
+            if let (Some(completed), Ok(Ok(Ended::Finished))) = (completed, &ended) {
                 tokio::select! {
                     () = positions.all_arrived() => completed.act(&path),
                     () = shutdown.cancelled() => {}
@@ -505,7 +566,10 @@ fn is_compressed(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "gz" || extension == "gzip")
 }
 
-fn stamp(path: &Path) -> Option<(u64, SystemTime)> {
+/// Size and time of change.
+pub(super) type Stamp = (u64, SystemTime);
+
+pub(super) fn stamp(path: &Path) -> Option<Stamp> {
     let metadata = std::fs::metadata(path).ok()?;
     Some((metadata.len(), metadata.modified().ok()?))
 }
@@ -675,3 +739,6 @@ impl Decoder for FileDecoder {
         self.keeper.reset();
     }
 }
+
+#[cfg(test)]
+mod tests;

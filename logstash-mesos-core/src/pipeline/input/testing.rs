@@ -117,6 +117,12 @@ impl Running {
         tokio::time::timeout(Duration::from_millis(50), self.events.recv()).await.ok().flatten()
     }
 
+    /// What the input says when it ends by itself.
+    pub(crate) async fn ended(self) -> Result<(), String> {
+        let ended = tokio::time::timeout(PATIENCE, self.task).await.expect("it ends in time");
+        ended.expect("it does not panic")
+    }
+
     /// Ends the input.
     pub(crate) async fn stop(self) {
         self.shutdown.cancel();

@@ -1,0 +1,121 @@
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::super::testing::Running;
+use super::*;
+use crate::pipeline::plugin::EcsCompatibility;
+
+fn start(dir: &Path, pattern: &str, more: &str) -> Running {
+    let path = dir.join(pattern).display().to_string();
+    let settings =
+        format!("{{\"path\": [\"{path}\"], \"mode\": \"read\", \"discover_interval\": 1, {more}}}");
+    Running::start(&FILE, &settings, EcsCompatibility::V8)
+}
+
+async fn next(input: &mut Running) -> String {
+    let received = input.next().await;
+    let message = received.text("message");
+    received.ack.delivered();
+    message
+}
+
+fn gzip(lines: std::ops::Range<u32>) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::none());
+    for number in lines {
+        writeln!(encoder, "line {number:06}").unwrap();
+    }
+    encoder.finish().unwrap()
+}
+
+fn append(path: &Path, bytes: &[u8]) {
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
+    file.write_all(bytes).unwrap();
+}
+
+async fn gone(path: &Path) {
+    for _ in 0..2000 {
+        if !path.exists() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{} is still there", path.display());
+}
+
+#[tokio::test]
+async fn a_compressed_file_that_is_still_copied_is_read_on_and_each_line_comes_once() {
+    for check in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("copy.gz");
+        let whole = gzip(0..20_000);
+        let cut = whole.len() / 3;
+        append(&path, &whole[..cut]);
+        let mut input = start(dir.path(), "*.gz", &format!("\"check_archive_validity\": {check}"));
+        if check {
+            tokio::time::sleep(Duration::from_millis(1500)).await;
+            assert!(input.try_next().await.is_none(), "it is not whole yet");
+        } else {
+            assert_eq!(next(&mut input).await, "line 000000");
+            // It has come to the end of what is there.
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        assert!(path.exists());
+        append(&path, &whole[cut..]);
+        for number in u32::from(!check)..20_000 {
+            assert_eq!(next(&mut input).await, format!("line {number:06}"));
+        }
+        gone(&path).await;
+        assert!(input.try_next().await.is_none());
+        input.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_whole_compressed_file_is_kept_and_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = gzip(0..100);
+    append(&dir.path().join("a.gz"), &whole);
+    append(&dir.path().join("cut.gz"), &whole[..whole.len() - 20]);
+    append(&dir.path().join("empty.gz"), b"");
+    append(&dir.path().join("text.gz"), b"plain text\n");
+    let more = "\"check_archive_validity\": true, \"exit_after_read\": true";
+    let mut input = start(dir.path(), "*.gz", more);
+    for number in 0..100 {
+        assert_eq!(next(&mut input).await, format!("line {number:06}"));
+    }
+    let error = input.ended().await.unwrap_err();
+    assert!(["cut.gz", "empty.gz", "text.gz"].iter().all(|name| error.contains(name)), "{error}");
+    let mut left: Vec<_> =
+        std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort_unstable();
+    assert_eq!(left, ["cut.gz", "empty.gz", "text.gz"]);
+}
+
+#[tokio::test]
+async fn files_beyond_the_limit_have_their_turn_before_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    for number in 0..20 {
+        append(&dir.path().join(format!("{number:02}.log")), format!("{number:02}\n").as_bytes());
+    }
+    let (positions, log) = (dir.path().join("positions"), dir.path().join("done"));
+    let more = format!(
+        "\"exit_after_read\": true, \"max_open_files\": 3, \"file_completed_action\": \"log\", \
+         \"file_completed_log_path\": \"{}\", \"sincedb_path\": \"{}\"",
+        log.display(),
+        positions.display()
+    );
+    let mut input = start(dir.path(), "*.log", &more);
+    let mut seen = Vec::new();
+    for _ in 0..20 {
+        seen.push(next(&mut input).await);
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, (0..20).map(|number| format!("{number:02}")).collect::<Vec<_>>());
+    input.ended().await.unwrap();
+
+    // Those that have been read take no places.
+    append(&dir.path().join("20.log"), b"20\n");
+    let mut input = start(dir.path(), "*.log", &more);
+    assert_eq!(next(&mut input).await, "20");
+    input.ended().await.unwrap();
+}
