@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::metadata::Metadata;
-use super::records::{Channel, PlainLines, Record, Records};
+use super::records::{Channel, Record, Records};
 use super::streams::InFlight;
 use crate::event::{Clock, Event, Origin, StreamKey};
 use crate::pipeline::input::common::EVENT_BYTES;
@@ -266,9 +266,17 @@ impl FanDecoder {
         let metadata = Arc::clone(&self.metadata);
         let now = Clock::Fixed(self.clock.now());
         let status = Arc::clone(&self.status);
-        batch.deferred = Some(Deferred::new(move |events| {
+        let (mut unread, mut reading) = (Some(lines), None);
+        batch.deferred = Some(Deferred::in_parts(move |events, at_most| {
+            if let Some(lines) = unread.take() {
+                reading = Some(lines.into_iter());
+            }
+            let Some(lines) = &mut reading else { return false };
             let before = events.len();
-            PlainLines.read(lines, &mut |record| {
+            while events.len() - before < at_most
+                && let Some(line) = lines.next()
+            {
+                let record = Record::from(line);
                 let place = Place::of(&record, &key.0);
                 let mut ordinal = 0;
                 decode_content(&mut *codec, record.content, now, &mut |event| {
@@ -277,8 +285,9 @@ impl FanDecoder {
                     input.decorate(&mut event);
                     events.push(event);
                 });
-            });
+            }
             status.count_events((events.len() - before) as u64);
+            !lines.is_empty()
         }));
         self.fan.share(Arc::clone(&self.known), Vec::new());
         Ok(())

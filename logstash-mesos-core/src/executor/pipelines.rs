@@ -18,6 +18,7 @@ use crate::pipeline::compile::{CompileOptions, compile};
 use crate::pipeline::input::stream::StreamInput;
 use crate::pipeline::plugin::BatchSender;
 use crate::pipeline::run::{RunSettings, RunningPipeline, Shutdown, StartError};
+use crate::source::Framing;
 
 /// All pipelines, and what they want to read.
 pub(crate) struct Pipelines {
@@ -46,6 +47,25 @@ struct Running {
     generation: u64,
 }
 
+/// The part of the memory for queues that one pipeline has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Share(usize);
+
+impl Share {
+    /// How much is read of a file at a time, so that it fits into the share.
+    pub(crate) fn block_bytes(self) -> usize {
+        (self.0 / 2).clamp(LEAST_BLOCK, Framing::default().block_bytes)
+    }
+
+    /// How much waits before a sender waits, too: the last block still comes on top.
+    fn room(self) -> usize {
+        self.0.saturating_sub(self.block_bytes()).max(1)
+    }
+}
+
+/// Smaller reads cost more than they save.
+const LEAST_BLOCK: usize = 4 << 10;
+
 /// How long the outputs of a replaced pipeline may take nothing. What they have not is read again, for its successor.
 const REPLACED_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -68,7 +88,6 @@ impl Pipelines {
     /// what is gone. A configuration that cannot be used leaves its previous version running.
     pub(crate) fn apply(&mut self, set: &ConfigSet, settings: &PipelineSettings) -> Vec<ConfigOutcome> {
         let mut results = Vec::with_capacity(set.configurations.len());
-        let share = self.queue_bytes / set.configurations.len().max(1);
         for configuration in &set.configurations {
             let (key, version) = (configuration.key(), configuration.version());
             let same = self.running.get(&key).is_some_and(|running| {
@@ -79,7 +98,7 @@ impl Pipelines {
             let error = if same {
                 None
             } else {
-                match self.start(configuration, &set.default_output, settings, share) {
+                match self.start(configuration, &set.default_output, settings) {
                     Ok(running) => {
                         info!(pipeline_id = %key, %version, "Pipeline started");
                         if let Some(before) = self.running.insert(key.clone(), running) {
@@ -107,6 +126,10 @@ impl Pipelines {
                 self.replaced.push((key, before.pipeline));
             }
         }
+        let share = self.share();
+        for running in self.running.values() {
+            running.pipeline.set_queue_bytes(share.room());
+        }
         self.subscriptions = self
             .running
             .iter()
@@ -124,7 +147,6 @@ impl Pipelines {
         configuration: &Configuration,
         default_output: &str,
         settings: &PipelineSettings,
-        queue_bytes: usize,
     ) -> Result<Running, String> {
         let key = configuration.key();
         let matcher = match configuration.kind {
@@ -168,7 +190,7 @@ impl Pipelines {
         let mut run = RunSettings {
             pipeline_id: key.to_string(),
             workers: settings.workers.unwrap_or(self.workers),
-            queue_bytes,
+            queue_bytes: self.share().room(),
             data_dir: self.compile.data_dir.clone(),
             clock: self.compile.clock,
             output_closed: self.output_closed.clone(),
@@ -191,6 +213,11 @@ impl Pipelines {
             sender,
             generation: self.generation,
         })
+    }
+
+    /// What each pipeline may have in its queue.
+    pub(crate) fn share(&self) -> Share {
+        Share(self.queue_bytes / self.running.len().max(1))
     }
 
     /// Drains what was replaced: nothing is sent to it any more.
@@ -268,6 +295,8 @@ impl Pipelines {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{Event, Timestamp};
+    use crate::pipeline::plugin::Batch;
 
     fn settings(dir: &std::path::Path) -> ShipperSettings {
         ShipperSettings {
@@ -347,5 +376,34 @@ mod tests {
         assert_eq!((generation(&pipelines, "a"), generation(&pipelines, "b")), (a, 0));
         grows(&pipelines, "a", after).await;
         pipelines.drain_all(Instant::now() + Duration::from_secs(5)).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn all_queues_together_hold_no_more_than_they_may_however_many_come() {
+        // The worker sleeps over the first event, so that everything else waits.
+        const STUCK: &str = "input { docker { } } filter { sleep { time => 2 } } output { null { } }";
+        const BLOCK: usize = 32 << 10;
+        let dir = tempfile::tempdir().unwrap();
+        let mut pipelines = Pipelines::new(&settings(dir.path()));
+        let names: Vec<String> = (0..8).map(|number| number.to_string()).collect();
+        let all: Vec<_> = names.iter().map(|name| (name.as_str(), STUCK)).collect();
+        // The first is alone for a while.
+        pipelines.apply(&set(&all[..1]), &PipelineSettings::default());
+        pipelines.apply(&set(&all), &PipelineSettings::default());
+        let mut held = 0;
+        for running in pipelines.running.values() {
+            loop {
+                let events = vec![Event::new(Timestamp::now())];
+                let batch = Batch { events, byte_size: BLOCK, ..Batch::default() };
+                let sent = running.sender.send(batch);
+                if tokio::time::timeout(Duration::from_millis(50), sent).await.is_err() {
+                    break;
+                }
+            }
+            held += running.pipeline.queued_bytes();
+        }
+        assert!(held > pipelines.queue_bytes / 4, "{held}: they take something");
+        assert!(held <= pipelines.queue_bytes, "{held}");
+        assert!(BLOCK <= pipelines.share().block_bytes());
     }
 }

@@ -26,6 +26,13 @@ pub(crate) struct Record {
     pub(crate) channel: Option<Channel>,
 }
 
+/// A line that is all of the record.
+impl From<Line> for Record {
+    fn from(line: Line) -> Self {
+        Self { content: line.content, offset: line.offset, at: line.offset, time: None, channel: None }
+    }
+}
+
 /// Reads records out of lines. See [`crate::source::Decoder`] for what the results mean.
 pub(crate) trait Records: Send {
     /// Gives out the records of `lines`; returns what is not complete yet.
@@ -52,9 +59,7 @@ pub(crate) struct PlainLines;
 
 impl Records for PlainLines {
     fn read(&mut self, lines: Lines, emit: &mut dyn FnMut(Record)) -> Kept {
-        for Line { content, offset } in lines {
-            emit(Record { content, offset, at: offset, time: None, channel: None });
-        }
+        lines.into_iter().map(Record::from).for_each(emit);
         Kept::NOTHING
     }
 

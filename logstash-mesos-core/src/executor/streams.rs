@@ -405,7 +405,11 @@ impl Streams {
         let sender = Arc::clone(&fan) as Arc<dyn BatchSender>;
         let (method, reader) = match source {
             Source::File(opener, records) => {
-                let framing = Framing { delimiter: id.delimiter.clone().into(), ..Framing::default() };
+                let framing = Framing {
+                    delimiter: id.delimiter.clone().into(),
+                    block_bytes: pipelines.share().block_bytes(),
+                    ..Framing::default()
+                };
                 let settings = TailSettings {
                     framing,
                     start: if want.from_end { StartPosition::End } else { StartPosition::Beginning },

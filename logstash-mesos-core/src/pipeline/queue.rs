@@ -12,7 +12,6 @@ use super::plugin::{Batch, BatchSender};
 /// Batches on their way to the workers, first in, first out.
 #[derive(Debug)]
 pub struct Queue {
-    most_bytes: usize,
     state: Mutex<State>,
     filled: Condvar,
     room: Notify,
@@ -21,6 +20,7 @@ pub struct Queue {
 #[derive(Debug, Default)]
 struct State {
     batches: VecDeque<Batch>,
+    most_bytes: usize,
     bytes: usize,
     closed: bool,
 }
@@ -40,7 +40,14 @@ impl Queue {
     /// With room for `most_bytes` (a single larger batch passes when the queue is empty).
     #[must_use]
     pub fn new(most_bytes: usize) -> Self {
-        Self { most_bytes, state: Mutex::default(), filled: Condvar::new(), room: Notify::new() }
+        let state = Mutex::new(State { most_bytes, ..State::default() });
+        Self { state, filled: Condvar::new(), room: Notify::new() }
+    }
+
+    /// Has room for `most_bytes` from now on. What is in it stays.
+    pub fn set_room(&self, most_bytes: usize) {
+        self.lock().most_bytes = most_bytes;
+        self.room.notify_waiters();
     }
 
     /// Bytes waiting now.
@@ -100,9 +107,9 @@ impl Queue {
 
     fn take(&self, state: &mut State) -> Option<Batch> {
         let batch = state.batches.pop_front()?;
-        let was_full = state.bytes >= self.most_bytes;
+        let was_full = state.bytes >= state.most_bytes;
         state.bytes -= batch.byte_size;
-        if was_full && state.bytes < self.most_bytes {
+        if was_full && state.bytes < state.most_bytes {
             self.room.notify_waiters();
         }
         Some(batch)
@@ -123,7 +130,7 @@ impl BatchSender for Queue {
                 if state.closed {
                     return false;
                 }
-                if state.bytes < self.most_bytes
+                if state.bytes < state.most_bytes
                     && let Some(batch) = waiting.take()
                 {
                     state.bytes += batch.byte_size;

@@ -327,6 +327,11 @@ impl RunningPipeline {
         self.lanes.iter().map(status).collect()
     }
 
+    /// Lets at most `most_bytes` wait for a worker from now on.
+    pub fn set_queue_bytes(&self, most_bytes: usize) {
+        self.queue.set_room(most_bytes.max(1));
+    }
+
     /// Bytes that wait for a worker.
     #[must_use]
     pub fn queued_bytes(&self) -> usize {

@@ -8,7 +8,7 @@ use std::time::Instant;
 use tokio::task::JoinHandle;
 
 use super::super::metadata::Machine;
-use super::super::records::JsonFile;
+use super::super::records::{JsonFile, PlainLines};
 use super::*;
 use crate::event::Ack;
 use crate::pipeline::{CompileOptions, catalog, compile};
@@ -338,4 +338,24 @@ async fn lines_that_a_pipeline_gives_up_are_read_again() {
     receiver.deliver();
     assert_eq!(stream.task.await.unwrap(), Ended::Finished);
     assert_eq!(stream.positions.arrived(), Some(8));
+}
+
+#[test]
+fn lines_that_a_pipeline_decodes_come_a_few_at_a_time() {
+    let receiver = Arc::<Receiver>::default();
+    let fan = Fan::new(vec![target("c#0", &input(""), &receiver)], InFlight::default());
+    let mut decoder = decoder(&fan, Box::new(PlainLines));
+    let mut batch = Batch::default();
+    let text: String = (0..25).map(|number| format!("{number}\n")).collect();
+    assert_eq!(decoder.decode(lines(&text, 0), &mut batch), Kept::NOTHING);
+    let mut parts = Vec::new();
+    loop {
+        let (events, more) = batch.take_part(10);
+        parts.push(events.iter().map(message).collect::<Vec<_>>());
+        if !more {
+            break;
+        }
+    }
+    assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [10, 10, 5]);
+    assert_eq!(parts.concat(), (0..25).map(|number| number.to_string()).collect::<Vec<_>>());
 }
