@@ -141,8 +141,8 @@ pub enum PutError {
     Precondition(String),
     /// It does not fit into the state.
     #[error(
-        "the configuration has {bytes} bytes, and at most {limit} can be stored; put pattern files and \
-         dictionaries into files of their own (assets) and refer to them"
+        "the configuration has {bytes} bytes, and at most {limit} can be stored; put patterns and \
+         dictionaries into files on the agents and refer to them"
     )]
     TooLarge {
         /// Of the record.

@@ -36,11 +36,8 @@ fn plugins(page: &mut String, catalog: &Catalog, kind: PluginKind) {
         .map(|name| format!("`{name}`"))
         .collect();
     if !missing.is_empty() {
-        let _infallible = write!(
-            page,
-            "\nAbsent, and refused when a configuration is saved: {}. The `logstash` engine runs them.\n",
-            missing.join(", ")
-        );
+        let _infallible =
+            write!(page, "\nAbsent, and refused when a configuration is saved: {}.\n", missing.join(", "));
     }
     if !specs.is_empty() {
         let _infallible = write!(page, "\nEvery {} also has:\n\n", kind.word());

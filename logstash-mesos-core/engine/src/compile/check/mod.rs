@@ -55,7 +55,7 @@ impl Checker<'_> {
                 (
                     Code::ABSENT,
                     format!("the {word} `{name}` of Logstash is not implemented by this engine{reason}"),
-                    Some("run this configuration with the `logstash` engine".to_owned()),
+                    Some("leave it out; docs/compatibility.md lists what there is".to_owned()),
                 )
             } else {
                 let close = suggestion(name, self.options.catalog.names(kind));
@@ -176,7 +176,7 @@ impl Checker<'_> {
                 span,
                 format!("`{name}` of `{plugin}` is not implemented by this engine: {why}"),
             )
-            .remedy("leave it out, or run this configuration with the `logstash` engine".to_owned()),
+            .remedy("leave it out".to_owned()),
         };
         self.complaints.push(complaint);
     }
