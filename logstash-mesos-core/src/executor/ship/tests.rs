@@ -118,6 +118,7 @@ async fn a_setting_says_how_long_a_removed_file_is_read() {
     shipping.end().await;
 }
 
+#[cfg(feature = "http")]
 /// A server that accepts and never answers: what is sent there is on its way for ever.
 async fn deaf() -> (tokio::net::TcpListener, String) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
