@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use async_trait::async_trait;
 use logstash_mesos_engine::compat::ruby;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
+use tokio::time::Sleep;
 use tracing::{debug, warn};
 
 use super::accept::Listen;
@@ -271,8 +273,15 @@ impl<'c> Connection<'c> {
         let mut block = vec![0; 64 << 10];
         let mut alive = tokio::time::interval_at(tokio::time::Instant::now() + STILL_THERE, STILL_THERE);
         alive.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // Begins anew with what comes and what is acknowledged, and with nothing else.
+        let quiet = self.shared.idle;
+        let mut idle = pin!(tokio::time::sleep(quiet.unwrap_or_default()));
+        let stirred = |idle: Pin<&mut Sleep>| {
+            if let Some(quiet) = quiet {
+                idle.reset(tokio::time::Instant::now() + quiet);
+            }
+        };
         loop {
-            let idle = self.shared.idle.filter(|_| self.sent.is_empty());
             let reads = self.sent.len() < MOST_WINDOWS;
             tokio::select! {
                 outcome = first_outcome(&mut self.sent) => {
@@ -280,12 +289,14 @@ impl<'c> Connection<'c> {
                         return Ok(());
                     }
                     alive.reset();
+                    stirred(idle.as_mut());
                 }
                 read = stream.read(&mut block), if reads => {
                     let len = read?;
                     if len == 0 {
                         return Ok(());
                     }
+                    stirred(idle.as_mut());
                     self.frames.feed(&block[..len]).map_err(std::io::Error::other)?;
                     if !self.take_frames(&mut stream, cx).await? {
                         return Ok(());
@@ -296,7 +307,7 @@ impl<'c> Connection<'c> {
                         stream.write_all(&acknowledgement(front.version, 0)).await?;
                     }
                 }
-                () = tokio::time::sleep(idle.unwrap_or_default()), if idle.is_some() => return Ok(()),
+                () = &mut idle, if quiet.is_some() && self.sent.is_empty() => return Ok(()),
                 () = cx.shutdown.cancelled() => break,
             }
         }
@@ -488,6 +499,31 @@ mod tests {
         two.ack.delivered();
         assert_eq!(read_ack(&mut stream).await, *b"2A\0\0\0\x02");
         assert_eq!(read_ack(&mut stream).await, *b"2A\0\0\0\x01");
+        input.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_quiet_connection_is_ended_though_its_time_is_longer_than_the_keep_alive() {
+        let port = free_port();
+        let quiet = STILL_THERE + Duration::from_secs(1);
+        let settings = format!(
+            r#"{{"host":"127.0.0.1","port":{port},"client_inactivity_timeout":{}}}"#,
+            quiet.as_secs()
+        );
+        let mut input = Running::start(&BEATS, &settings, EcsCompatibility::V8);
+        let (mut silent, mut acknowledged, mut half) =
+            (connect(port).await, connect(port).await, connect(port).await);
+        let whole = window(&[r#"{"message":"x"}"#]);
+        acknowledged.write_all(&whole).await.unwrap();
+        half.write_all(&whole[..whole.len() - 3]).await.unwrap();
+        input.next().await.ack.delivered();
+        let mut rest = Vec::new();
+        let begun = std::time::Instant::now();
+        for stream in [&mut silent, &mut acknowledged, &mut half] {
+            let ended = tokio::time::timeout(quiet * 2, stream.read_to_end(&mut rest)).await;
+            ended.expect("it is ended in time").unwrap();
+        }
+        assert!(begun.elapsed() > quiet / 2, "not before its time");
         input.stop().await;
     }
 
