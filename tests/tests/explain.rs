@@ -97,7 +97,7 @@ fn every_agent_says_why_it_has_a_shipper_or_none() {
     says(&scheduler, "127.0.0.3", "problem", "too_small", "480 MB of mem are reserved for role db");
     says(&scheduler, "127.0.0.4", "ok", "excluded", "--exclude-agent 127.0.0.4");
     says(&scheduler, "127.0.0.5", "ok", "constraint", "its value is b");
-    says(&scheduler, "127.0.0.7", "problem", "failures", "TASK_FAILED");
+    says(&scheduler, "127.0.0.7", "problem", "failures", "--executor-env LOGSTASH_MESOS_DATA_DIR=");
     says(&scheduler, "127.0.0.8", "problem", "too_small", "0 MB of mem are free");
     says(&scheduler, "127.0.0.6", "ok", "shipping", "it reads");
     let id = agents.started[5].id();

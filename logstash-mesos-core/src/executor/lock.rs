@@ -28,7 +28,10 @@ pub enum LockError {
         path: PathBuf,
     },
     /// It cannot be used.
-    #[error("cannot use the data directory `{path}`: {source}; give another one with --data-dir")]
+    #[error(
+        "cannot use the data directory `{path}`: {source}; give another one with --data-dir, on agents with \
+         --executor-env LOGSTASH_MESOS_DATA_DIR=DIR"
+    )]
     Io {
         /// Which.
         path: PathBuf,

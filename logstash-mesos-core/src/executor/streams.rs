@@ -516,7 +516,7 @@ impl Streams {
             Ok(_) => Ok(DaemonLog::new(path)),
             Err(error) => Err(format!(
                 "the container's log `{}` cannot be opened ({error}): run the executor as root and give the \
-                 host's root directory with `--host-root`",
+                 host's root directory with `--host-root` or LOGSTASH_MESOS_HOST_ROOT",
                 path.display()
             )),
         }

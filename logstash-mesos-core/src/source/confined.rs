@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
+use rustix::thread::{CapabilitySet, capabilities};
 
 /// What lies at a path.
 #[derive(Debug)]
@@ -135,6 +136,12 @@ pub(crate) fn has_overlay_mark(file: &OwnedFd, mark: &str) -> bool {
             Err(_) => false,
         }
     })
+}
+
+/// Whether this thread may read such marks: to those without the capability the kernel says of every attribute
+/// `trusted.*` that it is not there (xattr(7)).
+pub(crate) fn sees_overlay_marks() -> bool {
+    capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN))
 }
 
 const MOST_LINKS: u32 = 40;

@@ -110,7 +110,7 @@ pub enum Denied {
     #[error("the daemon does not say which directories the container's files lie in")]
     NoLayers,
     /// A directory that the daemon named is out of reach.
-    #[error("{} cannot be opened ({error}): run the executor as root and give the host's root directory with `--host-root`", path.display())]
+    #[error("{} cannot be opened ({error}): run the executor as root and give the host's root directory with `--host-root` or LOGSTASH_MESOS_HOST_ROOT", path.display())]
     HostDirectory {
         /// The directory.
         path: PathBuf,
@@ -292,7 +292,8 @@ impl ContainerFiles {
         };
         match Layered::of(&state.container, &self.host_root) {
             Ok(view) => {
-                let chosen = Chosen { view: Arc::new(view), rung: Rung::HostLayers, reason: first };
+                let reason = if view.is_exact() { first } else { format!("{first}; {WITHOUT_MARKS}") };
+                let chosen = Chosen { view: Arc::new(view), rung: Rung::HostLayers, reason };
                 state.chosen = Some(chosen.clone());
                 Ok(chosen)
             }
@@ -300,6 +301,9 @@ impl ContainerFiles {
         }
     }
 }
+
+const WITHOUT_MARKS: &str = "without CAP_SYS_ADMIN it cannot be seen which directories the container made anew: files \
+                             that its image has below them are read as well";
 
 struct InView<'a>(&'a dyn View);
 

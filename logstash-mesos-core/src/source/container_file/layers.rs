@@ -48,6 +48,11 @@ impl Layered {
         }
     }
 
+    /// Whether the layers say everything: what a directory hides is in a mark that not everybody may read.
+    pub(crate) fn is_exact(&self) -> bool {
+        self.layers.is_empty() || confined::sees_overlay_marks()
+    }
+
     fn open_host(&self, path: &Path) -> io::Result<OwnedFd> {
         confined::open_directory(&self.host_root.join(path.strip_prefix("/").unwrap_or(path)))
     }
@@ -212,6 +217,7 @@ mod tests {
     use std::sync::Arc;
 
     use rustix::fs::{CWD, FileType, Mode, XattrFlags, mknodat, setxattr};
+    use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
     use super::super::{ContainerFiles, Rung};
     use super::*;
@@ -307,6 +313,26 @@ mod tests {
         assert!(matches!(laid.read("/var/log/old"), Err(ViewError::NotFound)));
         assert_eq!(laid.read("/var/log/new").unwrap(), "new");
         assert_eq!(laid.files().expand("/var/log/*").unwrap(), [PathBuf::from("/var/log/new")]);
+    }
+
+    #[test]
+    fn who_cannot_read_the_marks_says_so() {
+        let laid = Laid::new();
+        laid.write("lower2/var/log/old", "old");
+        laid.write("upper/var/log/new", "new");
+        laid.mark("upper/var/log", "opaque", b"y");
+        let reason = || laid.files().rung().unwrap().1;
+        assert!(!reason().contains("CAP_SYS_ADMIN"), "{}", reason());
+        // Capabilities are those of a thread.
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut sets = capabilities(None).unwrap();
+                sets.effective.remove(CapabilitySet::SYS_ADMIN);
+                set_capabilities(None, sets).unwrap();
+                assert!(reason().contains("without CAP_SYS_ADMIN"), "{}", reason());
+                assert_eq!(laid.read("/var/log/old").unwrap(), "old");
+            });
+        });
     }
 
     #[test]
