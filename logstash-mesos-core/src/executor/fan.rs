@@ -12,7 +12,7 @@ use crate::event::{Clock, Event, Origin, StreamKey};
 use crate::pipeline::input::common::EVENT_BYTES;
 use crate::pipeline::input::keeper::{Keeper, Place, decode as decode_content};
 use crate::pipeline::input::stream::{Channels, StreamInput};
-use crate::pipeline::plugin::{Batch, BatchSender, Deferred};
+use crate::pipeline::plugin::{Batch, BatchSender, Deferred, EcsCompatibility};
 use crate::source::{Decoder, Flush, Kept, Lines, StreamStatus};
 
 /// An input of a configuration, as one of the readers of a stream.
@@ -115,6 +115,7 @@ struct Group {
     // One for each channel: what is joined is never joined across them.
     keepers: [Keeper; 2],
     channels: Channels,
+    metadata: Arc<Metadata>,
     members: Vec<usize>,
     events: Vec<Event>,
 }
@@ -152,7 +153,7 @@ impl FanDecoder {
         for (at, target) in targets.iter().enumerate() {
             let alike = self.groups.iter_mut().find(|group| {
                 let first = &targets[group.members[0]].input;
-                first.same_codec(&target.input) && group.channels == target.input.channels
+                first.makes_the_same(&target.input) && group.channels == target.input.channels
             });
             match alike {
                 Some(group) => group.members.push(at),
@@ -161,12 +162,16 @@ impl FanDecoder {
                     let mut group = Group {
                         keepers: [keeper(), keeper()],
                         channels: target.input.channels,
+                        metadata: match target.input.ecs {
+                            EcsCompatibility::Disabled => Arc::new(self.metadata.by_old_names()),
+                            EcsCompatibility::V1 | EcsCompatibility::V8 => Arc::clone(&self.metadata),
+                        },
                         members: vec![at],
                         events: Vec::new(),
                     };
                     let same = |member: &usize| self.known[*member].name == target.name;
                     if let Some(old) = before.iter_mut().find(|old| old.members.iter().any(same)) {
-                        group.take_over(old, &self.metadata, self.clock);
+                        group.take_over(old, self.clock);
                     }
                     self.groups.push(group);
                 }
@@ -204,19 +209,19 @@ impl FanDecoder {
         flush: Option<Flush>,
         feed: impl FnOnce(&mut dyn Records, &mut dyn FnMut(Record)) -> Kept,
     ) -> Kept {
-        let Self { records, metadata, clock, groups, file, .. } = self;
+        let Self { records, clock, groups, file, .. } = self;
         // Asked once: lines that come together were read at the same moment.
         let now = Clock::Fixed(clock.now());
         let mut kept = feed(&mut **records, &mut |record| {
             for group in &mut *groups {
                 if group.channels.wants(record.channel) {
-                    group.decode(record.clone(), file, now, metadata);
+                    group.decode(record.clone(), file, now);
                 }
             }
         });
         for group in &mut *groups {
             // Others may be quiet while one of the channels is not.
-            group.flush(flush.unwrap_or(Flush::Idle), now, metadata);
+            group.flush(flush.unwrap_or(Flush::Idle), now);
             kept = group.keepers.iter().fold(kept, |kept, keeper| kept.and(keeper.kept()));
         }
         let mut ends = Vec::with_capacity(self.known.len());
@@ -263,7 +268,7 @@ impl FanDecoder {
         }
         let (mut codec, input) = (keeper.codec().fork(), Arc::clone(&target.input));
         let Some(key) = self.contents.first().cloned() else { return Err(lines) };
-        let metadata = Arc::clone(&self.metadata);
+        let metadata = Arc::clone(&group.metadata);
         let now = Clock::Fixed(self.clock.now());
         let status = Arc::clone(&self.status);
         let (mut unread, mut reading) = (Some(lines), None);
@@ -295,27 +300,27 @@ impl FanDecoder {
 }
 
 impl Group {
-    fn decode(&mut self, record: Record, file: &Arc<str>, now: Clock, metadata: &Metadata) {
+    fn decode(&mut self, record: Record, file: &Arc<str>, now: Clock) {
         let place = Place::of(&record, file);
         let clock = record.time.map_or(now, Clock::Fixed);
         let keeper = &mut self.keepers[usize::from(record.channel == Some(Channel::Stderr))];
-        let (events, mut ordinal) = (&mut self.events, 0);
+        let (events, metadata, mut ordinal) = (&mut self.events, &*self.metadata, 0);
         keeper.decode(record.content, place, clock, &mut |event, first| {
             events.push(finish(event, first, ordinal, metadata));
             ordinal += 1;
         });
     }
 
-    fn flush(&mut self, reason: Flush, now: Clock, metadata: &Metadata) {
-        let events = &mut self.events;
+    fn flush(&mut self, reason: Flush, now: Clock) {
+        let (events, metadata) = (&mut self.events, &*self.metadata);
         for keeper in &mut self.keepers {
             keeper.flush(reason, now, &mut |event, first| events.push(finish(event, first, 0, metadata)));
         }
     }
 
     /// Goes on with what `before` keeps.
-    fn take_over(&mut self, before: &mut Self, metadata: &Metadata, clock: Clock) {
-        let events = &mut self.events;
+    fn take_over(&mut self, before: &mut Self, clock: Clock) {
+        let (events, metadata) = (&mut self.events, &*self.metadata);
         for (keeper, before) in self.keepers.iter_mut().zip(&mut before.keepers) {
             let fresh = Keeper::new(before.codec().fork());
             keeper.take_over(std::mem::replace(before, fresh), clock, &mut |event, first| {

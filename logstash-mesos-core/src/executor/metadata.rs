@@ -61,6 +61,26 @@ impl Metadata {
         Self { fields, file: path.map(log_file), target: machine.target.clone() }
     }
 
+    /// The same by the names that inputs of Logstash used before ECS: `host` is the name itself, as `syslog`, `udp` and
+    /// others still have it then, and a search engine takes a field as text or as a hash, never as both. A file is `path`, too.
+    pub(crate) fn by_old_names(&self) -> Self {
+        let mut old = self.clone();
+        for (name, value) in &mut old.fields {
+            if &**name == "host"
+                && let Value::Map(host) = value
+                && let Some(host_name) = host.get("name").cloned()
+            {
+                *value = host_name;
+            }
+        }
+        if let Some(Value::Map(file)) = &self.file
+            && let Some(path) = file.get("path")
+        {
+            old.fields.push((Text::from_static("path"), path.clone()));
+        }
+        old
+    }
+
     /// Adds everything to `event`. `offset` is that of the line's first byte in its file, `stream` is
     /// `stdout` or `stderr`.
     pub fn apply(&self, event: &mut Event, offset: u64, stream: Option<&'static str>) {
@@ -175,6 +195,17 @@ mod tests {
         assert_eq!(
             json(&event),
             r#"{"@timestamp":"1970-01-01T00:00:00.000Z","@version":"1","message":"line","mesos":"mine","host":{"ip":"10.0.0.1","name":"agent-1"},"log":{"file":{"path":"/var/log/syslog"},"offset":42},"stream":"stdout"}"#
+        );
+    }
+
+    #[test]
+    fn by_the_old_names_the_host_is_a_text_and_the_file_a_path() {
+        let machine = Machine { host_name: "agent-1".into(), agent_id: None, target: None };
+        let mut event = Event::from_message("line".into(), Timestamp::new(0, 0));
+        Metadata::of_host(&machine, "/var/log/syslog").by_old_names().apply(&mut event, 42, None);
+        assert_eq!(
+            json(&event),
+            r#"{"@timestamp":"1970-01-01T00:00:00.000Z","@version":"1","message":"line","host":"agent-1","path":"/var/log/syslog","log":{"file":{"path":"/var/log/syslog"},"offset":42}}"#
         );
     }
 

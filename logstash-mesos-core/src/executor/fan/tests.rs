@@ -359,3 +359,19 @@ fn lines_that_a_pipeline_decodes_come_a_few_at_a_time() {
     assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [10, 10, 5]);
     assert_eq!(parts.concat(), (0..25).map(|number| number.to_string()).collect::<Vec<_>>());
 }
+
+#[test]
+fn configurations_with_old_and_new_names_share_a_stream() {
+    let (new, old) = (Arc::<Receiver>::default(), Arc::<Receiver>::default());
+    let text = "input { docker { } }";
+    let options = CompileOptions { ecs: EcsCompatibility::Disabled, ..CompileOptions::new(catalog()) };
+    let compiled = compile(text, &options).unwrap_or_else(|e| panic!("{e}"));
+    let by_old_names = Arc::new(StreamInput::of(&compiled.inputs[0]).unwrap().unwrap());
+    let targets = vec![target("n#0", &input(""), &new), target("o#0", &by_old_names, &old)];
+    let fan = Fan::new(targets, InFlight::default());
+    let mut decoder = decoder(&fan, Box::new(PlainLines));
+    let mut batch = Batch::default();
+    decoder.decode(lines("a\n", 0), &mut batch);
+    let paths = batch.events.iter().map(|event| event.fields().contains_key("path"));
+    assert_eq!(paths.collect::<Vec<_>>(), [false, true]);
+}

@@ -6,7 +6,7 @@ use super::common::InputOptions;
 use crate::event::Event;
 use crate::pipeline::plugin::CompiledPlugin;
 use crate::pipeline::plugin::settings::SettingValue;
-use crate::pipeline::plugin::{BuildError, Codec};
+use crate::pipeline::plugin::{BuildError, Codec, EcsCompatibility};
 
 /// What an input of a configuration reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,6 +125,8 @@ pub(crate) struct StreamInput {
     pub(crate) reads: Reads,
     pub(crate) channels: Channels,
     pub(crate) files: FileSettings,
+    /// By which names its events say where they come from.
+    pub(crate) ecs: EcsCompatibility,
     // As it was written: inputs with the same make the same of a line.
     codec_setting: Option<SettingValue>,
     // Each stream gets a fresh one of it.
@@ -201,6 +203,7 @@ impl StreamInput {
                 )]
                 ignore_older_secs: ignore_older.map(|secs| secs as u64),
             },
+            ecs: plugin.context.ecs,
             codec_setting: settings.get("codec").cloned(),
             codec: Mutex::new(codec),
             options: InputOptions::new(settings),
@@ -213,8 +216,8 @@ impl StreamInput {
     }
 
     /// Whether `other` makes the same of a line, before the common options of inputs.
-    pub(crate) fn same_codec(&self, other: &Self) -> bool {
-        self.codec_setting == other.codec_setting
+    pub(crate) fn makes_the_same(&self, other: &Self) -> bool {
+        self.codec_setting == other.codec_setting && self.ecs == other.ecs
     }
 
     /// Applies the common options of inputs.
