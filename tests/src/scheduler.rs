@@ -1,5 +1,6 @@
 //! The scheduler under test, and its REST API.
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -38,6 +39,12 @@ pub struct Scheduler {
     process: Process,
     options: SchedulerOptions,
     directory: PathBuf,
+    api: Api,
+}
+
+/// The REST API of a scheduler.
+#[derive(Debug)]
+pub struct Api {
     port: u16,
 }
 
@@ -61,15 +68,100 @@ impl Scheduler {
             recipe = recipe.args(["--elasticsearch-endpoint", endpoint]);
         }
         let process = recipe.start();
-        let mut scheduler = Self { recipe, process, options, directory: directory.to_owned(), port };
+        let api = Api::on(port);
+        let mut scheduler = Self { recipe, process, options, directory: directory.to_owned(), api };
         scheduler.wait();
         scheduler
+    }
+
+    /// Returns what the scheduler was started with.
+    #[must_use]
+    pub fn options(&self) -> &SchedulerOptions {
+        &self.options
+    }
+
+    /// Returns the running process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Ends the scheduler with SIGKILL.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Ends the scheduler with SIGTERM and returns how it ended.
+    #[track_caller]
+    pub fn terminate(&mut self) -> ExitStatus {
+        self.process.terminate(GRACE)
+    }
+
+    /// Starts the scheduler again with the same flags and waits until it answers.
+    pub fn restart(&mut self) {
+        self.process = self.recipe.start();
+        self.wait();
+    }
+
+    /// Runs `uninstall` for this framework.
+    #[must_use]
+    #[track_caller]
+    pub fn uninstall(&self, flags: &[&str]) -> Finished {
+        Recipe::new(programs().join("logstash-mesos-scheduler"), &self.directory, "uninstall")
+            .args(["uninstall", "--mesos-master", &self.options.master])
+            .args(["--framework-name", &self.options.framework])
+            .args(["--state", &self.options.state].into_iter().filter(|_| !self.options.state.is_empty()))
+            .args(flags)
+            .run(b"", Duration::from_secs(90))
+    }
+
+    /// Runs `explain`, `status` and their like for this scheduler.
+    #[must_use]
+    #[track_caller]
+    pub fn ask(&self, arguments: &[&str]) -> Finished {
+        Recipe::new(programs().join("logstash-mesos-scheduler"), &self.directory, "ask")
+            .args(arguments)
+            .args(["--scheduler", &self.url()])
+            .run(b"", Duration::from_secs(30))
+    }
+
+    fn wait(&mut self) {
+        let Self { process, api, .. } = self;
+        until("the scheduler to answer", PATIENCE, || {
+            process.assert_running();
+            api.answers()
+        });
+    }
+}
+
+impl Deref for Scheduler {
+    type Target = Api;
+
+    fn deref(&self) -> &Api {
+        &self.api
+    }
+}
+
+impl Api {
+    /// The API of whoever serves on a loopback port.
+    #[must_use]
+    pub fn on(port: u16) -> Self {
+        Self { port }
     }
 
     /// Returns the address of the API, `http://127.0.0.1:PORT`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Tells whether anybody answers.
+    ///
+    /// # Errors
+    ///
+    /// Says why nobody does.
+    pub fn answers(&self) -> Result<(), String> {
+        let answer = self.request("GET", "/health", None)?;
+        if answer.status == 200 { Ok(()) } else { Err(answer.body) }
     }
 
     /// Tells whether this scheduler leads and is subscribed.
@@ -95,12 +187,6 @@ impl Scheduler {
         let metrics = self.request("GET", "/metrics", None)?.body;
         let value = |line: &str| line.strip_prefix(&format!("logstash_mesos_{name} "))?.parse().ok();
         metrics.lines().find_map(value).ok_or_else(|| format!("there is no {name} in {metrics}"))
-    }
-
-    /// Returns what the scheduler was started with.
-    #[must_use]
-    pub fn options(&self) -> &SchedulerOptions {
-        &self.options
     }
 
     /// Sends a request to the API.
@@ -164,60 +250,6 @@ impl Scheduler {
         let status = self.status()?;
         let streams = status["streams"].as_array().cloned().unwrap_or_default();
         Ok(streams.into_iter().filter(wanted).collect())
-    }
-
-    /// Returns the running process.
-    pub fn process(&mut self) -> &mut Process {
-        &mut self.process
-    }
-
-    /// Ends the scheduler with SIGKILL.
-    pub fn kill(&mut self) {
-        self.process.kill();
-    }
-
-    /// Ends the scheduler with SIGTERM and returns how it ended.
-    #[track_caller]
-    pub fn terminate(&mut self) -> ExitStatus {
-        self.process.terminate(GRACE)
-    }
-
-    /// Starts the scheduler again with the same flags and waits until it answers.
-    pub fn restart(&mut self) {
-        self.process = self.recipe.start();
-        self.wait();
-    }
-
-    /// Runs `uninstall` for this framework.
-    #[must_use]
-    #[track_caller]
-    pub fn uninstall(&self, flags: &[&str]) -> Finished {
-        Recipe::new(programs().join("logstash-mesos-scheduler"), &self.directory, "uninstall")
-            .args(["uninstall", "--mesos-master", &self.options.master])
-            .args(["--framework-name", &self.options.framework])
-            .args(["--state", &self.options.state].into_iter().filter(|_| !self.options.state.is_empty()))
-            .args(flags)
-            .run(b"", Duration::from_secs(90))
-    }
-
-    /// Runs `explain`, `status` and their like for this scheduler.
-    #[must_use]
-    #[track_caller]
-    pub fn ask(&self, arguments: &[&str]) -> Finished {
-        Recipe::new(programs().join("logstash-mesos-scheduler"), &self.directory, "ask")
-            .args(arguments)
-            .args(["--scheduler", &self.url()])
-            .run(b"", Duration::from_secs(30))
-    }
-
-    fn wait(&mut self) {
-        let url = format!("{}/health", self.url());
-        let process = &mut self.process;
-        until("the scheduler to answer", PATIENCE, || {
-            process.assert_running();
-            let answer = request("GET", &url, None)?;
-            if answer.status == 200 { Ok(()) } else { Err(answer.body) }
-        });
     }
 }
 

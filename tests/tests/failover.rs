@@ -141,7 +141,7 @@ impl Site {
     #[track_caller]
     fn roles(&self) -> (usize, usize) {
         until("one of the schedulers to lead", PATIENCE, || {
-            let leads: Vec<_> = self.schedulers.iter().map(Scheduler::leads).collect();
+            let leads: Vec<_> = self.schedulers.iter().map(|scheduler| scheduler.leads()).collect();
             match (&leads[0], &leads[1]) {
                 (Ok(()), Err(_)) => Ok((0, 1)),
                 (Err(_), Ok(())) => Ok((1, 0)),

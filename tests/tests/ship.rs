@@ -1,7 +1,7 @@
 //! The executor alone on a Docker host.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use logstash_mesos_tests::docker::{BUSYBOX, Docker};
@@ -60,20 +60,20 @@ fn a_second_shipper_for_the_same_data_waits_and_reads_nothing() {
     let docker = Docker::start(&place.directory("d"));
     let out = place.join("out.txt");
     let text = format!(
-        "input {{ file {{ docker-path => \"{LOG}\" }} }}\noutput {{ file {{ path => \"{}\" codec => line {{ format => \"%{{message}}\" }} }} }}",
-        out.display()
+        "input {{ file {{ docker-path => \"{LOG}\" }} }}\noutput {{ file {{ path => \"${{OUT}}\" codec => line {{ format => \"%{{message}}\" }} }} }}"
     );
     let configs = configured(&place, &text);
     let data = place.directory("data");
-    let recipe = ship_recipe(place.path(), docker.host(), &configs, &data);
-    let first = recipe.start();
+    let shipper =
+        |directory: &Path| ship_recipe(directory, docker.host(), &configs, &data).env("OUT", &out).start();
+    let first = shipper(place.path());
     let _writer = writer(&docker, BUSYBOX, &format!("write second 0 100 {LOG}"));
     let lines = || fs::read_to_string(&out).unwrap_or_default().lines().count();
     until("the first lines", PATIENCE, || {
         if lines() == 100 { Ok(()) } else { Err(format!("{} lines", lines())) }
     });
 
-    let second = ship_recipe(&place.directory("other"), docker.host(), &configs, &data).start();
+    let second = shipper(&place.directory("other"));
     until("the second to say that it waits", PATIENCE, || {
         let printed = second.printed();
         if printed.contains(&data.display().to_string()) && printed.to_lowercase().contains("wait") {
