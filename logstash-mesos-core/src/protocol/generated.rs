@@ -904,6 +904,8 @@ pub enum SubjectKind {
     Framework = 1,
     /// One agent.
     Agent = 2,
+    /// One container.
+    Container = 3,
 }
 impl SubjectKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -915,6 +917,7 @@ impl SubjectKind {
             Self::Unspecified => "SUBJECT_KIND_UNSPECIFIED",
             Self::Framework => "SUBJECT_KIND_FRAMEWORK",
             Self::Agent => "SUBJECT_KIND_AGENT",
+            Self::Container => "SUBJECT_KIND_CONTAINER",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -923,6 +926,7 @@ impl SubjectKind {
             "SUBJECT_KIND_UNSPECIFIED" => Some(Self::Unspecified),
             "SUBJECT_KIND_FRAMEWORK" => Some(Self::Framework),
             "SUBJECT_KIND_AGENT" => Some(Self::Agent),
+            "SUBJECT_KIND_CONTAINER" => Some(Self::Container),
             _ => None,
         }
     }

@@ -17,6 +17,7 @@ mod explain;
 mod feed;
 mod framework;
 mod grpc;
+mod history;
 mod http;
 #[cfg(feature = "zookeeper")]
 mod import;
@@ -24,6 +25,7 @@ mod leaders_store;
 mod masters;
 mod node;
 mod operations;
+mod overview;
 mod ports;
 mod reconcile;
 mod records;

@@ -37,7 +37,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use thiserror::Error;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -310,6 +310,8 @@ impl Lead {
             ecs: settings.ecs(),
             url: node.me.url.clone(),
             relist: Notify::new(),
+            history: Mutex::default(),
+            pulse: watch::Sender::new("".into()),
             calls: AtomicU64::default(),
             call_errors: AtomicU64::default(),
             stop: stop.clone(),
@@ -324,6 +326,7 @@ impl Lead {
         let (output, executor_settings) =
             (settings.default_output.clone(), settings.executor_settings.clone());
         others.spawn(publish(shared.clone(), output, executor_settings));
+        others.spawn(super::history::keep(shared.clone()));
         others.spawn(sources.watch());
         let authorization = settings.credentials.authorization(&settings.mesos_tls);
         let tls = reloaded(&settings.mesos_tls);

@@ -1,6 +1,7 @@
 //! What the driver, the web server and the sessions share.
 
 use super::binary::ServedBinary;
+use super::history::History;
 use super::http::Access;
 use super::sessions::Sessions;
 use super::state::State;
@@ -11,7 +12,7 @@ use crate::store::StateStore;
 use mesos_v1::endpoint::Endpoint;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 /// One scheduler, seen from its parts.
@@ -32,6 +33,10 @@ pub(super) struct Shared {
     pub(super) url: String,
     /// Has the master list its agents at once.
     pub(super) relist: Notify,
+    /// How much went through.
+    pub(super) history: Mutex<History>,
+    /// The overview, again and again while somebody listens.
+    pub(super) pulse: watch::Sender<Arc<str>>,
     pub(super) calls: AtomicU64,
     pub(super) call_errors: AtomicU64,
     /// Cancelled when the lead ends, by loss or on purpose.
@@ -75,6 +80,11 @@ impl Shared {
 
     pub(super) fn link(&self) -> MutexGuard<'_, Link> {
         self.link.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn history(&self) -> MutexGuard<'_, History> {
+        // A look that was broken off leaves out a point at most.
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn framework_id(&self) -> Option<FrameworkId> {

@@ -13,7 +13,7 @@ use crate::protocol::{
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 /// Which agents a status is about.
@@ -209,22 +209,8 @@ fn complaints(executors: &BTreeMap<super::sessions::Key, Executor>) -> BTreeMap<
 pub(super) fn json(shared: &Shared, page: &Page) -> Value {
     let status = cluster(shared, page);
     let framework = status.framework.unwrap_or_default();
-    let configurations: Vec<_> = status
-        .configurations
-        .iter()
-        .map(|status| {
-            let configuration = status.configuration.clone().unwrap_or_default();
-            let kind = configuration.kind().known().unwrap_or(Kind::Docker);
-            json!({
-                "name": configuration.name,
-                "kind": kind.name(),
-                "version": configuration.version,
-                "source": configuration.source,
-                "error": text_or_null(&status.error),
-            })
-        })
-        .collect();
     let (state, executors) = (shared.state(), shared.sessions.lock());
+    let configurations = configurations_json(&status.configurations, &executors);
     let mut streams = Vec::new();
     let mut agents = Vec::new();
     for agent in &status.agents {
@@ -273,6 +259,33 @@ pub(super) fn json(shared: &Shared, page: &Page) -> Value {
         },
         "next": text_or_null(&status.next),
     })
+}
+
+fn configurations_json(
+    all: &[ConfigurationStatus],
+    executors: &BTreeMap<super::sessions::Key, Executor>,
+) -> Vec<Value> {
+    let known = || all.iter().filter_map(|one| Some((one.configuration.as_ref()?, &one.error)));
+    let versions =
+        known().map(|(one, _)| ((kind_of(one), one.name.as_str()), one.version.as_str())).collect();
+    let uses = uses(executors, &versions);
+    let json = |(one, error): (&Configuration, &String)| {
+        let kind = kind_of(one);
+        let in_use = uses.get(&(kind, one.name.as_str())).copied().unwrap_or_default();
+        json!({
+            "name": one.name,
+            "kind": kind.name(),
+            "version": one.version,
+            "source": one.source,
+            "match": one.r#match,
+            "error": text_or_null(error),
+            "streams": in_use.streams,
+            "agents": in_use.agents,
+            "applied_by": in_use.applied_by,
+            "refused_by": in_use.refused_by,
+        })
+    };
+    known().map(json).collect()
 }
 
 /// Why no offers come, as far as their absence tells.
@@ -373,7 +386,8 @@ fn executor_json(executor: &ExecutorStatus, task: Option<&Task>, session: Option
     Value::Object(object)
 }
 
-fn stream_json(agent_id: &str, stream: &StreamStatus) -> Value {
+/// A stream as REST has it.
+pub(super) fn stream_json(agent_id: &str, stream: &StreamStatus) -> Value {
     let mut object = Map::from_iter([
         ("agent_id".to_owned(), json!(agent_id)),
         ("container_id".to_owned(), text_or_null(&stream.container_id)),
@@ -396,6 +410,60 @@ fn stream_json(agent_id: &str, stream: &StreamStatus) -> Value {
         ("configurations".to_owned(), json!(stream.configurations)),
     ]);
     Value::Object(object)
+}
+
+/// What a stream is read from: a path, or one of the standard streams.
+pub(super) fn what(stream: &StreamStatus) -> &str {
+    match stream.source() {
+        SourceKind::Stdout => "stdout",
+        SourceKind::Stderr => "stderr",
+        _ => &stream.path,
+    }
+}
+
+/// To what a configuration applies.
+pub(super) fn kind_of(configuration: &Configuration) -> Kind {
+    configuration.kind().known().unwrap_or(Kind::Docker)
+}
+
+/// What a configuration is in use for.
+#[derive(Clone, Copy, Default)]
+struct Use {
+    streams: usize,
+    /// On which it reads something.
+    agents: usize,
+    /// Executors that took its present version, and that refused it.
+    applied_by: usize,
+    refused_by: usize,
+}
+
+/// The use of every configuration, by kind and name.
+fn uses<'a>(
+    executors: &'a BTreeMap<super::sessions::Key, Executor>,
+    versions: &BTreeMap<(Kind, &str), &str>,
+) -> BTreeMap<(Kind, &'a str), Use> {
+    let mut uses: BTreeMap<(Kind, &str), Use> = BTreeMap::new();
+    for executor in executors.values() {
+        let mut here = BTreeSet::new();
+        for stream in executor.streams.values() {
+            let kind = if stream.container_id.is_empty() { Kind::Host } else { Kind::Docker };
+            for name in &stream.configurations {
+                uses.entry((kind, name)).or_default().streams += 1;
+                here.insert((kind, name.as_str()));
+            }
+        }
+        for key in here {
+            uses.entry(key).or_default().agents += 1;
+        }
+        for result in executor.applied.iter().flat_map(|applied| &applied.results) {
+            let kind = result.kind().known().unwrap_or(Kind::Docker);
+            if versions.get(&(kind, result.name.as_str())) == Some(&result.version.as_str()) {
+                let one = uses.entry((kind, &result.name)).or_default();
+                if result.error.is_empty() { one.applied_by += 1 } else { one.refused_by += 1 }
+            }
+        }
+    }
+    uses
 }
 
 fn text_or_null(text: &str) -> Value {

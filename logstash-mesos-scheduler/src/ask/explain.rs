@@ -6,8 +6,8 @@ use logstash_mesos_core::scheduler::{Answer, Explanation, Step, Subject, Verdict
 /// Everything that was asked for, on one page.
 pub(super) fn text(answer: &Answer, paper: &Paper) -> String {
     let mut page = String::new();
-    let agents = || answer.subjects.iter().filter(|subject| subject.kind == Subject::Agent);
-    for framework in answer.subjects.iter().filter(|subject| subject.kind != Subject::Agent) {
+    let agents = || answer.subjects.iter().filter(|subject| subject.kind != Subject::Framework);
+    for framework in answer.subjects.iter().filter(|subject| subject.kind == Subject::Framework) {
         paper.write(&mut page, &format!("{}  ", framework.name), 0, &framework.summary);
         for step in framework.steps.iter().filter(|step| step.state != Verdict::Ok) {
             page.push('\n');

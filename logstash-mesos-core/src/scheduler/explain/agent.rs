@@ -102,7 +102,20 @@ pub(super) enum Finding<'a> {
     Ships { streams: usize, events_out: u64 },
 }
 
-impl Finding<'_> {
+impl<'a> Finding<'a> {
+    /// The one configuration that it is about, if it is about one.
+    pub(super) fn configuration(&self) -> Option<&'a str> {
+        match self {
+            Self::Refused { name, .. } => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Whether it is about what happens to lines, not about the shipper itself.
+    pub(super) fn is_about_work(&self) -> bool {
+        matches!(self, Self::Output(_) | Self::Pipeline { .. } | Self::Ships { .. })
+    }
+
     /// How the step stands.
     pub(super) fn verdict(&self) -> Verdict {
         match self {

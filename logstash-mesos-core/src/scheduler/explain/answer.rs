@@ -38,15 +38,15 @@ pub struct Totals {
 pub struct Explanation {
     /// What it is.
     pub kind: Subject,
-    /// Of Mesos.
+    /// Of Mesos, or of Docker.
     pub id: String,
-    /// The framework's, or that of the agent's machine.
+    /// The framework's, that of the agent's machine, or the container's.
     pub name: String,
     /// The worst of its steps.
     pub state: Verdict,
     /// In one line.
     pub summary: String,
-    /// In the order of a shipper's life. Those that cannot be taken yet are left out.
+    /// In the order of a shipper's life, or of a line's way. Those that cannot be taken yet are left out.
     pub steps: Vec<Step>,
 }
 
@@ -59,6 +59,8 @@ pub enum Subject {
     Framework,
     /// One agent.
     Agent,
+    /// One container.
+    Container,
 }
 
 /// One thing that is needed for logs to arrive, and how it stands.

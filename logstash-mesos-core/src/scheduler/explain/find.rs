@@ -49,6 +49,13 @@ pub(super) fn agents<'a>(state: &'a State, query: &str) -> Found<'a> {
     Found::None { close }
 }
 
+/// Whether an agent has `part` in its id or the name of its machine.
+pub(super) fn has_part(state: &State, id: &AgentId, part: &str) -> bool {
+    part.is_empty()
+        || id.as_str().to_lowercase().contains(part)
+        || state.agents().get(id).is_some_and(|agent| agent.hostname.to_lowercase().contains(part))
+}
+
 /// Whether at most two letters differ, one is missing, or one is too many.
 fn distance_is_small(a: &str, b: &str) -> bool {
     let (a, b) = (a.as_bytes(), b.as_bytes());

@@ -6,6 +6,7 @@
 mod agent;
 mod answer;
 mod cluster;
+mod container;
 mod find;
 pub(super) mod wire;
 mod words;
@@ -23,8 +24,11 @@ use std::collections::BTreeMap;
 /// What somebody wants to know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Question {
-    /// An agent: its id, a beginning or the last part of it, or the name of its machine. Empty: all of them.
+    /// An agent: its id, a beginning or the last part of it, or the name of its machine; otherwise a container: its
+    /// id or the beginning of it, its name, its image, or a path that is read of it. Empty: all agents.
     pub(super) query: String,
+    /// Only agents that have this, in small letters, in their id or the name of their machine.
+    pub(super) part: String,
     /// Only what has this verdict.
     pub(super) only: Option<Verdict>,
     /// At most so many agents.
@@ -82,11 +86,18 @@ struct View<'a> {
 
 impl View<'_> {
     fn answer(&self, question: &Question) -> Result<Answer, NotFound> {
-        let all = question.query.is_empty();
-        let found = match find::agents(self.state, &question.query) {
+        let all = question.query.is_empty() && question.part.is_empty();
+        let mut found = match find::agents(self.state, &question.query) {
             Found::Agents(ids) => ids,
-            Found::None { close } => return Err(self.not_found(&question.query, &close)),
+            Found::None { close } => {
+                let containers = container::found(self.executors, &question.query);
+                if containers.is_empty() {
+                    return Err(self.not_found(&question.query, &close));
+                }
+                return Ok(self.containers(containers, question));
+            }
         };
+        found.retain(|id| find::has_part(self.state, id, &question.part));
         let mut totals = Totals::default();
         let mut judged: Vec<(Verdict, &str, &AgentId)> = Vec::with_capacity(found.len());
         for id in found {
@@ -118,6 +129,24 @@ impl View<'_> {
         })
     }
 
+    /// The ways of the logs of containers, the most urgent first. Agents are not counted.
+    fn containers(&self, found: Vec<container::Container<'_>>, question: &Question) -> Answer {
+        let mut ways: Vec<_> = found
+            .iter()
+            .filter_map(|one| Some(container::explanation(one, &self.facts(one.agent_id)?, self)))
+            .collect();
+        ways.retain(|way| question.only.is_none_or(|only| only == way.state));
+        ways.sort_by(|a, b| (a.state, &a.name, &a.id).cmp(&(b.state, &b.name, &b.id)));
+        let next = question.offset.saturating_add(question.limit);
+        Answer {
+            at: Moment(self.surroundings.now_ms),
+            query: question.query.clone(),
+            totals: Totals::default(),
+            next_offset: (next < ways.len()).then_some(next as u64),
+            subjects: ways.into_iter().skip(question.offset).take(question.limit).collect(),
+        }
+    }
+
     fn facts<'s>(&'s self, id: &'s AgentId) -> Option<AgentFacts<'s>> {
         let agent = self.state.agents().get(id)?;
         let mut tasks: Vec<_> = self.state.tasks_on(id).collect();
@@ -145,7 +174,9 @@ impl View<'_> {
     }
 
     fn not_found(&self, query: &str, close: &[&str]) -> NotFound {
-        let mut text = format!("no agent is called `{query}`, by id or by name of its machine");
+        let mut text = format!(
+            "no agent is called `{query}`, by id or by name of its machine, and no container that is read"
+        );
         if !close.is_empty() {
             text.push_str(&format!("; close: {}", close.join(", ")));
         }
@@ -155,6 +186,14 @@ impl View<'_> {
             );
         }
         NotFound(text)
+    }
+}
+
+/// Names of machines that are close to one that is not there.
+pub(super) fn close(state: &State, query: &str) -> Vec<String> {
+    match find::agents(state, query) {
+        Found::None { close } => close.into_iter().map(str::to_owned).collect(),
+        Found::Agents(_) => vec![],
     }
 }
 

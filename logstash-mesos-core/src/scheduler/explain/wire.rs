@@ -16,6 +16,7 @@ pub(in crate::scheduler) fn question(request: ExplainRequest) -> Question {
         limit: usize::try_from(request.limit).ok().filter(|limit| *limit > 0).unwrap_or(LIMIT),
         offset: usize::try_from(request.offset).unwrap_or(usize::MAX),
         query: request.query.trim().to_owned(),
+        part: String::new(),
     }
 }
 
@@ -36,6 +37,7 @@ impl From<Explanation> for protocol::Explanation {
         let kind = match explanation.kind {
             Subject::Framework => SubjectKind::Framework,
             Subject::Agent => SubjectKind::Agent,
+            Subject::Container => SubjectKind::Container,
         };
         Self {
             kind: kind.into(),

@@ -128,6 +128,14 @@ impl Access {
         HeaderValue::from_static(if self.loopback { LOOPBACK } else { "network" })
     }
 
+    /// Whether who sends these may change something, or why not.
+    pub(super) fn may_write(&self, headers: &HeaderMap) -> Result<(), &'static str> {
+        self.check(Wish::Write, headers).map_err(|refusal| match refusal {
+            Refusal::Unauthorized => "credentials are needed",
+            Refusal::Forbidden(text) => text,
+        })
+    }
+
     fn check(&self, wish: Wish, headers: &HeaderMap) -> Result<(), Refusal> {
         if wish == Wish::Free {
             return Ok(());

@@ -113,7 +113,7 @@ pub(super) async fn get_host(State(shared): State<Arc<Shared>>, Query(query): Qu
     host(&shared.registry.snapshot(), query)
 }
 
-/// The one that the page edits, or another one by its name.
+/// The one that the predecessor had, or another one by its name.
 pub(super) fn host(snapshot: &Snapshot, query: Given) -> Response {
     let name = query.name.unwrap_or_else(|| HOST.to_owned());
     match snapshot.entries.get(&ConfigKey::host(&name)) {
@@ -129,12 +129,14 @@ pub(super) async fn put_host(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    // Only the query names another one: the predecessor's bodies may have any name.
+    let name = query.name.clone().unwrap_or_else(|| HOST.to_owned());
     let given = match parse(&headers, &body, query) {
-        Ok(given) => Given { name: Some(HOST.to_owned()), ..given },
+        Ok(given) => Given { name: Some(name.clone()), ..given },
         Err(response) => return *response,
     };
     if given.input.as_deref().is_some_and(|input| input.trim().is_empty()) {
-        return remove(&shared, Kind::Host, HOST, true).await;
+        return remove(&shared, Kind::Host, &name, true).await;
     }
     store(&shared, Kind::Host, given, &headers).await
 }

@@ -16,6 +16,8 @@ use std::sync::Arc;
 pub(super) struct Parameters {
     #[serde(default)]
     q: String,
+    #[serde(default)]
+    part: String,
     only: Option<String>,
     limit: Option<usize>,
     offset: Option<usize>,
@@ -35,7 +37,16 @@ pub(super) async fn get(State(shared): State<Arc<Shared>>, Query(asked): Query<P
         return error(StatusCode::BAD_REQUEST, &format!("limit is not a number from 1 to {MOST}"));
     }
     let query = asked.q.trim().to_owned();
-    match explain::answer(&shared, &Question { query, only, limit, offset: asked.offset.unwrap_or(0) }) {
+    match explain::answer(
+        &shared,
+        &Question {
+            query,
+            part: asked.part.trim().to_lowercase(),
+            only,
+            limit,
+            offset: asked.offset.unwrap_or(0),
+        },
+    ) {
         Ok(answer) => Json(answer).into_response(),
         Err(not_found) => error(StatusCode::NOT_FOUND, &not_found.0),
     }

@@ -36,7 +36,7 @@ pub(super) fn router(node: Arc<Node>) -> Router {
             .route(&format!("{prefix}/host-config"), get(host).fallback(pass_on));
     }
     if node.ui {
-        router = router.merge(pages());
+        router = router.merge(pages::router());
     }
     let access = Arc::new(node.access.clone());
     router.fallback(pass_on).with_state(node).layer(middleware::from_fn_with_state(access, access::guard))

@@ -1,12 +1,17 @@
 //! REST, the page, metrics, the executor's program, and gRPC: everything on one port.
 
 mod access;
+mod check;
 mod configs;
 mod explain;
+mod find;
 mod follower;
 mod forward;
 mod metrics;
+mod overview;
+mod pages;
 mod server;
+mod streams;
 mod try_out;
 
 pub use access::{Access, AccessError};
@@ -27,7 +32,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::middleware;
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::json;
 use std::sync::Arc;
@@ -54,6 +59,12 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/api/status", get(get_status))
         .route("/api/rollout/resume", post(resume_rollout))
         .route("/api/explain", get(explain::get))
+        .route("/api/overview", get(overview::get))
+        .route("/api/events", get(overview::events))
+        .route("/api/history", get(overview::history))
+        .route("/api/streams", get(streams::get))
+        .route("/api/find", get(find::get))
+        .route("/api/check", post(check::post))
         .route("/api/try", post(try_out::post))
         .route("/health", get(|| async { "alive\n" }))
         .route("/ready", get(ready))
@@ -79,7 +90,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
             );
     }
     if shared.ui {
-        router = router.merge(pages());
+        router = router.merge(pages::router());
     }
     let access = Arc::new(shared.access.clone());
     router
@@ -161,24 +172,6 @@ fn executor_program(binary: Arc<ServedBinary>, method: &Method) -> Response {
         }
     });
     (headers, Body::from_stream(chunks)).into_response()
-}
-
-fn pages<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    let paths = ["/", "/dashboard", "/config", "/nodes"];
-    paths.into_iter().fold(Router::new(), |router, path| router.route(path, get(page)))
-}
-
-async fn page() -> Response {
-    let headers = [
-        (header::CACHE_CONTROL, "no-cache"),
-        (header::X_FRAME_OPTIONS, "DENY"),
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \
-             form-action 'none'; base-uri 'none'",
-        ),
-    ];
-    (headers, Html(include_str!("page.html"))).into_response()
 }
 
 async fn not_found() -> Response {

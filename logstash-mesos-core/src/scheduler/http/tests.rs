@@ -71,6 +71,8 @@ impl Server {
             url: "http://127.0.0.1:9092".to_owned(),
             calls: AtomicU64::default(),
             relist: Default::default(),
+            history: Default::default(),
+            pulse: tokio::sync::watch::Sender::new("".into()),
             call_errors: AtomicU64::default(),
             stop: CancellationToken::new(),
         });
@@ -208,6 +210,70 @@ async fn the_predecessors_forms_work_too() {
     assert_eq!(server.call("GET", "/api/host-config", "").await.1["input"], "filter { }");
     assert_eq!(server.call("PUT", "/api/host-config", r#"{"input":""}"#).await.0, 200);
     assert_eq!(server.call("GET", "/api/host-config", "").await.1, json!({"name": "ui", "input": ""}));
+}
+
+#[tokio::test]
+async fn a_host_configuration_of_another_name_is_named_in_the_query() {
+    let server = Server::new("127.0.0.1:9092").await;
+    let path = "/api/host-config?name=sample";
+    assert_eq!(server.call("PUT", path, r#"{"input":"filter { }"}"#).await.1["name"], "sample");
+    assert_eq!(server.call("GET", path, "").await.1["input"], "filter { }");
+    assert_eq!(server.call("GET", "/api/host-config", "").await.1["input"], "");
+    assert_eq!(server.call("PUT", path, r#"{"input":""}"#).await.1["removed"], "sample");
+    assert_eq!(server.call("GET", path, "").await.0, 404);
+}
+
+#[tokio::test]
+async fn a_configuration_is_checked_and_not_stored() {
+    let server = Server::new("127.0.0.1:9092").await;
+    let draft = r#"{"name":"a","kind":"docker","input":"filter {\n  grokk { }\n}"}"#;
+    let (status, body) = server.call("POST", "/api/check", draft).await;
+    let first = &body["diagnostics"][0];
+    assert_eq!(
+        (status, &first["severity"], &first["line"], &first["column"]),
+        (200, &json!("error"), &json!(2), &json!(3))
+    );
+    assert!(first["remedy"].as_str().is_some_and(|remedy| remedy.contains("grok")), "{body}");
+    let (_, fine) = server.call("POST", "/api/check", r#"{"input":"filter { }"}"#).await;
+    assert_eq!(fine["diagnostics"], json!([]));
+    for wrong in ["x", r#"{"input":"","kind":"all"}"#, r#"{"text":""}"#] {
+        assert_eq!(server.call("POST", "/api/check", wrong).await.0, 400, "{wrong}");
+    }
+    assert_eq!(server.call("GET", "/api/configs", "").await.1, json!([]));
+}
+
+#[tokio::test]
+async fn the_event_stream_begins_with_what_one_may_do_and_how_things_stand() {
+    for (bind, may_write) in [("127.0.0.1:9092", true), ("0.0.0.0:9092", false)] {
+        let server = Server::new(bind).await;
+        let request = Request::builder().uri("/api/events").header(header::HOST, "127.0.0.1:9092");
+        let request = request.body(Body::empty()).expect("is one");
+        let response = server.router.clone().oneshot(request).await.expect("never fails");
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");
+        let mut body = response.into_body();
+        let mut text = String::new();
+        let mut more = async |text: &mut String| {
+            let frame = body.frame().await.expect("goes on").expect("reads");
+            text.push_str(&String::from_utf8_lossy(&frame.into_data().unwrap_or_default()));
+        };
+        while text.matches("\n\n").count() < 2 {
+            more(&mut text).await;
+        }
+        assert!(text.contains(&format!("\"may_write\":{may_write}")), "{text}");
+        let overview = text.lines().filter_map(|line| line.strip_prefix("data: ")).nth(1).expect("is there");
+        let overview: Value = serde_json::from_str(overview).expect("is JSON");
+        // There is no master.
+        assert_eq!(
+            (&overview["problems_total"], &overview["problems"][0]["code"]),
+            (&json!(1), &json!("master"))
+        );
+        server.shared.pulse.send_replace("later".into());
+        while !text.contains("data: later") {
+            more(&mut text).await;
+        }
+        server.shared.stop.cancel();
+        assert!(body.frame().await.is_none(), "it ends with the lead");
+    }
 }
 
 #[tokio::test]
@@ -402,6 +468,9 @@ async fn an_executor_is_admitted_by_the_token_that_mesos_brought_and_gets_every_
     let stream = StreamStatus {
         id: "1".to_owned(),
         name: "web".to_owned(),
+        container_id: "c0ffee0123".to_owned(),
+        configurations: vec!["nginx".to_owned()],
+        method: "proc-root".to_owned(),
         path: "/var/log/a".to_owned(),
         source: SourceKind::Path.into(),
         lost: [("truncated".to_owned(), 3)].into(),
@@ -431,6 +500,40 @@ async fn an_executor_is_admitted_by_the_token_that_mesos_brought_and_gets_every_
         (&status["streams"][0]["path"], &status["streams"][0]["lost"]["truncated"]),
         (&json!("/var/log/a"), &json!(3))
     );
+
+    // It is found, listed and explained.
+    let (_, streams) = server.call("GET", "/api/streams?q=lost:%3E2%20name:web&sort=-lost", "").await;
+    assert_eq!(
+        (&streams["total"], &streams["agents"], &streams["streams"][0]["hostname"]),
+        (&json!(1), &json!(1), &json!("host-1"))
+    );
+    assert_eq!(
+        (&streams["streams"][0]["state"], &streams["streams"][0]["lost_text"]),
+        (&json!("problem"), &json!("3 (truncated)"))
+    );
+    assert_eq!(server.call("GET", "/api/streams?q=other", "").await.1["total"], 0);
+    for wrong in ["sort=colour", "limit=0", "what=1"] {
+        assert_eq!(server.call("GET", &format!("/api/streams?{wrong}"), "").await.0, 400, "{wrong}");
+    }
+    let (_, found) = server.call("GET", "/api/find?q=WEB", "").await;
+    assert_eq!(found["containers"][0]["container_id"], "c0ffee0123");
+    assert_eq!(server.call("GET", "/api/find?q=nginx", "").await.1["configurations"][0]["name"], "nginx");
+    assert_eq!(server.call("GET", "/api/find?q=hots-1", "").await.1["close"], json!(["host-1"]));
+    let (_, way) = server.call("GET", "/api/explain?q=c0ffee", "").await;
+    let way = &way["subjects"][0];
+    assert_eq!(
+        (&way["kind"], &way["name"], &way["state"]),
+        (&json!("container"), &json!("web"), &json!("problem"))
+    );
+    let steps: Vec<_> =
+        way["steps"].as_array().expect("a list").iter().map(|s| (&s["code"], &s["state"])).collect();
+    let (ok, problem) = (json!("ok"), json!("problem"));
+    let codes = ["configurations", "container", "matched", "read"].map(|code| json!(code));
+    assert_eq!(steps, [(&codes[0], &problem), (&codes[1], &ok), (&codes[2], &ok), (&codes[3], &problem)]);
+    let (_, overview) = server.call("GET", "/api/overview", "").await;
+    let kinds: Vec<_> = overview["problems"].as_array().expect("a list").iter().map(|p| &p["kind"]).collect();
+    assert_eq!(kinds, ["framework", "configuration", "agent", "stream"], "{overview}");
+    assert_eq!(shown().await["configurations"][0]["refused_by"], 1);
 
     // A second process with the same token takes the place of the first.
     let mut second = Peer::open(&url, &wake.token).await;

@@ -1,0 +1,66 @@
+//! What the console shows all the time: an event stream of overviews, and the history behind the charts.
+
+use super::error;
+use crate::scheduler::overview;
+use crate::scheduler::shared::Shared;
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::sse::{Event, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::{StreamExt, stream};
+use serde::Deserialize;
+use serde_json::json;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+/// One overview.
+pub(super) async fn get(State(shared): State<Arc<Shared>>) -> Response {
+    shared.sessions.watch();
+    ([(header::CONTENT_TYPE, "application/json")], overview::json(&shared)).into_response()
+}
+
+/// An overview now and every two seconds, until the lead ends or nobody listens any more. First it says what who
+/// listens may do.
+pub(super) async fn events(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    let pulse = shared.pulse.subscribe();
+    shared.sessions.watch();
+    let refusal = shared.access.may_write(&headers).err();
+    let viewer = json!({"may_write": refusal.is_none(), "why_not": refusal}).to_string();
+    let first = [Event::default().event("viewer").data(viewer), overview_event(&overview::json(&shared))];
+    let stop = shared.stop.clone();
+    let following = stream::unfold(pulse, |mut pulse| async move {
+        pulse.changed().await.ok()?;
+        let event = overview_event(&pulse.borrow_and_update().clone());
+        Some((event, pulse))
+    });
+    let all =
+        stream::iter(first).chain(following).map(Ok::<_, Infallible>).take_until(stop.cancelled_owned());
+    // nginx would keep them back until it has enough.
+    ([("x-accel-buffering", "no")], Sse::new(all)).into_response()
+}
+
+fn overview_event(overview: &str) -> Event {
+    Event::default().event("overview").data(overview)
+}
+
+/// Behind the question mark.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Span {
+    #[serde(default)]
+    span: String,
+}
+
+/// How much went through in the last quarter of an hour, hour or day.
+pub(super) async fn history(State(shared): State<Arc<Shared>>, Query(asked): Query<Span>) -> Response {
+    let name = if asked.span.is_empty() { "quarter" } else { &asked.span };
+    let points = shared.history().span(name);
+    match points {
+        Some(points) => {
+            let columns = ["at_ms", "in_per_second", "out_per_second", "lag_bytes", "lost", "failed"];
+            Json(json!({ "columns": columns, "points": points })).into_response()
+        }
+        None => error(StatusCode::BAD_REQUEST, "span is neither quarter, hour nor day"),
+    }
+}

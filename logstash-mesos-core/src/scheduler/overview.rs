@@ -1,0 +1,169 @@
+//! What matters now in one small answer: figures, and what is wrong, most urgent first and alike things together.
+
+use super::explain::{self, Explanation, Moment, Question, Step, Subject, Totals, Verdict};
+use super::shared::{Shared, now_ms};
+use super::status;
+use crate::protocol::StreamStatus;
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Something that is wrong, with one subject or with many.
+#[derive(Debug, Serialize)]
+struct Problem {
+    kind: &'static str,
+    code: String,
+    /// Of the first subject.
+    text: String,
+    next: Option<String>,
+    since: Option<Moment>,
+    /// How many subjects have it, of which a few are named.
+    count: usize,
+    subjects: Vec<Value>,
+}
+
+/// Problems in the order in which they came, those that differ only in numbers together.
+#[derive(Default)]
+struct Problems {
+    list: Vec<Problem>,
+    places: BTreeMap<String, usize>,
+}
+
+impl Problems {
+    fn add(&mut self, problem: Problem) {
+        let alike: String = problem.text.chars().filter(|c| !c.is_ascii_digit()).collect();
+        let key = format!("{} {} {alike}", problem.kind, problem.code);
+        let Some(known) = self.places.get(&key).and_then(|place| self.list.get_mut(*place)) else {
+            self.places.insert(key, self.list.len());
+            self.list.push(problem);
+            return;
+        };
+        known.count += 1;
+        known.since = known.since.min(problem.since).or(known.since).or(problem.since);
+        if known.subjects.len() < NAMED {
+            known.subjects.extend(problem.subjects);
+        }
+    }
+}
+
+/// The overview as it is sent.
+pub(super) fn json(shared: &Shared) -> String {
+    let question = Question { only: Some(Verdict::Problem), limit: LOOKED_AT, ..Question::default() };
+    let (totals, subjects) = match explain::answer(shared, &question) {
+        Ok(answer) => (answer.totals, answer.subjects),
+        Err(_) => (Totals::default(), vec![]),
+    };
+    let (cluster, agents): (Vec<_>, Vec<_>) =
+        subjects.into_iter().partition(|one| one.kind == Subject::Framework);
+    let mut problems = Problems::default();
+    cluster.into_iter().for_each(|one| of_subject(one, &mut problems));
+    let link = shared.link().clone();
+    let framework_id = shared.framework_id().map(|id| id.to_string());
+    let last = shared.history().last().copied().unwrap_or_default();
+    let executors = shared.sessions.lock();
+    let configurations = status::configurations(shared, &executors);
+    let mut refused = 0;
+    for one in configurations.iter().filter(|one| !one.error.is_empty()) {
+        refused += 1;
+        let configuration = one.configuration.clone().unwrap_or_default();
+        let kind = status::kind_of(&configuration);
+        problems.add(Problem {
+            kind: "configuration",
+            code: "refused".to_owned(),
+            text: format!("is refused: {}", one.error),
+            next: Some("mend it; the version before it goes on where there is one".to_owned()),
+            since: None,
+            count: 1,
+            subjects: vec![
+                json!({"kind": "configuration", "id": configuration.name, "name": configuration.name,
+                                  "configuration_kind": kind.name()}),
+            ],
+        });
+    }
+    agents.into_iter().for_each(|one| of_subject(one, &mut problems));
+    let (mut streams, mut lag_bytes, mut lost, mut unread, mut failed) = (0_u64, 0, 0, 0_u64, 0);
+    let mut losing = Vec::new();
+    for executor in executors.values() {
+        failed += executor.status.as_ref().map_or(0, |status| status.events_failed);
+        for stream in executor.streams.values() {
+            streams += 1;
+            lag_bytes += stream.lag_bytes;
+            let count: u64 = stream.lost.values().sum();
+            lost += count;
+            if is_unread(stream) {
+                unread += 1;
+                problems.add(of_stream("unread", stream, format!("is not read: {}", stream.reason)));
+            }
+            if count > 0 {
+                losing.push(of_stream("lost", stream, format!("has lost {}", losses(stream))));
+            }
+        }
+    }
+    // What is lost stays lost, so it comes last.
+    losing.into_iter().for_each(|one| problems.add(one));
+    let total = problems.list.len();
+    problems.list.truncate(SHOWN);
+    json!({
+        "at": Moment(now_ms()),
+        "version": env!("CARGO_PKG_VERSION"),
+        "url": shared.url,
+        "framework": {
+            "id": framework_id,
+            "name": shared.framework_name,
+            "connected": link.connected,
+            "master": link.master,
+        },
+        "agents": totals,
+        "streams": {"count": streams, "lag_bytes": lag_bytes, "lost": lost, "unread": unread},
+        "events": {"in_per_second": last.in_per_second, "out_per_second": last.out_per_second, "failed": failed},
+        "configurations": {"count": configurations.len(), "refused": refused},
+        "problems": problems.list,
+        "problems_total": total,
+    })
+    .to_string()
+}
+
+fn of_subject(subject: Explanation, problems: &mut Problems) {
+    let kind = if subject.kind == Subject::Framework { "framework" } else { "agent" };
+    let named = json!({"kind": kind, "id": subject.id, "name": subject.name});
+    let wrong = subject.steps.into_iter().filter(|step| step.state == Verdict::Problem);
+    for (n, Step { code, text, next, since, .. }) in wrong.enumerate() {
+        // The summary is made of the first, and says whether a shipper runs.
+        let text = if n == 0 && kind == "agent" { subject.summary.clone() } else { text };
+        problems.add(Problem { kind, code, text, next, since, count: 1, subjects: vec![named.clone()] });
+    }
+}
+
+fn of_stream(code: &str, stream: &StreamStatus, text: String) -> Problem {
+    let container = if stream.container_id.is_empty() { "the host" } else { &stream.name };
+    let what = status::what(stream);
+    let id =
+        if stream.container_id.is_empty() { format!("path:{what}") } else { stream.container_id.clone() };
+    Problem {
+        kind: "stream",
+        code: code.to_owned(),
+        text,
+        next: None,
+        since: None,
+        count: 1,
+        subjects: vec![json!({"kind": "stream", "id": id, "name": format!("{what} of {container}")})],
+    }
+}
+
+/// It is there and cannot be read.
+pub(super) fn is_unread(stream: &StreamStatus) -> bool {
+    stream.method.is_empty() && !stream.reason.is_empty()
+}
+
+/// What a stream has lost, and why.
+pub(super) fn losses(stream: &StreamStatus) -> String {
+    let sorted: BTreeMap<_, _> = stream.lost.iter().filter(|(_, count)| **count > 0).collect();
+    sorted.iter().map(|(reason, count)| format!("{count} ({reason})")).collect::<Vec<_>>().join(", ")
+}
+
+/// Agents with a problem that are looked at one by one; `totals` counts all.
+const LOOKED_AT: usize = 1_000;
+/// Problems in one overview.
+const SHOWN: usize = 20;
+/// Subjects that are named for one problem.
+const NAMED: usize = 5;

@@ -1,0 +1,48 @@
+// What there is to say about which logs are read, and whether it is in use.
+import { fill, h } from "../lib/dom.js";
+import { get } from "../lib/api.js";
+import { count, cut, many } from "../lib/format.js";
+import { link } from "../lib/router.js";
+import { empty, loading } from "../components/notice.js";
+import { dataTable } from "../components/data-table.js";
+import { stateMark } from "../components/state-mark.js";
+
+export const title = () => "Configurations";
+
+/** @param {HTMLElement} main @param {any} _ @param {AbortSignal} signal */
+export function show(main, _, signal) {
+  const list = h("div");
+  const add = h("a", { class: "button primary", href: link(["configurations", "docker", ""]) }, "New configuration");
+  const table = dataTable({
+    caption: "Configurations",
+    key: row => `${row.kind} ${row.name}`,
+    href: row => link(["configurations", row.kind, row.name]),
+    columns: [
+      { title: "State", kind: "state", cell: row => row.error ? stateMark("problem", "refused") : row.streams || row.kind === "host" ? stateMark("ok", "in use") : stateMark("unknown", "matches none") },
+      { title: "Name", kind: "key", cell: row => cut(row.name) },
+      { title: "Applies to", kind: "wide", cell: row => row.kind === "host" ? "every agent" : row.match && Object.keys(row.match).length ? `containers where ${Object.entries(row.match).map(([key, value]) => `${key} is ${value}`).join(", ")}` : "containers of the image" },
+      { title: "What is wrong", kind: "grow", cell: row => row.error ? h("span", { class: "line bad", title: row.error }, row.error) : "" },
+      { title: "Streams", kind: "number", cell: row => count(row.streams) },
+      { title: "Agents", kind: "number wide", cell: row => row.refused_by ? h("span", { class: "bad" }, `▲ ${count(row.applied_by)} of ${count(row.applied_by + row.refused_by)}`) : count(row.applied_by) },
+      { title: "From", kind: "wide", cell: row => row.source === "directory" ? "file" : "page or REST" },
+      { title: "Version", kind: "wide", cell: row => h("span", { class: "code quiet" }, row.version) },
+    ],
+  });
+
+  fill(main, h("div", { class: "headline" }, h("h1", null, "Configurations"), h("span", { class: "spring" }), add), list);
+
+  async function load(/** @type {boolean} */ keep) {
+    const { configurations } = await get("status", { limit: 1 }, signal);
+    if (!configurations.length) {
+      return empty("No configuration yet.", "One is named after the image whose containers it reads, such as `nginx:1.27` or `library/*`; or applies once to every agent.",
+        h("a", { class: "button primary", href: link(["configurations", "docker", ""]) }, "Write the first"));
+    }
+    if (keep && table.element.isConnected) table.update(configurations);
+    else table.show(configurations);
+    return [table.element, h("p", { class: "quiet" }, many(configurations.length, "configuration"), ". Those from files are changed in their directory, and taken over within a second.")];
+  }
+
+  loading(list, 4, () => load(false));
+  const timer = setInterval(() => document.hidden || loading(list, 4, () => load(true)), 5000);
+  signal.addEventListener("abort", () => clearInterval(timer));
+}
