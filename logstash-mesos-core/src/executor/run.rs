@@ -257,7 +257,8 @@ async fn run(
         }
     };
     let checkpoints = Checkpoints::open(&settings.data_dir)?;
-    let readers = Arc::new(Readers::new(1).map_err(ShipperError::Threads)?);
+    let readers =
+        Arc::new(Readers::with_proc(1, settings.host_root.join("proc")).map_err(ShipperError::Threads)?);
     let kept = if settings.keeps_configurations { kept::load(&settings.data_dir)? } else { None };
     let mut driver = Driver {
         pipelines: Pipelines::new(&settings),

@@ -26,8 +26,8 @@ use crate::pipeline::plugin::BatchSender;
 use crate::source::container_file::{ContainerFile, ContainerFiles};
 use crate::source::daemon_log::DaemonLog;
 use crate::source::{
-    Checkpoints, Ended, FileOpener, Follow, Framing, HostFile, Readers, StartPosition, Stop, StreamStatus,
-    TailSettings,
+    Checkpoints, Directories, Ended, FileOpener, Follow, Framing, HostFile, Identity, Readers, StartPosition,
+    Stop, StreamStatus, TailSettings,
 };
 #[cfg(feature = "docker")]
 use crate::source::{daemon_stream::DaemonStream, docker_logs::DockerLogs, exec_tail, exec_tail::ExecTail};
@@ -45,6 +45,7 @@ pub(crate) struct Streams {
     asked: BTreeMap<Pattern, (Instant, Vec<PathBuf>)>,
     checkpoints: Checkpoints,
     readers: Arc<Readers>,
+    directories: Directories,
     files: BTreeMap<ContainerId, Arc<ContainerFiles>>,
     running: BTreeMap<StreamId, Stream>,
     // Of streams that have ended and are gone from the list.
@@ -144,6 +145,7 @@ impl Streams {
             asked: BTreeMap::new(),
             checkpoints,
             readers,
+            directories: Directories::default(),
             files: BTreeMap::new(),
             running: BTreeMap::new(),
             lost_before: BTreeMap::new(),
@@ -346,9 +348,11 @@ impl Streams {
                 if files.rung().is_err() {
                     return true;
                 }
-                files.identity(path).ok()
+                files.stat(path).ok().map(|stat| stat.identity)
             }
-            Place::HostFile { path } => HostFile::new(self.below_root(path)).identity().ok().flatten(),
+            Place::HostFile { path } => {
+                std::fs::metadata(self.below_root(path)).ok().map(|metadata| Identity::of(&metadata))
+            }
             Place::ContainerOutput { .. } => None,
         };
         identity.is_some_and(|identity| !self.checkpoints.is_live(identity))
@@ -378,7 +382,13 @@ impl Streams {
         let (source, metadata) = match (&id.place, container) {
             (Place::HostFile { path }, _) => {
                 let metadata = Metadata::of_host(&self.machine, &path.to_string_lossy());
-                (Source::File(Arc::new(HostFile::new(self.below_root(path))), Box::new(PlainLines)), metadata)
+                (
+                    Source::File(
+                        Arc::new(HostFile::new(self.below_root(path), &self.directories)),
+                        Box::new(PlainLines),
+                    ),
+                    metadata,
+                )
             }
             (Place::ContainerFile { path, .. }, Some(container)) => {
                 let metadata =
@@ -413,7 +423,6 @@ impl Streams {
                 let settings = TailSettings {
                     framing,
                     start: if want.from_end { StartPosition::End } else { StartPosition::Beginning },
-                    drain_timeout: self.drain_timeout,
                     adopt: want.by_pattern,
                     keep_finished: want.by_pattern,
                     ..TailSettings::default()

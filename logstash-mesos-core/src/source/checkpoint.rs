@@ -14,9 +14,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use tokio::sync::watch;
 use tracing::warn;
 
-use super::{Fingerprint, Identity, Opened, Tracker};
+use super::{Fingerprint, Identity, Mark, Opened, Tracker};
 
 /// The positions of the streams of one reader.
 ///
@@ -73,13 +74,22 @@ pub struct FilePosition {
     /// of the same name and inode, even where the first bytes are the same.
     #[serde(default)]
     pub begun: u64,
+    /// When it was made, as [`Identity::born`].
+    #[serde(default)]
+    pub born: u64,
+    /// Its last change, in nanoseconds since 1970.
+    #[serde(default)]
+    pub modified: i64,
+    /// The last bytes that were read of it.
+    #[serde(default)]
+    pub mark: Mark,
 }
 
 impl FilePosition {
     /// Which file it is about.
     #[must_use]
     pub fn identity(&self) -> Identity {
-        Identity { dev: self.dev, ino: self.ino }
+        Identity { dev: self.dev, ino: self.ino, born: self.born }
     }
 }
 
@@ -90,6 +100,8 @@ struct Shared {
     changed: Condvar,
     // Held while the file is written.
     saving: Mutex<()>,
+    // The last change that was saved, or could not be.
+    saved: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -97,7 +109,11 @@ struct State {
     next_id: u64,
     files: BTreeMap<u64, Entry>,
     cursors: BTreeMap<Arc<str>, String>,
+    // Counts the changes.
+    changes: u64,
     dirty: bool,
+    // Somebody waits for it to be saved.
+    urgent: bool,
     closing: bool,
     discarded: bool,
 }
@@ -288,6 +304,24 @@ impl StreamPositions {
         })
     }
 
+    /// Returns once what is known by now has been saved. Where it cannot be, that is told, and nobody waits for it.
+    pub(super) fn saved(&self) -> impl Future<Output = ()> + use<> {
+        let shared = Arc::clone(&self.checkpoints.shared);
+        async move {
+            if shared.path.is_none() {
+                return;
+            }
+            let mut saved = shared.saved.subscribe();
+            let wanted = {
+                let mut state = shared.lock();
+                state.urgent = true;
+                shared.changed.notify_one();
+                state.changes
+            };
+            let _sender_is_ours = saved.wait_for(|changes| *changes >= wanted).await;
+        }
+    }
+
     /// The files of this stream that were not finished, with the numbers of their entries.
     pub(super) fn unfinished(&self) -> Vec<(u64, FilePosition)> {
         let state = self.checkpoints.shared.lock();
@@ -299,8 +333,10 @@ impl StreamPositions {
     /// another name now.
     pub(super) fn adopt(&self, identity: Identity) -> Option<(u64, FilePosition)> {
         let mut state = self.checkpoints.shared.lock();
-        let found =
-            state.files.iter_mut().find(|(_, entry)| !entry.live && entry.position.identity() == identity);
+        let found = state
+            .files
+            .iter_mut()
+            .find(|(_, entry)| !entry.live && entry.position.identity().may_be(identity));
         let (id, entry) = found?;
         entry.stream = Arc::clone(&self.key);
         Some((*id, entry.position.clone()))
@@ -318,55 +354,63 @@ impl StreamPositions {
         let size = opened.file.metadata().ok()?.len();
         let fingerprint = Fingerprint::of(&opened.file).ok()?;
         let known = self.unfinished().into_iter().find(|(_, position)| {
-            position.identity() == opened.identity && position.fingerprint == fingerprint
+            position.identity().may_be(opened.identity) && position.fingerprint == fingerprint
         });
         if known.as_ref().is_some_and(|(_, position)| position.offset >= size) {
             return None;
         }
-        let live = self.begin(opened, fingerprint, 0, known.map(|(id, _)| id), true);
-        live.seen(size, fingerprint);
+        let live = self.begin(opened.identity, opened.rung, 0, known.map(|(id, _)| (id, true)));
+        live.seen(size, 0, fingerprint, Mark::default());
         Some((live.tracker().clone(), size))
     }
 
-    /// Begins to read `opened` at `offset`, in place of entry `replaces`; `same` when the content is the one
-    /// that entry is about.
+    /// Begins to read a file at `offset`. With the number of an entry, that one ends; the new one goes on with all
+    /// that is known if the content is the same.
     pub(super) fn begin(
         &self,
-        opened: &Opened,
-        fingerprint: Fingerprint,
+        identity: Identity,
+        rung: &str,
         offset: u64,
-        replaces: Option<u64>,
-        same: bool,
+        replaces: Option<(u64, bool)>,
     ) -> LiveFile {
         let shared = Arc::clone(&self.checkpoints.shared);
-        let mut position = FilePosition {
-            rung: opened.rung.to_owned(),
-            dev: opened.identity.dev,
-            ino: opened.identity.ino,
-            fingerprint,
-            offset,
-            size: offset,
-            at: now_secs(),
-            begun: now_nanos(),
-        };
-        let mut new_id = 0;
-        let mut begun = position.begun;
+        let mut id = 0;
+        let mut begun = now_nanos();
         shared.change(|state| {
-            if let Some(old) = replaces.and_then(|old| state.files.remove(&old))
-                && same
-            {
-                position.begun = old.position.begun;
-            }
-            begun = position.begun;
-            new_id = state.next_id;
+            let old = replaces.and_then(|(old, same)| state.files.remove(&old).filter(|_| same));
+            let old = old.map(|old| old.position);
+            begun = old.as_ref().map_or(begun, |old| old.begun);
+            let position = FilePosition {
+                rung: rung.to_owned(),
+                dev: identity.dev,
+                ino: identity.ino,
+                born: identity.born,
+                offset,
+                at: now_secs(),
+                begun,
+                size: old.as_ref().map_or(offset, |old| old.size.max(offset)),
+                fingerprint: old.as_ref().map(|old| old.fingerprint).unwrap_or_default(),
+                modified: old.as_ref().map(|old| old.modified).unwrap_or_default(),
+                mark: old.map(|old| old.mark).unwrap_or_default(),
+            };
+            id = state.next_id;
             state.next_id += 1;
             let entry = Entry { stream: Arc::clone(&self.key), position, live: true, forget_at: None };
-            state.files.insert(new_id, entry);
+            state.files.insert(id, entry);
         });
+        LiveFile { id, shared, tracker: self.tracker(id), begun }
+    }
+
+    /// Follows what arrives of the file `id`.
+    fn tracker(&self, id: u64) -> Tracker {
         // Holds the whole, so that positions are saved after the last acknowledgement.
         let checkpoints = self.checkpoints.clone();
-        let tracker = Tracker::new(move |end| checkpoints.shared.advance(new_id, end));
-        LiveFile { id: new_id, shared, tracker, begun }
+        Tracker::new(move |end| checkpoints.shared.advance(id, end))
+    }
+
+    /// Begins to follow a file again from where it has arrived.
+    pub(super) fn renew(&self, live: &mut LiveFile) {
+        live.tracker = self.tracker(live.id);
     }
 }
 
@@ -376,23 +420,23 @@ impl LiveFile {
         Arc::from(format!("{:x}", self.begun))
     }
 
-    pub(super) fn id(&self) -> u64 {
-        self.id
-    }
-
     pub(super) fn tracker(&self) -> &Tracker {
         &self.tracker
     }
 
+    /// The first byte that has not arrived; `None` when it was finished and all of it has.
+    pub(super) fn arrived(&self) -> Option<u64> {
+        self.shared.lock().files.get(&self.id).map(|entry| entry.position.offset)
+    }
+
     /// What is known of the file beside the position.
-    pub(super) fn seen(&self, size: u64, fingerprint: Fingerprint) {
+    pub(super) fn seen(&self, size: u64, modified: i64, fingerprint: Fingerprint, mark: Mark) {
         let mut state = self.shared.lock();
-        if let Some(entry) = state.files.get_mut(&self.id)
-            && (entry.position.size != size || entry.position.fingerprint != fingerprint)
-        {
-            entry.position.size = size;
-            entry.position.fingerprint = fingerprint;
-            state.dirty = true;
+        let Some(entry) = state.files.get_mut(&self.id) else { return };
+        let now = &mut entry.position;
+        if (now.size, now.modified, now.fingerprint, now.mark) != (size, modified, fingerprint, mark) {
+            (now.size, now.modified, now.fingerprint, now.mark) = (size, modified, fingerprint, mark);
+            state.touch();
             self.shared.changed.notify_one();
         }
     }
@@ -400,16 +444,26 @@ impl LiveFile {
     /// The same file is reached in another way now.
     pub(super) fn reached_by(&self, opened: &Opened) {
         self.shared.change(|state| {
-            if let Some(entry) = state.files.get_mut(&self.id) {
-                opened.rung.clone_into(&mut entry.position.rung);
-                entry.position.dev = opened.identity.dev;
-                entry.position.ino = opened.identity.ino;
+            if let Some(Entry { position, .. }) = state.files.get_mut(&self.id) {
+                opened.rung.clone_into(&mut position.rung);
+                let Identity { dev, ino, born } = opened.identity;
+                (position.dev, position.ino, position.born) = (dev, ino, born);
             }
         });
     }
 
+    /// What was read last, by this process or the one before.
+    pub(super) fn mark(&self) -> Mark {
+        self.shared.lock().files.get(&self.id).map(|entry| entry.position.mark).unwrap_or_default()
+    }
+
+    /// The size last seen, whatever it is now.
+    pub(super) fn size(&self) -> u64 {
+        self.shared.lock().files.get(&self.id).map_or(0, |entry| entry.position.size)
+    }
+
     /// The file is finished: once everything up to `end` has arrived, its entry is dropped.
-    pub(super) fn finish(self, end: u64) {
+    pub(super) fn finish(&self, end: u64) {
         self.shared.change(|state| {
             if let Some(entry) = state.files.get_mut(&self.id) {
                 if entry.position.offset >= end {
@@ -432,7 +486,13 @@ impl Drop for LiveFile {
 
 impl Shared {
     fn new(path: Option<PathBuf>, state: State) -> Self {
-        Self { path, state: Mutex::new(state), changed: Condvar::new(), saving: Mutex::default() }
+        Self {
+            path,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            saving: Mutex::default(),
+            saved: watch::Sender::new(0),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -442,7 +502,7 @@ impl Shared {
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.lock();
         change(&mut state);
-        state.dirty = true;
+        state.touch();
         self.changed.notify_one();
     }
 
@@ -462,22 +522,31 @@ impl Shared {
     fn save(&self) -> Result<(), CheckpointError> {
         let Some(path) = &self.path else { return Ok(()) };
         let _alone = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = {
+        let (text, changes) = {
             let mut state = self.lock();
+            state.urgent = false;
             if !state.dirty || state.discarded {
+                self.saved.send_replace(state.changes);
                 return Ok(());
             }
             state.dirty = false;
-            state.to_json()
+            (state.to_json(), state.changes)
         };
-        replace_file(path, &text).map_err(|source| {
+        let replaced = replace_file(path, &text).map_err(|source| {
             self.lock().dirty = true;
             CheckpointError::Io { path: path.clone(), source }
-        })
+        });
+        self.saved.send_replace(changes);
+        replaced
     }
 }
 
 impl State {
+    fn touch(&mut self) {
+        self.changes += 1;
+        self.dirty = true;
+    }
+
     fn parse(bytes: &[u8]) -> Result<Self, String> {
         let stored: Stored = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         if stored.version != VERSION {
@@ -532,13 +601,13 @@ impl Drop for Saver {
 fn run(shared: &Shared) {
     loop {
         let mut state = shared.lock();
-        while !state.dirty && !state.closing {
+        while !state.dirty && !state.urgent && !state.closing {
             state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        // Every acknowledgement notifies; sleep through them, but not through the end.
+        // Every acknowledgement notifies; sleep through them, but not through the end, nor while somebody waits.
         let (state, _) = shared
             .changed
-            .wait_timeout_while(state, SAVE_AFTER, |state| !state.closing)
+            .wait_timeout_while(state, SAVE_AFTER, |state| !state.closing && !state.urgent)
             .unwrap_or_else(PoisonError::into_inner);
         let closing = state.closing;
         drop(state);
@@ -589,19 +658,19 @@ fn now_secs() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::{FileOpener, HostFile};
+    use crate::source::HostFile;
 
     #[test]
     fn positions_are_there_after_a_restart() {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("a.log");
         fs::write(&log, "0123456789").unwrap();
-        let opened = HostFile::new(&log).open().unwrap().unwrap();
+        let opened = HostFile::open_once(&log).unwrap().unwrap();
         let fingerprint = Fingerprint::of(&opened.file).unwrap();
 
         let checkpoints = Checkpoints::open(&dir.path().join("data")).unwrap();
-        let live = checkpoints.stream("k").begin(&opened, fingerprint, 0, None, false);
-        live.seen(10, fingerprint);
+        let live = checkpoints.stream("k").begin(opened.identity, "host", 0, None);
+        live.seen(10, 7, fingerprint, Mark::default());
         live.tracker().begin(4).delivered();
         checkpoints.stream("docker").cursor_tracker().begin("cursor 7".to_owned()).delivered();
         assert!(checkpoints.is_live(opened.identity));
@@ -621,11 +690,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("a.log");
         fs::write(&log, "0123456789").unwrap();
-        let opened = HostFile::new(&log).open().unwrap().unwrap();
+        let opened = HostFile::open_once(&log).unwrap().unwrap();
         let checkpoints = Checkpoints::in_memory();
-        let live = checkpoints.stream("k").begin(&opened, Fingerprint::default(), 0, None, false);
+        let live = checkpoints.stream("k").begin(opened.identity, "host", 0, None);
         let ack = live.tracker().begin(10);
         live.finish(10);
+        drop(live);
         assert_eq!(checkpoints.stream("k").unfinished().len(), 1);
         ack.delivered();
         assert_eq!(checkpoints.stream("k").unfinished().len(), 0);

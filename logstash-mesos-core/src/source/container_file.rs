@@ -12,7 +12,7 @@ mod opener;
 pub(crate) mod proc_root;
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -25,9 +25,9 @@ pub use self::opener::ContainerFile;
 
 use self::layers::Layered;
 use self::proc_root::ProcRoot;
-use super::Identity;
 use super::confined::{self, Node};
 use super::glob::{self, Directories};
+use super::{Identity, Stat};
 use crate::discovery::Container;
 
 /// A way to reach a container's files.
@@ -222,16 +222,25 @@ impl ContainerFiles {
     /// # Errors
     ///
     /// As [`ContainerFiles::open`].
-    pub fn identity(&self, path: &Path) -> Result<Identity, ViewError> {
+    pub fn stat(&self, path: &Path) -> Result<Stat, ViewError> {
         self.with_view(|view| match view.lookup(path)? {
             Node::File(file) => {
-                let stat = rustix::fs::fstat(&file).map_err(io::Error::from)?;
-                Ok(Identity { dev: stat.st_dev, ino: stat.st_ino })
+                let metadata = File::from(file).metadata()?;
+                Ok(Stat { identity: identity(&metadata), ..Stat::of(&metadata) })
             }
             Node::Other(kind) => Err(ViewError::NotAFile { kind }),
             _ => Err(ViewError::NotFound),
         })
-        .map(|(identity, _)| identity)
+        .map(|(stat, _)| stat)
+    }
+
+    /// What the system says about a directory: it changes with the names in it.
+    pub(crate) fn directory_stat(&self, directory: &Path) -> Result<Metadata, ViewError> {
+        self.with_view(|view| match view.lookup(directory)? {
+            Node::Directory(directory) => Ok(File::from(directory).metadata()?),
+            _ => Err(ViewError::NotFound),
+        })
+        .map(|(metadata, _)| metadata)
     }
 
     /// The names in a directory.
@@ -330,6 +339,11 @@ fn standard_stream(view: &dyn View, path: &Path) -> Option<ViewError> {
         }
     }
     None
+}
+
+/// Without the time of birth: a file of the image has another one once it has been written to, and is the same.
+fn identity(metadata: &Metadata) -> Identity {
+    Identity { born: 0, ..Identity::of(metadata) }
 }
 
 /// The names in a directory, and whether each may be a directory.

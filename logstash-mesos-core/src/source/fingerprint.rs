@@ -19,6 +19,9 @@ pub struct Fingerprint {
 const MOST: u32 = 1024;
 
 impl Fingerprint {
+    /// How many bytes it covers at most.
+    pub(super) const MOST: usize = MOST as usize;
+
     /// Of as much of the head of `file` as there is, at most 1 KiB.
     ///
     /// # Errors
@@ -29,20 +32,12 @@ impl Fingerprint {
     }
 
     /// Of the first bytes of a file.
-    #[cfg_attr(
-        not(feature = "docker"),
-        expect(dead_code, reason = "only files inside containers come as bytes")
-    )]
     pub(super) fn of_bytes(head: &[u8]) -> Self {
         let head = &head[..head.len().min(MOST as usize)];
         Self { len: u32::try_from(head.len()).unwrap_or(MOST), hash: fnv(head) }
     }
 
     /// As [`Fingerprint::matches`], for a file that begins with `head`.
-    #[cfg_attr(
-        not(feature = "docker"),
-        expect(dead_code, reason = "only files inside containers come as bytes")
-    )]
     pub(super) fn matches_bytes(&self, head: &[u8]) -> bool {
         self.len == 0 || head.get(..self.len as usize).is_some_and(|head| Self::of_bytes(head) == *self)
     }
@@ -62,17 +57,58 @@ impl Fingerprint {
         self.len == MOST
     }
 
+    /// As many of the first bytes of `file` as it covers at most.
+    pub(super) fn head(file: &File) -> io::Result<Vec<u8>> {
+        let mut head = vec![0; MOST as usize];
+        let have = read_at(file, &mut head, 0)?;
+        head.truncate(have);
+        Ok(head)
+    }
+
     fn of_first(file: &File, len: u32) -> io::Result<Self> {
         let mut head = [0; MOST as usize];
-        let have = read_head(file, &mut head[..len.min(MOST) as usize])?;
+        let have = read_at(file, &mut head[..len.min(MOST) as usize], 0)?;
         Ok(Self { len: u32::try_from(have).unwrap_or(MOST), hash: fnv(&head[..have]) })
     }
 }
 
-fn read_head(file: &File, head: &mut [u8]) -> io::Result<usize> {
+/// Some bytes in the middle of a file, hashed: tells whether what was read up to there is still there. A file
+/// that was cut and has grown again may well begin as before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Where they end.
+    pub end: u64,
+    /// How many, and their hash; none match every file.
+    pub bytes: Fingerprint,
+}
+
+const MARK: usize = 256;
+
+impl Mark {
+    /// Of the last of `bytes`, which end at `end` of the file.
+    pub(super) fn of(bytes: &[u8], end: u64) -> Self {
+        let last = &bytes[bytes.len().saturating_sub(MARK)..];
+        Self { end, bytes: Fingerprint::of_bytes(last) }
+    }
+
+    /// Whether `file` (still) has them.
+    ///
+    /// # Errors
+    ///
+    /// What reading the file says.
+    pub fn matches(&self, file: &File) -> io::Result<bool> {
+        let mut found = [0; MARK];
+        let Some(found) = found.get_mut(..self.bytes.len as usize) else { return Ok(false) };
+        let Some(start) = self.end.checked_sub(found.len() as u64) else { return Ok(false) };
+        let have = read_at(file, found, start)?;
+        Ok(have == found.len() && Fingerprint::of_bytes(found).hash == self.bytes.hash || found.is_empty())
+    }
+}
+
+fn read_at(file: &File, into: &mut [u8], start: u64) -> io::Result<usize> {
     let mut have = 0;
-    while have < head.len() {
-        match file.read_at(&mut head[have..], have as u64) {
+    while have < into.len() {
+        match file.read_at(&mut into[have..], start + have as u64) {
             Ok(0) => break,
             Ok(n) => have += n,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -109,5 +145,20 @@ mod tests {
         assert!(!full.matches(&file).unwrap());
         file.set_len(3).unwrap();
         assert!(!full.matches(&file).unwrap());
+    }
+
+    #[test]
+    fn a_file_that_was_cut_and_begins_as_before_is_told_by_its_mark() {
+        let mut file = tempfile::tempfile().unwrap();
+        let head = "the same beginning\n".repeat(100);
+        file.write_all(head.as_bytes()).unwrap();
+        file.write_all(b"one\ntwo\n").unwrap();
+        let fingerprint = Fingerprint::of(&file).unwrap();
+        let mark = Mark::of(b"one\ntwo\n", head.len() as u64 + 8);
+        assert!(mark.matches(&file).unwrap());
+        file.write_all_at(b"three\nfour\n", head.len() as u64).unwrap();
+        assert!(fingerprint.matches(&file).unwrap() && !mark.matches(&file).unwrap());
+        file.set_len(4).unwrap();
+        assert!(!mark.matches(&file).unwrap() && Mark::default().matches(&file).unwrap());
     }
 }

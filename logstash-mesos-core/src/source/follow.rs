@@ -1,6 +1,7 @@
 //! The life of a stream: reads, decodes, sends, waits.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,8 +12,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::outlet::Outlet;
-use super::tail::{Step, Tail};
+use super::tail::{LOOK_EVERY, Step, Tail};
 use super::watch::Watch;
+use super::writers::Writers;
 use super::{FileOpener, Lines, StreamPositions, StreamStatus, TailSettings};
 use crate::event::{Batch, BatchSender};
 
@@ -125,12 +127,14 @@ pub struct Follow {
 #[derive(Debug)]
 pub struct Readers {
     runtime: Option<Runtime>,
-    watch: Option<Arc<Watch>>,
+    shared: Shared,
 }
 
 /// After reading up to the end of a file, how long to wait before looking again: many small writes then
 /// become one batch.
 const GATHER: Duration = Duration::from_millis(5);
+/// Names in a directory change several at a time.
+const SETTLE: Duration = Duration::from_millis(1);
 /// Waits between looks at a file whose changes inotify tells; it is asked all the same, less and less often.
 const WATCHED: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 /// The same for a file whose changes it does not tell.
@@ -143,6 +147,15 @@ impl Readers {
     ///
     /// When the system has no thread left.
     pub fn new(threads: usize) -> io::Result<Self> {
+        Self::with_proc(threads, "/proc".into())
+    }
+
+    /// As [`Readers::new`], with the processes that may write to the files shown at `proc`.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no thread left.
+    pub fn with_proc(threads: usize, proc: PathBuf) -> io::Result<Self> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(threads.max(1))
             .thread_name("reader")
@@ -152,12 +165,12 @@ impl Readers {
             let _inside = runtime.enter();
             Watch::new().map_err(|error| debug!(%error, "No inotify, files are polled")).ok().map(Arc::new)
         };
-        Ok(Self { runtime: Some(runtime), watch })
+        Ok(Self { runtime: Some(runtime), shared: Shared { watch, writers: Writers::new(proc) } })
     }
 
     /// Begins to read a stream. Dropping the handle does not end it.
     pub fn follow(&self, follow: Follow) -> JoinHandle<Ended> {
-        self.handle().spawn(run(follow, self.watch.clone()))
+        self.handle().spawn(run(follow, self.shared.clone()))
     }
 
     fn handle(&self) -> &Handle {
@@ -175,27 +188,66 @@ impl Drop for Readers {
     }
 }
 
-async fn run(follow: Follow, watch: Option<Arc<Watch>>) -> Ended {
+async fn run(follow: Follow, shared: Shared) -> Ended {
     let Follow { opener, settings, positions, decoder, sender, status, stop, close_after } = follow;
-    let tail = || Tail::new(Arc::clone(&opener), settings.clone(), positions.clone(), Arc::clone(&status));
-    let mut out = Outlet::new(decoder, sender, Arc::clone(&status), stop.now.clone());
-    let mut reader = Reader { tail: tail(), idle: Idle::default(), stop: &stop, close_after };
+    let tail = Tail::new(opener, settings, positions.clone(), Arc::clone(&status), shared.writers);
+    let mut out = Outlet::new(decoder, sender, status, stop.now.clone());
+    let looks = Looks { watch: shared.watch, sleeper: Arc::default() };
+    let mut reader = Reader { tail, idle: Idle::default(), stop: &stop, close_after, positions, looks };
     loop {
         let given_up = out.given_up();
         let end = tokio::select! {
             biased;
             () = given_up.cancelled() => None,
-            ended = reader.read(&mut out, watch.as_deref()) => Some(ended),
+            ended = reader.read(&mut out) => Some(ended),
+        };
+        let end = match end {
+            Some(ended) => Some(ended),
+            None => reader.looks.go_on_during(&mut reader.tail, out.begin_anew()).await,
         };
         if let Some(ended) = end {
+            if matches!(ended, Ended::Finished | Ended::Quiet) {
+                reader.tail.finish();
+            }
             return ended;
         }
-        // The files have to be let go before their positions are taken up again.
-        drop(reader);
-        if let Some(ended) = out.begin_anew().await {
-            return ended;
+        reader.tail.rewind();
+        reader.idle = Idle::default();
+    }
+}
+
+/// What the streams of a set of readers have in common.
+#[derive(Clone, Debug)]
+struct Shared {
+    watch: Option<Arc<Watch>>,
+    writers: Writers,
+}
+
+/// Keeps looking at the files while something else takes its time.
+struct Looks {
+    watch: Option<Arc<Watch>>,
+    sleeper: Arc<Notify>,
+}
+
+impl Looks {
+    async fn go_on_during<T>(&self, tail: &mut Tail, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        let mut wait = GATHER;
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                // Several changes come together.
+                () = self.sleeper.notified() => tokio::time::sleep(SETTLE).await,
+                () = tokio::time::sleep(wait) => {}
+            }
+            // Before the look, so that it misses nothing.
+            if let (Some(watch), Some(directory)) = (&self.watch, tail.watched_directory()) {
+                watch.arm_directory(directory, &self.sleeper);
+            }
+            tail.look(Instant::now());
+            wait = LOOK_EVERY;
         }
-        reader = Reader { tail: tail(), idle: Idle::default(), stop: &stop, close_after };
     }
 }
 
@@ -204,26 +256,32 @@ struct Reader<'s> {
     idle: Idle,
     stop: &'s Stop,
     close_after: Option<Duration>,
+    positions: StreamPositions,
+    looks: Looks,
 }
 
 impl Reader<'_> {
     /// Reads until the stream is over.
-    async fn read(&mut self, out: &mut Outlet, watch: Option<&Watch>) -> Ended {
-        let Self { tail, idle, stop, close_after } = self;
-        let sleeper = Arc::new(Notify::new());
+    async fn read(&mut self, out: &mut Outlet) -> Ended {
+        let Self { tail, idle, stop, close_after, positions, looks } = self;
         loop {
             if stop.now.is_cancelled() {
                 return Ended::Stopped;
             }
-            let ended = match tail.step(Instant::now(), stop.at_end.is_cancelled()) {
-                Step::Lines(lines, tracker) => {
+            let step = tail.step(Instant::now(), stop.at_end.is_cancelled());
+            if matches!(step, Step::First(..)) {
+                looks.go_on_during(tail, positions.saved()).await;
+            }
+            let ended = match step {
+                Step::First(lines, tracker) | Step::Lines(lines, tracker) => {
                     *idle = Idle::default();
                     let end = lines.end();
-                    let ended = out.lines(lines, move |kept| tracker.begin(kept.unwrap_or(end))).await;
+                    let send = out.lines(lines, move |kept| tracker.begin(kept.unwrap_or(end)));
+                    let ended = looks.go_on_during(tail, send).await;
                     tokio::task::yield_now().await;
                     ended
                 }
-                Step::FileEnded => out.flush(Flush::Rotated).await,
+                Step::FileEnded => looks.go_on_during(tail, out.flush(Flush::Rotated)).await,
                 Step::Idle if stop.at_end.is_cancelled() => Some(out.finish().await),
                 Step::Idle if out.idle_at().is_some_and(|at| at <= Instant::now()) => {
                     out.flush(Flush::Idle).await
@@ -234,7 +292,7 @@ impl Reader<'_> {
                         let ended = out.finish().await;
                         return if ended == Ended::Finished { Ended::Quiet } else { ended };
                     }
-                    idle.wait(tail, out.idle_at(), stop, watch, &sleeper).await;
+                    idle.wait(tail, out.idle_at(), stop, looks).await;
                     None
                 }
             };
@@ -254,15 +312,8 @@ struct Idle {
 
 impl Idle {
     /// Waits until something may have changed.
-    async fn wait(
-        &mut self,
-        tail: &mut Tail,
-        flush_at: Option<Instant>,
-        stop: &Stop,
-        watch: Option<&Watch>,
-        sleeper: &Arc<Notify>,
-    ) {
-        let mut wait = self.next_wait(tail, watch, sleeper);
+    async fn wait(&mut self, tail: &mut Tail, flush_at: Option<Instant>, stop: &Stop, looks: &Looks) {
+        let mut wait = self.next_wait(tail, looks);
         if let Some(at) = flush_at {
             let left = at.saturating_duration_since(Instant::now());
             wait = wait.min(left.max(GATHER));
@@ -270,13 +321,13 @@ impl Idle {
         tokio::select! {
             () = stop.now.cancelled() => {}
             () = stop.at_end.cancelled() => {}
-            () = sleeper.notified() => self.woken = true,
+            () = looks.sleeper.notified() => self.woken = true,
             () = tokio::time::sleep(wait) => {}
         }
         tail.look_again();
     }
 
-    fn next_wait(&mut self, tail: &mut Tail, watch: Option<&Watch>, sleeper: &Arc<Notify>) -> Duration {
+    fn next_wait(&mut self, tail: &mut Tail, looks: &Looks) -> Duration {
         self.rounds += 1;
         if self.rounds == 1 {
             return GATHER;
@@ -285,8 +336,9 @@ impl Idle {
             tail.rest_idle();
         }
         let mut watched = tail.watched().next().is_some() && !tail.is_draining();
-        for opened in tail.watched() {
-            watched &= opened.notifies && watch.is_some_and(|watch| watch.arm(&opened.file, sleeper));
+        for (file, notifies) in tail.watched() {
+            let watch = looks.watch.as_ref().filter(|_| notifies);
+            watched &= watch.is_some_and(|watch| watch.arm(file, &looks.sleeper));
         }
         let (first, most) = if watched { WATCHED } else { UNWATCHED };
         if std::mem::take(&mut self.woken) {

@@ -1,11 +1,11 @@
 //! Cuts what was read from a file into lines, without copying them.
 
-use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
 use memchr::{memchr, memmem, memrchr};
 
+use super::{Body, Mark};
 use crate::event::{Blob, Text};
 
 /// How a stream is cut into lines.
@@ -62,6 +62,11 @@ impl Lines {
     #[must_use]
     pub fn end(&self) -> u64 {
         self.offset + self.data.len() as u64
+    }
+
+    /// The last bytes of them, to know the file by.
+    pub(super) fn mark(&self) -> Mark {
+        Mark::of(&self.data, self.end())
     }
 
     /// How many bytes they have, delimiters included.
@@ -191,13 +196,18 @@ impl Framer {
         Self { framing, buf: Vec::new(), scanned: 0, start: offset }
     }
 
+    /// Where the line begins that is not finished.
+    pub(super) fn start(&self) -> u64 {
+        self.start
+    }
+
     /// Where the next read starts.
     pub(super) fn position(&self) -> u64 {
         self.start + self.buf.len() as u64
     }
 
     /// Reads the next block; `available` is how much is known to be there. Returns how much came.
-    pub(super) fn fill(&mut self, file: &File, available: u64) -> io::Result<usize> {
+    pub(super) fn fill(&mut self, body: &mut Body, available: u64) -> io::Result<usize> {
         let want = usize::try_from(available).unwrap_or(usize::MAX).clamp(1, self.framing.block_bytes);
         if self.buf.is_empty() {
             self.buf = Vec::with_capacity(want);
@@ -206,13 +216,7 @@ impl Framer {
             self.buf.reserve(want);
         }
         let position = self.position();
-        loop {
-            match rustix::io::pread(file, rustix::buffer::spare_capacity(&mut self.buf), position) {
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-                Ok(n) => return Ok(n),
-            }
-        }
+        body.read_at(&mut self.buf, position)
     }
 
     /// The whole lines read so far.
@@ -278,6 +282,7 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(text).unwrap();
         let framing = Framing { delimiter: Arc::from(delimiter), max_line_bytes: max, block_bytes: block };
+        let mut body = Body::new(file, false);
         let mut framer = Framer::new(framing, 0);
         let mut out = Vec::new();
         let mut push = |lines: Lines| {
@@ -287,7 +292,7 @@ mod tests {
                     .map(|l| (l.offset, String::from_utf8_lossy(l.content.as_bytes()).into_owned())),
             );
         };
-        while framer.fill(&file, 1 << 20).unwrap() > 0 {
+        while framer.fill(&mut body, 1 << 20).unwrap() > 0 {
             if let Some(lines) = framer.take() {
                 push(lines);
             }

@@ -1,63 +1,79 @@
 //! A file of this machine, by its path.
 
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::{FileOpener, Identity, Opened};
+use super::directory::Directory;
+use super::{Directories, FileOpener, Identity, Names, Opened, Stat};
 
 /// Opens the file at a path; links are followed.
 #[derive(Clone, Debug)]
 pub struct HostFile {
     path: PathBuf,
+    names: Arc<Directory>,
 }
 
 impl HostFile {
-    /// For `path`.
+    /// For `path`. Streams with the same `directories` list a directory once for all of them.
     #[must_use]
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+    pub fn new(path: impl Into<PathBuf>, directories: &Directories) -> Self {
+        let path = path.into();
+        let names = directories.of(directory(&path));
+        Self { path, names }
     }
 
-    /// The path.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// Opens the file at `path`, once.
+    ///
+    /// # Errors
+    ///
+    /// What the system says; also for what is no regular file.
+    pub fn open_once(path: &Path) -> io::Result<Option<Opened>> {
+        open_regular(path)
+    }
+
+    fn at(&self, name: Option<&OsStr>) -> PathBuf {
+        match name {
+            Some(name) => directory(&self.path).join(name),
+            None => self.path.clone(),
+        }
     }
 }
 
 impl FileOpener for HostFile {
-    fn open(&self) -> io::Result<Option<Opened>> {
-        open_regular(&self.path)
+    fn path(&self) -> &Path {
+        &self.path
     }
 
-    fn identity(&self) -> io::Result<Option<Identity>> {
-        match std::fs::metadata(&self.path) {
-            Ok(metadata) => Ok(Some(Identity::of(&metadata))),
+    fn open(&self, at: Option<&OsStr>) -> io::Result<Option<Opened>> {
+        open_regular(&self.at(at))
+    }
+
+    fn stat(&self, at: Option<&OsStr>) -> io::Result<Option<Stat>> {
+        match std::fs::metadata(self.at(at)) {
+            Ok(metadata) => Ok(Some(Stat::of(&metadata))),
             Err(error) => none_if_absent(error),
         }
     }
 
-    /// Looks through the directory: a rotation renames within it.
-    fn find(&self, identity: Identity) -> io::Result<Option<Opened>> {
-        let directory = self.path.parent().unwrap_or(Path::new("."));
-        let entries = match std::fs::read_dir(directory) {
-            Ok(entries) => entries,
-            Err(error) => return none_if_absent(error),
-        };
-        for entry in entries {
-            let entry = entry?;
-            let is_it = |metadata: std::fs::Metadata| Identity::of(&metadata) == identity;
-            if entry.metadata().is_ok_and(is_it)
-                && let Some(opened) = open_regular(&entry.path())?
-                && opened.identity == identity
-            {
-                return Ok(Some(opened));
-            }
-        }
-        Ok(None)
+    fn names(&self) -> io::Result<Names> {
+        let directory = directory(&self.path);
+        let names = self.names.names(std::fs::metadata(directory), || {
+            std::fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
+        });
+        names.or_else(|error| none_if_absent::<Names>(error).map(Option::unwrap_or_default))
     }
+
+    fn watched_directory(&self) -> Option<&Path> {
+        Some(directory(&self.path))
+    }
+}
+
+fn directory(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn open_regular(path: &Path) -> io::Result<Option<Opened>> {
@@ -89,24 +105,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_renamed_file_is_found_by_its_identity() {
+    fn a_file_is_told_by_its_identity_under_whatever_name() {
         let dir = tempfile::tempdir().unwrap();
-        let opener = HostFile::new(dir.path().join("app.log"));
-        assert!(opener.open().unwrap().is_none());
+        let opener = HostFile::new(dir.path().join("app.log"), &Directories::default());
+        assert!(opener.open(None).unwrap().is_none());
         std::fs::write(opener.path(), "x").unwrap();
-        let identity = opener.identity().unwrap().unwrap();
+        let identity = opener.stat(None).unwrap().unwrap().identity;
         std::fs::rename(opener.path(), dir.path().join("app.log.1")).unwrap();
-        assert_eq!(opener.identity().unwrap(), None);
-        assert_eq!(opener.find(identity).unwrap().unwrap().identity, identity);
-        assert!(opener.find(Identity { ino: 1, ..identity }).unwrap().is_none());
+        assert!(opener.stat(None).unwrap().is_none());
+        let names = opener.names().unwrap();
+        let rotated = names.iter().next().unwrap();
+        assert_eq!(opener.open(Some(rotated)).unwrap().unwrap().identity, identity);
+        std::fs::remove_file(dir.path().join(rotated)).unwrap();
+        std::fs::write(dir.path().join("other"), "y").unwrap();
+        let other = opener.stat(Some(OsStr::new("other"))).unwrap().unwrap();
+        assert!(!other.identity.may_be(identity), "{other:?} {identity:?}");
     }
 
     #[test]
     fn what_is_no_file_is_refused_and_not_waited_for() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(HostFile::new(dir.path()).open().is_err());
+        assert!(HostFile::open_once(dir.path()).is_err());
         let pipe = dir.path().join("pipe");
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
-        assert!(HostFile::new(pipe).open().is_err());
+        assert!(HostFile::open_once(&pipe).is_err());
     }
 }

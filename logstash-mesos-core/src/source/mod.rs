@@ -5,12 +5,15 @@
 //! is copied), has a [`Decoder`] turn them into a batch, and sends it. When the batch has arrived
 //! everywhere, its acknowledgement moves the position in [`Checkpoints`].
 
+mod body;
+mod chain;
 pub mod checkpoint;
 pub(crate) mod confined;
 pub mod container_file;
 pub mod daemon_log;
 #[cfg(feature = "docker")]
 pub mod daemon_stream;
+mod directory;
 #[cfg(feature = "docker")]
 pub mod docker_logs;
 #[cfg(feature = "docker")]
@@ -20,17 +23,22 @@ mod follow;
 mod framing;
 mod host_file;
 pub(crate) mod host_glob;
+mod member;
 mod outlet;
 mod status;
 mod tail;
 mod tracker;
 mod watch;
+mod writers;
 
+#[cfg(test)]
+mod model_tests;
 #[cfg(test)]
 mod tests;
 
 pub use checkpoint::{CheckpointError, Checkpoints, FilePosition, StreamPositions};
-pub use fingerprint::Fingerprint;
+pub use directory::{Directories, Names};
+pub use fingerprint::{Fingerprint, Mark};
 pub use follow::{Decoder, Ended, Flush, Follow, Kept, Readers, Stop};
 pub use framing::{Content, Framing, Line, LineIter, Lines};
 pub use host_file::HostFile;
@@ -40,16 +48,23 @@ pub use status::{Lost, StreamSnapshot, StreamStatus};
 pub use tail::{StartPosition, TailSettings};
 pub use tracker::Tracker;
 
+use body::Body;
+
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
+use std::path::Path;
 
-/// Which file it is, whatever its name: device and inode.
+/// Which file it is, whatever its name: device, inode and time of birth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// The device.
     pub dev: u64,
     /// The inode.
     pub ino: u64,
+    /// When it was made, in nanoseconds since 1970: an inode is used again. 0 where that is not known, or says
+    /// nothing: a file of an image has another one once it has been written to.
+    pub born: u64,
 }
 
 impl Identity {
@@ -57,7 +72,37 @@ impl Identity {
     #[must_use]
     pub fn of(metadata: &std::fs::Metadata) -> Self {
         use std::os::unix::fs::MetadataExt;
-        Self { dev: metadata.dev(), ino: metadata.ino() }
+        let born = metadata.created().ok().and_then(|born| born.duration_since(std::time::UNIX_EPOCH).ok());
+        let born = born.and_then(|born| u64::try_from(born.as_nanos()).ok()).unwrap_or_default();
+        Self { dev: metadata.dev(), ino: metadata.ino(), born }
+    }
+
+    /// Whether both may be the same file.
+    #[must_use]
+    pub fn may_be(self, other: Self) -> bool {
+        let born_alike = self.born == other.born || self.born == 0 || other.born == 0;
+        (self.dev, self.ino) == (other.dev, other.ino) && born_alike
+    }
+}
+
+/// What can be said of a file without reading it.
+#[derive(Clone, Copy, Debug)]
+pub struct Stat {
+    /// Which one it is.
+    pub identity: Identity,
+    /// How many bytes it has.
+    pub size: u64,
+    /// Its last change, in nanoseconds since 1970.
+    pub modified: i64,
+}
+
+impl Stat {
+    /// From what the system says about a file.
+    #[must_use]
+    pub fn of(metadata: &std::fs::Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        let modified = metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec());
+        Self { identity: Identity::of(metadata), size: metadata.len(), modified }
     }
 }
 
@@ -76,36 +121,38 @@ pub struct Opened {
     pub notifies: bool,
 }
 
-/// Knows which file the name of a stream leads to now.
+/// Knows the file that the name of a stream leads to now, and those that rotation has left beside it.
 ///
 /// # Contract
 ///
 /// - Calls are blocking and cheap: no network, no waiting on a pipe (open with `O_NONBLOCK`).
 /// - Only regular files are returned.
+/// - `at` is a name in the directory of the stream's own, or `None` for the stream's own.
 ///
 /// # Errors
 ///
 /// An error is shown in the status of the stream and the call is repeated: a file that is not there (yet)
 /// is `Ok(None)`, one that may not be read is an error.
 pub trait FileOpener: Send + Sync + 'static {
-    /// Opens the file that the name leads to; `None` while there is none.
-    fn open(&self) -> io::Result<Option<Opened>>;
+    /// The path of the stream's own name.
+    fn path(&self) -> &Path;
 
-    /// Which file the name leads to, without opening it where that is cheaper.
-    fn identity(&self) -> io::Result<Option<Identity>> {
-        Ok(self.open()?.map(|opened| opened.identity))
+    /// Opens the file; `None` while there is none.
+    fn open(&self, at: Option<&OsStr>) -> io::Result<Option<Opened>>;
+
+    /// Which file it is, without opening it where that is cheaper.
+    fn stat(&self, at: Option<&OsStr>) -> io::Result<Option<Stat>>;
+
+    /// The names in the directory; those of rotated files are enough. None for a directory that is not there.
+    fn names(&self) -> io::Result<Names>;
+
+    /// Whether rotated files that nothing is known of are a part of the stream, from their first byte.
+    fn owns_all(&self) -> bool {
+        false
     }
 
-    /// The files that rotation has put aside, oldest first, where their order is known. They are part of the
-    /// stream: those that nothing is known of are read from their beginning.
-    fn earlier(&self) -> io::Result<Vec<Opened>> {
-        Ok(Vec::new())
-    }
-
-    /// Opens an earlier file of this stream, which has been renamed since: what a rotation left behind
-    /// while nobody read. `None` where it cannot be found.
-    fn find(&self, identity: Identity) -> io::Result<Option<Opened>> {
-        let _ = identity;
-        Ok(None)
+    /// The directory, for inotify to tell of changes in it.
+    fn watched_directory(&self) -> Option<&Path> {
+        None
     }
 }

@@ -12,6 +12,8 @@ pub enum Lost {
     ReplacedWhileStopped,
     /// A rotated file with unread bytes could not be found again.
     GoneWhileStopped,
+    /// A compressed file is broken, and nobody writes to it any more.
+    Unreadable,
 }
 
 impl Lost {
@@ -22,6 +24,7 @@ impl Lost {
             Self::Truncated => "truncated",
             Self::ReplacedWhileStopped => "replaced_while_stopped",
             Self::GoneWhileStopped => "gone_while_stopped",
+            Self::Unreadable => "unreadable",
         }
     }
 }

@@ -1,16 +1,24 @@
-//! Follows the file behind a name: through growth, rotation, truncation and removal.
+//! Follows the files of a stream: through growth, rotation, truncation and removal.
 //!
-//! No I/O here waits: a [`Tail`] is stepped by `follow`, which does the waiting.
+//! The stream is a set of files ([`Member`]), held open and delivered oldest first. A look at the directory
+//! ([`Tail::look`]) keeps the set, also while nothing is read because an output takes nothing; what a look means is
+//! decided in [`chain`]. No I/O here waits: a [`Tail`] is stepped by `follow`, which does the waiting.
 
 use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::checkpoint::LiveFile;
+use super::chain::{self, Known, Look, Meaning, Seen};
+use super::checkpoint::{FilePosition, LiveFile};
 use super::framing::Framer;
-use super::{FileOpener, Fingerprint, Framing, Lines, Lost, Opened, StreamPositions, StreamStatus, Tracker};
+use super::member::{End, Member, Place, Read};
+use super::writers::Writers;
+use super::{
+    Body, FileOpener, Fingerprint, Framing, Identity, Lines, Lost, Names, Opened, Stat, StreamPositions,
+    StreamStatus, Tracker,
+};
 
 /// Where a file is begun that is seen for the first time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,11 +37,11 @@ pub struct TailSettings {
     pub framing: Framing,
     /// Where it is begun.
     pub start: StartPosition,
-    /// How long a removed file is still read through the open descriptor after its last growth.
-    pub drain_timeout: Duration,
-    /// How long a renamed file is still read after its last growth: its writer may not have opened the new
-    /// one yet.
+    /// How long after the last growth of a file that was renamed or removed it is asked whether somebody still
+    /// has it open for writing. Where nobody has, it has ended.
     pub rotate_wait: Duration,
+    /// The same where that cannot be found out: then quiet is all there is to go by.
+    pub unseen_wait: Duration,
     /// Whether to take over the position that another stream of the same [`super::Checkpoints`] left for
     /// the file: for readers whose streams are names, where a rotated file comes back under the next name.
     pub adopt: bool,
@@ -46,8 +54,8 @@ impl Default for TailSettings {
         Self {
             framing: Framing::default(),
             start: StartPosition::default(),
-            drain_timeout: Duration::from_secs(10),
             rotate_wait: Duration::from_secs(5),
+            unseen_wait: Duration::from_secs(3600),
             adopt: false,
             keep_finished: false,
         }
@@ -59,6 +67,9 @@ impl Default for TailSettings {
 pub(super) enum Step {
     /// Whole lines (or the unfinished last one of a file that has ended), and who is told about them.
     Lines(Lines, Tracker),
+    /// The same, and they are the first of their file: its position has to be on disk before they are sent, so
+    /// that they have the same name whatever happens.
+    First(Lines, Tracker),
     /// A rotated, removed or cut file has been read to its end.
     FileEnded,
     /// Nothing now.
@@ -70,52 +81,48 @@ pub(super) struct Tail {
     settings: TailSettings,
     positions: StreamPositions,
     status: Arc<StreamStatus>,
-    // In the order of their appearance: the last one is behind the name, the others have been renamed.
-    files: VecDeque<OpenFile>,
-    // The rest of a cut file has been passed on; its end is still to be told.
-    ended: bool,
-    // The name has led to no file before: where to begin is not said by a rotation.
+    writers: Writers,
+    // Oldest first: the last one is behind the name, if any is.
+    members: VecDeque<Member>,
+    // Left by an earlier process, not found again yet; oldest first.
+    saved: Vec<(u64, FilePosition)>,
+    // Read to their end and let go, or older than the stream.
+    past: Vec<Past>,
+    // Cut before all of them had arrived; and the end of what was read.
+    cut: Vec<(LiveFile, u64)>,
+    // To be told before anything else is read.
+    due: VecDeque<Step>,
+    // The directory as it was when all of it was last understood.
+    understood: Option<Names>,
+    // Nothing has been looked at yet: where to begin is not said by a rotation.
     first_sight: bool,
-    // Nothing has been opened yet: what was left unfinished by an earlier process is looked for.
-    first_open: bool,
     looked_at: Option<Instant>,
-    // What the last look at the name met.
+    // What the last look met.
     look_error: Option<String>,
 }
 
-struct OpenFile {
-    opened: Opened,
-    live: LiveFile,
-    framer: Framer,
+/// A file that is not read any more.
+#[derive(Debug)]
+struct Past {
+    identity: Identity,
+    modified: i64,
+    // Both are nothing where it has never been read.
     fingerprint: Fingerprint,
     size: u64,
-    // The last read came to the end: before the next one the head is compared.
-    at_end: bool,
-    // Size and time of change when the end was last looked at.
-    stamp: Option<(u64, i64, i64)>,
-    state: State,
-    grew_at: Instant,
 }
 
-enum Read {
-    Lines(Lines),
-    /// The file was cut or written anew in place.
-    StartedOver,
-    Nothing,
+/// A file that a look found, opened when its content has to be known.
+struct Candidate {
+    seen: Seen,
+    size: u64,
+    name: Option<OsString>,
+    opened: Option<Opened>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// The name leads to it.
-    Current,
-    /// The name leads to another file.
-    Renamed,
-    /// There is no such name.
-    Removed,
-}
-
-/// How often a busy reader looks whether the name leads elsewhere.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often a busy or blocked reader looks.
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// So many files that are not read any more are remembered when they are not in the directory.
+const MOST_PAST: usize = 32;
 
 impl Tail {
     pub(super) fn new(
@@ -123,16 +130,23 @@ impl Tail {
         settings: TailSettings,
         positions: StreamPositions,
         status: Arc<StreamStatus>,
+        writers: Writers,
     ) -> Self {
+        let mut saved = positions.unfinished();
+        saved.sort_by_key(|(id, position)| (position.at, *id));
         Self {
             opener,
             settings,
             positions,
             status,
-            files: VecDeque::new(),
-            ended: false,
+            writers,
+            members: VecDeque::new(),
+            saved,
+            past: Vec::new(),
+            cut: Vec::new(),
+            due: VecDeque::new(),
+            understood: None,
             first_sight: true,
-            first_open: true,
             looked_at: None,
             look_error: None,
         }
@@ -140,32 +154,48 @@ impl Tail {
 
     /// Reads on. `finishing`: the source has ended, so what is there is all there will be.
     pub(super) fn step(&mut self, now: Instant, finishing: bool) -> Step {
-        if std::mem::take(&mut self.ended) {
-            return Step::FileEnded;
-        }
         if self.looked_at.is_none_or(|at| now.duration_since(at) >= LOOK_EVERY) {
             self.look(now);
         }
         let mut error = None;
-        for at in 0..self.files.len() {
-            match self.files[at].read(now) {
-                Ok(Read::Lines(lines)) => return self.pass_on(at, lines),
-                Ok(Read::StartedOver) => return self.start_over(at),
-                Ok(Read::Nothing) => {}
-                Err(failed) => error = Some(failed),
-            }
-            // What was renamed first is read first; a younger file waits for it while it still has bytes.
-            if let Some(step) = self.retire(at, now, finishing) {
+        let mut at = 0;
+        loop {
+            if let Some(step) = self.due.pop_front() {
                 return step;
             }
+            let Some(member) = self.members.get_mut(at) else { break };
+            if member.end == End::Read {
+                if member.has_arrived() {
+                    self.let_go(at);
+                } else {
+                    at += 1;
+                }
+                continue;
+            }
+            match member.read(now) {
+                Ok(Read::Lines(lines)) => return self.pass_on(at, lines),
+                Ok(Read::StartedOver) => {
+                    member.cut = true;
+                    self.look(now);
+                    continue;
+                }
+                // What was renamed first is read first; a younger file waits for it while it still has bytes.
+                Ok(Read::Nothing) => {
+                    if let Some(step) = self.end(at, now, finishing) {
+                        return step;
+                    }
+                }
+                Err(failed) => error = Some(failed),
+            }
+            at += 1;
         }
         self.report(error.as_ref());
         Step::Idle
     }
 
-    /// Whether something is due soon although nothing may be written: a wait for the end of a renamed file.
+    /// Whether something is due soon although nothing may be written: the end of a file that lies aside.
     pub(super) fn is_draining(&self) -> bool {
-        self.files.iter().any(|file| file.state != State::Current)
+        self.members.iter().any(|member| member.place != Place::Current)
     }
 
     /// Looks at the name at the next step, however recently that was done.
@@ -173,71 +203,72 @@ impl Tail {
         self.looked_at = None;
     }
 
-    /// The files to be watched.
-    pub(super) fn watched(&self) -> impl Iterator<Item = &Opened> {
-        self.files.iter().map(|file| &file.opened)
+    /// The files to be watched, and whether inotify tells of writes to them.
+    pub(super) fn watched(&self) -> impl Iterator<Item = (&std::fs::File, bool)> {
+        let open = self.members.iter().filter(|member| member.end != End::Read);
+        open.map(|member| (member.body.file(), member.notifies))
+    }
+
+    /// The directory whose changes matter.
+    pub(super) fn watched_directory(&self) -> Option<&std::path::Path> {
+        self.opener.watched_directory()
     }
 
     /// When the file last grew; `None` while there is none.
     pub(super) fn grew_at(&self) -> Option<Instant> {
-        self.files.back().map(|file| file.grew_at)
+        self.members.back().map(|member| member.grew_at)
     }
 
     /// Gives back memory before a long wait.
     pub(super) fn rest_idle(&mut self) {
-        for file in &mut self.files {
-            file.framer.rest_idle();
+        for member in &mut self.members {
+            member.framer.rest_idle();
         }
     }
 
-    fn pass_on(&self, at: usize, mut lines: Lines) -> Step {
-        let file = &self.files[at];
-        lines.set_file(file.live.content_key());
-        self.status.update(|status| {
-            status.error = None;
-            status.rung = Some(file.opened.rung);
-            status.offset = file.framer.position();
-            status.lag_bytes = file.lag();
-            status.read_bytes += lines.byte_len() as u64;
-        });
-        Step::Lines(lines, file.live.tracker().clone())
+    /// Goes back to what has arrived: what was sent beyond it has been given up. The files stay open, they may
+    /// have no name any more.
+    pub(super) fn rewind(&mut self) {
+        for member in &mut self.members {
+            member.rewind(&self.positions, &self.settings.framing);
+        }
+        let gone: u64 = self.cut.drain(..).map(|(live, end)| end - live.arrived().unwrap_or(end)).sum();
+        self.count_lost(Lost::Truncated, gone);
+        self.due.clear();
+        self.look_again();
     }
 
-    /// The file was cut or written anew in place: the next byte is its first.
-    fn start_over(&mut self, at: usize) -> Step {
-        let file = &mut self.files[at];
-        let unread = file.lag();
+    /// The stream is over and everything has arrived.
+    pub(super) fn finish(self) {
+        if !self.settings.keep_finished {
+            for member in self.members.iter().filter(|member| member.end == End::Read) {
+                member.live.finish(member.framer.position());
+            }
+        }
+    }
+
+    fn pass_on(&mut self, at: usize, lines: Lines) -> Step {
+        let member = &mut self.members[at];
         self.status.update(|status| {
-            status.files += 1;
-            if unread > 0 {
-                *status.lost.entry(Lost::Truncated).or_default() += unread;
-            }
+            status.error = None;
+            status.rung = Some(member.rung);
+            status.offset = member.framer.position();
+            status.lag_bytes = member.lag();
+            status.read_bytes += lines.byte_len() as u64;
         });
-        let rest = file.framer.take_rest().map(|mut rest| {
-            rest.set_file(file.live.content_key());
-            (rest, file.live.tracker().clone())
-        });
-        file.fingerprint = Fingerprint::default();
-        file.live = self.positions.begin(&file.opened, file.fingerprint, 0, Some(file.live.id()), false);
-        file.framer = Framer::new(self.settings.framing.clone(), 0);
-        file.size = 0;
-        file.at_end = true;
-        file.stamp = None;
-        match rest {
-            Some((rest, tracker)) => {
-                self.ended = true;
-                Step::Lines(rest, tracker)
-            }
-            None => Step::FileEnded,
+        let tracker = member.live.tracker().clone();
+        match std::mem::take(&mut member.fresh) {
+            true => Step::First(lines, tracker),
+            false => Step::Lines(lines, tracker),
         }
     }
 
     fn report(&self, error: Option<&io::Error>) {
         self.status.update(|status| {
             status.error = error.map(ToString::to_string).or_else(|| self.look_error.clone());
-            status.lag_bytes = self.files.iter().map(OpenFile::lag).sum();
-            if let Some(current) = self.files.back() {
-                status.rung = Some(current.opened.rung);
+            status.lag_bytes = self.members.iter().map(Member::lag).sum();
+            if let Some(current) = self.members.back() {
+                status.rung = Some(current.rung);
                 status.offset = current.framer.position();
             } else {
                 status.rung = None;
@@ -245,263 +276,452 @@ impl Tail {
         });
     }
 
-    /// Asks which file the name leads to now, and opens it if it is another one.
-    fn look(&mut self, now: Instant) {
+    fn count_lost(&self, reason: Lost, bytes: u64) {
+        if bytes > 0 {
+            self.status.update(|status| *status.lost.entry(reason).or_default() += bytes);
+        }
+    }
+
+    /// Looks which files there are, and holds those that belong to the stream.
+    pub(super) fn look(&mut self, now: Instant) {
         self.looked_at = Some(now);
         self.look_error = self.try_look(now).err().map(|error| error.to_string());
+        self.status.update(|status| status.lag_bytes = self.members.iter().map(Member::lag).sum());
     }
 
     fn try_look(&mut self, now: Instant) -> io::Result<()> {
-        if let Some(current) = self.files.back_mut() {
-            match self.opener.identity()? {
-                Some(identity) if identity == current.opened.identity => {
-                    current.state = State::Current;
-                    return Ok(());
-                }
-                Some(_) => {}
-                None => {
-                    if current.state == State::Current {
-                        current.state = State::Removed;
-                        current.grew_at = now;
-                    }
-                    return Ok(());
-                }
-            }
+        let current = self.opener.stat(None)?;
+        // As they were before this look.
+        let mut known = self.known(current);
+        let mut cut = false;
+        for member in &mut self.members {
+            cut |= member.look()?;
         }
-        let Some(opened) = self.opener.open()? else {
-            self.first_sight = false;
+        let names = self.opener.names()?;
+        let last = self.members.back().filter(|member| member.place == Place::Current);
+        let same_name = current.map(|stat| stat.identity) == last.map(|member| member.identity);
+        if same_name && !cut && self.understood.as_ref().is_some_and(|before| before.is(&names)) {
             return Ok(());
+        }
+        for (known, member) in known.iter_mut().rev().zip(self.members.iter().rev()) {
+            known.cut = member.cut;
+        }
+        let understood = self.understand(&names, current, &known, now)?;
+        self.understood = understood.then_some(names);
+        // What was cut and has been copied nowhere.
+        while let Some(at) = self.members.iter().position(|member| member.cut) {
+            self.start_over(at);
+        }
+        Ok(())
+    }
+
+    /// The files that are known: those of the past, the saved ones, the members.
+    fn known(&self, current: Option<Stat>) -> Vec<Known> {
+        self.past
+            .iter()
+            .map(|past| Known { modified: past.modified, current: false, cut: false })
+            .chain(self.saved.iter().map(|(_, saved)| Known {
+                modified: saved.modified,
+                current: false,
+                // A file that is still there with another content.
+                cut: current.is_some_and(|stat| stat.identity.may_be(saved.identity())),
+            }))
+            .chain(self.members.iter().map(Member::known))
+            .collect()
+    }
+
+    /// Finds out what the files are to the stream, and takes over those that belong to it. Returns whether there
+    /// is nothing left to find out until the directory changes.
+    fn understand(
+        &mut self,
+        names: &Names,
+        current: Option<Stat>,
+        known: &[Known],
+        now: Instant,
+    ) -> io::Result<bool> {
+        let mut candidates = self.candidates(names, current);
+        for candidate in &mut candidates {
+            candidate.seen.same = self.same(candidate)?;
+        }
+        let seen: Vec<Seen> = candidates.iter().map(|candidate| candidate.seen.clone()).collect();
+        let from_end = self.settings.start == StartPosition::End && self.saved.is_empty();
+        let look = match self.first_sight {
+            true if from_end || !self.opener.owns_all() => Look::First,
+            true => Look::FirstOfAll,
+            false => Look::Again,
         };
-        // A file that was put aside and came back.
-        if let Some(at) = self.files.iter().position(|file| file.opened.identity == opened.identity) {
-            if let Some(mut back) = self.files.remove(at) {
-                back.state = State::Current;
-                self.rename_current(now);
-                self.files.push_back(back);
-            }
-            return Ok(());
+        let meanings = chain::meanings(known, &seen, look, |known, seen| {
+            self.alike(known, &mut candidates[seen]).unwrap_or(false)
+        });
+        let last = self.members.back().map(|member| member.identity);
+        if current.map(|stat| stat.identity) != last {
+            self.put_aside(now);
         }
-        if let Some(current) = self.files.back_mut()
-            && current.is_reached_by(&opened)?
+        let from_end = from_end && self.first_sight;
+        let mut understood = true;
+        let mut found_saved = Vec::new();
+        let mut here = Vec::new();
+        let first_saved = self.past.len();
+        let first_member = first_saved + self.saved.len();
+        // By identity: their places change below.
+        let members: Vec<Identity> = self.members.iter().map(|member| member.identity).collect();
+        for (candidate, meaning) in candidates.into_iter().zip(meanings) {
+            let place = if candidate.name.is_none() { Place::Current } else { Place::Aside };
+            let (identity, modified) = (candidate.seen.identity, candidate.seen.modified);
+            match meaning {
+                Meaning::Same(k) | Meaning::Copy(k) if k < first_saved => {
+                    let Past { fingerprint, size, .. } = self.past[k];
+                    here.push(Past { identity, modified, fingerprint, size });
+                }
+                Meaning::Same(k) | Meaning::Copy(k) if k < first_member => {
+                    let (id, position) = self.saved[k - first_saved].clone();
+                    if found_saved.contains(&id) {
+                        continue;
+                    }
+                    let compressed = candidate.seen.compressed;
+                    match self.opened(candidate)? {
+                        Some(opened) => {
+                            found_saved.push(id);
+                            self.push(opened, compressed, position.offset, Some((id, true)), place, now)?;
+                        }
+                        None => understood = false,
+                    }
+                }
+                Meaning::Same(k) => self.set_place(members[k - first_member], place, now),
+                Meaning::Copy(k) => self.take_copy(members[k - first_member], candidate)?,
+                // Another stream of the same reader has it, under the name that it had: it is taken over when that
+                // is done with it.
+                Meaning::New if self.is_held_elsewhere(identity, place) => understood = false,
+                Meaning::New => {
+                    let compressed = candidate.seen.compressed;
+                    let Some(opened) = self.opened(candidate)? else {
+                        understood = false;
+                        continue;
+                    };
+                    self.begin(opened, compressed, place, from_end, now)?;
+                }
+                Meaning::Before => {
+                    here.push(Past { identity, modified, fingerprint: Fingerprint::default(), size: 0 });
+                }
+            }
+        }
+        self.saved.retain(|(id, _)| !found_saved.contains(id));
+        if current.is_some() && !self.saved.is_empty() {
+            self.look_everywhere(names, now)?;
+        }
+        self.remember(here);
+        self.first_sight = false;
+        Ok(understood)
+    }
+
+    /// What stands at the names of the chain, oldest first.
+    fn candidates(&self, names: &Names, current: Option<Stat>) -> Vec<Candidate> {
+        let candidate = |name: Option<&OsStr>, age, compressed, stat: Stat| Candidate {
+            seen: Seen { age, identity: stat.identity, modified: stat.modified, compressed, same: None },
+            size: stat.size,
+            name: name.map(OsStr::to_owned),
+            opened: None,
+        };
+        let base = self.opener.path().file_name().unwrap_or_default();
+        let rotated = names.beginning_with(base).filter_map(|name| {
+            let (age, compressed) = chain::age(base, name)?;
+            // What has gone since, or is no file, is none of ours.
+            let stat = self.opener.stat(Some(name)).ok().flatten()?;
+            Some(candidate(Some(name), Some(age), compressed, stat))
+        });
+        let mut found: Vec<_> =
+            rotated.chain(current.map(|stat| candidate(None, None, false, stat))).collect();
+        chain::sort(&mut found, |candidate| &candidate.seen);
+        found
+    }
+
+    /// Which known file it is, by its identity, or by its content where it is reached in another way.
+    fn same(&mut self, candidate: &mut Candidate) -> io::Result<Option<usize>> {
+        let identity = candidate.seen.identity;
+        let first_saved = self.past.len();
+        let first_member = first_saved + self.saved.len();
+        if let Some(at) = self.members.iter().position(|member| member.identity == identity) {
+            return Ok(Some(first_member + at));
+        }
+        // A past inode may be behind the name again with another file.
+        let past = self.past.iter().position(|past| past.identity == identity);
+        if let Some(at) = past.filter(|_| candidate.name.is_some()) {
+            return Ok(Some(at));
+        }
+        if self.saved.is_empty() && (self.members.is_empty() || candidate.name.is_some()) {
+            return Ok(None);
+        }
+        self.open(candidate)?;
+        let Some(opened) = &candidate.opened else { return Ok(None) };
+        for (at, (_, position)) in self.saved.iter().enumerate() {
+            if is_saved(position, opened, candidate.seen.compressed)? {
+                return Ok(Some(first_saved + at));
+            }
+        }
+        if candidate.name.is_none()
+            && let Some(last) = self.members.back_mut()
+            && last.is_reached_by(opened)?
         {
-            current.live.reached_by(&opened);
-            current.opened = opened;
-            current.state = State::Current;
-            return Ok(());
+            candidate.opened.take().into_iter().for_each(|opened| last.reach_by(opened));
+            return Ok(Some(first_member + self.members.len() - 1));
         }
-        // Rotation gave this name to a file that is still being read under its last one: it is taken over when
-        // that reader is done.
-        if self.settings.adopt && self.positions.is_live(opened.identity) {
-            if self.files.back().is_some_and(|current| current.state == State::Current) {
-                self.rename_current(now);
-            }
-            return Ok(());
-        }
-        self.rename_current(now);
-        self.open_next(opened, now)
+        Ok(None)
     }
 
-    fn rename_current(&mut self, now: Instant) {
-        if let Some(current) = self.files.back_mut() {
-            current.state = State::Renamed;
-            current.grew_at = now;
-        }
-    }
-
-    fn open_next(&mut self, opened: Opened, now: Instant) -> io::Result<()> {
-        let size = opened.file.metadata()?.len();
-        let mut saved = self.positions.unfinished();
-        let mut resume = None;
-        let mut lost = Vec::new();
-        for at in 0..saved.len() {
-            if saved[at].1.fingerprint.len > 0 && is_saved(&saved[at].1, &opened)? {
-                resume = Some(saved.swap_remove(at));
-                break;
+    /// Whether `candidate` holds what was in the known file.
+    fn alike(&self, known: usize, candidate: &mut Candidate) -> io::Result<bool> {
+        let saved = known.checked_sub(self.past.len());
+        let member = saved.and_then(|at| at.checked_sub(self.saved.len()));
+        let (fingerprint, mark, position, size, is_final) = match (member, saved) {
+            (Some(at), _) => {
+                let member = &self.members[at];
+                (member.fingerprint, member.mark, member.framer.position(), member.size, !member.cut)
             }
-        }
-        if resume.is_none() && self.settings.adopt {
-            resume = match self.positions.adopt(opened.identity) {
-                Some((id, position)) if position.fingerprint.matches(&opened.file)? => Some((id, position)),
-                _ => None,
-            };
-        }
-        let known_stream = !saved.is_empty() || resume.is_some();
-        // What rotations left behind while nobody read, oldest first.
-        saved.sort_by_key(|(_, position)| position.at);
-        if !self.first_open {
-            saved.clear();
-        }
-        let from_end = !known_stream && self.settings.start == StartPosition::End;
-        let mut put_aside = if self.first_open && resume.is_none() && !from_end {
-            self.opener.earlier()?
-        } else {
-            Vec::new()
+            (None, Some(at)) => {
+                let (_, saved) = &self.saved[at];
+                (saved.fingerprint, saved.mark, saved.offset, saved.size, false)
+            }
+            (None, None) => {
+                let past = &self.past[known];
+                (past.fingerprint, super::Mark::default(), 0, past.size, true)
+            }
         };
-        for (id, position) in saved {
-            let behind = position.size > position.offset;
-            let mut found = None;
-            for at in 0..put_aside.len() {
-                if is_saved(&position, &put_aside[at])? {
-                    // Those before it had been finished.
-                    found = put_aside.drain(..=at).next_back();
-                    break;
-                }
-            }
-            if found.is_none() {
-                // Also when nothing was left in it: it may have grown between our end and its rotation.
-                found = self.opener.find(position.identity())?;
-            }
-            match found {
-                Some(earlier) if is_saved(&position, &earlier)? => {
-                    self.push(earlier, position.offset, Some((id, true)), State::Renamed, now)?;
-                }
-                _ if self.settings.keep_finished && !behind => {}
-                _ => {
-                    if behind {
-                        lost.push((Lost::GoneWhileStopped, position.size - position.offset));
-                    }
-                    self.positions.remove(id);
-                }
-            }
+        if fingerprint.len == 0 {
+            return Ok(false);
         }
-        for earlier in put_aside {
-            self.push(earlier, 0, None, State::Renamed, now)?;
+        self.open(candidate)?;
+        let Some(opened) = &candidate.opened else { return Ok(false) };
+        let mut body = Body::new(opened.file.try_clone()?, candidate.seen.compressed);
+        if !fingerprint.matches_bytes(&body.head()?) {
+            return Ok(false);
         }
-        let (offset, replaces) = match resume {
-            Some((id, position)) if position.offset <= size => (position.offset, Some((id, true))),
-            Some((id, position)) => {
-                lost.push((Lost::ReplacedWhileStopped, position.size.saturating_sub(position.offset)));
-                (0, Some((id, false)))
+        if candidate.seen.compressed {
+            let unpacked = body.len()?;
+            // The size is kept modulo 4 GiB.
+            let long = size > u64::from(u32::MAX);
+            return Ok(if is_final {
+                unpacked == size & u64::from(u32::MAX)
+            } else {
+                long || unpacked >= size
+            });
+        }
+        Ok(candidate.size >= position && mark.matches(&opened.file)?)
+    }
+
+    fn open(&self, candidate: &mut Candidate) -> io::Result<()> {
+        if candidate.opened.is_none() {
+            let opened = self.opener.open(candidate.name.as_deref())?;
+            // Between the two it may have become another file.
+            candidate.opened = opened.filter(|opened| opened.identity == candidate.seen.identity);
+        }
+        Ok(())
+    }
+
+    fn opened(&self, mut candidate: Candidate) -> io::Result<Option<Opened>> {
+        self.open(&mut candidate)?;
+        Ok(candidate.opened)
+    }
+
+    fn is_held_elsewhere(&self, identity: Identity, place: Place) -> bool {
+        (self.settings.adopt || place == Place::Aside) && self.positions.is_live(identity)
+    }
+
+    /// The name of the member says where it is now.
+    fn set_place(&mut self, identity: Identity, place: Place, now: Instant) {
+        let Some(at) = self.members.iter().position(|member| member.identity == identity) else { return };
+        if self.members[at].place == place {
+            return;
+        }
+        if place == Place::Aside {
+            self.members[at].put_aside(now);
+            return;
+        }
+        // It was put aside and has come back.
+        self.put_aside(now);
+        if let Some(mut back) = self.members.remove(at) {
+            back.place = Place::Current;
+            back.end = End::Open;
+            self.members.push_back(back);
+        }
+    }
+
+    /// The name does not lead to the last file any more.
+    fn put_aside(&mut self, now: Instant) {
+        if let Some(last) = self.members.back_mut().filter(|member| member.place == Place::Current) {
+            last.put_aside(now);
+        }
+    }
+
+    /// A copy of a member: read on in it, if the member was cut.
+    fn take_copy(&mut self, of: Identity, candidate: Candidate) -> io::Result<()> {
+        let Some(at) = self.members.iter().position(|member| member.identity == of && member.cut) else {
+            return Ok(());
+        };
+        let compressed = candidate.seen.compressed;
+        let Some(opened) = self.opened(candidate)? else { return Ok(()) };
+        let member = &mut self.members[at];
+        let begun = self.positions.begin(member.identity, member.rung, 0, None);
+        let copy = member.give_way(opened, compressed, begun, &self.settings.framing);
+        self.members.insert(at, copy);
+        self.status.update(|status| status.files += 1);
+        Ok(())
+    }
+
+    /// Begins a file that nobody has read, unless another stream of the same reader has.
+    fn begin(
+        &mut self,
+        opened: Opened,
+        compressed: bool,
+        place: Place,
+        from_end: bool,
+        now: Instant,
+    ) -> io::Result<()> {
+        let size = opened.file.metadata()?.len();
+        let adopted = if self.settings.adopt { self.positions.adopt(opened.identity) } else { None };
+        // A position of a file that has been cut or replaced since.
+        let (offset, replaces) = match adopted {
+            Some((id, position)) if fits(&position, &opened, compressed)? => {
+                (position.offset, Some((id, true)))
             }
-            None if self.first_sight && !known_stream && self.settings.start == StartPosition::End => {
-                (size, None)
-            }
+            Some((id, _)) => (0, Some((id, false))),
+            None if from_end && place == Place::Current => (size, None),
             None => (0, None),
         };
-        self.first_sight = false;
-        self.first_open = false;
-        self.push(opened, offset, replaces, State::Current, now)?;
-        self.status.update(|status| {
-            for (reason, bytes) in lost.into_iter().filter(|(_, bytes)| *bytes > 0) {
-                *status.lost.entry(reason).or_default() += bytes;
-            }
-        });
-        Ok(())
+        self.push(opened, compressed, offset, replaces, place, now)
     }
 
     fn push(
         &mut self,
         opened: Opened,
+        compressed: bool,
         offset: u64,
         replaces: Option<(u64, bool)>,
-        state: State,
+        place: Place,
         now: Instant,
     ) -> io::Result<()> {
-        let fingerprint = Fingerprint::of(&opened.file)?;
-        let same = replaces.is_some_and(|(_, same)| same);
-        let live = self.positions.begin(&opened, fingerprint, offset, replaces.map(|(id, _)| id), same);
+        let live = self.positions.begin(opened.identity, opened.rung, offset, replaces);
         let framer = Framer::new(self.settings.framing.clone(), offset);
-        let file = OpenFile {
-            opened,
-            live,
-            framer,
-            fingerprint,
-            size: offset,
-            at_end: true,
-            stamp: None,
-            state,
-            grew_at: now,
-        };
-        self.files.push_back(file);
+        let member = Member::new(opened, compressed, live, framer, place, now)?;
+        // What lies aside is older than what the name leads to, also where that stayed and was cut.
+        let after =
+            self.members.back().is_some_and(|last| place == Place::Aside && last.place == Place::Current);
+        self.members.insert(self.members.len() - usize::from(after), member);
         self.status.update(|status| status.files += 1);
         Ok(())
     }
 
-    /// Lets go of a file that has been read to its end and will not grow any more.
-    fn retire(&mut self, at: usize, now: Instant, finishing: bool) -> Option<Step> {
-        let file = &mut self.files[at];
-        let patience = match file.state {
-            State::Current if !finishing => return None,
-            _ if finishing => Duration::ZERO,
-            State::Removed => self.settings.drain_timeout,
-            _ => self.settings.rotate_wait,
-        };
-        if now.duration_since(file.grew_at) < patience {
+    /// Looks for what is left of the saved positions under every name, and counts what is gone.
+    fn look_everywhere(&mut self, names: &Names, now: Instant) -> io::Result<()> {
+        // They are older than what stands at the names of the chain.
+        let younger = std::mem::take(&mut self.members);
+        for (id, position) in std::mem::take(&mut self.saved) {
+            let is_it = |stat: Stat| stat.identity.may_be(position.identity());
+            let name = names
+                .iter()
+                .find(|name| self.opener.stat(Some(name)).is_ok_and(|stat| stat.is_some_and(is_it)));
+            let compressed = name.is_some_and(chain::is_compressed);
+            let opened = name.map(|name| self.opener.open(Some(name))).transpose()?.flatten();
+            let found = opened.filter(|opened| is_saved(&position, opened, compressed).unwrap_or(false));
+            let behind = position.size.saturating_sub(position.offset);
+            match found {
+                // Also when nothing was left in it: it may have grown between our end and its rotation.
+                Some(opened) => {
+                    self.push(opened, compressed, position.offset, Some((id, true)), Place::Aside, now)?;
+                }
+                None if self.settings.keep_finished && behind == 0 => {}
+                None => {
+                    let replaced = younger.iter().any(|member| member.identity.may_be(position.identity()));
+                    let reason = if replaced { Lost::ReplacedWhileStopped } else { Lost::GoneWhileStopped };
+                    self.count_lost(reason, behind);
+                    self.positions.remove(id);
+                }
+            }
+        }
+        self.members.extend(younger);
+        Ok(())
+    }
+
+    fn remember(&mut self, here: Vec<Past>) {
+        let gone = std::mem::take(&mut self.past).into_iter().filter(|past| {
+            past.fingerprint.len > 0 && !here.iter().any(|here| here.identity == past.identity)
+        });
+        let mut past: Vec<Past> = gone.collect();
+        past.drain(..past.len().saturating_sub(MOST_PAST));
+        past.extend(here);
+        self.past = past;
+    }
+
+    /// The file was cut or written anew in place, and what was not read of it is nowhere: the next byte is its
+    /// first.
+    fn start_over(&mut self, at: usize) {
+        self.count_lost(Lost::Truncated, self.members[at].lag());
+        let member = &mut self.members[at];
+        let rest = member.take_rest();
+        let end = member.framer.position();
+        if let Some(rest) = rest {
+            let step = self.pass_on(at, rest);
+            self.due.push_back(step);
+        }
+        self.due.push_back(Step::FileEnded);
+        let member = &mut self.members[at];
+        let begun = self.positions.begin(member.identity, member.rung, 0, None);
+        let before = std::mem::replace(&mut member.live, begun);
+        member.start_over(&self.settings.framing);
+        before.finish(end);
+        self.cut.retain(|(live, _)| live.arrived().is_some());
+        self.cut.push((before, end));
+        self.status.update(|status| status.files += 1);
+    }
+
+    /// Has a file end that lies aside and has been read: when nobody can write to it any more.
+    fn end(&mut self, at: usize, now: Instant, finishing: bool) -> Option<Step> {
+        let member = &mut self.members[at];
+        if !finishing && member.end == End::Open {
+            if member.place == Place::Aside && member.is_final(&self.settings, &self.writers, now) {
+                // What came between the last read and the last writer's end is read first.
+                member.end = End::Final;
+                member.look_at_end();
+            }
             return None;
         }
-        if let Some(rest) = file.framer.take_rest() {
+        if let Some(rest) = member.take_rest() {
             return Some(self.pass_on(at, rest));
         }
-        if file.state == State::Current {
+        if member.place == Place::Current {
             return None;
         }
-        let file = self.files.remove(at)?;
-        if !self.settings.keep_finished {
-            file.live.finish(file.framer.position());
-        }
+        let unreadable = member.lag();
+        member.end = End::Read;
+        self.count_lost(Lost::Unreadable, unreadable);
         Some(Step::FileEnded)
+    }
+
+    /// Closes a file of which everything has arrived.
+    fn let_go(&mut self, at: usize) {
+        let Some(member) = self.members.remove(at) else { return };
+        if !self.settings.keep_finished {
+            member.live.finish(member.framer.position());
+        }
+        let Member { identity, modified, fingerprint, size, .. } = member;
+        self.past.push(Past { identity, modified, fingerprint, size });
     }
 }
 
 /// Whether `position` is about this file: the same identity, or, by another way, the same content.
-fn is_saved(position: &super::checkpoint::FilePosition, opened: &Opened) -> io::Result<bool> {
+fn is_saved(position: &FilePosition, opened: &Opened, compressed: bool) -> io::Result<bool> {
     let same_way = position.rung == opened.rung && position.dev == opened.identity.dev;
-    if position.identity() != opened.identity && same_way {
-        return Ok(false);
-    }
-    position.fingerprint.matches(&opened.file)
+    let may_be =
+        if same_way { position.identity().may_be(opened.identity) } else { position.fingerprint.len > 0 };
+    Ok(may_be && fits(position, opened, compressed)?)
 }
 
-impl OpenFile {
-    fn lag(&self) -> u64 {
-        self.size.saturating_sub(self.framer.position())
+/// Whether what was read up to `position` is (still) in this file.
+fn fits(position: &FilePosition, opened: &Opened, compressed: bool) -> io::Result<bool> {
+    if compressed {
+        let mut body = Body::new(opened.file.try_clone()?, true);
+        return Ok(position.fingerprint.matches_bytes(&body.head()?));
     }
-
-    /// The next lines, if there are any.
-    fn read(&mut self, now: Instant) -> io::Result<Read> {
-        loop {
-            if self.at_end {
-                let metadata = self.opened.file.metadata()?;
-                let size = metadata.len();
-                let stamp = Some((size, metadata.mtime(), metadata.mtime_nsec()));
-                if stamp == self.stamp {
-                    return Ok(Read::Nothing);
-                }
-                let position = self.framer.position();
-                if size < position || !self.fingerprint.matches(&self.opened.file)? {
-                    return Ok(Read::StartedOver);
-                }
-                self.stamp = stamp;
-                self.size = size;
-                if !self.fingerprint.is_full() {
-                    self.fingerprint = Fingerprint::of(&self.opened.file)?;
-                }
-                self.live.seen(size, self.fingerprint);
-                if size == position {
-                    return Ok(Read::Nothing);
-                }
-                self.at_end = false;
-            }
-            if self.framer.fill(&self.opened.file, self.lag())? == 0 {
-                // Shorter than it was: find out how.
-                self.at_end = true;
-                self.stamp = None;
-                continue;
-            }
-            self.grew_at = now;
-            self.at_end = self.lag() == 0;
-            if let Some(lines) = self.framer.take() {
-                return Ok(Read::Lines(lines));
-            }
-        }
-    }
-
-    /// Whether `opened` is this file, reached in another way.
-    fn is_reached_by(&self, opened: &Opened) -> io::Result<bool> {
-        let another_way = opened.rung != self.opened.rung || opened.identity.dev != self.opened.identity.dev;
-        Ok(another_way
-            && self.fingerprint.len > 0
-            && opened.file.metadata()?.len() >= self.framer.position()
-            && self.fingerprint.matches(&opened.file)?)
-    }
+    Ok(opened.file.metadata()?.len() >= position.offset
+        && position.fingerprint.matches(&opened.file)?
+        && position.mark.matches(&opened.file)?)
 }

@@ -80,7 +80,7 @@ impl Bed {
     fn follow(&self, checkpoints: &Checkpoints, settings: TailSettings) -> Stream {
         let (stop, status) = (Stop::default(), Arc::<StreamStatus>::default());
         let task = self.readers.follow(Follow {
-            opener: Arc::new(HostFile::new(self.path("app.log"))),
+            opener: Arc::new(HostFile::new(self.path("app.log"), &Directories::default())),
             settings,
             positions: checkpoints.stream("app.log"),
             decoder: Box::new(Plain),
@@ -119,11 +119,7 @@ impl Stream {
 }
 
 fn quick() -> TailSettings {
-    TailSettings {
-        drain_timeout: Duration::from_millis(200),
-        rotate_wait: Duration::from_millis(200),
-        ..TailSettings::default()
-    }
+    TailSettings { rotate_wait: Duration::from_millis(200), ..TailSettings::default() }
 }
 
 fn append(path: &Path, text: &str) {
@@ -193,6 +189,7 @@ async fn a_removed_file_is_read_to_its_end() {
     bed.expect(&["one"]).await;
     fs::remove_file(&log).unwrap();
     file.write_all(b"two\nunfinished").unwrap();
+    drop(file);
     bed.expect(&["one", "two", "unfinished"]).await;
     append(&log, "new\n");
     bed.expect(&["one", "two", "unfinished", "new"]).await;
@@ -271,18 +268,33 @@ async fn bytes_that_vanish_while_nobody_reads_are_counted() {
 #[tokio::test]
 async fn another_way_to_the_same_file_goes_on_where_the_first_stopped() {
     struct Switching(HostFile, Arc<std::sync::atomic::AtomicBool>);
+    impl Switching {
+        fn second(&self) -> bool {
+            self.1.load(std::sync::atomic::Ordering::Relaxed)
+        }
+        fn identity(&self, first: Identity) -> Identity {
+            let by = u64::from(self.second());
+            Identity { dev: first.dev + by, ino: first.ino + 7 * by, ..first }
+        }
+    }
     impl FileOpener for Switching {
-        fn open(&self) -> io::Result<Option<Opened>> {
-            let second = self.1.load(std::sync::atomic::Ordering::Relaxed);
-            Ok(self.0.open()?.map(|opened| Opened {
-                identity: Identity {
-                    dev: opened.identity.dev + u64::from(second),
-                    ino: opened.identity.ino + 7 * u64::from(second),
-                },
+        fn path(&self) -> &Path {
+            self.0.path()
+        }
+        fn open(&self, at: Option<&OsStr>) -> io::Result<Option<Opened>> {
+            let second = self.second();
+            Ok(self.0.open(at)?.map(|opened| Opened {
+                identity: self.identity(opened.identity),
                 rung: if second { "layers" } else { "proc" },
                 notifies: !second,
                 ..opened
             }))
+        }
+        fn stat(&self, at: Option<&OsStr>) -> io::Result<Option<Stat>> {
+            Ok(self.0.stat(at)?.map(|stat| Stat { identity: self.identity(stat.identity), ..stat }))
+        }
+        fn names(&self) -> io::Result<Names> {
+            self.0.names()
         }
     }
     let bed = Bed::new();
@@ -292,7 +304,7 @@ async fn another_way_to_the_same_file_goes_on_where_the_first_stopped() {
     let stop = Stop::default();
     let status = Arc::<StreamStatus>::default();
     let task = bed.readers.follow(Follow {
-        opener: Arc::new(Switching(HostFile::new(&log), Arc::clone(&second))),
+        opener: Arc::new(Switching(HostFile::new(&log, &Directories::default()), Arc::clone(&second))),
         settings: quick(),
         positions: positions.stream("app.log"),
         decoder: Box::new(Plain),
@@ -352,5 +364,284 @@ async fn what_was_written_between_the_end_and_a_rotation_is_caught_up_with() {
     append(&log, "c\n");
     let stream = bed.follow(&bed.positions(), quick());
     bed.expect(&["a", "b", "c"]).await;
+    stream.stop().await;
+}
+
+/// An output that takes nothing while it is shut.
+struct Gate {
+    open: tokio::sync::watch::Sender<bool>,
+    to: Arc<Receiver>,
+}
+
+#[async_trait]
+impl BatchSender for Gate {
+    async fn send(&self, batch: Batch) -> bool {
+        let mut open = self.open.subscribe();
+        open.wait_for(|open| *open).await.unwrap();
+        self.to.send(batch).await
+    }
+}
+
+impl Bed {
+    fn follow_through_gate(&self, checkpoints: &Checkpoints) -> (Stream, Arc<Gate>) {
+        let gate =
+            Arc::new(Gate { open: tokio::sync::watch::Sender::new(true), to: Arc::clone(&self.received) });
+        let (stop, status) = (Stop::default(), Arc::<StreamStatus>::default());
+        let task = self.readers.follow(Follow {
+            opener: Arc::new(HostFile::new(self.path("app.log"), &Directories::default())),
+            settings: quick(),
+            positions: checkpoints.stream("app.log"),
+            decoder: Box::new(Plain),
+            sender: Arc::clone(&gate) as _,
+            status: Arc::clone(&status),
+            stop: stop.clone(),
+            close_after: None,
+        });
+        (Stream { task, stop, status }, gate)
+    }
+
+    fn rotate(&self, generations: u32) {
+        for n in (0..generations).rev() {
+            let name = |n| if n == 0 { "app.log".to_owned() } else { format!("app.log.{n}") };
+            let _not_there_yet = fs::rename(self.path(&name(n)), self.path(&name(n + 1)));
+        }
+    }
+}
+
+/// Long enough for several looks.
+async fn looks() {
+    tokio::time::sleep(Duration::from_millis(350)).await;
+}
+
+#[tokio::test]
+async fn files_that_rotate_while_the_output_is_down_all_arrive() {
+    let bed = Bed::new();
+    let (log, positions) = (bed.path("app.log"), bed.positions());
+    append(&log, "a1\n");
+    let (stream, gate) = bed.follow_through_gate(&positions);
+    bed.expect(&["a1"]).await;
+    gate.open.send_replace(false);
+    append(&log, "a2\n");
+    looks().await;
+    for name in ["b", "c", "d"] {
+        bed.rotate(3);
+        append(&log, &format!("{name}1\n{name}2\n"));
+    }
+    looks().await;
+    gate.open.send_replace(true);
+    bed.expect(&["a1", "a2", "b1", "b2", "c1", "c2", "d1", "d2"]).await;
+    assert!(stream.stop().await.lost.is_empty());
+}
+
+#[tokio::test]
+async fn files_that_are_removed_while_the_output_is_down_arrive_from_their_descriptors() {
+    let bed = Bed::new();
+    let (log, positions) = (bed.path("app.log"), bed.positions());
+    append(&log, "a1\n");
+    let (stream, gate) = bed.follow_through_gate(&positions);
+    bed.expect(&["a1"]).await;
+    gate.open.send_replace(false);
+    append(&log, "a2\n");
+    looks().await;
+    // As Docker does with `max-file=1`: removed, and begun anew.
+    for name in ["b", "c", "d"] {
+        fs::remove_file(&log).unwrap();
+        append(&log, &format!("{name}1\n"));
+        looks().await;
+    }
+    gate.open.send_replace(true);
+    bed.expect(&["a1", "a2", "b1", "c1", "d1"]).await;
+    assert!(stream.stop().await.lost.is_empty());
+}
+
+#[tokio::test]
+async fn two_quick_rotations_at_rest_lose_nothing() {
+    let bed = Bed::new();
+    let (log, positions) = (bed.path("app.log"), bed.positions());
+    append(&log, "a\n");
+    fs::write(bed.path("app.log.1"), "older than the stream\n").unwrap();
+    let stream = bed.follow(&positions, quick());
+    bed.expect(&["a"]).await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    for name in ["b", "c"] {
+        bed.rotate(4);
+        append(&log, &format!("{name}\n"));
+    }
+    bed.expect(&["a", "b", "c"]).await;
+    stream.stop().await;
+}
+
+#[tokio::test]
+async fn rotations_while_the_program_is_down_are_read_in_order() {
+    for compresses in [false, true] {
+        let bed = Bed::new();
+        let log = bed.path("app.log");
+        fs::write(bed.path("app.log.1"), "older than the stream\n").unwrap();
+        append(&log, "a1\n");
+        let stream = bed.follow(&bed.positions(), quick());
+        bed.expect(&["a1"]).await;
+        stream.stop().await;
+        append(&log, "a2\n");
+        for name in ["b", "c"] {
+            bed.rotate(4);
+            append(&log, &format!("{name}1\n"));
+        }
+        if compresses {
+            compress(&bed.path("app.log.2"));
+            compress(&bed.path("app.log.1"));
+        }
+        let stream = bed.follow(&bed.positions(), quick());
+        bed.expect(&["a1", "a2", "b1", "c1"]).await;
+        assert!(stream.stop().await.lost.is_empty());
+        // Once more, with nothing new.
+        let stream = bed.follow(&bed.positions(), quick());
+        append(&log, "c2\n");
+        bed.expect(&["a1", "a2", "b1", "c1", "c2"]).await;
+        stream.stop().await;
+    }
+}
+
+/// As `gzip` does: with the time of the original, which is removed in the end.
+pub(super) fn compress(path: &Path) {
+    let mut packed = path.as_os_str().to_owned();
+    packed.push(".gz");
+    let original = File::open(path).unwrap();
+    let modified = original.metadata().unwrap().modified().unwrap();
+    let mut encoder =
+        flate2::write::GzEncoder::new(File::create(&packed).unwrap(), flate2::Compression::fast());
+    io::copy(&mut &original, &mut encoder).unwrap();
+    encoder.finish().unwrap().set_modified(modified).unwrap();
+    fs::remove_file(path).unwrap();
+}
+
+#[tokio::test]
+async fn what_was_copied_and_cut_while_the_output_is_down_is_read_from_the_copy() {
+    for compresses in [false, true] {
+        let bed = Bed::new();
+        let (log, positions) = (bed.path("app.log"), bed.positions());
+        append(&log, "a1\n");
+        let (stream, gate) = bed.follow_through_gate(&positions);
+        bed.expect(&["a1"]).await;
+        gate.open.send_replace(false);
+        append(&log, "a2\n");
+        looks().await;
+        append(&log, "a3\nunfini");
+        looks().await;
+        append(&log, "shed\n");
+        fs::copy(&log, bed.path("app.log.1")).unwrap();
+        File::options().write(true).open(&log).unwrap().set_len(0).unwrap();
+        if compresses {
+            compress(&bed.path("app.log.1"));
+        }
+        append(&log, "b1\n");
+        looks().await;
+        gate.open.send_replace(true);
+        bed.expect(&["a1", "a2", "a3", "unfinished", "b1"]).await;
+        assert!(stream.stop().await.lost.is_empty());
+        drop(positions);
+        // And no more of the copy after a restart.
+        append(&log, "b2\n");
+        let stream = bed.follow(&bed.positions(), quick());
+        bed.expect(&["a1", "a2", "a3", "unfinished", "b1", "b2"]).await;
+        stream.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_copied_and_cut_while_the_program_is_down_is_read_from_the_copy() {
+    let bed = Bed::new();
+    let log = bed.path("app.log");
+    append(&log, "a1\n");
+    let stream = bed.follow(&bed.positions(), quick());
+    bed.expect(&["a1"]).await;
+    stream.stop().await;
+    append(&log, "a2\n");
+    fs::copy(&log, bed.path("app.log.1")).unwrap();
+    File::options().write(true).open(&log).unwrap().set_len(0).unwrap();
+    append(&log, "b1\n");
+    let stream = bed.follow(&bed.positions(), quick());
+    bed.expect(&["a1", "a2", "b1"]).await;
+    assert!(stream.stop().await.lost.is_empty());
+}
+
+#[tokio::test]
+async fn a_pause_of_the_writer_does_not_end_a_file_that_was_renamed_or_removed() {
+    for removes in [false, true] {
+        let bed = Bed::new();
+        let (log, positions) = (bed.path("app.log"), bed.positions());
+        let mut writer = OpenOptions::new().create(true).append(true).open(&log).unwrap();
+        writer.write_all(b"a1\n").unwrap();
+        let stream = bed.follow(&positions, quick());
+        bed.expect(&["a1"]).await;
+        if removes {
+            fs::remove_file(&log).unwrap();
+        } else {
+            fs::rename(&log, bed.path("app.log.1")).unwrap();
+        }
+        append(&log, "b1\n");
+        bed.expect(&["a1", "b1"]).await;
+        // Several times `rotate_wait`.
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+        writer.write_all(b"a2\nlast words").unwrap();
+        bed.expect(&["a1", "b1", "a2"]).await;
+        drop(writer);
+        bed.expect(&["a1", "b1", "a2", "last words"]).await;
+        assert!(stream.stop().await.lost.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn what_was_given_up_is_read_again_from_a_file_that_has_no_name_any_more() {
+    let bed = Bed::new();
+    let (log, positions) = (bed.path("app.log"), bed.positions());
+    *bed.received.held.lock().unwrap() = Some(Vec::new());
+    append(&log, "a1\na2\n");
+    let stream = bed.follow(&positions, quick());
+    bed.expect(&["a1", "a2"]).await;
+    fs::remove_file(&log).unwrap();
+    append(&log, "b1\n");
+    bed.expect(&["a1", "a2", "b1"]).await;
+    // The first file has long been read to its end.
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    drop(bed.received.held.lock().unwrap().take());
+    bed.expect(&["a1", "a2", "b1", "a1", "a2", "b1"]).await;
+    assert!(stream.stop().await.lost.is_empty());
+}
+
+#[tokio::test]
+async fn a_position_that_does_not_fit_is_not_used() {
+    // Longer than what a fingerprint covers.
+    let head = "the same beginning\n".repeat(60);
+    for program_runs in [true, false] {
+        let bed = Bed::new();
+        let log = bed.path("app.log");
+        append(&log, &format!("{head}one\n"));
+        let stream = bed.follow(&bed.positions(), quick());
+        let mut lines: Vec<&str> = head.lines().chain(["one"]).collect();
+        bed.expect(&lines).await;
+        let stream = if program_runs {
+            Some(stream)
+        } else {
+            stream.stop().await;
+            None
+        };
+        // Cut, and grown beyond where it was.
+        File::create(&log).unwrap().write_all(format!("{head}two\nthree\n").as_bytes()).unwrap();
+        let stream = stream.unwrap_or_else(|| bed.follow(&bed.positions(), quick()));
+        lines.extend(head.lines().chain(["two", "three"]));
+        bed.expect(&lines).await;
+        stream.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn the_name_of_a_line_is_on_disk_before_it_is_sent() {
+    let bed = Bed::new();
+    append(&bed.path("app.log"), "one\n");
+    let stream = bed.follow(&bed.positions(), quick());
+    bed.expect(&["one"]).await;
+    // As after SIGKILL: what is on disk is all there is.
+    let saved = fs::read_to_string(bed.path("data").join("positions.json")).unwrap();
+    assert!(saved.contains("app.log") && saved.contains("begun"), "{saved}");
     stream.stop().await;
 }

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
@@ -49,11 +50,19 @@ impl Watch {
     pub(super) fn arm(&self, file: &File, sleeper: &Arc<Notify>) -> bool {
         // Through the descriptor: the name may lead elsewhere by now, or be out of our reach.
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        let events = WatchFlags::MODIFY
-            | WatchFlags::ATTRIB
-            | WatchFlags::MOVE_SELF
-            | WatchFlags::DELETE_SELF
-            | WatchFlags::ONESHOT;
+        let events =
+            WatchFlags::MODIFY | WatchFlags::ATTRIB | WatchFlags::MOVE_SELF | WatchFlags::DELETE_SELF;
+        self.add(Path::new(&path), events, sleeper)
+    }
+
+    /// Notifies `sleeper` when the next name in `directory` comes, goes or changes.
+    pub(super) fn arm_directory(&self, directory: &Path, sleeper: &Arc<Notify>) -> bool {
+        let events = WatchFlags::CREATE | WatchFlags::DELETE | WatchFlags::MOVED_FROM | WatchFlags::MOVED_TO;
+        self.add(directory, events, sleeper)
+    }
+
+    fn add(&self, path: &Path, events: WatchFlags, sleeper: &Arc<Notify>) -> bool {
+        let events = events | WatchFlags::ONESHOT;
         let mut sleepers = self.shared.sleepers.lock().unwrap_or_else(PoisonError::into_inner);
         let Ok(watch) = inotify::add_watch(self.shared.queue.get_ref(), path, events) else { return false };
         let waiting = sleepers.entry(watch).or_default();

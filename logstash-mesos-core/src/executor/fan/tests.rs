@@ -12,7 +12,9 @@ use super::super::records::{JsonFile, PlainLines};
 use super::*;
 use crate::event::Ack;
 use crate::pipeline::{CompileOptions, catalog, compile};
-use crate::source::{Checkpoints, Ended, Follow, HostFile, Readers, Stop, StreamPositions, TailSettings};
+use crate::source::{
+    Checkpoints, Directories, Ended, Follow, HostFile, Readers, Stop, StreamPositions, TailSettings,
+};
 
 /// Keeps what was sent, and its acknowledgements until they are let go.
 #[derive(Default)]
@@ -208,7 +210,7 @@ impl Bed {
         let fan = Fan::new(vec![target("c#0", input, receiver)], InFlight::default());
         let stop = Stop::default();
         let task = self.readers.follow(Follow {
-            opener: Arc::new(HostFile::new(self.path())),
+            opener: Arc::new(HostFile::new(self.path(), &Directories::default())),
             settings: TailSettings { rotate_wait: Duration::from_millis(50), ..TailSettings::default() },
             positions: positions.clone(),
             decoder: Box::new(decoder(&fan, Box::new(PlainLines))),

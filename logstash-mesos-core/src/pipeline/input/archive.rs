@@ -10,7 +10,7 @@ use tracing::warn;
 
 use super::file::{Stamp, stamp};
 use crate::pipeline::plugin::Batch;
-use crate::source::{Ended, FileOpener, Flush, Follow, HostFile, Kept, Lines};
+use crate::source::{Ended, Flush, Follow, HostFile, Kept, Lines};
 
 /// A compressed file that is to be read.
 pub(super) struct Archive {
@@ -51,7 +51,7 @@ impl Archive {
             }
         }
         let Follow { positions, mut decoder, sender, settings, .. } = follow;
-        let opened = match HostFile::new(&path).open() {
+        let opened = match HostFile::open_once(&path) {
             Ok(Some(opened)) => opened,
             Ok(None) => return Ok(Ended::Stopped),
             Err(error) => {

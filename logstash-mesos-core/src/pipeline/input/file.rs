@@ -23,8 +23,8 @@ use crate::pipeline::plugin::{
     Batch, Build, BuildContext, BuildError, Codec, Deferred, Input, InputContext, MakeInput, PluginSpec,
 };
 use crate::source::{
-    Checkpoints, Decoder, Ended, Flush, Follow, Framing, HostFile, Identity, Kept, Line, LineIter, Lines,
-    Readers, StartPosition, Stop, StreamStatus, TailSettings, glob,
+    Checkpoints, Decoder, Directories, Ended, Flush, Follow, Framing, HostFile, Identity, Kept, Line,
+    LineIter, Lines, Readers, StartPosition, Stop, StreamStatus, TailSettings, glob,
 };
 
 /// The declaration.
@@ -290,6 +290,7 @@ impl Input for File {
             cx: &cx,
             checkpoints,
             readers,
+            directories: Directories::default(),
             running: JoinSet::new(),
             files: HashMap::new(),
             waiting: VecDeque::new(),
@@ -306,6 +307,7 @@ struct Watched<'i> {
     cx: &'i InputContext,
     checkpoints: Checkpoints,
     readers: Readers,
+    directories: Directories,
     running: JoinSet<(PathBuf, Read)>,
     files: HashMap<PathBuf, State>,
     // Found, and there was no room for them; with the word of the first look.
@@ -505,7 +507,7 @@ impl Watched<'_> {
         let key = path.display().to_string();
         let positions = self.checkpoints.stream(&key);
         let follow = Follow {
-            opener: Arc::new(HostFile::new(&path)),
+            opener: Arc::new(HostFile::new(&path, &self.directories)),
             settings: TailSettings {
                 framing: input.framing.clone(),
                 start,

@@ -1,67 +1,74 @@
 //! A path inside a container, for a reader.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{ContainerFiles, Rung, ViewError};
-use crate::source::{FileOpener, Identity, Opened};
+use crate::source::directory::Directory;
+use crate::source::{FileOpener, Names, Opened, Stat};
 
 /// Opens the file at a path inside a container, by whichever rung of the ladder works at the moment.
 #[derive(Clone, Debug)]
 pub struct ContainerFile {
     files: Arc<ContainerFiles>,
     path: PathBuf,
+    names: Arc<Directory>,
 }
 
 impl ContainerFile {
     /// For `path` in the container behind `files`.
     #[must_use]
     pub fn new(files: Arc<ContainerFiles>, path: impl Into<PathBuf>) -> Self {
-        Self { files, path: path.into() }
+        Self { files, path: path.into(), names: Arc::default() }
     }
 
-    fn open_at(&self, path: &Path) -> io::Result<Option<Opened>> {
-        match self.files.open(path) {
+    fn directory(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("/"))
+    }
+
+    fn at(&self, name: Option<&OsStr>) -> PathBuf {
+        match name {
+            Some(name) => self.directory().join(name),
+            None => self.path.clone(),
+        }
+    }
+}
+
+impl FileOpener for ContainerFile {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn open(&self, at: Option<&OsStr>) -> io::Result<Option<Opened>> {
+        match self.files.open(&self.at(at)) {
             Ok((file, rung)) => {
-                let identity = Identity::of(&file.metadata()?);
+                let identity = super::identity(&file.metadata()?);
                 // Writes through the container's mount are told only to watchers of the same mount's inode.
                 Ok(Some(Opened { file, identity, rung: rung.as_str(), notifies: rung == Rung::ProcRoot }))
             }
             Err(error) => none_if_absent(error),
         }
     }
-}
 
-impl FileOpener for ContainerFile {
-    fn open(&self) -> io::Result<Option<Opened>> {
-        self.open_at(&self.path)
-    }
-
-    fn identity(&self) -> io::Result<Option<Identity>> {
-        match self.files.identity(&self.path) {
-            Ok(identity) => Ok(Some(identity)),
+    fn stat(&self, at: Option<&OsStr>) -> io::Result<Option<Stat>> {
+        match self.files.stat(&self.at(at)) {
+            Ok(stat) => Ok(Some(stat)),
             Err(error) => none_if_absent(error),
         }
     }
 
-    /// Looks through the directory: a rotation renames within it.
-    fn find(&self, identity: Identity) -> io::Result<Option<Opened>> {
-        let directory = self.path.parent().unwrap_or(Path::new("/"));
-        let names = match self.files.list(directory) {
-            Ok(names) => names,
-            Err(error) => return none_if_absent(error),
+    fn names(&self) -> io::Result<Names> {
+        let stat = match self.files.directory_stat(self.directory()) {
+            Ok(stat) => stat,
+            Err(error) => return none_if_absent(error).map(Option::unwrap_or_default),
         };
-        for name in names {
-            let path = directory.join(name);
-            if self.files.identity(&path).is_ok_and(|found| found == identity)
-                && let Some(opened) = self.open_at(&path)?
-                && opened.identity == identity
-            {
-                return Ok(Some(opened));
-            }
-        }
-        Ok(None)
+        self.names.names(Ok(stat), || {
+            self.files
+                .list(self.directory())
+                .or_else(|error| none_if_absent(error).map(Option::unwrap_or_default))
+        })
     }
 }
 

@@ -1,0 +1,260 @@
+//! The files of a stream: what a look at its directory means. No I/O happens here.
+//!
+//! Rotation gives the file behind a name another name beside it and begins a new one. Between two looks it
+//! may do so several times, copy and cut instead of renaming (`copytruncate`), or compress what it put
+//! aside. A look sees names and identities; [`meanings`] says which of them are files that are known, which
+//! hold the content of one, and which are generations that nobody has seen yet. The names are those of
+//! logrotate, of Docker and of Mesos' logger: `name.1`, `name-20260102`, each also with `.gz`.
+
+use std::cmp::{Ordering, Reverse};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use super::Identity;
+
+/// How old a rotated file is, as its name says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Age {
+    /// `.1`, `.2`: the higher the older.
+    Number(u64),
+    /// A date or a time: the lower the older. Counted on where a day has several.
+    Date(Vec<u64>),
+}
+
+/// What stands at a name of the chain.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    /// `None` for the name of the stream itself.
+    pub(super) age: Option<Age>,
+    pub(super) identity: Identity,
+    /// Of the last change, in nanoseconds since 1970.
+    pub(super) modified: i64,
+    pub(super) compressed: bool,
+    /// It is this one of the files that are known.
+    pub(super) same: Option<usize>,
+}
+
+/// A file of the stream that is known, as far as it matters here.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    /// Of its last change, as it was last seen.
+    pub(super) modified: i64,
+    /// The name of the stream led to it.
+    pub(super) current: bool,
+    /// It has been cut: what was in it may be in a copy.
+    pub(super) cut: bool,
+}
+
+/// What a file that was seen is to the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// A file that is known.
+    Same(usize),
+    /// It holds what is, or was, in a file that is known.
+    Copy(usize),
+    /// A part of the stream that nobody has read.
+    New,
+    /// It was there before the stream was, or has been read.
+    Before,
+}
+
+/// What was looked at before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// Nothing, and only the file behind the name is a part of the stream where nothing is known of it.
+    First,
+    /// Nothing, and the stream is whatever lies there.
+    FirstOfAll,
+    /// The same directory: what was there then is known.
+    Again,
+}
+
+/// The age that `name` says, if it is one that rotation gives to the file `base`; and whether that is compressed.
+pub(super) fn age(base: &OsStr, name: &OsStr) -> Option<(Age, bool)> {
+    let rest = name.as_bytes().strip_prefix(base.as_bytes())?;
+    let (rest, compressed) = match rest.strip_suffix(b".gz") {
+        Some(rest) => (rest, true),
+        None => (rest, false),
+    };
+    let (separator, digits) = rest.split_first()?;
+    let is_part = |byte: &u8| byte.is_ascii_digit() || b"-_.:T".contains(byte);
+    if !b".-_".contains(separator) || !digits.first()?.is_ascii_digit() || !digits.iter().all(is_part) {
+        return None;
+    }
+    let numbers = digits.split(|byte| !byte.is_ascii_digit()).filter(|part| !part.is_empty());
+    let numbers: Vec<u64> =
+        numbers.map(|part| std::str::from_utf8(part).ok()?.parse().ok()).collect::<Option<_>>()?;
+    // A number of a generation is short; a day has eight digits, a time in seconds ten.
+    let age = match numbers[..] {
+        [number] if digits.len() < 6 => Age::Number(number),
+        _ => Age::Date(numbers),
+    };
+    Some((age, compressed))
+}
+
+/// Whether a name says that its file is compressed.
+pub(super) fn is_compressed(name: &OsStr) -> bool {
+    name.as_bytes().ends_with(b".gz")
+}
+
+/// Puts what was seen in order, oldest first, the name of the stream last. Names decide where they can be
+/// compared, times where they cannot.
+pub(super) fn sort<T>(found: &mut [T], seen: impl Fn(&T) -> &Seen) {
+    let numbered = found.iter().all(|one| !matches!(seen(one).age, Some(Age::Date(_))));
+    let dated = found.iter().all(|one| !matches!(seen(one).age, Some(Age::Number(_))));
+    found.sort_by(|a, b| match (&seen(a).age, &seen(b).age) {
+        (None, None) => Ordering::Equal,
+        (None, Some(_)) => Ordering::Greater,
+        (Some(_), None) => Ordering::Less,
+        (Some(Age::Number(a)), Some(Age::Number(b))) if numbered => Reverse(a).cmp(&Reverse(b)),
+        (Some(Age::Date(a)), Some(Age::Date(b))) if dated => a.cmp(b),
+        _ => seen(a).modified.cmp(&seen(b).modified),
+    });
+}
+
+/// What each of the files is to the stream; `seen` as [`sort`] leaves it, `known` oldest first. `alike(k, s)` says
+/// whether the file that was seen holds the content of the known one.
+pub(super) fn meanings(
+    known: &[Known],
+    seen: &[Seen],
+    look: Look,
+    mut alike: impl FnMut(usize, usize) -> bool,
+) -> Vec<Meaning> {
+    let still_current: Vec<bool> = (0..known.len())
+        .map(|k| known[k].current && seen.iter().any(|seen| seen.age.is_none() && seen.same == Some(k)))
+        .collect();
+    let mut meanings: Vec<Meaning> = Vec::with_capacity(seen.len());
+    for (s, file) in seen.iter().enumerate() {
+        let meaning = match file.same {
+            Some(k) => Meaning::Same(k),
+            // Rotation copies in two cases: to compress, and when the file that is written to stays where it is.
+            None => (0..known.len())
+                .rev()
+                .filter(|k| file.age.is_some() && (file.compressed || known[*k].cut || still_current[*k]))
+                .find(|k| alike(*k, s))
+                .map_or(Meaning::New, Meaning::Copy),
+        };
+        meanings.push(meaning);
+    }
+    // The file behind the name may have been copied and cut before anything was read of it.
+    let counts = |s: usize| look != Look::Again || seen[s].age.is_some();
+    let youngest = (0..seen.len()).rfind(|s| meanings[*s] != Meaning::New && counts(*s));
+    let last_change = known.iter().map(|known| known.modified).max();
+    for (s, meaning) in meanings.iter_mut().enumerate() {
+        if *meaning != Meaning::New || seen[s].age.is_none() {
+            continue;
+        }
+        let is_part = match (youngest, last_change) {
+            // What is younger than a known file came after it, and so did what has changed since: a copy of what was
+            // written after the last look, before the file was cut.
+            (Some(youngest), Some(last)) => s > youngest || seen[s].modified > last,
+            // Nothing that was known lies aside. What has not changed since is older.
+            (None, Some(last)) => seen[s].modified >= last,
+            (_, None) => look != Look::First,
+        };
+        if !is_part {
+            *meaning = Meaning::Before;
+        }
+    }
+    meanings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn age_of(name: &str) -> Option<(Age, bool)> {
+        age(OsStr::new("app.log"), OsStr::new(name))
+    }
+
+    #[test]
+    fn names_of_rotation_are_told_from_others() {
+        assert_eq!(age_of("app.log.1"), Some((Age::Number(1), false)));
+        assert_eq!(age_of("app.log.12.gz"), Some((Age::Number(12), true)));
+        assert_eq!(age_of("app.log-20260102"), Some((Age::Date(vec![20_260_102]), false)));
+        assert_eq!(age_of("app.log.2026-01-02.3.gz"), Some((Age::Date(vec![2026, 1, 2, 3]), true)));
+        assert_eq!(
+            age_of("app.log-2026-01-02T03:04:05"),
+            Some((Age::Date(vec![2026, 1, 2, 3, 4, 5]), false))
+        );
+        for other in ["app.log", "app.log.gz", "app.log.bak", "app.log.1.bz2", "app.log2", "app.log.", "b.1"]
+        {
+            assert_eq!(age_of(other), None, "{other}");
+        }
+    }
+
+    fn seen(name: &str, ino: u64, modified: i64, same: Option<usize>) -> Seen {
+        let (age, compressed) = age_of(name).map_or((None, false), |(age, gz)| (Some(age), gz));
+        Seen { age, identity: Identity { dev: 1, ino, born: 0 }, modified, compressed, same }
+    }
+
+    const READ: Known = Known { modified: 10, current: true, cut: false };
+
+    #[test]
+    fn the_order_is_that_of_the_names_and_of_the_times_where_names_differ_in_kind() {
+        fn order(names: &[(&'static str, i64)]) -> Vec<&'static str> {
+            let mut all: Vec<Seen> = names
+                .iter()
+                .enumerate()
+                .map(|(at, (name, time))| seen(name, at as u64, *time, None))
+                .collect();
+            sort(&mut all, |seen| seen);
+            all.iter().map(|seen| names[usize::try_from(seen.identity.ino).unwrap()].0).collect()
+        }
+        assert_eq!(
+            order(&[("app.log", 1), ("app.log.1", 9), ("app.log.10.gz", 8), ("app.log.9", 7)]),
+            ["app.log.10.gz", "app.log.9", "app.log.1", "app.log"]
+        );
+        assert_eq!(
+            order(&[("app.log-20260103", 1), ("app.log-20260102.1", 3), ("app.log-20260102", 2)]),
+            ["app.log-20260102", "app.log-20260102.1", "app.log-20260103"]
+        );
+        assert_eq!(
+            order(&[("app.log-20260103", 5), ("app.log.1", 6), ("app.log-20260102", 4)]),
+            ["app.log-20260102", "app.log-20260103", "app.log.1"]
+        );
+    }
+
+    #[test]
+    fn what_is_younger_than_a_known_file_is_new_and_what_is_older_is_not() {
+        use Meaning::{Before, New, Same};
+        // All have changed before the known one has.
+        let chain = [
+            seen("app.log.4.gz", 1, 1, None),
+            seen("app.log.3", 2, 2, Some(0)),
+            seen("app.log.2", 3, 3, None),
+            seen("app.log.1", 4, 4, None),
+            seen("app.log", 5, 5, None),
+        ];
+        let found = meanings(&[READ], &chain, Look::First, |_, _| false);
+        assert_eq!(found, [Before, Same(0), New, New, New]);
+        // At first sight only the name counts, unless all that lies there is the stream.
+        let strangers: Vec<Seen> = chain.iter().map(|seen| Seen { same: None, ..seen.clone() }).collect();
+        let found = meanings(&[], &strangers, Look::First, |_, _| false);
+        assert_eq!(found, [Before, Before, Before, Before, New]);
+        assert_eq!(meanings(&[], &strangers, Look::FirstOfAll, |_, _| false), [New; 5]);
+        // The known one was rotated away: times tell.
+        let known = Known { modified: 3, ..READ };
+        let found = meanings(&[known], &strangers, Look::First, |_, _| false);
+        assert_eq!(found, [Before, Before, New, New, New]);
+    }
+
+    #[test]
+    fn a_plain_copy_is_believed_only_of_a_file_that_stays_where_it_is() {
+        use Meaning::{Before, Copy, New, Same};
+        let copied = [seen("app.log.1", 2, 12, None), seen("app.log", 1, 10, Some(0))];
+        assert_eq!(meanings(&[READ], &copied, Look::First, |_, _| true), [Copy(0), Same(0)]);
+        // Renamed: a file that begins in the same way is another one.
+        let renamed =
+            [seen("app.log.2", 1, 10, Some(0)), seen("app.log.1", 2, 12, None), seen("app.log", 3, 12, None)];
+        assert_eq!(meanings(&[READ], &renamed, Look::First, |_, _| true), [Same(0), New, New]);
+        // Compressed: the known file itself is gone.
+        let compressed = [seen("app.log.1.gz", 2, 10, None), seen("app.log", 3, 12, None)];
+        assert_eq!(meanings(&[READ], &compressed, Look::First, |_, _| true), [Copy(0), New]);
+        // Copied and cut before anything was read: it was not there at the last look.
+        assert_eq!(meanings(&[READ], &copied, Look::Again, |_, _| false), [New, Same(0)]);
+        assert_eq!(meanings(&[READ], &copied, Look::First, |_, _| false), [New, Same(0)]);
+        let older = [seen("app.log.1", 2, 9, None), copied[1].clone()];
+        assert_eq!(meanings(&[READ], &older, Look::First, |_, _| false), [Before, Same(0)]);
+    }
+}

@@ -1,0 +1,339 @@
+//! One file of a stream, while it is held open.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::chain::Known;
+use super::checkpoint::LiveFile;
+use super::framing::Framer;
+use super::writers::{Writer, Writers};
+use super::{Body, Fingerprint, Framing, Identity, Lines, Mark, Opened, Stat, StreamPositions, TailSettings};
+
+/// A file that is held: as long as it may still bring something, or something of it has not arrived.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) body: Body,
+    pub(super) identity: Identity,
+    pub(super) rung: &'static str,
+    pub(super) notifies: bool,
+    pub(super) live: LiveFile,
+    pub(super) framer: Framer,
+    pub(super) fingerprint: Fingerprint,
+    pub(super) mark: Mark,
+    /// As it was last seen, unpacked if it is compressed.
+    pub(super) size: u64,
+    pub(super) modified: i64,
+    pub(super) place: Place,
+    /// Its content is not what was read of it any more.
+    pub(super) cut: bool,
+    /// Nothing of it has been passed on yet: its name is not on disk.
+    pub(super) fresh: bool,
+    pub(super) end: End,
+    pub(super) grew_at: Instant,
+    asked: Asked,
+    // The last read came to the end: before the next one the content is compared.
+    at_end: bool,
+    // It may have been cut since: the content is compared before more is read.
+    doubted: bool,
+    // Size and time of change when the end was last looked at.
+    stamp: Option<(u64, i64)>,
+}
+
+/// Where a file of a stream is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The name leads to it.
+    Current,
+    /// It has another name, or none.
+    Aside,
+}
+
+/// How far the end of a file that lies aside has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Somebody may still write to it.
+    Open,
+    /// Nobody does: what is there is all there will be.
+    Final,
+    /// It has been read to its end, for good. It is held until that has arrived.
+    Read,
+}
+
+/// Whether somebody writes to it has been asked.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    /// And is not known yet.
+    at: Option<Instant>,
+    /// Of its writer, when that was found last.
+    pause: Duration,
+}
+
+/// A file whose writer pauses is asked about at least this often.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+#[derive(Debug)]
+pub(super) enum Read {
+    Lines(Lines),
+    /// The file was cut or written anew in place.
+    StartedOver,
+    Nothing,
+}
+
+impl Member {
+    pub(super) fn new(
+        opened: Opened,
+        compressed: bool,
+        live: LiveFile,
+        framer: Framer,
+        place: Place,
+        now: Instant,
+    ) -> io::Result<Self> {
+        let Opened { file, identity, rung, notifies } = opened;
+        let mut body = Body::new(file, compressed);
+        let fingerprint = Fingerprint::of_bytes(&body.head()?);
+        let modified = Stat::of(&body.file().metadata()?).modified;
+        let (size, mark) = (body.len()?, live.mark());
+        // Not only when it is read: it may have to be known again before that.
+        live.seen(size, modified, fingerprint, mark);
+        Ok(Self {
+            body,
+            identity,
+            rung,
+            notifies,
+            live,
+            fingerprint,
+            mark,
+            size,
+            modified,
+            framer,
+            place,
+            cut: false,
+            fresh: true,
+            end: End::Open,
+            grew_at: now,
+            asked: Asked { at: None, pause: Duration::ZERO },
+            at_end: true,
+            doubted: false,
+            stamp: None,
+        })
+    }
+
+    /// Bytes that are there and have not been read.
+    pub(super) fn lag(&self) -> u64 {
+        self.size.saturating_sub(self.framer.position())
+    }
+
+    pub(super) fn known(&self) -> Known {
+        Known { modified: self.modified, current: self.place == Place::Current, cut: self.cut }
+    }
+
+    /// Takes note of what the system says, without reading. Returns whether the file has been cut.
+    pub(super) fn look(&mut self) -> io::Result<bool> {
+        if self.end == End::Read || !self.body.is_plain() || self.cut {
+            return Ok(self.cut);
+        }
+        let stat = Stat::of(&self.body.file().metadata()?);
+        if stat.size < self.framer.position() || (stat.size < self.size && !self.is_same_content()?) {
+            self.cut = true;
+        } else if (stat.size, stat.modified) != (self.size, self.modified) {
+            self.doubted = true;
+            self.know_more()?;
+            self.took_note(stat);
+        }
+        Ok(self.cut)
+    }
+
+    /// A file that was short is known by more of its head when it has grown.
+    fn know_more(&mut self) -> io::Result<()> {
+        if self.body.is_plain()
+            && !self.fingerprint.is_full()
+            && self.fingerprint.matches(self.body.file())?
+        {
+            self.fingerprint = Fingerprint::of(self.body.file())?;
+        }
+        Ok(())
+    }
+
+    fn took_note(&mut self, stat: Stat) {
+        (self.size, self.modified) = (stat.size, stat.modified);
+        self.live.seen(self.size, self.modified, self.fingerprint, self.mark);
+    }
+
+    fn is_same_content(&self) -> io::Result<bool> {
+        let file = self.body.file();
+        if self.mark.bytes.len > 0 { self.mark.matches(file) } else { self.fingerprint.matches(file) }
+    }
+
+    /// The next lines, if there are any.
+    pub(super) fn read(&mut self, now: Instant) -> io::Result<Read> {
+        loop {
+            if self.at_end || self.doubted {
+                let mut stat = Stat::of(&self.body.file().metadata()?);
+                let stamp = Some((stat.size, stat.modified));
+                if self.at_end && stamp == self.stamp {
+                    return Ok(Read::Nothing);
+                }
+                let position = self.framer.position();
+                if !self.body.is_plain() {
+                    stat.size = self.body.len()?;
+                } else if stat.size < position || !self.is_same_content()? {
+                    return Ok(Read::StartedOver);
+                }
+                self.stamp = stamp;
+                self.doubted = false;
+                self.know_more()?;
+                self.took_note(stat);
+                self.at_end = self.size == position;
+                if self.at_end {
+                    return Ok(Read::Nothing);
+                }
+            }
+            let lag = self.lag();
+            let read = match self.framer.fill(&mut self.body, lag) {
+                Ok(read) => read,
+                Err(error) => {
+                    // A compressed file is not tried again until it has changed: half of it is still to come.
+                    self.at_end = true;
+                    if self.body.is_plain() {
+                        self.stamp = None;
+                    } else {
+                        // What its last bytes say means nothing.
+                        self.size = self.live.size().max(self.framer.position() + 1);
+                    }
+                    return Err(error);
+                }
+            };
+            if read == 0 {
+                // Shorter than it was: find out how. A compressed one has said a wrong size.
+                self.at_end = true;
+                if self.body.is_plain() {
+                    self.stamp = None;
+                } else {
+                    self.size = self.framer.position();
+                }
+                continue;
+            }
+            self.grew_at = now;
+            self.at_end = self.lag() == 0;
+            if let Some(lines) = self.framer.take() {
+                return Ok(Read::Lines(self.name(lines)));
+            }
+        }
+    }
+
+    /// The unfinished last line: no more of it will come.
+    pub(super) fn take_rest(&mut self) -> Option<Lines> {
+        let rest = self.framer.take_rest()?;
+        Some(self.name(rest))
+    }
+
+    fn name(&mut self, mut lines: Lines) -> Lines {
+        lines.set_file(self.live.content_key());
+        self.mark = lines.mark();
+        self.live.seen(self.size, self.modified, self.fingerprint, self.mark);
+        lines
+    }
+
+    /// Has the end looked at again, even if nothing seems to have changed.
+    pub(super) fn look_at_end(&mut self) {
+        (self.at_end, self.stamp) = (true, None);
+    }
+
+    /// Goes back to what has arrived: the rest was given up on its way.
+    pub(super) fn rewind(&mut self, positions: &StreamPositions, framing: &Framing) {
+        let arrived = self.live.arrived().unwrap_or(self.framer.start());
+        positions.renew(&mut self.live);
+        self.framer = Framer::new(framing.clone(), arrived);
+        self.end = End::Open;
+        self.look_at_end();
+    }
+
+    /// Whether it is `opened`, reached in another way.
+    pub(super) fn is_reached_by(&self, opened: &Opened) -> io::Result<bool> {
+        let another_way = opened.rung != self.rung || opened.identity.dev != self.identity.dev;
+        Ok(another_way
+            && self.body.is_plain()
+            && self.fingerprint.len > 0
+            && opened.file.metadata()?.len() >= self.framer.position()
+            && self.fingerprint.matches(&opened.file)?)
+    }
+
+    /// Goes on with `opened`, which is the same file.
+    pub(super) fn reach_by(&mut self, opened: Opened) {
+        self.live.reached_by(&opened);
+        let Opened { file, identity, rung, notifies } = opened;
+        (self.identity, self.rung, self.notifies) = (identity, rung, notifies);
+        self.body = Body::new(file, false);
+        self.look_at_end();
+    }
+
+    /// Puts another file, with the same content as far as it has been read, in the place of this one, which
+    /// goes on as if it had just been begun.
+    pub(super) fn give_way(
+        &mut self,
+        copy: Opened,
+        compressed: bool,
+        begun: LiveFile,
+        framing: &Framing,
+    ) -> Self {
+        // The beginning of an unfinished line is in the copy too.
+        let start = self.framer.start();
+        let live = std::mem::replace(&mut self.live, begun);
+        live.reached_by(&copy);
+        let Opened { file, identity, rung, notifies } = copy;
+        let copy = Self {
+            body: Body::new(file, compressed),
+            identity,
+            rung,
+            notifies,
+            live,
+            framer: Framer::new(framing.clone(), start),
+            place: Place::Aside,
+            cut: false,
+            stamp: None,
+            at_end: true,
+            ..*self
+        };
+        self.start_over(framing);
+        copy
+    }
+
+    /// What comes next is the first byte of another content.
+    pub(super) fn start_over(&mut self, framing: &Framing) {
+        self.framer = Framer::new(framing.clone(), 0);
+        (self.fingerprint, self.mark) = (Fingerprint::default(), Mark::default());
+        (self.size, self.cut, self.fresh) = (0, false, true);
+        self.look_at_end();
+    }
+
+    /// The name does not lead to it any more.
+    pub(super) fn put_aside(&mut self, now: Instant) {
+        self.place = Place::Aside;
+        self.grew_at = now;
+        self.asked = Asked { at: None, pause: Duration::ZERO };
+    }
+
+    /// Whether nobody can write to it any more. That takes a while to find out.
+    pub(super) fn is_final(&mut self, settings: &TailSettings, writers: &Writers, now: Instant) -> bool {
+        let quiet = now.duration_since(self.grew_at);
+        if quiet < settings.rotate_wait + self.asked.pause {
+            return false;
+        }
+        let since = *self.asked.at.get_or_insert(now);
+        match writers.of(self.identity, since) {
+            Writer::Unsure => false,
+            Writer::Nobody => true,
+            Writer::Unseen => quiet >= settings.unseen_wait,
+            Writer::Somebody => {
+                // A pause of its writer may be long: asked less and less often.
+                self.asked = Asked { at: None, pause: quiet.min(LONGEST_PAUSE).max(settings.rotate_wait) };
+                false
+            }
+        }
+    }
+
+    /// Whether all that was read of it has arrived.
+    pub(super) fn has_arrived(&self) -> bool {
+        self.live.arrived().is_none_or(|arrived| arrived >= self.framer.position())
+    }
+}
