@@ -2,6 +2,7 @@
 
 mod check;
 mod lower;
+mod syntax;
 mod variables;
 
 use std::collections::HashMap;
@@ -153,13 +154,15 @@ pub fn compile(source: &str, options: &CompileOptions) -> Result<Compiled, Diagn
     })
 }
 
-/// Only the grammar: what is wrong with the text of `source` as such.
+/// What is wrong with the text of `source` as such, whatever plugins there are: the grammar, a key twice in one hash,
+/// two codecs of one plugin.
 ///
 /// # Errors
 ///
-/// Every complaint of the parser.
+/// Every complaint.
 pub fn check_syntax(source: &str, origin: &str) -> Result<(), Diagnostics> {
-    let (_, complaints) = parse(source);
+    let (config, mut complaints) = parse(source);
+    complaints.extend(syntax::repeated(source, &config));
     if complaints.is_empty() { Ok(()) } else { Err(Diagnostics::new(origin, source, complaints)) }
 }
 

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use super::Checker;
 use crate::compat::java::hash as java_hash;
 use crate::compile::UnknownVariable;
+use crate::compile::syntax::{second_codec, second_key};
 use crate::compile::variables::{Substituted, substitute};
 use crate::event::Text;
 use crate::lang::ast::{Attribute, Number, Plugin, Value, ValueKind};
@@ -86,11 +87,7 @@ impl Checker<'_> {
             };
             have.unknown |= unknown;
             if name == "codec" && have.raw != new {
-                let message = "a plugin has one codec, and here is a second one";
-                self.complaints.push(
-                    Diagnostic::error(Code::INVALID_VALUE, *name_span, message)
-                        .remedy("keep one of them".to_owned()),
-                );
+                self.complaints.push(second_codec(*name_span));
                 continue;
             }
             match (&mut have.raw, new) {
@@ -153,11 +150,7 @@ impl Checker<'_> {
         for (key, value) in entries {
             // As written, quotes included: `"a"` and `'a'` are two keys here, and the later wins.
             if !written.insert(self.source.get(std::ops::Range::from(key.span))) {
-                let message = "this key stands twice in the hash";
-                self.complaints.push(
-                    Diagnostic::error(Code::DUPLICATE_KEY, key.span, message)
-                        .remedy("keep one of them; several values of one key go into a list".to_owned()),
-                );
+                self.complaints.push(second_key(key.span));
                 valid = false;
             }
             // Variables are not filled in in keys.

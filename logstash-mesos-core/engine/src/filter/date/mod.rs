@@ -142,7 +142,7 @@ impl Format {
     fn read(&self, value: &Value, zone: Option<&Zone>, clock: Clock) -> Option<Timestamp> {
         match (self, value) {
             (Self::Iso8601, Value::Text(text)) => {
-                let time = WrittenTime::parse(text, b"T ")?;
+                let time = WrittenTime::parse(text, b"Tt ")?;
                 match time.offset {
                     Some(_) => Some(time.at_offset(0)),
                     None => {
@@ -226,6 +226,7 @@ mod tests {
         };
         assert_eq!(read("2024-03-05T06:07:08.123456Z"), "2024-03-05T06:07:08.123Z");
         assert_eq!(read("2024-03-05 06:07:08"), "2024-03-05T05:07:08.000Z");
+        assert_eq!(read("2024-03-05t06:07:08z"), "2024-03-05T06:07:08.000Z");
         assert_eq!(read("2024-03-05T06:07:08+0330"), "2024-03-05T02:37:08.000Z");
         assert_eq!(read("2024-03-31T02:30:00"), "2024-03-31T01:30:00.000Z");
         assert_eq!(read("2024-3-5"), FAILED);

@@ -384,14 +384,17 @@ impl<'t> Reader<'t> {
             };
             Ok(Name { prefix: prefix.to_owned(), local: local.to_owned(), namespace })
         };
-        Ok(Element {
-            name: resolve(name, false)?,
-            attributes: attributes
-                .into_iter()
-                .map(|(name, value)| Ok((resolve(name, true)?, value)))
-                .collect::<Result<_, Problem>>()?,
-            declarations,
-        })
+        let mut resolved: Vec<(Name, String)> = Vec::with_capacity(attributes.len());
+        for (name, value) in attributes {
+            let name = resolve(name, true)?;
+            // Two prefixes may stand for one namespace.
+            let same = |have: &Name| have.local == name.local && have.namespace == name.namespace;
+            if resolved.iter().any(|(have, _)| same(have)) {
+                return Err(Problem::Syntax);
+            }
+            resolved.push((name, value));
+        }
+        Ok(Element { name: resolve(name, false)?, attributes: resolved, declarations })
     }
 }
 
@@ -462,6 +465,7 @@ mod tests {
             "<a/>x",
             "<a b=1/>",
             "<a b='1' b='2'/>",
+            "<a xmlns:p='u' xmlns:q='u' p:b='1' q:b='2'/>",
             "<a>&nope;</a>",
             "<p:a/>",
             "<a",

@@ -56,6 +56,9 @@ pub fn joda_tokens(pattern: &str) -> Result<Vec<JodaToken>, InvalidPattern> {
                 other => literal.push(other),
             }
         }
+        if quoted {
+            return Err(invalid("a quote in it has no end".to_owned()));
+        }
         tokens.push(JodaToken::Literal(literal));
     }
     Ok(tokens)
@@ -149,6 +152,13 @@ mod tests {
             ("''yyyy'' 'o''clock' ü", "'2021' o'clock ü"),
         ] {
             assert_eq!(formatted(pattern, time), text, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn a_quote_without_its_end_is_refused() {
+        for pattern in ["'", "yyyy'T", "yyyy'o''clock", "'a' 'b"] {
+            assert!(joda_tokens(pattern).unwrap_err().to_string().contains("quote"), "{pattern}");
         }
     }
 
