@@ -8,10 +8,8 @@ use std::time::Duration;
 use logstash_mesos_core::configs::ExecutorSettings;
 use logstash_mesos_core::discovery::{DiscoveryError, DockerDiscovery, DockerEndpoint};
 use logstash_mesos_core::event::FieldReference;
+use logstash_mesos_core::executor::ShipperSettings;
 use logstash_mesos_core::executor::ship::{ShipSettings, ship};
-use logstash_mesos_core::executor::{Machine, OwnTraces, ShipperSettings};
-use logstash_mesos_core::pipeline::{CompileOptions, catalog};
-use tokio_util::sync::CancellationToken;
 
 /// Ships the logs of the containers on this machine, without Mesos.
 #[derive(Debug, clap::Args)]
@@ -84,33 +82,23 @@ pub(crate) fn run(flags: ShipFlags) -> Result<(), Box<dyn Error>> {
         None => String::new(),
         Some(url) => elasticsearch(url)?,
     };
+    let mut shipper = ShipperSettings::new(flags.data_dir);
+    shipper.name = format!("`ship` (process {})", std::process::id());
+    shipper.host_root.clone_from(&flags.common.host_root);
+    shipper.docker = Some(docker.clone());
+    if let Some(name) = flags.host_name {
+        shipper.machine.host_name = name;
+    }
+    shipper.machine.target = flags.metadata_target;
+    shipper.drain_timeout = Duration::from_secs(flags.common.drain_timeout_secs);
+    shipper.compile.variables = crate::variables();
+    shipper.queue_bytes = usize::try_from(flags.queue_megabytes)? << 20;
+    shipper.workers = usize::try_from(flags.pipeline_workers)?;
     let settings = ShipSettings {
         config_dir: flags.config_dir,
         default_output,
         settings: flags.settings.into_iter().collect(),
-        shipper: ShipperSettings {
-            keeps_configurations: false,
-            name: format!("`ship` (process {})", std::process::id()),
-            host_root: flags.common.host_root.clone(),
-            docker: Some(docker.clone()),
-            machine: Machine {
-                host_name: flags.host_name.unwrap_or_else(Machine::own_name),
-                agent_id: None,
-                target: flags.metadata_target,
-            },
-            traces: OwnTraces::of_this_process(None),
-            drain_timeout: Duration::from_secs(flags.common.drain_timeout_secs),
-            compile: CompileOptions {
-                data_dir: Some(flags.data_dir.clone()),
-                deterministic_ids: true,
-                variables: crate::variables(),
-                ..CompileOptions::new(catalog())
-            },
-            data_dir: flags.data_dir,
-            queue_bytes: usize::try_from(flags.queue_megabytes)? << 20,
-            workers: usize::try_from(flags.pipeline_workers)?,
-            output_closed: CancellationToken::new(),
-        },
+        shipper,
         shutdown_grace: Duration::from_secs(flags.shutdown_grace_secs),
     };
     let discovery = Arc::new(DockerDiscovery::new(docker, flags.common.host_root));

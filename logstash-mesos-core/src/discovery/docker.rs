@@ -1,6 +1,5 @@
 //! Containers of a Docker daemon: its stream of events, reconciled with a listing now and then.
 
-mod endpoint;
 mod inspect;
 
 use std::collections::BTreeMap;
@@ -20,9 +19,10 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-pub use endpoint::DockerEndpoint;
-
-use super::{Container, ContainerDiscovery, ContainerId, DaemonState, Discovered, DiscoveryError, chain};
+use super::{
+    Container, ContainerDiscovery, ContainerId, DaemonState, Discovered, DiscoveryError, DockerEndpoint,
+    chain,
+};
 
 /// Asks a Docker daemon.
 ///

@@ -3,6 +3,7 @@
 mod container;
 #[cfg(feature = "docker")]
 mod docker;
+mod endpoint;
 mod fixed;
 pub mod mesos_task;
 
@@ -16,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use container::{Container, ContainerId, ContainerState, IGNORE_LABEL, Layers, LogDriver, Mount};
 #[cfg(feature = "docker")]
-pub use docker::{DockerDiscovery, DockerEndpoint, daemon_id};
+pub use docker::{DockerDiscovery, daemon_id};
+pub use endpoint::DockerEndpoint;
 pub use fixed::FixedDiscovery;
 pub use mesos_task::MesosTask;
 

@@ -253,7 +253,6 @@ impl Agent {
             .and_then(|mem| mem.scalar.as_ref())
             .map_or(64.0, |scalar| scalar.value);
         let shipper = ShipperSettings {
-            data_dir: data_dir.clone(),
             keeps_configurations: true,
             name: format!("executor {} (process {})", self.executor_id, std::process::id()),
             host_root: self.settings.host_root.clone(),
@@ -267,8 +266,7 @@ impl Agent {
             drain_timeout: self.settings.drain_timeout,
             compile: CompileOptions { data_dir: Some(data_dir.clone()), ..self.settings.compile.clone() },
             queue_bytes: queue_bytes(mem_megabytes),
-            workers: 1,
-            output_closed: CancellationToken::new(),
+            ..ShipperSettings::new(&data_dir)
         };
         let discovery = DockerDiscovery::new(endpoint, self.settings.host_root.clone());
         let discovery: Arc<dyn ContainerDiscovery> = Arc::new(discovery);

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "agent")]
 pub mod agent;
+mod builder;
 mod fan;
 mod kept;
 mod lock;
@@ -17,6 +18,7 @@ mod state;
 mod streams;
 mod traces;
 
+pub use builder::ShipperBuilder;
 pub use kept::KeptSetError;
 pub use lock::{DataDirLock, LockError};
 pub use metadata::{Machine, Metadata};

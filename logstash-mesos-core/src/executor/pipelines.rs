@@ -299,21 +299,7 @@ mod tests {
     use crate::pipeline::plugin::Batch;
 
     fn settings(dir: &std::path::Path) -> ShipperSettings {
-        ShipperSettings {
-            data_dir: dir.to_owned(),
-            keeps_configurations: true,
-            name: "test".to_owned(),
-            host_root: "/".into(),
-            #[cfg(feature = "docker")]
-            docker: None,
-            machine: super::super::metadata::Machine::default(),
-            traces: super::super::OwnTraces::default(),
-            drain_timeout: Duration::from_secs(1),
-            compile: CompileOptions::new(crate::pipeline::catalog()),
-            queue_bytes: 1 << 20,
-            workers: 1,
-            output_closed: CancellationToken::new(),
-        }
+        ShipperSettings { keeps_configurations: true, ..ShipperSettings::new(dir) }
     }
 
     fn set(configurations: &[(&str, &str)]) -> ConfigSet {

@@ -19,14 +19,16 @@ use super::report::{Applied, DockerReport, Report};
 use super::state::{self, Pattern};
 use super::streams::Streams;
 use super::traces::OwnTraces;
-use crate::configs::{ConfigSet, ExecutorSettings, PipelineSettings};
-use crate::discovery::{ContainerDiscovery, DaemonState, Discovered, DiscoveryError};
+use crate::configs::{ConfigKey, ConfigSet, ExecutorSettings, PipelineSettings};
+use crate::discovery::{ContainerDiscovery, DaemonState, Discovered, DiscoveryError, DockerEndpoint};
+use crate::pipeline::catalog;
 use crate::pipeline::compile::CompileOptions;
 use crate::source::{CheckpointError, Checkpoints, Readers};
 use thiserror::Error;
 
-/// What a shipper works with.
+/// What a shipper works with: [`ShipperSettings::new`], and then what is to be different.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ShipperSettings {
     /// Holds positions, the lock and, with `keeps_configurations`, the last set of configurations.
     pub data_dir: PathBuf,
@@ -37,9 +39,8 @@ pub struct ShipperSettings {
     pub name: String,
     /// The machine's root directory as this process sees it.
     pub host_root: PathBuf,
-    /// The daemon, for what only it can read.
-    #[cfg(feature = "docker")]
-    pub docker: Option<crate::discovery::DockerEndpoint>,
+    /// The daemon, for what only it can read. It needs the feature `docker`.
+    pub docker: Option<DockerEndpoint>,
     /// For the metadata of events.
     pub machine: Machine,
     /// How to know our own output.
@@ -55,6 +56,32 @@ pub struct ShipperSettings {
     /// Cancelled when nobody will ever take anything of an output again, such as a closed standard output. The shipper
     /// goes on.
     pub output_closed: CancellationToken,
+}
+
+impl ShipperSettings {
+    /// For a program of its own on one machine: no daemon, 16 MiB for queues, one worker for each pipeline, document
+    /// ids made from the place of a line.
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        let data_dir = data_dir.into();
+        Self {
+            keeps_configurations: false,
+            name: format!("process {}", std::process::id()),
+            host_root: PathBuf::from("/"),
+            docker: None,
+            machine: Machine { host_name: Machine::own_name(), ..Machine::default() },
+            traces: OwnTraces::of_this_process(None),
+            drain_timeout: Duration::from_secs(10),
+            compile: CompileOptions {
+                data_dir: Some(data_dir.clone()),
+                deterministic_ids: true,
+                ..CompileOptions::new(catalog())
+            },
+            queue_bytes: 16 << 20,
+            workers: 1,
+            output_closed: CancellationToken::new(),
+            data_dir,
+        }
+    }
 }
 
 /// Why a shipper cannot work.
@@ -76,6 +103,14 @@ pub enum ShipperError {
     /// The system.
     #[error("cannot start the threads that read")]
     Threads(#[source] std::io::Error),
+    /// A configuration that it was to start with cannot be used.
+    #[error("configuration `{key}` cannot be used: {reason}")]
+    Refused {
+        /// Which one.
+        key: ConfigKey,
+        /// What the compiler says, with lines and remedies.
+        reason: String,
+    },
     /// It has ended already.
     #[error("the shipper has ended")]
     Ended,

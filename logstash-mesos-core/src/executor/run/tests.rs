@@ -5,27 +5,12 @@ use async_trait::async_trait;
 use super::*;
 use crate::configs::Configuration;
 use crate::discovery::FixedDiscovery;
-use crate::pipeline::catalog;
 
 /// Long enough for a busy machine; nothing here takes a tenth of it.
 const SOON: Duration = Duration::from_secs(20);
 
 fn settings(data_dir: &Path) -> ShipperSettings {
-    ShipperSettings {
-        data_dir: data_dir.to_owned(),
-        keeps_configurations: true,
-        name: "test".to_owned(),
-        host_root: "/".into(),
-        #[cfg(feature = "docker")]
-        docker: None,
-        machine: Machine::default(),
-        traces: OwnTraces::default(),
-        drain_timeout: Duration::from_secs(1),
-        compile: CompileOptions::new(catalog()),
-        queue_bytes: 1 << 20,
-        workers: 1,
-        output_closed: CancellationToken::new(),
-    }
+    ShipperSettings { keeps_configurations: true, ..ShipperSettings::new(data_dir) }
 }
 
 /// Finds nothing, and keeps `alive` for as long as it runs; with an error it fails at once.

@@ -2,8 +2,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::discovery::FixedDiscovery;
-use crate::executor::{DataDirLock, Machine, OwnTraces};
-use crate::pipeline::{CompileOptions, catalog};
+use crate::executor::DataDirLock;
 
 /// `ship` on the files of one directory.
 struct Shipping {
@@ -17,21 +16,7 @@ fn start(dir: &Path, settings: &[(&str, &str)], grace: Duration) -> Shipping {
         config_dir: dir.join("configs"),
         default_output: String::new(),
         settings: settings.iter().map(own).collect(),
-        shipper: ShipperSettings {
-            data_dir: dir.join("data"),
-            keeps_configurations: false,
-            name: "test".to_owned(),
-            host_root: "/".into(),
-            #[cfg(feature = "docker")]
-            docker: None,
-            machine: Machine::default(),
-            traces: OwnTraces::default(),
-            drain_timeout: Duration::from_millis(100),
-            compile: CompileOptions::new(catalog()),
-            queue_bytes: 1 << 20,
-            workers: 1,
-            output_closed: CancellationToken::new(),
-        },
+        shipper: ShipperSettings { queue_bytes: 1 << 20, ..ShipperSettings::new(dir.join("data")) },
         shutdown_grace: grace,
     };
     let stop = CancellationToken::new();

@@ -4,8 +4,6 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use bollard::{API_DEFAULT_VERSION, Docker};
-
 use crate::discovery::DiscoveryError;
 use crate::source::confined;
 
@@ -22,8 +20,6 @@ enum Address {
     Unix(String),
     Http(String),
 }
-
-const TIMEOUT_SECS: u64 = 30;
 
 impl DockerEndpoint {
     /// The daemon's usual socket.
@@ -55,6 +51,7 @@ impl DockerEndpoint {
     }
 
     /// Looked up at every connection, as a daemon that starts again makes a new socket.
+    #[cfg(any(test, feature = "docker"))]
     fn socket(&self, path: &str) -> PathBuf {
         let path = PathBuf::from(path);
         match &self.host_root {
@@ -63,9 +60,16 @@ impl DockerEndpoint {
             _ => path,
         }
     }
+}
 
+/// The daemon's API.
+#[cfg(feature = "docker")]
+impl DockerEndpoint {
     /// Connects, and settles on a version of the API that the daemon has.
-    pub(crate) async fn connect(&self) -> Result<Docker, bollard::errors::Error> {
+    pub(crate) async fn connect(&self) -> Result<bollard::Docker, bollard::errors::Error> {
+        use bollard::{API_DEFAULT_VERSION, Docker};
+
+        const TIMEOUT_SECS: u64 = 30;
         let docker = match &self.address {
             Address::Unix(path) => {
                 let socket = self.socket(path);
