@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use logstash_mesos_engine::grok;
 use logstash_mesos_engine::lang::absent;
 
 use super::plugin::settings::{Default, Kind, Setting, Status};
@@ -18,6 +19,11 @@ pub fn compatibility(catalog: &Catalog) -> String {
         for (construct, here, remarks) in *lines {
             row(&mut page, &[construct, here, remarks]);
         }
+    }
+    page.push_str("\n## Grok patterns\n\nNames, fields and meanings are those of logstash-patterns-core 4.3.1; these answer otherwise.\n\n");
+    page.push_str("| Patterns, and those made of them | Remarks |\n| --- | --- |\n");
+    for (patterns, remark) in grok::DIFFERENCES {
+        row(&mut page, &[&format!("`{}`", patterns.replace(", ", "`, `")), remark]);
     }
     page.push_str("\n## Plugins\n");
     for kind in [PluginKind::Input, PluginKind::Filter, PluginKind::Codec, PluginKind::Output] {

@@ -22,12 +22,14 @@ mod answers;
 mod builtin;
 mod expand;
 mod patterns;
+mod table;
 
 use std::path::PathBuf;
 
 use logstash_mesos_regex::{CaptureMode, MatchError, Options, Regex, RegexError};
 use thiserror::Error;
 
+pub use builtin::DIFFERENCES;
 pub use patterns::{PatternSet, Patterns};
 
 /// Why a grok pattern cannot be used.

@@ -29,15 +29,7 @@ impl Patterns {
     #[must_use]
     pub fn builtin(set: PatternSet) -> Self {
         static SETS: [OnceLock<Arc<HashMap<String, String>>>; 2] = [OnceLock::new(), OnceLock::new()];
-        let (place, files) = match set {
-            PatternSet::Legacy => (&SETS[0], builtin::LEGACY),
-            PatternSet::EcsV1 => (&SETS[1], builtin::ECS_V1),
-        };
-        let builtin = place.get_or_init(|| {
-            let mut read = Self::default();
-            files.iter().for_each(|file| read.add_text(file));
-            Arc::new(read.own)
-        });
+        let builtin = SETS[set as usize].get_or_init(|| Arc::new(builtin::definitions(set)));
         Self { builtin: Arc::clone(builtin), own: HashMap::new() }
     }
 
