@@ -648,3 +648,21 @@ fn a_launch_that_never_was_on_an_agent_that_is_away_does_not_bar_the_agent() {
         Serve(17),
     ]);
 }
+
+/// The scheduler ends between storing that an agent has its turn and storing that the executor there is to end.
+#[test]
+fn a_turn_of_a_roll_out_that_was_only_stored_does_not_hold_up_the_others() {
+    use Happens::*;
+    live_through(&[
+        Offer(199),
+        Handle(0),
+        Handle(0),
+        Redefine(65),
+        Handle(0),
+        Crash(127),
+        Serve(1),
+        Confirm(16),
+        Pass(0),
+        Handle(1),
+    ]);
+}

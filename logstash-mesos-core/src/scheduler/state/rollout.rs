@@ -115,14 +115,18 @@ impl State {
     fn has_turn(&self, agent_id: &AgentId, now_ms: u64) -> bool {
         let Some(agent) = self.agents.get(agent_id) else { return false };
         let Some(task) = self.task_on(agent_id) else {
-            // An agent that goes away must not hold up the others.
-            let wanted = !agent.draining && agent.standing.excluded.is_none();
-            return wanted && (agent.listed || !self.listed);
+            // An agent that goes away must not hold up the others. Without a list nobody says that it has.
+            let lacks_since = self.lacking.get(agent_id);
+            return lacks_since
+                .is_some_and(|since| agent.listed || (!self.listed && now_ms < since + ABSENT_MS));
         };
         let healthy = task.executor_id == self.policy.executor_id
             && task.phase == Phase::Running
             && now_ms >= task.since_ms + HEALTHY_MS;
-        !healthy && task.phase != Phase::Unreachable
+        // The turn was stored and the end of its executor was not, or there is another definition by now: it has to be
+        // given again.
+        let begun = !self.tasks.outdated().contains(&task.task_id);
+        begun && !healthy && task.phase != Phase::Unreachable
     }
 
     /// Notes that a task failed, if it is the new definition that did.
@@ -149,6 +153,8 @@ impl State {
 
 /// A new executor that has run for so long does well.
 const HEALTHY_MS: u64 = 5_000;
+/// An agent that the master has not listed, as it may not, and that got no new executor in this time, may be gone.
+const ABSENT_MS: u64 = 300_000;
 
 #[cfg(test)]
 #[path = "rollout_tests.rs"]
