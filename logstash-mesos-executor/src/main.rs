@@ -46,6 +46,8 @@ enum Command {
 fn main() -> ExitCode {
     // clap ends the program with 2 on wrong use.
     let flags = Flags::parse();
+    // Raising it to what is allowed cannot fail for want of rights; where it does, the limit stays as it was.
+    let _stays = logstash_mesos_core::source::raise_descriptor_limit();
     let result = match flags.command {
         Some(Command::Pipeline(command)) => return pipeline::run(command),
         Some(Command::Ship(flags)) => {

@@ -23,7 +23,7 @@ use crate::configs::{ConfigKey, ConfigSet, ExecutorSettings, PipelineSettings};
 use crate::discovery::{ContainerDiscovery, DaemonState, Discovered, DiscoveryError, DockerEndpoint};
 use crate::pipeline::catalog;
 use crate::pipeline::compile::CompileOptions;
-use crate::source::{CheckpointError, Checkpoints, Readers};
+use crate::source::{CheckpointError, Checkpoints, HoldLimits, Readers};
 use thiserror::Error;
 
 /// What a shipper works with: [`ShipperSettings::new`], and then what is to be different.
@@ -292,8 +292,8 @@ async fn run(
         }
     };
     let checkpoints = Checkpoints::open(&settings.data_dir)?;
-    let readers =
-        Arc::new(Readers::with_proc(1, settings.host_root.join("proc")).map_err(ShipperError::Threads)?);
+    let readers = Readers::with(1, settings.host_root.join("proc"), HoldLimits::default());
+    let readers = Arc::new(readers.map_err(ShipperError::Threads)?);
     let kept = if settings.keeps_configurations { kept::load(&settings.data_dir)? } else { None };
     let mut driver = Driver {
         pipelines: Pipelines::new(&settings),

@@ -593,7 +593,7 @@ impl Stream {
         }
         let Some(reader) = self.reader.take() else { return };
         match reader.await {
-            Ok(Ended::Finished | Ended::Quiet) => self.phase = Phase::Drained,
+            Ok(Ended::Finished | Ended::Failed | Ended::Quiet) => self.phase = Phase::Drained,
             Ok(Ended::Stopped | Ended::PipelineGone) => {}
             Err(error) => {
                 warn!(stream = %id.position_key(), %error, "Reader of a stream failed, starting it again")

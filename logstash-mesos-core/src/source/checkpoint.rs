@@ -86,6 +86,13 @@ pub struct FilePosition {
 }
 
 impl FilePosition {
+    /// Whether the file at `path` is the one it is about, and has no more than has arrived.
+    #[must_use]
+    pub fn is_all_of(&self, path: &Path) -> bool {
+        fs::metadata(path)
+            .is_ok_and(|file| Identity::of(&file).may_be(self.identity()) && file.len() <= self.offset)
+    }
+
     /// Which file it is about.
     #[must_use]
     pub fn identity(&self) -> Identity {
@@ -281,9 +288,15 @@ impl StreamPositions {
     /// The first byte of the newest file that has not arrived yet.
     #[must_use]
     pub fn arrived(&self) -> Option<u64> {
+        self.newest().map(|position| position.offset)
+    }
+
+    /// What is kept about the newest file.
+    #[must_use]
+    pub fn newest(&self) -> Option<FilePosition> {
         let state = self.checkpoints.shared.lock();
         let mine = state.files.values().rev().find(|entry| entry.stream == self.key);
-        mine.map(|entry| entry.position.offset)
+        mine.map(|entry| entry.position.clone())
     }
 
     /// What was stored with [`StreamPositions::cursor_tracker`].

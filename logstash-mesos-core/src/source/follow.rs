@@ -11,11 +11,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use super::holdings::Holdings;
 use super::outlet::Outlet;
-use super::tail::{LOOK_EVERY, Step, Tail};
+use super::tail::{LOOK_EVERY, Shared, Step, Tail};
 use super::watch::Watch;
 use super::writers::Writers;
-use super::{FileOpener, Lines, StreamPositions, StreamStatus, TailSettings};
+use super::{FileOpener, HoldLimits, Lines, StreamPositions, StreamStatus, TailSettings};
 use crate::event::{Batch, BatchSender};
 
 /// Why a decoder is asked for what it keeps.
@@ -101,6 +102,8 @@ pub enum Ended {
     PipelineGone,
     /// Nothing came for [`Follow::close_after`].
     Quiet,
+    /// By [`Stop::at_end`], but not everything could be read; the status says why.
+    Failed,
 }
 
 /// One stream to be read.
@@ -128,6 +131,7 @@ pub struct Follow {
 pub struct Readers {
     runtime: Option<Runtime>,
     shared: Shared,
+    watch: Option<Arc<Watch>>,
 }
 
 /// After reading up to the end of a file, how long to wait before looking again: many small writes then
@@ -147,15 +151,15 @@ impl Readers {
     ///
     /// When the system has no thread left.
     pub fn new(threads: usize) -> io::Result<Self> {
-        Self::with_proc(threads, "/proc".into())
+        Self::with(threads, "/proc".into(), HoldLimits::default())
     }
 
-    /// As [`Readers::new`], with the processes that may write to the files shown at `proc`.
+    /// As [`Readers::new`], with the processes that may write to the files shown at `proc`, and with limits.
     ///
     /// # Errors
     ///
     /// When the system has no thread left.
-    pub fn with_proc(threads: usize, proc: PathBuf) -> io::Result<Self> {
+    pub fn with(threads: usize, proc: PathBuf, limits: HoldLimits) -> io::Result<Self> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(threads.max(1))
             .thread_name("reader")
@@ -165,12 +169,13 @@ impl Readers {
             let _inside = runtime.enter();
             Watch::new().map_err(|error| debug!(%error, "No inotify, files are polled")).ok().map(Arc::new)
         };
-        Ok(Self { runtime: Some(runtime), shared: Shared { watch, writers: Writers::new(proc) } })
+        let shared = Shared { writers: Writers::new(proc), holdings: Holdings::new(limits) };
+        Ok(Self { runtime: Some(runtime), shared, watch })
     }
 
     /// Begins to read a stream. Dropping the handle does not end it.
     pub fn follow(&self, follow: Follow) -> JoinHandle<Ended> {
-        self.handle().spawn(run(follow, self.shared.clone()))
+        self.handle().spawn(run(follow, self.shared.clone(), self.watch.clone()))
     }
 
     fn handle(&self) -> &Handle {
@@ -188,11 +193,11 @@ impl Drop for Readers {
     }
 }
 
-async fn run(follow: Follow, shared: Shared) -> Ended {
+async fn run(follow: Follow, shared: Shared, watch: Option<Arc<Watch>>) -> Ended {
     let Follow { opener, settings, positions, decoder, sender, status, stop, close_after } = follow;
-    let tail = Tail::new(opener, settings, positions.clone(), Arc::clone(&status), shared.writers);
+    let tail = Tail::new(opener, settings, positions.clone(), Arc::clone(&status), shared);
     let mut out = Outlet::new(decoder, sender, status, stop.now.clone());
-    let looks = Looks { watch: shared.watch, sleeper: Arc::default() };
+    let looks = Looks { watch, sleeper: Arc::default() };
     let mut reader = Reader { tail, idle: Idle::default(), stop: &stop, close_after, positions, looks };
     loop {
         let given_up = out.given_up();
@@ -214,13 +219,6 @@ async fn run(follow: Follow, shared: Shared) -> Ended {
         reader.tail.rewind();
         reader.idle = Idle::default();
     }
-}
-
-/// What the streams of a set of readers have in common.
-#[derive(Clone, Debug)]
-struct Shared {
-    watch: Option<Arc<Watch>>,
-    writers: Writers,
 }
 
 /// Keeps looking at the files while something else takes its time.
@@ -282,13 +280,17 @@ impl Reader<'_> {
                     ended
                 }
                 Step::FileEnded => looks.go_on_during(tail, out.flush(Flush::Rotated)).await,
-                Step::Idle if stop.at_end.is_cancelled() => Some(out.finish().await),
+                Step::Idle if stop.at_end.is_cancelled() => match (out.finish().await, tail.has_failed()) {
+                    (Ended::Finished, true) => Some(Ended::Failed),
+                    (ended, _) => Some(ended),
+                },
                 Step::Idle if out.idle_at().is_some_and(|at| at <= Instant::now()) => {
                     out.flush(Flush::Idle).await
                 }
                 Step::Idle => {
                     let quiet = close_after.zip(tail.grew_at());
-                    if quiet.is_some_and(|(after, grew_at)| grew_at.elapsed() >= after) {
+                    if quiet.is_some_and(|(after, grew_at)| grew_at.elapsed() >= after && !tail.is_draining())
+                    {
                         let ended = out.finish().await;
                         return if ended == Ended::Finished { Ended::Quiet } else { ended };
                     }

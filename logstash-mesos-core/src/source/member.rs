@@ -1,11 +1,13 @@
 //! One file of a stream, while it is held open.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use super::chain::Known;
 use super::checkpoint::LiveFile;
 use super::framing::Framer;
+use super::holdings::{Hold, Holdings};
 use super::writers::{Writer, Writers};
 use super::{Body, Fingerprint, Framing, Identity, Lines, Mark, Opened, Stat, StreamPositions, TailSettings};
 
@@ -30,6 +32,8 @@ pub(super) struct Member {
     pub(super) fresh: bool,
     pub(super) end: End,
     pub(super) grew_at: Instant,
+    /// While it lies aside.
+    pub(super) hold: Option<Hold>,
     asked: Asked,
     // The last read came to the end: before the next one the content is compared.
     at_end: bool,
@@ -111,6 +115,7 @@ impl Member {
             fresh: true,
             end: End::Open,
             grew_at: now,
+            hold: None,
             asked: Asked { at: None, pause: Duration::ZERO },
             at_end: true,
             doubted: false,
@@ -123,12 +128,20 @@ impl Member {
         self.size.saturating_sub(self.framer.position())
     }
 
-    pub(super) fn known(&self) -> Known {
-        Known { modified: self.modified, current: self.place == Place::Current, cut: self.cut }
+    /// `modified`: the last change of any at the look before.
+    pub(super) fn known(&self, modified: i64) -> Known {
+        Known { modified: self.modified.min(modified), current: self.place == Place::Current, cut: self.cut }
     }
 
     /// Takes note of what the system says, without reading. Returns whether the file has been cut.
-    pub(super) fn look(&mut self) -> io::Result<bool> {
+    pub(super) fn look(&mut self, holdings: &Holdings) -> io::Result<bool> {
+        if self.place == Place::Current {
+            self.hold = None;
+        } else {
+            let metadata = self.body.file().metadata()?;
+            let hold = self.hold.get_or_insert_with(|| holdings.hold());
+            hold.removed(if metadata.nlink() == 0 { metadata.len() } else { 0 });
+        }
         if self.end == End::Read || !self.body.is_plain() || self.cut {
             return Ok(self.cut);
         }
@@ -289,6 +302,7 @@ impl Member {
             live,
             framer: Framer::new(framing.clone(), start),
             place: Place::Aside,
+            hold: None,
             cut: false,
             stamp: None,
             at_end: true,

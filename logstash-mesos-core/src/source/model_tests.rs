@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::tail::{Step, Tail};
+use super::holdings::Holdings;
+use super::tail::{Shared, Step, Tail};
 use super::writers::Writers;
-use super::{Checkpoints, Directories, HostFile, StreamStatus, TailSettings};
+use super::{Checkpoints, Directories, HoldLimits, HostFile, StreamStatus, TailSettings};
 use crate::event::Ack;
 
 /// What may happen to a file and its reader.
@@ -213,8 +214,9 @@ fn tail(log: &std::path::Path, checkpoints: &Checkpoints) -> (Tail, Arc<StreamSt
     let settings = TailSettings { rotate_wait: Duration::from_secs(3600), ..TailSettings::default() };
     let status = Arc::<StreamStatus>::default();
     let opener = Arc::new(HostFile::new(log, &Directories::default()));
-    let writers = Writers::new("/proc".into());
-    (Tail::new(opener, settings, checkpoints.stream("app.log"), Arc::clone(&status), writers), status)
+    let holdings = Holdings::new(HoldLimits::default());
+    let shared = Shared { writers: Writers::new("/proc".into()), holdings };
+    (Tail::new(opener, settings, checkpoints.stream("app.log"), Arc::clone(&status), shared), status)
 }
 
 /// `line `, eight digits, the end of the line.

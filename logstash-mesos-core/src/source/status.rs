@@ -14,6 +14,8 @@ pub enum Lost {
     GoneWhileStopped,
     /// A compressed file is broken, and nobody writes to it any more.
     Unreadable,
+    /// More files had been put aside than may be held open, or more bytes of removed ones.
+    NoRoom,
 }
 
 impl Lost {
@@ -25,6 +27,7 @@ impl Lost {
             Self::ReplacedWhileStopped => "replaced_while_stopped",
             Self::GoneWhileStopped => "gone_while_stopped",
             Self::Unreadable => "unreadable",
+            Self::NoRoom => "no_room",
         }
     }
 }

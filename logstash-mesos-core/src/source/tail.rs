@@ -10,9 +10,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tracing::warn;
+
 use super::chain::{self, Known, Look, Meaning, Seen};
 use super::checkpoint::{FilePosition, LiveFile};
 use super::framing::Framer;
+use super::holdings::{Hold, Holdings};
 use super::member::{End, Member, Place, Read};
 use super::writers::Writers;
 use super::{
@@ -76,20 +79,27 @@ pub(super) enum Step {
     Idle,
 }
 
+/// What the streams of a set of readers have in common.
+#[derive(Clone, Debug)]
+pub(super) struct Shared {
+    pub(super) writers: Writers,
+    pub(super) holdings: Holdings,
+}
+
 pub(super) struct Tail {
     opener: Arc<dyn FileOpener>,
     settings: TailSettings,
     positions: StreamPositions,
     status: Arc<StreamStatus>,
-    writers: Writers,
+    shared: Shared,
     // Oldest first: the last one is behind the name, if any is.
     members: VecDeque<Member>,
     // Left by an earlier process, not found again yet; oldest first.
     saved: Vec<(u64, FilePosition)>,
     // Read to their end and let go, or older than the stream.
     past: Vec<Past>,
-    // Cut before all of them had arrived; and the end of what was read.
-    cut: Vec<(LiveFile, u64)>,
+    // Files that are not there any more, on their way still: the end of what was read, and why they are not.
+    gone: Vec<(LiveFile, u64, Lost)>,
     // To be told before anything else is read.
     due: VecDeque<Step>,
     // The directory as it was when all of it was last understood.
@@ -99,6 +109,8 @@ pub(super) struct Tail {
     looked_at: Option<Instant>,
     // What the last look met.
     look_error: Option<String>,
+    // The last step could not read what there is.
+    failed: bool,
 }
 
 /// A file that is not read any more.
@@ -130,7 +142,7 @@ impl Tail {
         settings: TailSettings,
         positions: StreamPositions,
         status: Arc<StreamStatus>,
-        writers: Writers,
+        shared: Shared,
     ) -> Self {
         let mut saved = positions.unfinished();
         saved.sort_by_key(|(id, position)| (position.at, *id));
@@ -139,16 +151,17 @@ impl Tail {
             settings,
             positions,
             status,
-            writers,
+            shared,
             members: VecDeque::new(),
             saved,
             past: Vec::new(),
-            cut: Vec::new(),
+            gone: Vec::new(),
             due: VecDeque::new(),
             understood: None,
             first_sight: true,
             looked_at: None,
             look_error: None,
+            failed: false,
         }
     }
 
@@ -232,8 +245,9 @@ impl Tail {
         for member in &mut self.members {
             member.rewind(&self.positions, &self.settings.framing);
         }
-        let gone: u64 = self.cut.drain(..).map(|(live, end)| end - live.arrived().unwrap_or(end)).sum();
-        self.count_lost(Lost::Truncated, gone);
+        for (live, end, reason) in std::mem::take(&mut self.gone) {
+            self.count_lost(reason, end - live.arrived().unwrap_or(end));
+        }
         self.due.clear();
         self.look_again();
     }
@@ -263,7 +277,13 @@ impl Tail {
         }
     }
 
-    fn report(&self, error: Option<&io::Error>) {
+    /// Whether something could not be read when it was tried last.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    fn report(&mut self, error: Option<&io::Error>) {
+        self.failed = error.is_some() || self.look_error.is_some();
         self.status.update(|status| {
             status.error = error.map(ToString::to_string).or_else(|| self.look_error.clone());
             status.lag_bytes = self.members.iter().map(Member::lag).sum();
@@ -291,11 +311,16 @@ impl Tail {
 
     fn try_look(&mut self, now: Instant) -> io::Result<()> {
         let current = self.opener.stat(None)?;
-        // As they were before this look.
-        let mut known = self.known(current);
+        // As it was before this look.
+        let modified = self.members.iter().map(|member| member.modified).max();
         let mut cut = false;
         for member in &mut self.members {
-            cut |= member.look()?;
+            cut |= member.look(&self.shared.holdings)?;
+        }
+        while let Some(at) =
+            self.members.iter().position(|member| member.hold.as_ref().is_some_and(Hold::leaves))
+        {
+            self.give_up(at);
         }
         let names = self.opener.names()?;
         let last = self.members.back().filter(|member| member.place == Place::Current);
@@ -303,10 +328,7 @@ impl Tail {
         if same_name && !cut && self.understood.as_ref().is_some_and(|before| before.is(&names)) {
             return Ok(());
         }
-        for (known, member) in known.iter_mut().rev().zip(self.members.iter().rev()) {
-            known.cut = member.cut;
-        }
-        let understood = self.understand(&names, current, &known, now)?;
+        let understood = self.understand(&names, current, modified, now)?;
         self.understood = understood.then_some(names);
         // What was cut and has been copied nowhere.
         while let Some(at) = self.members.iter().position(|member| member.cut) {
@@ -316,7 +338,7 @@ impl Tail {
     }
 
     /// The files that are known: those of the past, the saved ones, the members.
-    fn known(&self, current: Option<Stat>) -> Vec<Known> {
+    fn known(&self, current: Option<Stat>, modified: Option<i64>) -> Vec<Known> {
         self.past
             .iter()
             .map(|past| Known { modified: past.modified, current: false, cut: false })
@@ -326,7 +348,7 @@ impl Tail {
                 // A file that is still there with another content.
                 cut: current.is_some_and(|stat| stat.identity.may_be(saved.identity())),
             }))
-            .chain(self.members.iter().map(Member::known))
+            .chain(self.members.iter().map(|member| member.known(modified.unwrap_or(member.modified))))
             .collect()
     }
 
@@ -336,13 +358,14 @@ impl Tail {
         &mut self,
         names: &Names,
         current: Option<Stat>,
-        known: &[Known],
+        modified: Option<i64>,
         now: Instant,
     ) -> io::Result<bool> {
         let mut candidates = self.candidates(names, current);
         for candidate in &mut candidates {
             candidate.seen.same = self.same(candidate)?;
         }
+        let known = self.known(current, modified);
         let seen: Vec<Seen> = candidates.iter().map(|candidate| candidate.seen.clone()).collect();
         let from_end = self.settings.start == StartPosition::End && self.saved.is_empty();
         let look = match self.first_sight {
@@ -350,7 +373,7 @@ impl Tail {
             true => Look::FirstOfAll,
             false => Look::Again,
         };
-        let meanings = chain::meanings(known, &seen, look, |known, seen| {
+        let meanings = chain::meanings(&known, &seen, look, |known, seen| {
             self.alike(known, &mut candidates[seen]).unwrap_or(false)
         });
         let last = self.members.back().map(|member| member.identity);
@@ -667,17 +690,40 @@ impl Tail {
         let begun = self.positions.begin(member.identity, member.rung, 0, None);
         let before = std::mem::replace(&mut member.live, begun);
         member.start_over(&self.settings.framing);
-        before.finish(end);
-        self.cut.retain(|(live, _)| live.arrived().is_some());
-        self.cut.push((before, end));
+        self.let_arrive(before, end, Lost::Truncated);
         self.status.update(|status| status.files += 1);
+    }
+
+    /// What was read of a file that is not there any more is on its way; if it is given up it is lost.
+    fn let_arrive(&mut self, live: LiveFile, end: u64, reason: Lost) {
+        live.finish(end);
+        self.gone.retain(|(live, ..)| live.arrived().is_some());
+        self.gone.push((live, end, reason));
+    }
+
+    /// Gives up a file for which there is no room, with what was not read of it.
+    fn give_up(&mut self, at: usize) {
+        let Some(member) = self.members.remove(at) else { return };
+        // The beginning of an unfinished line has been read and not been passed on.
+        let end = member.framer.start();
+        let unread = member.size.saturating_sub(end);
+        self.count_lost(Lost::NoRoom, unread);
+        warn!(
+            path = %self.opener.path().display(),
+            byte_size = unread,
+            "A rotated file is given up: more are held open for outputs that take nothing than there is room for"
+        );
+        self.due.push_back(Step::FileEnded);
+        let Member { identity, modified, fingerprint, size, live, .. } = member;
+        self.past.push(Past { identity, modified, fingerprint, size });
+        self.let_arrive(live, end, Lost::NoRoom);
     }
 
     /// Has a file end that lies aside and has been read: when nobody can write to it any more.
     fn end(&mut self, at: usize, now: Instant, finishing: bool) -> Option<Step> {
         let member = &mut self.members[at];
         if !finishing && member.end == End::Open {
-            if member.place == Place::Aside && member.is_final(&self.settings, &self.writers, now) {
+            if member.place == Place::Aside && member.is_final(&self.settings, &self.shared.writers, now) {
                 // What came between the last read and the last writer's end is read first.
                 member.end = End::Final;
                 member.look_at_end();

@@ -645,3 +645,34 @@ async fn the_name_of_a_line_is_on_disk_before_it_is_sent() {
     assert!(saved.contains("app.log") && saved.contains("begun"), "{saved}");
     stream.stop().await;
 }
+
+#[tokio::test]
+async fn what_there_is_no_room_for_is_given_up_oldest_first_and_counted() {
+    // Two files, whatever they hold; 11 bytes without a name. What is in the output's hands already arrives.
+    for (limits, removes, lost) in
+        [(HoldLimits::new(2, 1 << 20), false, 6), (HoldLimits::new(100, 11), true, 12)]
+    {
+        let mut bed = Bed::new();
+        bed.readers = Readers::with(1, "/proc".into(), limits).unwrap();
+        let (log, positions) = (bed.path("app.log"), bed.positions());
+        let (stream, gate) = bed.follow_through_gate(&positions);
+        gate.open.send_replace(false);
+        append(&log, "a\n");
+        looks().await;
+        for name in ["b", "c", "d", "e"] {
+            if removes {
+                fs::remove_file(&log).unwrap();
+            } else {
+                bed.rotate(4);
+            }
+            append(&log, &format!("{name}----\n"));
+            looks().await;
+        }
+        gate.open.send_replace(true);
+        let expected: &[&str] =
+            if removes { &["a", "d----", "e----"] } else { &["a", "c----", "d----", "e----"] };
+        bed.expect(expected).await;
+        let seen = stream.stop().await;
+        assert_eq!(seen.lost.get(&Lost::NoRoom), Some(&lost), "{:?}", seen.lost);
+    }
+}

@@ -325,6 +325,8 @@ enum State {
     Resting(Option<Stamp>),
     /// A compressed file that is not whole: it may still be copied. Opened again in the same case.
     Broken(Broken),
+    /// It could not be read to its end, and is tried again.
+    Failed,
     /// Read to its end, for good.
     Done,
 }
@@ -356,19 +358,30 @@ impl Watched<'_> {
 
     /// Files that could not be read to their end are no success.
     fn result(&self) -> Result<(), String> {
-        let broken = self.files.iter().filter(|(_, state)| matches!(state, State::Broken(_)));
-        let mut broken: Vec<_> = broken.map(|(path, _)| path.display().to_string()).collect();
-        broken.sort_unstable();
-        if broken.is_empty() || !self.input.exits {
-            return Ok(());
+        let of = |wanted: fn(&State) -> bool| {
+            let files = self.files.iter().filter(|(_, state)| wanted(state));
+            let mut files: Vec<_> = files.map(|(path, _)| path.display().to_string()).collect();
+            files.sort_unstable();
+            files.join(", ")
+        };
+        let (broken, failed) =
+            (of(|state| matches!(state, State::Broken(_))), of(|state| matches!(state, State::Failed)));
+        match (self.input.exits, broken.is_empty(), failed.is_empty()) {
+            (false, ..) | (_, true, true) => Ok(()),
+            (_, false, _) => {
+                Err(format!("these compressed files are broken and were left where they are: {broken}"))
+            }
+            _ => Err(format!("these files could not be read and were left where they are: {failed}")),
         }
-        Err(format!("these compressed files are broken and were left where they are: {}", broken.join(", ")))
     }
 
     fn ended(&mut self, done: Result<(PathBuf, Read), JoinError>) {
         match done {
             Ok((path, Ok(Ok(Ended::Finished)))) if self.input.reads => {
                 self.files.insert(path, State::Done);
+            }
+            Ok((path, Ok(Ok(Ended::Failed)))) => {
+                self.files.insert(path, State::Failed);
             }
             Ok((path, Ok(Err(broken)))) => {
                 self.files.insert(path, State::Broken(broken));
@@ -468,7 +481,7 @@ impl Watched<'_> {
             Some(State::Open | State::Done) => return,
             Some(State::Resting(before)) if *before == stamp => return,
             Some(State::Broken(broken)) if broken.stamp == stamp => return,
-            Some(State::Resting(_) | State::Broken(_)) => {}
+            Some(State::Resting(_) | State::Broken(_) | State::Failed) => {}
             None => {
                 let age = metadata.modified().ok().and_then(|at| at.elapsed().ok());
                 if let (Some(limit), Some(age)) = (self.input.ignore_older, age)
@@ -518,7 +531,7 @@ impl Watched<'_> {
             positions: positions.clone(),
             decoder: Box::new(input.decoder(&path, &key, self.cx.clock, Arc::clone(&status))),
             sender: Arc::clone(&self.cx.events),
-            status,
+            status: Arc::clone(&status),
             stop,
             close_after: input.close_older.filter(|_| !input.reads),
         };
@@ -532,13 +545,27 @@ impl Watched<'_> {
         let shutdown = self.cx.shutdown.clone();
         self.running.spawn(async move {
             let ended = reading.await;
-            if let (Some(completed), Ok(Ok(Ended::Finished))) = (completed, &ended) {
-                tokio::select! {
-                    () = positions.all_arrived() => completed.act(&path),
-                    () = shutdown.cancelled() => {}
+            match &ended {
+                Ok(Ok(Ended::Finished)) => {}
+                Ok(Ok(Ended::Failed)) => {
+                    let error = status.snapshot().error.unwrap_or_default();
+                    warn!(%error, path = %path.display(), "File cannot be read, it is left where it is");
+                    return (path, ended);
                 }
+                _ => return (path, ended),
             }
-            (path, ended)
+            let Some(completed) = completed else { return (path, ended) };
+            tokio::select! {
+                () = positions.all_arrived() => {}
+                () = shutdown.cancelled() => return (path, ended),
+            }
+            // By now another file may be behind the name, or more may be in it.
+            if positions.newest().is_some_and(|read| read.is_all_of(&path)) {
+                completed.act(&path);
+                return (path, ended);
+            }
+            debug!(path = %path.display(), "File has changed since it was read, it is read on");
+            (path, Ok(Ok(Ended::Stopped)))
         });
     }
 }
