@@ -8,7 +8,7 @@ pub fn similar<'n>(wanted: &str, known: impl IntoIterator<Item = &'n str>) -> Ve
         .into_iter()
         .map(|name| {
             let part = name.len() > 3 && wanted.len() > 3 && (name.contains(wanted) || wanted.contains(name));
-            (if part { 1 } else { distance(wanted, name) }, name)
+            (if part { 1 } else { strsim::osa_distance(wanted, name) }, name)
         })
         .filter(|(distance, _)| *distance <= limit)
         .collect();
@@ -23,25 +23,6 @@ pub fn suggestion<'n>(wanted: &str, known: impl IntoIterator<Item = &'n str>) ->
     let found = similar(wanted, known);
     let list: Vec<_> = found.iter().map(|name| format!("`{name}`")).collect();
     (!list.is_empty()).then(|| format!("did you mean {}?", list.join(" or ")))
-}
-
-/// How many letters must be added, taken away, changed or swapped with their neighbour.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut before: Vec<usize> = vec![0; b.len() + 1];
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for i in 1..=a.len() {
-        let mut row = vec![i; b.len() + 1];
-        for j in 1..=b.len() {
-            let change = usize::from(a[i - 1] != b[j - 1]);
-            row[j] = (last[j] + 1).min(row[j - 1] + 1).min(last[j - 1] + change);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                row[j] = row[j].min(before[j - 2] + 1);
-            }
-        }
-        before = std::mem::replace(&mut last, row);
-    }
-    last[b.len()]
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ pub(super) fn agents<'a>(state: &'a State, query: &str) -> Found<'a> {
     let mut close: Vec<_> = all
         .values()
         .map(|agent| agent.hostname.as_str())
-        .filter(|name| name.to_ascii_lowercase().contains(&lower) || distance_is_small(name, query))
+        .filter(|name| name.to_ascii_lowercase().contains(&lower) || strsim::osa_distance(name, query) <= 2)
         .take(CLOSE)
         .collect();
     close.sort_unstable();
@@ -54,20 +54,6 @@ pub(super) fn has_part(state: &State, id: &AgentId, part: &str) -> bool {
     part.is_empty()
         || id.as_str().to_lowercase().contains(part)
         || state.agents().get(id).is_some_and(|agent| agent.hostname.to_lowercase().contains(part))
-}
-
-/// Whether at most two letters differ, one is missing, or one is too many.
-fn distance_is_small(a: &str, b: &str) -> bool {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
-    let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
-    match long.len() - short.len() {
-        0 => short.iter().zip(long).filter(|(a, b)| a != b).count() <= 2,
-        1 => {
-            let same = short.iter().zip(long).take_while(|(a, b)| a == b).count();
-            short[same..] == long[same + 1..]
-        }
-        _ => false,
-    }
 }
 
 const CLOSE: usize = 5;
