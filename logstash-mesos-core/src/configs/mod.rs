@@ -16,6 +16,8 @@ pub use registry::{
 };
 pub use set::ConfigSet;
 
+use crate::pipeline::catalog;
+use crate::pipeline::compile::without_secrets;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -132,6 +134,12 @@ impl Configuration {
 
     fn new(ConfigKey { kind, name }: ConfigKey, input: impl Into<String>) -> Self {
         Self { name, kind, input: input.into(), matches: BTreeMap::new(), source: Source::Rest }
+    }
+
+    /// For who may only read it: passwords and the like are hidden, the rest of the text is as it was written.
+    #[must_use]
+    pub fn without_secrets(&self) -> Self {
+        Self { input: without_secrets(&self.input, &catalog()), ..self.clone() }
     }
 
     /// Its kind and name.

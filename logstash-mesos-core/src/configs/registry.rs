@@ -92,6 +92,16 @@ impl Snapshot {
         self.entries.get(id).is_some_and(|entry| entry.configuration.source != source)
     }
 
+    /// For who may only read it: see [`Configuration::without_secrets`].
+    #[must_use]
+    pub fn without_secrets(&self) -> Self {
+        let mut shown = self.clone();
+        for entry in shown.entries.values_mut() {
+            entry.configuration = entry.configuration.without_secrets();
+        }
+        shown
+    }
+
     /// Equal for equal content.
     pub fn version(&self) -> String {
         digest(self.entries.values().map(|entry| entry.version.as_str()))

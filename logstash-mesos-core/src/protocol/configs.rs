@@ -38,7 +38,30 @@ impl From<&configs::Configuration> for Configuration {
     }
 }
 
+/// How much of a configuration's text somebody is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Texts {
+    /// All of it: for those who may write.
+    Whole,
+    /// Without passwords and the like: for those who may read.
+    WithoutSecrets,
+    /// Nothing: for those who ask for something else.
+    LeftOut,
+}
+
 impl Configuration {
+    /// With so much of its text, and the version of the whole.
+    #[must_use]
+    pub fn told(configuration: &configs::Configuration, texts: Texts) -> Self {
+        let mut told = Self::from(configuration);
+        match texts {
+            Texts::Whole => {}
+            Texts::WithoutSecrets => told.input = configuration.without_secrets().input,
+            Texts::LeftOut => told.input.clear(),
+        }
+        told
+    }
+
     /// As whoever reads it has it; `None` when it is of a kind that only a newer peer knows. The version is not
     /// taken over: content makes it.
     #[must_use]

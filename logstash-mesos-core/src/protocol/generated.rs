@@ -520,7 +520,7 @@ pub struct ClusterStatus {
     /// The framework.
     #[prost(message, optional, tag = "3")]
     pub framework: ::core::option::Option<FrameworkStatus>,
-    /// The configurations.
+    /// The configurations, without their texts: ListConfigs has those.
     #[prost(message, repeated, tag = "4")]
     pub configurations: ::prost::alloc::vec::Vec<ConfigurationStatus>,
     /// The agents.

@@ -13,4 +13,5 @@ mod configs;
 #[allow(missing_docs, clippy::all, clippy::pedantic, reason = "generated")]
 mod generated;
 
+pub use configs::Texts;
 pub use generated::*;

@@ -57,10 +57,11 @@ impl Control for ControlService {
 
     async fn list_configs(
         &self,
-        _request: Request<ListConfigsRequest>,
+        request: Request<ListConfigsRequest>,
     ) -> Result<Response<ListConfigsResponse>, Status> {
+        let texts = self.shared.access.texts(&request.into_parts().0.into_headers());
         let executors = self.shared.sessions.lock();
-        let configurations = status::configurations(&self.shared, &executors);
+        let configurations = status::configurations(&self.shared, &executors, texts);
         Ok(Response::new(ListConfigsResponse { configurations }))
     }
 

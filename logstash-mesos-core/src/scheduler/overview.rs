@@ -61,7 +61,7 @@ pub(super) fn json(shared: &Shared) -> String {
     let framework_id = shared.framework_id().map(|id| id.to_string());
     let last = shared.history().last().copied().unwrap_or_default();
     let executors = shared.sessions.lock();
-    let configurations = status::configurations(shared, &executors);
+    let configurations = status::configurations(shared, &executors, crate::protocol::Texts::LeftOut);
     let mut refused = 0;
     for one in configurations.iter().filter(|one| !one.error.is_empty()) {
         refused += 1;

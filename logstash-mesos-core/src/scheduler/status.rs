@@ -9,7 +9,7 @@ use crate::ids::AgentId;
 use crate::offer::Reason;
 use crate::protocol::{
     AgentStatus, ClusterStatus, ConfigKind, Configuration, ConfigurationStatus, Decline, DockerState,
-    ExecutorStatus, FrameworkStatus, SourceKind, Status, StatusPage, StreamStatus,
+    ExecutorStatus, FrameworkStatus, SourceKind, Status, StatusPage, StreamStatus, Texts,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -87,7 +87,7 @@ pub(super) fn cluster(shared: &Shared, page: &Page) -> ClusterStatus {
             error: if link.store_error.is_empty() { link.trouble() } else { link.store_error },
             master: link.master,
         }),
-        configurations: configurations(shared, &executors),
+        configurations: configurations(shared, &executors, Texts::LeftOut),
         agents: agents.collect(),
         next: next.unwrap_or_default(),
     }
@@ -163,6 +163,7 @@ fn executor_status(task: &Task, executor: Option<&Executor>) -> ExecutorStatus {
 pub(super) fn configurations(
     shared: &Shared,
     executors: &BTreeMap<super::sessions::Key, Executor>,
+    texts: Texts,
 ) -> Vec<ConfigurationStatus> {
     let snapshot = shared.registry.snapshot();
     let complaints = complaints(executors);
@@ -172,7 +173,8 @@ pub(super) fn configurations(
         .map(|(id, entry)| {
             let key = (ConfigKind::from(id.kind) as i32, id.name.as_str(), entry.version.as_str());
             let error = complaints.get(&key).cloned().unwrap_or_default();
-            (id.clone(), ConfigurationStatus { configuration: Some((&entry.configuration).into()), error })
+            let configuration = Some(Configuration::told(&entry.configuration, texts));
+            (id.clone(), ConfigurationStatus { configuration, error })
         })
         .collect();
     for (key, problem) in &snapshot.problems {

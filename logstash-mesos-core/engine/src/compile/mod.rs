@@ -2,6 +2,7 @@
 
 mod check;
 mod lower;
+mod secrets;
 mod syntax;
 mod variables;
 
@@ -11,6 +12,7 @@ use std::sync::{Arc, PoisonError};
 
 use check::Checker;
 use lower::Lower;
+pub use secrets::{HIDDEN, without_secrets};
 pub use variables::Variables;
 
 use crate::event::Clock;

@@ -4,6 +4,7 @@
 //! without credentials, unless somebody said that this is wanted.
 
 use super::super::sessions::same;
+use crate::protocol::Texts;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
@@ -134,6 +135,11 @@ impl Access {
             Refusal::Unauthorized => "credentials are needed",
             Refusal::Forbidden(text) => text,
         })
+    }
+
+    /// How much of the configurations' texts who sends these may see: secrets are for those who may write.
+    pub(in super::super) fn texts(&self, headers: &HeaderMap) -> Texts {
+        if self.may_write(headers).is_ok() { Texts::Whole } else { Texts::WithoutSecrets }
     }
 
     fn check(&self, wish: Wish, headers: &HeaderMap) -> Result<(), Refusal> {

@@ -1,10 +1,12 @@
 //! The configurations over REST, in today's form and in the predecessor's.
 
 use super::super::shared::Shared;
+use super::Access;
 use super::error;
 use crate::configs::{
     Complaint, ConfigKey, Configuration, Entry, Kind, Precondition, PutError, RemoveError, Snapshot, Source,
 };
+use crate::protocol::Texts;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
@@ -25,8 +27,20 @@ pub(super) struct Given {
     matches: Option<BTreeMap<String, String>>,
 }
 
-pub(super) async fn list(State(shared): State<Arc<Shared>>, Query(query): Query<Given>) -> Response {
-    listed(&shared.registry.snapshot(), query)
+pub(super) async fn list(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    Query(query): Query<Given>,
+) -> Response {
+    listed(&shown(&shared.access, &headers, shared.registry.snapshot()), query)
+}
+
+/// What who sends `headers` may see: secrets are for those who may write.
+pub(super) fn shown(access: &Access, headers: &HeaderMap, snapshot: Arc<Snapshot>) -> Arc<Snapshot> {
+    match access.texts(headers) {
+        Texts::Whole => snapshot,
+        _ => Arc::new(snapshot.without_secrets()),
+    }
 }
 
 pub(super) fn listed(snapshot: &Snapshot, query: Given) -> Response {
@@ -37,8 +51,12 @@ pub(super) fn listed(snapshot: &Snapshot, query: Given) -> Response {
     Json(docker.map(to_json).collect::<Vec<_>>()).into_response()
 }
 
-pub(super) async fn get(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Response {
-    one(&shared.registry.snapshot(), &name)
+pub(super) async fn get(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    Path(name): Path<String>,
+) -> Response {
+    one(&shown(&shared.access, &headers, shared.registry.snapshot()), &name)
 }
 
 pub(super) fn one(snapshot: &Snapshot, name: &str) -> Response {
@@ -109,8 +127,12 @@ pub(super) async fn delete_by_query(
     }
 }
 
-pub(super) async fn get_host(State(shared): State<Arc<Shared>>, Query(query): Query<Given>) -> Response {
-    host(&shared.registry.snapshot(), query)
+pub(super) async fn get_host(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    Query(query): Query<Given>,
+) -> Response {
+    host(&shown(&shared.access, &headers, shared.registry.snapshot()), query)
 }
 
 /// The one that the predecessor had, or another one by its name.

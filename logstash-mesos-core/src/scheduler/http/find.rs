@@ -31,7 +31,8 @@ pub(super) async fn get(State(shared): State<Arc<Shared>>, Query(asked): Query<P
         .collect();
     let configurations: Vec<_> = {
         let executors = shared.sessions.lock();
-        let all = crate::scheduler::status::configurations(&shared, &executors);
+        let all =
+            crate::scheduler::status::configurations(&shared, &executors, crate::protocol::Texts::LeftOut);
         let named = all.into_iter().filter_map(|one| one.configuration);
         let named = named.filter(|one| one.name.to_lowercase().contains(&q)).take(EACH);
         named.map(|one| json!({"kind": kind_of(&one).name(), "name": one.name})).collect()

@@ -8,10 +8,10 @@ use super::configs::{self, Given};
 use super::forward::{answers, forward, try_forward};
 use super::{error, executor_program, pages};
 use crate::configs::Snapshot;
-use crate::protocol::{ConfigurationStatus, ListConfigsRequest, ListConfigsResponse};
+use crate::protocol::{Configuration, ConfigurationStatus, ListConfigsRequest, ListConfigsResponse};
 use axum::Router;
 use axum::extract::{Path, Query, Request, State};
-use axum::http::{Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -46,21 +46,21 @@ async fn pass_on(State(node): State<Arc<Node>>, request: Request) -> Response {
     forward(&node, request).await
 }
 
-async fn list(State(node): State<Arc<Node>>, Query(query): Query<Given>) -> Response {
-    stored(&node, |snapshot| configs::listed(snapshot, query)).await
+async fn list(State(node): State<Arc<Node>>, headers: HeaderMap, Query(query): Query<Given>) -> Response {
+    stored(&node, &headers, |snapshot| configs::listed(snapshot, query)).await
 }
 
-async fn one(State(node): State<Arc<Node>>, Path(name): Path<String>) -> Response {
-    stored(&node, |snapshot| configs::one(snapshot, &name)).await
+async fn one(State(node): State<Arc<Node>>, headers: HeaderMap, Path(name): Path<String>) -> Response {
+    stored(&node, &headers, |snapshot| configs::one(snapshot, &name)).await
 }
 
-async fn host(State(node): State<Arc<Node>>, Query(query): Query<Given>) -> Response {
-    stored(&node, |snapshot| configs::host(snapshot, query)).await
+async fn host(State(node): State<Arc<Node>>, headers: HeaderMap, Query(query): Query<Given>) -> Response {
+    stored(&node, &headers, |snapshot| configs::host(snapshot, query)).await
 }
 
-async fn stored(node: &Node, answer: impl FnOnce(&Snapshot) -> Response) -> Response {
+async fn stored(node: &Node, headers: &HeaderMap, answer: impl FnOnce(&Snapshot) -> Response) -> Response {
     match node.stored_configs().await {
-        Ok(snapshot) => answer(&snapshot),
+        Ok(snapshot) => answer(&configs::shown(&node.access, headers, snapshot)),
         Err(e) => error(StatusCode::SERVICE_UNAVAILABLE, &chain(&e)),
     }
 }
@@ -83,12 +83,13 @@ impl UnaryService<ListConfigsRequest> for StoredConfigs {
     type Response = ListConfigsResponse;
     type Future = BoxFuture<tonic::Response<ListConfigsResponse>, tonic::Status>;
 
-    fn call(&mut self, _: tonic::Request<ListConfigsRequest>) -> Self::Future {
+    fn call(&mut self, request: tonic::Request<ListConfigsRequest>) -> Self::Future {
         let node = self.0.clone();
+        let texts = node.access.texts(&request.into_parts().0.into_headers());
         Box::pin(async move {
             let snapshot = node.stored_configs().await.map_err(|e| tonic::Status::unavailable(chain(&e)))?;
             let entries = snapshot.entries.values().map(|entry| ConfigurationStatus {
-                configuration: Some((&entry.configuration).into()),
+                configuration: Some(Configuration::told(&entry.configuration, texts)),
                 error: String::new(),
             });
             Ok(tonic::Response::new(ListConfigsResponse { configurations: entries.collect() }))

@@ -5,10 +5,12 @@ use super::super::check::checker;
 use super::super::sessions::{Sessions, config_set};
 use super::super::shared::{Link, Shared};
 use super::super::state::{Event, Policy, State};
+use super::super::status;
 use super::{Access, router};
-use crate::configs::{Configuration, Kind, Registry, Source};
+use crate::configs::{Configuration, Kind, Precondition, Registry, Source};
 use crate::offer::Needs;
 use crate::offer::testing::plain_strategy;
+use crate::pipeline::compile::HIDDEN;
 use crate::pipeline::plugin::EcsCompatibility;
 use crate::protocol::control_client::ControlClient;
 use crate::protocol::control_server::Control;
@@ -19,7 +21,7 @@ use crate::protocol::{
 use crate::store::MemoryStore;
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Method, Request, StatusCode, header};
+use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use mesos_v1::proto;
 use serde_json::{Value, json};
@@ -312,6 +314,40 @@ async fn preconditions_directories_and_sizes_have_their_own_answers() {
     assert_eq!(server.call("PUT", "/api/configs/d", r#"{"input":"filter { }"}"#).await.0, 409);
     assert_eq!(server.call("DELETE", "/api/configs/d", "").await.0, 409);
     assert_eq!(server.call("GET", "/api/configs/d", "").await.1["source"], "directory");
+}
+
+#[tokio::test]
+async fn who_may_not_write_sees_no_secret() {
+    for (bind, sees) in [("127.0.0.1:9092", true), ("0.0.0.0:9092", false)] {
+        let server = Server::new(bind).await;
+        let secret =
+            "output { elasticsearch { hosts => 'http://a:s3cret@h' password => \"s3cret\" user => \"u\" } }";
+        for configuration in [Configuration::docker("a", secret), Configuration::host("ui", secret)] {
+            server.shared.registry.put(configuration, Precondition::default()).await.expect("stores");
+        }
+        let version = Configuration::docker("a", secret).version();
+        for path in ["/api/configs", "/api/configs/a", "/configs?name=a", "/api/host-config"] {
+            let (status, body) = server.call("GET", path, "").await;
+            let body = body.to_string();
+            assert_eq!(status, 200, "{path}");
+            assert_eq!(body.contains("s3cret"), sees, "{bind} {path}: {body}");
+            assert!(
+                body.contains("elasticsearch") && (sees || body.contains(HIDDEN)),
+                "{bind} {path}: {body}"
+            );
+            assert!(
+                path.contains("host") || body.contains(&version),
+                "the version is that of the whole: {body}"
+            );
+        }
+        let texts = server.shared.access.texts(&HeaderMap::new());
+        let executors = server.shared.sessions.lock();
+        let listed = status::configurations(&server.shared, &executors, texts);
+        assert_eq!(format!("{listed:?}").contains("s3cret"), sees);
+        drop(executors);
+        let status = status::cluster(&server.shared, &Default::default());
+        assert!(!format!("{status:?}").contains("s3cret"));
+    }
 }
 
 #[tokio::test]
