@@ -1,5 +1,7 @@
 //! Files, one or many, by the route of each record.
 
+mod members;
+
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Seek, Write};
@@ -8,12 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-use flate2::Compression;
-use flate2::write::GzEncoder;
-
 use super::{Delivered, LogSink, RecordBatch, SinkError};
 use crate::event::Text;
+use async_trait::async_trait;
 
 /// How a file is opened that is there already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,7 +33,7 @@ pub struct FileSinkSettings {
     pub create_if_deleted: bool,
     /// For records that have no file to go to.
     pub failure_path: PathBuf,
-    /// Whether the content is compressed.
+    /// Whether the content is compressed: a batch becomes a member of the file, which is whole at any time.
     pub gzip: bool,
     /// A file nobody wrote to for so long is closed.
     pub stale_after: Duration,
@@ -63,15 +62,9 @@ struct Shared {
 
 #[derive(Debug)]
 struct OpenFile {
-    writer: Writer,
+    file: File,
     identity: (u64, u64),
     used: Instant,
-}
-
-#[derive(Debug)]
-enum Writer {
-    Plain(File),
-    Gzip(Box<GzEncoder<File>>),
 }
 
 impl FileSink {
@@ -104,7 +97,6 @@ impl LogSink for FileSink {
         let failed = |reason: String| SinkError::Unavailable { sink: self.name(), reason };
         tokio::task::spawn_blocking(move || shared.close_stale(Duration::ZERO))
             .await
-            .map_err(|error| failed(error.to_string()))?
             .map_err(|error| failed(error.to_string()))
     }
 }
@@ -124,7 +116,7 @@ impl Shared {
             }
         }
         drop(files);
-        self.close_stale(self.settings.stale_after)?;
+        self.close_stale(self.settings.stale_after);
         match first_error {
             Some(error) if delivered.again.len() == batch.len() => Err(error),
             Some(error) => {
@@ -158,20 +150,22 @@ impl Shared {
         }
         let Some(file) = files.get_mut(path) else { return Ok(()) };
         file.used = Instant::now();
-        if self.settings.write_behavior == WriteBehavior::Overwrite {
-            let last = ranges.last().map_or(0, |records| records.end - 1);
-            return file.writer.replace(batch.bytes(last));
-        }
-        let before = file.writer.len();
-        let written = ranges.iter().try_for_each(|records| {
+        let slice = |records: &std::ops::Range<usize>| {
             let start = if records.start == 0 { 0 } else { batch.records[records.start - 1].end };
-            file.writer.write_all(&batch.body[start..batch.records[records.end - 1].end])
-        });
-        let written = written.and_then(|()| file.writer.flush());
+            &batch.body[start..batch.records[records.end - 1].end]
+        };
+        let overwrite = self.settings.write_behavior == WriteBehavior::Overwrite;
+        let pieces: Vec<&[u8]> = if overwrite {
+            vec![ranges.last().map_or(&[], |records| batch.bytes(records.end - 1))]
+        } else {
+            ranges.iter().map(slice).collect()
+        };
+        let written = if self.settings.gzip {
+            file.locked(|file| file.write([members::member(pieces.into_iter())?.as_slice()], overwrite))
+        } else {
+            file.write(pieces, overwrite)
+        };
         if written.is_err() {
-            if let (Writer::Plain(file), Some(before)) = (&file.writer, before) {
-                let _already_failing = file.set_len(before);
-            }
             files.remove(path);
         }
         written
@@ -198,69 +192,51 @@ impl Shared {
             options.mode(mode);
         }
         let is_new = identity_of(path).is_none();
+        let appends = self.settings.write_behavior == WriteBehavior::Append;
+        if self.settings.gzip && appends && fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
+            members::mend(path)?;
+        }
         let file = options.open(path)?;
         if let Some(mode) = self.settings.file_mode.filter(|_| is_new) {
             // As in Logstash, whatever the umask is.
             file.set_permissions(fs::Permissions::from_mode(mode))?;
         }
         let metadata = file.metadata()?;
-        let writer = if self.settings.gzip {
-            Writer::Gzip(Box::new(GzEncoder::new(file, Compression::default())))
-        } else {
-            Writer::Plain(file)
-        };
-        Ok(OpenFile { writer, identity: (metadata.dev(), metadata.ino()), used: Instant::now() })
+        Ok(OpenFile { file, identity: (metadata.dev(), metadata.ino()), used: Instant::now() })
     }
 
-    fn close_stale(&self, after: Duration) -> io::Result<()> {
+    fn close_stale(&self, after: Duration) {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut result = Ok(());
-        files.retain(|_, file| {
-            if file.used.elapsed() < after {
-                return true;
-            }
-            if let Writer::Gzip(encoder) = &mut file.writer {
-                result = encoder.try_finish();
-            }
-            false
-        });
-        result
+        files.retain(|_, file| file.used.elapsed() < after);
     }
 }
 
-impl Writer {
-    fn len(&self) -> Option<u64> {
-        match self {
-            Self::Plain(file) => file.metadata().ok().filter(fs::Metadata::is_file).map(|m| m.len()),
-            Self::Gzip(_) => None,
-        }
-    }
-
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Plain(file) => file.write_all(bytes),
-            Self::Gzip(encoder) => encoder.write_all(bytes),
-        }
-    }
-
-    /// Leaves nothing but `bytes` in the file.
-    fn replace(&mut self, bytes: &[u8]) -> io::Result<()> {
+impl OpenFile {
+    /// Writes all or, where the file has a length, nothing; `anew` leaves nothing else in it.
+    fn write<'a>(&mut self, pieces: impl IntoIterator<Item = &'a [u8]>, anew: bool) -> io::Result<()> {
         // A pipe has no length.
-        let is_file = self.len().is_some();
-        if let Self::Plain(file) = self
-            && is_file
-        {
-            file.set_len(0)?;
-            file.seek(io::SeekFrom::Start(0))?;
+        let before = self.file.metadata().ok().filter(fs::Metadata::is_file).map(|metadata| metadata.len());
+        if anew && before.is_some() {
+            self.file.set_len(0)?;
+            self.file.seek(io::SeekFrom::Start(0))?;
         }
-        self.write_all(bytes)
+        let written = pieces.into_iter().try_for_each(|piece| self.file.write_all(piece));
+        if written.is_err()
+            && let Some(before) = before
+        {
+            let _already_failing = self.file.set_len(if anew { 0 } else { before });
+        }
+        written
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Plain(_) => Ok(()),
-            Self::Gzip(encoder) => encoder.flush(),
+    /// Meanwhile no other sink takes a member that is being written for a torn one.
+    fn locked<T>(&mut self, write: impl FnOnce(&mut Self) -> io::Result<T>) -> io::Result<T> {
+        let locked = self.file.lock().is_ok();
+        let written = write(self);
+        if locked {
+            self.file.unlock()?;
         }
+        written
     }
 }
 
@@ -342,16 +318,32 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn compressed_files_can_be_read_back() {
+    async fn compressed_files_can_be_read_at_any_time() {
         let dir = tempfile::tempdir().unwrap();
-        let sink = FileSink::new(FileSinkSettings { gzip: true, ..settings(dir.path()) });
+        let path = dir.path().join("default.log");
+        let read = || {
+            let mut text = String::new();
+            let decoded =
+                flate2::read::MultiGzDecoder::new(File::open(&path).unwrap()).read_to_string(&mut text);
+            decoded.map(|_| text)
+        };
+        let compressed = FileSinkSettings { gzip: true, ..settings(dir.path()) };
+        let sink = FileSink::new(compressed.clone());
         sink.deliver(&batch(&[("hello\n", None)])).await.unwrap();
+        assert_eq!(read().unwrap(), "hello\n");
         sink.deliver(&batch(&[("world\n", None)])).await.unwrap();
-        sink.flush().await.unwrap();
-        let mut text = String::new();
-        let file = File::open(dir.path().join("default.log")).unwrap();
-        flate2::read::MultiGzDecoder::new(file).read_to_string(&mut text).unwrap();
-        assert_eq!(text, "hello\nworld\n");
+        assert_eq!(read().unwrap(), "hello\nworld\n");
+        // A program that was killed while it wrote, and another one.
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, [&whole[..], &whole[..30]].concat()).unwrap();
+        let sink = FileSink::new(compressed.clone());
+        sink.deliver(&batch(&[("again\n", None)])).await.unwrap();
+        assert_eq!(read().unwrap(), "hello\nworld\nagain\n");
+        let last = FileSink::new(FileSinkSettings { write_behavior: WriteBehavior::Overwrite, ..compressed });
+        for text in ["a longer one\n", "b\n"] {
+            last.deliver(&batch(&[("unseen\n", None), (text, None)])).await.unwrap();
+            assert_eq!(read().unwrap(), text);
+        }
     }
 
     #[tokio::test]

@@ -24,7 +24,7 @@ pub(crate) static FILE: PluginSpec = PluginSpec {
         Setting::new("flush_interval", Kind::Number, "Seconds between writes.")
             .default(Default::Int(2))
             .status(Status::Ignored("what is ready is written at once, a batch at a time")),
-        Setting::new("gzip", Kind::Boolean, "Compresses the file.").default(Default::Bool(false)),
+        Setting::new("gzip", Kind::Boolean, "Compresses the file: a batch is a gzip member of its own, so `gunzip` reads all of it at any time.").default(Default::Bool(false)),
         Setting::new(
             "filename_failure",
             Kind::String,
