@@ -189,16 +189,9 @@ impl Codec for Multiline {
         if shared.delimiter.is_empty() {
             return self.line(text, clock, emit);
         }
-        // Empty lines at the end are none.
-        let delimiter = shared.delimiter.as_str();
-        let mut rest = text.as_str();
-        while let Some(shorter) = rest.strip_suffix(delimiter) {
-            rest = shorter;
-        }
-        if rest.is_empty() {
-            return;
-        }
-        for line in rest.split(delimiter) {
+        // An input that hands over lines has taken their ends away: an empty text is an empty line. Since it has
+        // `streaming_input`, Logstash's codec adds the delimiter and cuts, where it split before and lost such lines.
+        for line in text.as_str().split(shared.delimiter.as_str()) {
             self.line(text.slice_ref(line), clock, emit);
         }
     }
@@ -304,8 +297,34 @@ mod tests {
             [r#"{"message":"a\n b","tags":["multiline"]}"#, r#"{"message":"c"}"#]
         );
         assert_eq!(
-            messages(r#"{"pattern":"^ ","what":"previous"}"#, &["a\n b\n\n", "", "\n"]),
-            [r#"{"message":"a\n b","tags":["multiline"]}"#]
+            messages(r#"{"pattern":"^( |$)","what":"previous"}"#, &["a\n b\n", "", "c"]),
+            [r#"{"message":"a\n b\n\n","tags":["multiline"]}"#, r#"{"message":"c"}"#]
+        );
+    }
+
+    #[test]
+    fn lines_and_a_stream_of_them_give_the_same_events() {
+        let lines = ["", "first", "", " more", "", "", "second", ""];
+        let stream = lines.map(|line| format!("{line}\n")).concat();
+        for pattern in [
+            r#""pattern":"^\\s","what":"previous""#,
+            r#""pattern":"^$","negate":true,"what":"next""#,
+            r#""pattern":"^$","what":"previous""#,
+            r#""pattern":"^$","what":"next""#,
+            r#""pattern":"^(first|second)","negate":true,"what":"previous""#,
+            r#""pattern":"^$","what":"next","max_lines":1"#,
+        ] {
+            let by_line = messages(&format!("{{{pattern}}}"), &lines);
+            for size in [1, 7, stream.len()] {
+                let pieces: Vec<&str> =
+                    stream.as_bytes().chunks(size).map(|piece| std::str::from_utf8(piece).unwrap()).collect();
+                let settings = format!(r#"{{{pattern},"streaming_input":true}}"#);
+                assert_eq!(messages(&settings, &pieces), by_line, "{pattern}, {size}");
+            }
+        }
+        assert_eq!(
+            messages(r#"{"pattern":"^$","negate":true,"what":"next"}"#, &["a", "b", "", "c", ""]),
+            [r#"{"message":"a\nb\n","tags":["multiline"]}"#, r#"{"message":"c\n","tags":["multiline"]}"#]
         );
     }
 
