@@ -13,7 +13,7 @@ use crate::pipeline::input::common::EVENT_BYTES;
 use crate::pipeline::input::keeper::{Keeper, Place, decode as decode_content};
 use crate::pipeline::input::stream::{Channels, StreamInput};
 use crate::pipeline::plugin::{Batch, BatchSender, Deferred, EcsCompatibility};
-use crate::source::{Decoder, Flush, Kept, Lines, StreamStatus};
+use crate::source::{Decoder, Flush, Kept, Lines, Lost, StreamStatus};
 
 /// An input of a configuration, as one of the readers of a stream.
 #[derive(Clone)]
@@ -209,7 +209,7 @@ impl FanDecoder {
         flush: Option<Flush>,
         feed: impl FnOnce(&mut dyn Records, &mut dyn FnMut(Record)) -> Kept,
     ) -> Kept {
-        let Self { records, clock, groups, file, .. } = self;
+        let Self { records, clock, groups, file, status, .. } = self;
         // Asked once: lines that come together were read at the same moment.
         let now = Clock::Fixed(clock.now());
         let mut kept = feed(&mut **records, &mut |record| {
@@ -219,6 +219,7 @@ impl FanDecoder {
                 }
             }
         });
+        status.lost(Lost::Unreadable, records.take_unreadable());
         for group in &mut *groups {
             // Others may be quiet while one of the channels is not.
             group.flush(flush.unwrap_or(Flush::Idle), now);

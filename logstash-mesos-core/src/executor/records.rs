@@ -51,6 +51,11 @@ pub(crate) trait Records: Send {
 
     /// Forgets what is kept.
     fn reset(&mut self) {}
+
+    /// How many bytes were met since the last call that hold no record and never will.
+    fn take_unreadable(&mut self) -> u64 {
+        0
+    }
 }
 
 /// Each line is a record.

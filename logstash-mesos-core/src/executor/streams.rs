@@ -400,6 +400,8 @@ impl Streams {
             }
             (_, None) => return,
         };
+        #[cfg(feature = "docker")]
+        let tty = container.is_some_and(|container| container.tty);
         let (targets, generation) = pipelines.targets(&want.readers);
         let in_flight = InFlight::default();
         let fan = Fan::new(targets, in_flight.clone());
@@ -449,7 +451,7 @@ impl Streams {
             }
             #[cfg(feature = "docker")]
             Source::Logs { docker, container, reason } => {
-                let decoder = decoder(Box::<ApiLines>::default());
+                let decoder = decoder(Box::new(ApiLines::new(tty)));
                 let (status, stop) = (Arc::clone(&status), stop.clone());
                 let stream = DaemonStream { docker, container, positions, decoder, sender, status, stop };
                 (Method::Daemon(reason), Some(tokio::spawn(DockerLogs(stream).run())))
@@ -496,7 +498,7 @@ impl Streams {
     /// The daemon's own file where it can be read, the logs API otherwise.
     fn container_output(&self, container: &Container) -> Source {
         let reason = match self.daemon_log(container) {
-            Ok(log) => return Source::File(Arc::new(log), Box::new(JsonFile::default())),
+            Ok(log) => return Source::File(Arc::new(log), Box::new(JsonFile::new(container.tty))),
             Err(reason) => reason,
         };
         if container.log.name == "none" {

@@ -14,10 +14,11 @@ use bollard::query_parameters::LogsOptionsBuilder;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 
 use super::daemon_stream::DaemonStream;
 use super::outlet::Outlet;
-use super::{Ended, Flush, Lines, Stop, StreamPositions, StreamStatus, Tracker};
+use super::{Ended, Flush, Lines, Lost, Stop, StreamPositions, StreamStatus, Tracker};
 use crate::discovery::{ContainerId, DockerEndpoint, chain};
 
 /// A container's output to be followed.
@@ -188,7 +189,15 @@ impl Reader {
                 ('o', message)
             }
         };
-        for (time, content, whole) in pieces(&message) {
+        let pieces = pieces(&message);
+        if pieces.is_empty() && !message.is_empty() {
+            self.status.lost(Lost::Unreadable, message.len() as u64);
+            warn!(
+                lost_bytes = message.len(),
+                "A record of the daemon's logs API begins with no time, it is lost"
+            );
+        }
+        for (time, content, whole) in pieces {
             let count = match counted.channels.get(&channel) {
                 Some((then, count)) if *then == time => count + 1,
                 _ => 1,
@@ -276,9 +285,6 @@ fn pieces(message: &Bytes) -> Vec<(i64, Vec<u8>, bool)> {
     if let Some(last) = found.last_mut() {
         // The last words of a program may lack the end of line.
         last.2 = whole || last.1.len() < SPLIT_AT;
-        if last.1.ends_with(b"\r") && whole {
-            last.1.pop();
-        }
     }
     found
 }
@@ -307,7 +313,8 @@ mod tests {
         let found = pieces(&Bytes::from(split));
         assert_eq!(found.len(), 2);
         assert!(!found[0].2 && found[1].2);
-        assert_eq!(found[1].1, b"end");
+        // A terminal's carriage return is the decoder's business, as with the daemon's file.
+        assert_eq!(found[1].1, b"end\r");
         let part = pieces(&Bytes::from(format!("2026-11-23T02:00:00.000000001Z {long}")));
         assert!(!part[0].2);
         let last = pieces(&Bytes::from_static(b"2026-11-23T02:00:00Z bye"));

@@ -12,7 +12,7 @@ pub enum Lost {
     ReplacedWhileStopped,
     /// A rotated file with unread bytes could not be found again.
     GoneWhileStopped,
-    /// A compressed file is broken, and nobody writes to it any more.
+    /// A compressed file is broken, and nobody writes to it any more; or a piece of the Docker daemon's log is.
     Unreadable,
     /// More files had been put aside than may be held open, or more bytes of removed ones.
     NoRoom,
@@ -70,6 +70,13 @@ impl StreamStatus {
     /// counted when they are passed on.
     pub fn count_events(&self, count: u64) {
         self.update(|status| status.events += count);
+    }
+
+    /// Counts bytes that will never arrive.
+    pub(crate) fn lost(&self, reason: Lost, bytes: u64) {
+        if bytes > 0 {
+            self.update(|status| *status.lost.entry(reason).or_default() += bytes);
+        }
     }
 
     pub(super) fn update(&self, change: impl FnOnce(&mut StreamSnapshot)) {

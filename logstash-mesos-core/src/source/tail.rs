@@ -297,9 +297,7 @@ impl Tail {
     }
 
     fn count_lost(&self, reason: Lost, bytes: u64) {
-        if bytes > 0 {
-            self.status.update(|status| *status.lost.entry(reason).or_default() += bytes);
-        }
+        self.status.lost(reason, bytes);
     }
 
     /// Looks which files there are, and holds those that belong to the stream.

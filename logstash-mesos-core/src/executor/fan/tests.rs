@@ -104,7 +104,7 @@ fn from(at: u64) -> Kept {
 fn what_is_joined_has_the_place_and_the_time_of_its_first_line_and_stays_in_its_channel() {
     let receiver = Arc::<Receiver>::default();
     let fan = Fan::new(vec![target("c#0", &stack(""), &receiver)], InFlight::default());
-    let mut decoder = decoder(&fan, Box::<JsonFile>::default());
+    let mut decoder = decoder(&fan, Box::new(JsonFile::new(false)));
     let entry = |log: &str, stream: &str, second: u32| {
         format!("{{\"log\":\"{log}\\n\",\"stream\":\"{stream}\",\"time\":\"2026-01-01T00:00:0{second}Z\"}}\n")
     };

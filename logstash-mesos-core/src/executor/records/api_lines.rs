@@ -6,9 +6,16 @@ use crate::event::{Blob, Timestamp};
 use crate::source::{Content, Flush, Kept, Lines};
 
 /// Unpacks the records and joins the lines that the daemon split.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ApiLines {
     joiner: Joiner,
+}
+
+impl ApiLines {
+    /// Of a container with a terminal (`tty`) or without.
+    pub(crate) fn new(tty: bool) -> Self {
+        Self { joiner: Joiner::new(tty) }
+    }
 }
 
 impl Records for ApiLines {
@@ -28,7 +35,7 @@ impl Records for ApiLines {
     }
 
     fn reset(&mut self) {
-        self.joiner = Joiner::default();
+        self.joiner.forget();
     }
 }
 
