@@ -1,10 +1,13 @@
-//! `syslog`: messages by RFC 3164, over TCP and UDP on one port.
+//! `syslog`: messages by RFC 3164 and RFC 5424, over TCP and UDP on one port.
+
+mod frames;
+mod rfc5424;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
+use tokio::io::{AsyncRead, AsyncReadExt, BufReader};
 use tokio::net::UdpSocket;
 use tracing::{debug, warn};
 
@@ -25,7 +28,7 @@ use crate::tls::Stream;
 /// The declaration.
 pub(crate) static SYSLOG: PluginSpec = PluginSpec {
     name: "syslog",
-    doc: "Takes syslog messages over TCP and UDP. Those by RFC 5424 are understood too, where Logstash tags them.",
+    doc: "Takes syslog messages over TCP and UDP, by RFC 3164 as Logstash does. Those by RFC 5424 are understood too, where Logstash tags them: by the names of grok's `SYSLOG5424LINE`, without a byte order mark, and `[log][syslog][procid]` where the process is no number. Over TCP a message may have its length before it (octet counting, RFC 6587): the first bytes of each tell.",
     settings: &[
         Setting::new("host", Kind::String, "The address to listen on.").default(Preset::String("0.0.0.0")),
         Setting::new("port", Kind::Number, "The port, for TCP and UDP.")
@@ -107,8 +110,6 @@ struct Place {
     proxied: bool,
 }
 
-/// The longest line over TCP; a longer one is cut.
-const MAX_LINE: u64 = 1 << 20;
 /// Most datagrams of a batch.
 const AT_ONCE: usize = 500;
 
@@ -165,7 +166,7 @@ impl Place {
                         Err(error) => return warn!(%error, %peer, "Connection ended"),
                     }
                 }
-                if let Err(error) = read_lines(first.as_slice().chain(stream), &client, relay, &cx).await {
+                if let Err(error) = read_messages(first.as_slice().chain(stream), &client, relay, &cx).await {
                     debug!(%error, %peer, "Connection broke");
                 }
             }
@@ -174,31 +175,35 @@ impl Place {
     }
 }
 
-async fn read_lines(
+async fn read_messages(
     stream: impl AsyncRead + Unpin,
     client: &str,
     mut relay: Relay,
     cx: &InputContext,
 ) -> std::io::Result<()> {
-    let mut lines = BufReader::with_capacity(64 << 10, stream);
-    let mut line = Vec::new();
-    let (mut events, mut bytes) = (Vec::new(), 0);
+    let mut reader = BufReader::with_capacity(64 << 10, stream);
+    let mut read = Vec::new();
+    let (mut events, mut bytes, mut counted) = (Vec::new(), 0, false);
     loop {
-        // Cancelled only at the end: what was read of a line is in `line`.
-        let read = tokio::select! {
-            read = async { (&mut lines).take(MAX_LINE).read_until(b'\n', &mut line).await } => read?,
-            () = cx.shutdown.cancelled() => 0,
-        };
-        if read == 0 && line.is_empty() {
+        // Cancelled only at the end: what was read of a message is in `read`.
+        tokio::select! {
+            result = frames::read(&mut reader, &mut read) => result?,
+            () = cx.shutdown.cancelled() => {}
+        }
+        if read.is_empty() {
             return Ok(());
         }
-        bytes += line.len();
-        // With its end, as in Logstash: a pattern stops there, and `[event][original]` has it.
-        relay.decode(&line, client, cx.clock, &mut events);
-        line.clear();
-        // Lines that are there already go along.
-        let more = memchr::memchr(b'\n', lines.buffer()).is_some();
-        if (!more || events.len() >= AT_ONCE)
+        let message = frames::message(&read);
+        bytes += message.len();
+        // Some end a line that they have counted.
+        if !(counted && message == b"\n") {
+            // With its end, as in Logstash: a pattern stops there, and `[event][original]` has it.
+            relay.decode(message, client, cx.clock, &mut events);
+        }
+        counted = message.len() < read.len();
+        read.clear();
+        // Messages that are there already go along.
+        if (!frames::holds_one(reader.buffer()) || events.len() >= AT_ONCE)
             && !events.is_empty()
             && !cx.events.send(unacknowledged(std::mem::take(&mut events), std::mem::take(&mut bytes))).await
         {
@@ -218,6 +223,8 @@ struct Relay {
 struct Shared {
     options: InputOptions,
     ecs: EcsCompatibility,
+    // Unless there is a pattern of the user's.
+    rfc5424: Option<rfc5424::Fields>,
     syslog_field: FieldReference,
     original: FieldReference,
     host: FieldReference,
@@ -242,10 +249,11 @@ impl Relay {
                 .map_err(|error| BuildError::plugin(error.to_string()))
         };
         let syslog_field = settings.text("syslog_field").unwrap_or(Text::from_static("message"));
-        let patterns = match settings.text("grok_pattern") {
-            Some(pattern) => vec![pattern],
-            None => patterns(cx.ecs),
-        };
+        let own_pattern = settings.text("grok_pattern");
+        let has_own_pattern = own_pattern.is_some();
+        let patterns = own_pattern.map_or_else(|| patterns(cx.ecs), |pattern| vec![pattern]);
+        let whole = FieldReference::parse(&syslog_field)
+            .map_err(|error| BuildError::setting("syslog_field", error.to_string()))?;
         let list =
             |texts: Vec<Text>| SettingValue::Array(texts.into_iter().map(SettingValue::String).collect());
         let text = |text: &'static str| SettingValue::String(Text::from_static(text));
@@ -276,8 +284,11 @@ impl Relay {
             shared: Arc::new(Shared {
                 options: InputOptions::new(settings),
                 ecs: cx.ecs,
-                syslog_field: FieldReference::parse(&syslog_field)
-                    .map_err(|error| BuildError::setting("syslog_field", error.to_string()))?,
+                rfc5424: (!has_own_pattern)
+                    .then(|| rfc5424::Fields::new(cx.ecs, &whole))
+                    .transpose()
+                    .map_err(|error| BuildError::plugin(error.to_string()))?,
+                syslog_field: whole,
                 original: field("[event][original]", "[event][original]")?,
                 host: field("host", "[host][ip]")?,
                 priority: field("priority", "[log][syslog][priority]")?,
@@ -317,7 +328,7 @@ impl Relay {
     }
 }
 
-/// RFC 3164, then RFC 5424.
+/// RFC 3164, then what is nearly RFC 5424.
 fn patterns(ecs: EcsCompatibility) -> Vec<Text> {
     let patterns = ecs.select(
         ["<%{POSINT:priority}>%{SYSLOGLINE}", "(?=<%{NONNEGINT:priority}>)%{SYSLOG5424LINE}"],
@@ -354,7 +365,10 @@ fn relay(event: &mut Event, grok: &mut dyn Filter, date: &mut dyn Filter, shared
     if ecs && let Some(original) = event.get(&shared.syslog_field).cloned() {
         set(event, &shared.original, original);
     }
-    run(grok, event);
+    match shared.rfc5424.as_ref().and_then(|fields| fields.fill(event)) {
+        Some(priority) => set(event, &shared.priority, Value::Int(priority)),
+        None => run(grok, event),
+    }
     if let Some((field, kind)) = &shared.service
         && !event.contains(field)
     {
@@ -469,20 +483,50 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn rfc_5424_and_a_pattern_of_ones_own() {
-        let line = "<34>1 2003-10-11T22:14:15.003Z mymachine.example.com su - ID47 - failed for lonvick\n";
-        for (ecs, message) in
-            [(EcsCompatibility::V8, "message"), (EcsCompatibility::Disabled, "syslog5424_msg")]
-        {
+    async fn rfc_5424_counted_or_by_line() {
+        let first = "<34>1 2003-10-11T22:14:15.003Z mymachine.example.com su 77 ID47 - failed\nfor lonvick";
+        let second = "<13>1 2024-03-05T11:23:07.046641+02:00 - - x1 - [a b=\"\\\"]\"][c] \u{feff}<34>Oct 11 22:14:15 m su: x";
+        let third = "<13>1 - - - - - -";
+        let stream = format!(
+            "{} {first}{} {second}\n{second}\n{ASA}\n{} {third}",
+            first.len(),
+            second.len(),
+            third.len()
+        );
+        for ecs in [EcsCompatibility::V8, EcsCompatibility::Disabled] {
+            let text =
+                |event: &super::super::testing::Received| event.text(ecs.select("syslog5424_msg", "message"));
+            let priority = ecs.select("priority", "[log][syslog][priority]");
             let port = free_port();
             let mut input = Running::start(&SYSLOG, &settings(port, ""), ecs);
-            connect(port).await.write_all(line.as_bytes()).await.unwrap();
+            connect(port).await.write_all(stream.as_bytes()).await.unwrap();
             let event = input.next().await;
             assert_eq!(event.json("@timestamp"), "\"2003-10-11T22:14:15.003Z\"");
-            assert_eq!(event.text(message), "failed for lonvick\n");
+            assert_eq!((text(&event).as_str(), event.json(priority)), ("failed\nfor lonvick", "34".into()));
             assert_eq!(event.json(ecs.select("severity", "[log][syslog][severity][code]")), "2");
+            assert_eq!(
+                event.json(ecs.select("syslog5424_proc", "[process][pid]")),
+                ecs.select("\"77\"", "77")
+            );
+            for _ in 0..2 {
+                let event = input.next().await;
+                assert_eq!(event.json("@timestamp"), "\"2024-03-05T09:23:07.046Z\"");
+                assert_eq!(text(&event), "<34>Oct 11 22:14:15 m su: x");
+                let data = event.text(ecs.select("syslog5424_sd", "[system][syslog][structured_data]"));
+                assert_eq!(data, "[a b=\"\\\"]\"][c]");
+                assert_eq!(event.text(ecs.select("syslog5424_proc", "[log][syslog][procid]")), "x1");
+                assert_eq!((event.json(priority), event.json("tags")), ("13".into(), String::new()));
+            }
+            assert_eq!(input.next().await.text("message"), "Deny udp src DRAC:10.1.2.3/43434\n");
+            let event = input.next().await;
+            assert_eq!((text(&event), event.json(priority)), (String::new(), "13".into()));
+            assert_eq!(event.json("tags"), "");
             input.stop().await;
         }
+    }
+
+    #[tokio::test]
+    async fn a_pattern_of_ones_own() {
         let port = free_port();
         let own = r#","grok_pattern":"PRI %{POSINT:priority} %{GREEDYDATA:message}","use_labels":false,"proxy_protocol":true"#;
         let mut input = Running::start(&SYSLOG, &settings(port, own), EcsCompatibility::Disabled);
