@@ -57,6 +57,8 @@
 //! | `grpc` | the messages between scheduler and executor (`tonic`) |
 //! | `testing` | conformance suites for stores, elections, discoveries and sinks of your own |
 
+mod backoff;
+mod checksum;
 #[cfg(feature = "scheduler")]
 pub mod config;
 pub mod configs;
@@ -88,6 +90,7 @@ pub mod zookeeper;
 pub use configs::{ConfigSet, Configuration};
 pub use executor::{Shipper, ShipperBuilder, ShipperError, ShipperHandle, ShipperSettings};
 pub use logstash_mesos_engine::grok;
+pub use logstash_mesos_engine::tools::error_chain;
 pub use logstash_mesos_regex as regex;
 #[cfg(feature = "scheduler")]
 pub use mesos_v1;

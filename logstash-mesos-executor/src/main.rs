@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use logstash_mesos_core::error_chain;
 use logstash_mesos_core::pipeline::Variables;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -75,18 +76,7 @@ fn log() {
 }
 
 fn complain(error: &dyn Error) {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        // Some libraries repeat the cause in their own text.
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = error.source();
-    }
-    let _nobody_reads = writeln!(std::io::stderr(), "error: {text}");
+    let _nobody_reads = writeln!(std::io::stderr(), "error: {}", error_chain(error));
 }
 
 /// The values of `${NAME}` in a configuration, whichever command runs it.

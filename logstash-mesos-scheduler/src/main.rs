@@ -4,6 +4,7 @@ mod ask;
 mod flags;
 
 use flags::{Command, Flags};
+use logstash_mesos_core::error_chain;
 use logstash_mesos_core::scheduler::{self, Master, Uninstall, Uninstalled};
 use std::error::Error;
 use std::io::Write;
@@ -21,14 +22,7 @@ fn main() -> ExitCode {
     match try_main(&flags) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let mut text = error.to_string();
-            let mut cause = error.source();
-            while let Some(error) = cause {
-                text.push_str(": ");
-                text.push_str(&error.to_string());
-                cause = error.source();
-            }
-            tracing::error!("{text}");
+            tracing::error!("{}", error_chain(&*error));
             ExitCode::FAILURE
         }
     }

@@ -1,7 +1,7 @@
 //! The configurations in force, kept in the state store.
 
 use super::directory::Found;
-use super::{ConfigKey, Configuration, Kind, Matcher, Source, digest, hex, name_problem};
+use super::{ConfigKey, Configuration, Kind, Matcher, Source, digest, name_problem};
 use crate::store::{Expect, JsonStore, StateKey, StateStore, StoreError, Version};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
@@ -443,7 +443,7 @@ async fn read(store: &dyn StateStore, key: &StateKey) -> Result<Option<(ConfigKe
 
 /// Names are longer and stranger than keys may be.
 fn key(ConfigKey { kind, name }: &ConfigKey) -> StateKey {
-    let hash = hex(&Sha256::digest(name));
+    let hash = hex::encode(Sha256::digest(name));
     StateKey::new(format!("{PREFIX}/{}/{hash}", kind.name())).expect("made of plain names and hex digits")
 }
 

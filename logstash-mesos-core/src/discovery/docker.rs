@@ -21,8 +21,9 @@ use tracing::{debug, info, warn};
 
 use super::{
     Container, ContainerDiscovery, ContainerId, DaemonState, Discovered, DiscoveryError, DockerEndpoint,
-    chain,
 };
+use crate::backoff::Backoff;
+use crate::error_chain;
 
 /// Asks a Docker daemon.
 ///
@@ -59,17 +60,18 @@ impl ContainerDiscovery for DockerDiscovery {
         shutdown: CancellationToken,
     ) -> Result<(), DiscoveryError> {
         let mut known = Known { containers: BTreeMap::new(), host_root: self.host_root.clone() };
-        let mut pause = Duration::from_millis(500);
+        let mut backoff = Backoff::new(Duration::from_millis(500), RETRY_AT_MOST);
         let mut last_said: Option<(String, Instant)> = None;
         loop {
             let reason = tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
-                reason = self.follow(&mut known, &picture, &mut pause) => reason,
+                reason = self.follow(&mut known, &picture, &mut backoff) => reason,
             };
             let reason = format!("docker daemon at {} does not answer: {reason}", self.endpoint);
             let again = last_said
                 .as_ref()
                 .is_none_or(|(said, at)| *said != reason || at.elapsed() >= Duration::from_secs(15));
+            let pause = backoff.next_wait();
             if again {
                 warn!(error = %reason, retry_in_ms = pause.as_millis(), "Docker daemon is away, trying again");
                 last_said = Some((reason.clone(), Instant::now()));
@@ -79,7 +81,6 @@ impl ContainerDiscovery for DockerDiscovery {
                 () = shutdown.cancelled() => return Ok(()),
                 () = tokio::time::sleep(pause) => {}
             }
-            pause = (pause * 2).min(RETRY_AT_MOST);
         }
     }
 }
@@ -90,11 +91,11 @@ impl DockerDiscovery {
         &self,
         known: &mut Known,
         picture: &watch::Sender<Arc<Discovered>>,
-        pause: &mut Duration,
+        backoff: &mut Backoff,
     ) -> String {
-        match self.try_follow(known, picture, pause).await {
+        match self.try_follow(known, picture, backoff).await {
             Ok(()) => "the stream of events ended".to_owned(),
-            Err(error) => chain(&error),
+            Err(error) => error_chain(&error),
         }
     }
 
@@ -102,7 +103,7 @@ impl DockerDiscovery {
         &self,
         known: &mut Known,
         picture: &watch::Sender<Arc<Discovered>>,
-        pause: &mut Duration,
+        backoff: &mut Backoff,
     ) -> Result<(), bollard::errors::Error> {
         let docker = self.endpoint.connect().await?;
         // Events first, then the listing: what happens in between is seen twice rather than not at all.
@@ -112,7 +113,7 @@ impl DockerDiscovery {
         let connected = DaemonState::Connected { id };
         known.publish(picture, connected.clone());
         info!(docker = %self.endpoint, count = known.containers.len(), "Docker daemon answers");
-        *pause = Duration::from_millis(500);
+        backoff.reset();
         let mut listing = tokio::time::interval(LISTING_EVERY);
         listing.set_missed_tick_behavior(MissedTickBehavior::Delay);
         listing.tick().await;

@@ -135,7 +135,7 @@ pub async fn run(settings: AgentSettings, shutdown: CancellationToken) -> Result
             }
             ended = agent.ended() => {
                 let error = ended.err().unwrap_or(ShipperError::Ended);
-                agent.fail(&crate::discovery::chain(&error)).await;
+                agent.fail(&crate::error_chain(&error)).await;
                 return Err(error.into());
             }
             event = events.next() => {
@@ -221,7 +221,7 @@ impl Agent {
             match self.start().await {
                 Ok(working) => self.working = Some(working),
                 Err(error) => {
-                    self.fail(&crate::discovery::chain(&error)).await;
+                    self.fail(&crate::error_chain(&error)).await;
                     return Err(error);
                 }
             }

@@ -199,7 +199,7 @@ impl Pipelines {
         if let Some(batch_size) = settings.batch_size {
             run.batch_size = batch_size;
         }
-        let said = |error: StartError| crate::discovery::chain(&error);
+        let said = |error: StartError| crate::error_chain(&error);
         let pipeline = RunningPipeline::start(&compiled, run).map_err(said)?;
         pipeline.start_inputs(&compiled).map_err(said)?;
         let sender = pipeline.sender();

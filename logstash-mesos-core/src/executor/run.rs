@@ -458,7 +458,7 @@ impl Driver {
         self.set_version.clear();
         let mut problems = Vec::new();
         if !keep_positions && let Err(error) = self.checkpoints.discard() {
-            problems.push(crate::discovery::chain(&error));
+            problems.push(crate::error_chain(&error));
         }
         // Only what we made: the directory may be one that others use too.
         let mut names = vec!["configurations.json"];

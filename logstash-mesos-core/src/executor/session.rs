@@ -13,6 +13,7 @@ use tracing::{debug, info, warn};
 
 use super::report::{Applied, DockerReport, Report, StreamKind, StreamReport};
 use super::run::{ShipperError, ShipperHandle};
+use crate::backoff::Backoff;
 use crate::protocol::control_client::ControlClient;
 use crate::protocol::{
     self as wire, Cleared, ExecutorMessage, Hello, SchedulerMessage, executor_message, scheduler_message,
@@ -48,7 +49,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 const FULL_STATUS_EVERY: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// Details are sent for this long after the last request.
 const WATCHED_FOR: Duration = Duration::from_secs(60);
 const MOST_MESSAGE_BYTES: usize = 64 << 20;
@@ -56,7 +56,7 @@ const MOST_MESSAGE_BYTES: usize = 64 << 20;
 /// Keeps a session for as long as it is polled; never ends by itself unless the shipper has ended.
 pub(crate) async fn keep(hello: Hello, shipper: ShipperHandle, mut access: watch::Receiver<Access>) {
     let mut keeper = Keeper { hello, shipper, epoch: 0 };
-    let mut pause = FIRST_PAUSE;
+    let mut backoff = Backoff::new(Duration::from_millis(200), LONGEST_PAUSE);
     let mut said = String::new();
     loop {
         let now = access.borrow_and_update().clone();
@@ -65,7 +65,7 @@ pub(crate) async fn keep(hello: Hello, shipper: ShipperHandle, mut access: watch
             let begun = Instant::now();
             let ended = keeper.session(url, &now.token, &mut access).await;
             if begun.elapsed() > LONGEST_PAUSE {
-                pause = FIRST_PAUSE;
+                backoff.reset();
             }
             let go_on = matches!(ended, SessionEnd::Connect { .. });
             end = Some(ended);
@@ -85,13 +85,10 @@ pub(crate) async fn keep(hello: Hello, shipper: ShipperHandle, mut access: watch
             info!(error = %text, "No session with a scheduler, the work goes on without");
             said = text;
         }
-        // A random part keeps the executors of a cluster from coming all at once.
-        let random = f64::from(uuid::Uuid::new_v4().as_fields().0) / f64::from(u32::MAX);
         tokio::select! {
-            () = tokio::time::sleep(pause.mul_f64(0.5 + random / 2.0)) => {}
+            () = tokio::time::sleep(backoff.next_wait()) => {}
             changed = access.changed() => if changed.is_err() { return },
         }
-        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
@@ -125,7 +122,7 @@ impl Keeper {
             .keep_alive_while_idle(true)
             .connect()
             .await
-            .map_err(|error| connect(crate::discovery::chain(&error)))?;
+            .map_err(|error| connect(crate::error_chain(&error)))?;
         let mut client = ControlClient::new(channel).max_decoding_message_size(MOST_MESSAGE_BYTES);
         let (outgoing, messages) = mpsc::channel(16);
         let say = async |message| {

@@ -80,7 +80,7 @@ pub async fn ship(
             }
             _ = look.tick() => {
                 if let Err(error) = directory.look(&settings.config_dir) {
-                    warn!(error = %crate::discovery::chain(&error), "Configurations stay as they are");
+                    warn!(error = %crate::error_chain(&error), "Configurations stay as they are");
                     continue;
                 }
                 let set = directory.set(&settings);

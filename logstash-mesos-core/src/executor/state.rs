@@ -48,9 +48,7 @@ impl StreamId {
         };
         if self.delimiter != b"\n" {
             key.push_str(":by:");
-            for byte in &self.delimiter {
-                key.push_str(&format!("{byte:02x}"));
-            }
+            key.push_str(&hex::encode(&self.delimiter));
         }
         key
     }

@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::dead_letter::DeadLetters;
-use crate::sink::{Batching, LogSink, Pauses, RecordBatch, SinkError};
+use crate::backoff::Backoff;
+use crate::sink::{Batching, LogSink, RecordBatch, SinkError};
 
 /// The way to one output, shared by all workers.
 #[derive(Debug)]
@@ -217,7 +218,9 @@ impl Lane {
         let ack = std::mem::take(&mut batch.ack);
         let mut kept = true;
         let mut batch = Arc::new(batch);
-        let mut pause = Backoff::new(self.sink.pauses());
+        let pauses = self.sink.pauses();
+        let mut backoff = Backoff::new(pauses.first, pauses.longest);
+        let mut said_at = None;
         loop {
             let start = Instant::now();
             let result = tokio::select! {
@@ -231,10 +234,10 @@ impl Lane {
                         self.delivery.delivered.fetch_sub(1, Ordering::Relaxed);
                         kept &= self.refuse(&rejection.reason, batch.bytes(rejection.record));
                     }
-                    if pause.said_trouble {
+                    if said_at.take().is_some() {
                         info!(plugin_id = %self.id, output = self.sink.name(), "Output takes events again");
                         self.delivery.set_trouble(None);
-                        pause = Backoff::new(self.sink.pauses());
+                        backoff.reset();
                     }
                     if self.failed.swap(false, Ordering::Relaxed) {
                         self.delivery.set_trouble(None);
@@ -248,12 +251,12 @@ impl Lane {
                     if matches!(error, SinkError::Closed { .. }) {
                         self.closed.cancel();
                     }
-                    pause.say(self, &error);
+                    self.say(&error, &mut said_at);
                 }
             }
             self.delivery.retries.fetch_add(1, Ordering::Relaxed);
             tokio::select! {
-                () = tokio::time::sleep(pause.next()) => {}
+                () = tokio::time::sleep(backoff.next_wait()) => {}
                 () = give_up.cancelled() => return,
             }
         }
@@ -294,6 +297,15 @@ impl Lane {
         self.room.notify_all();
     }
 
+    fn say(&self, error: &SinkError, said_at: &mut Option<Instant>) {
+        if said_at.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
+            *said_at = Some(Instant::now());
+            self.delivery.set_trouble(Some(error.to_string()));
+            let attempt = self.delivery.retries();
+            warn!(%error, plugin_id = %self.id, attempt, "Output does not take events, trying until it does");
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -305,46 +317,5 @@ enum Next {
     Closed,
 }
 
-/// Pauses between tries: doubled up to a limit, and never the same for two batches.
-#[derive(Debug)]
-struct Backoff {
-    wait: Duration,
-    longest: Duration,
-    said_at: Option<Instant>,
-    said_trouble: bool,
-    random: u64,
-}
-
+/// An output that does not take events says so this often.
 const SAY_EVERY: Duration = Duration::from_secs(15);
-
-impl Backoff {
-    fn new(pauses: Pauses) -> Self {
-        use std::hash::{BuildHasher, RandomState};
-        Self {
-            wait: pauses.first.min(pauses.longest),
-            longest: pauses.longest,
-            said_at: None,
-            said_trouble: false,
-            random: RandomState::new().hash_one(0),
-        }
-    }
-
-    fn next(&mut self) -> Duration {
-        let wait = self.wait;
-        self.wait = (wait * 2).min(self.longest);
-        self.random =
-            self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let percent = u32::try_from(self.random >> 33).unwrap_or(0) % 50;
-        wait - wait * percent / 100
-    }
-
-    fn say(&mut self, lane: &Lane, error: &SinkError) {
-        if self.said_at.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
-            self.said_at = Some(Instant::now());
-            self.said_trouble = true;
-            lane.delivery.set_trouble(Some(error.to_string()));
-            let attempt = lane.delivery.retries();
-            warn!(%error, plugin_id = %lane.id, attempt, "Output does not take events, trying until it does");
-        }
-    }
-}

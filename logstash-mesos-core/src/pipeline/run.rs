@@ -26,6 +26,7 @@ use super::dead_letter::DeadLetters;
 use super::deliver::Lane;
 use super::plugin::{BatchSender, BuildError, CompiledPlugin, Input, InputContext, MakeInput, MakeOutput};
 use super::queue::Queue;
+use crate::backoff::Backoff;
 use crate::event::Clock;
 
 mod worker;
@@ -436,7 +437,7 @@ async fn run_input(
     context: impl Fn() -> InputContext,
     counters: Arc<PipelineCounters>,
 ) {
-    let mut pause = FIRST_PAUSE;
+    let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
     loop {
         let cx = context();
         let shutdown = cx.shutdown.clone();
@@ -450,18 +451,18 @@ async fn run_input(
             }
             Err(ended) => ended.to_string(),
         };
+        let pause = backoff.next_wait();
         counters.failed(format!("input `{}` failed and is started again: {problem}", plugin.id()));
         error!(
             error = problem,
             plugin_id = plugin.id(),
-            pause_secs = pause.as_secs(),
+            retry_in_ms = pause.as_millis(),
             "Input failed, starting it again"
         );
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = shutdown.cancelled() => return,
         }
-        pause = (pause * 2).min(LONGEST_PAUSE);
         match MakeInput::build(&plugin) {
             Ok(made) => input = made,
             Err(error) => return error!(%error, plugin_id = plugin.id(), "Input cannot be made again"),
@@ -473,8 +474,6 @@ async fn run_input(
 const GIVE_UP_GRACE: Duration = Duration::from_secs(2);
 /// How often a pipeline that is to end is looked at.
 const STALL_LOOK: Duration = Duration::from_millis(50);
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 fn refused(plugin: &CompiledPlugin, source: BuildError) -> StartError {
     StartError::Plugin { plugin_id: plugin.id().to_owned(), source }

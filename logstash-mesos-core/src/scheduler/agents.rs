@@ -1,8 +1,8 @@
 //! The agents, as the master knows them: also those that never made an offer (CIT-7).
 
-use super::chain;
 use super::shared::Shared;
 use super::state::ListedAgent;
+use crate::error_chain;
 use crate::ids::AgentId;
 use crate::offer::{AgentView, OfferStrategy};
 use mesos_v1::operator::{Agent, OperatorClient, OperatorError};
@@ -36,7 +36,7 @@ pub(super) async fn poll(
         let mut agents = Vec::new();
         let asked = client.agents(|agent| agents.extend(listed(agent, &*strategy))).await;
         let count = agents.len();
-        let error = asked.as_ref().err().map(|error| chain(error)).unwrap_or_default();
+        let error = asked.as_ref().err().map(|error| error_chain(error)).unwrap_or_default();
         let before = std::mem::replace(&mut shared.link().listing_error, error.clone());
         match asked {
             Ok(_) if listing.send(agents).await.is_err() => return,

@@ -1,6 +1,5 @@
 //! The executor's program, served to agents.
 
-use crate::configs::hex;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -56,7 +55,7 @@ impl ServedBinary {
             return Err(failed(io::Error::other("the file is empty")));
         }
         file.rewind().map_err(failed)?;
-        Ok(Self { file: Arc::new(file), sha256: hex(&hash.finalize()), bytes })
+        Ok(Self { file: Arc::new(file), sha256: hex::encode(hash.finalize()), bytes })
     }
 
     /// 64 hex digits.

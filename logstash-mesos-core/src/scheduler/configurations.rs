@@ -1,11 +1,11 @@
 //! Keeps the leader's configurations up to date, and tells executors of them.
 
-use super::chain;
 use super::sessions::config_set;
 use super::settings::Settings;
 use super::shared::Shared;
 use crate::configs::directory::{Found, scan};
 use crate::configs::{Registry, Source};
+use crate::error_chain;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -69,7 +69,7 @@ impl Sources {
                 // Which may have thought otherwise about the directory.
                 self.last = None;
             }
-            Err(error) => tracing::debug!(error = chain(&error), "Configurations were not read again"),
+            Err(error) => tracing::debug!(error = error_chain(&error), "Configurations were not read again"),
         }
     }
 
@@ -81,7 +81,7 @@ impl Sources {
             Ok(Ok(found)) => found,
             Ok(Err(error)) => {
                 if !std::mem::replace(&mut self.unreadable, true) {
-                    tracing::warn!(error = chain(&error), "Configurations stay as they are");
+                    tracing::warn!(error = error_chain(&error), "Configurations stay as they are");
                 }
                 return;
             }
@@ -103,7 +103,10 @@ impl Sources {
         match self.registry.sync(sources, found.clone()).await {
             Ok(()) => self.last = Some(found),
             Err(error) => {
-                tracing::warn!(error = chain(&error), "Configurations could not be stored, trying again");
+                tracing::warn!(
+                    error = error_chain(&error),
+                    "Configurations could not be stored, trying again"
+                );
             }
         }
     }

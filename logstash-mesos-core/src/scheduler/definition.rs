@@ -2,7 +2,6 @@
 
 use super::binary::ServedBinary;
 use super::state::Launch;
-use crate::configs::hex;
 use crate::ids::{ExecutorId, FrameworkId};
 use crate::offer::Needs;
 use crate::pipeline::ListeningPort;
@@ -92,7 +91,7 @@ impl Definition {
         ExecutorId::new(format!(
             "{}-executor-{}",
             id_part(&self.framework_name),
-            &hex(&hash.finalize())[..16]
+            &hex::encode(hash.finalize())[..16]
         ))
     }
 

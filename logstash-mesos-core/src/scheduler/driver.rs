@@ -1,6 +1,5 @@
 //! Brings events to the state machine, and does what it decides.
 
-use super::chain;
 use super::definition::Definition;
 use super::embedded::Judge;
 use super::feed::{BATCH, Feed};
@@ -11,6 +10,7 @@ use super::shared::{Shared, now_ms};
 use super::state::{Action, Event, ListedAgent, Rollout};
 use super::{operations, ports};
 use crate::configs::Snapshot;
+use crate::error_chain;
 use crate::ids::{AgentId, FrameworkId, TaskId};
 use crate::offer::{OfferStrategy, OnePerAgent};
 use crate::protocol::Bootstrap;
@@ -296,7 +296,7 @@ impl Driver {
             }
             SchedulerEvent::Disconnected { reason, .. } => {
                 link.stream = None;
-                let error = chain(&reason);
+                let error = error_chain(&reason);
                 let mut shown = self.shared.link();
                 let told = shown.error == error || shown.error == CLOSING;
                 if shown.error != CLOSING {
@@ -547,10 +547,10 @@ impl Driver {
                 Err(error) if error.is_transient() => error,
                 Err(error) => return Err(End::Store(error)),
             };
-            self.shared.link().store_error = chain(&error);
+            self.shared.link().store_error = error_chain(&error);
             if told.elapsed() >= TELL_EVERY {
                 told = Instant::now();
-                tracing::warn!(error = chain(&error), "State store did not take a write, trying again");
+                tracing::warn!(error = error_chain(&error), "State store did not take a write, trying again");
             }
             tokio::select! {
                 () = tokio::time::sleep(STORE_RETRY) => {}
@@ -598,17 +598,17 @@ async fn send_calls(
         let Some(called) = stop.run_until_cancelled(handle.call_on(&stream, call)).await else { return };
         let Err(error) = called else { continue };
         shared.call_errors.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(call = name, error = chain(&error), "Call failed");
+        tracing::warn!(call = name, error = error_chain(&error), "Call failed");
         let outcome = match launches {
             Some((_, agent_id)) if error.outcome_unknown() => Outcome::Unknown { agent_id },
             Some((task_id, _)) => {
-                let refused = matches!(error, CallError::Refused { .. }).then(|| chain(&error));
+                let refused = matches!(error, CallError::Refused { .. }).then(|| error_chain(&error));
                 Outcome::NotLaunched { task_id, refused }
             }
             None => match updates {
                 Some(Purpose::Raise) => Outcome::NotRaised,
                 Some(Purpose::Narrow) if !error.outcome_unknown() => {
-                    Outcome::NotNarrowed { error: chain(&error) }
+                    Outcome::NotNarrowed { error: error_chain(&error) }
                 }
                 Some(Purpose::Narrow) | None => continue,
             },

@@ -93,7 +93,7 @@ impl Control for ControlService {
             Ok(true) => Ok(Response::new(DeleteConfigResponse {})),
             Ok(false) => Err(Status::not_found(format!("there is no configuration `{}`", request.name))),
             Err(error @ RemoveError::Managed { .. }) => Err(Status::failed_precondition(error.to_string())),
-            Err(error) => Err(Status::unavailable(super::chain(&error))),
+            Err(error) => Err(Status::unavailable(crate::error_chain(&error))),
         }
     }
 
@@ -162,7 +162,7 @@ fn to_diagnostic(complaint: &Complaint) -> Diagnostic {
 }
 
 fn put_status(error: PutError) -> Status {
-    let text = super::chain(&error);
+    let text = crate::error_chain(&error);
     match error {
         PutError::Refused(complaints) => {
             let diagnostics = complaints.iter().map(to_diagnostic).collect();

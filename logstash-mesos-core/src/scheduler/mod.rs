@@ -56,18 +56,3 @@ pub use settings::{
 };
 pub use task::{Agent, Declined, Ending, Failures, Phase, Task};
 pub use uninstall::{Uninstall, Uninstalled, uninstall};
-
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let part = error.to_string();
-        if !text.contains(&part) {
-            text.push_str(": ");
-            text.push_str(&part);
-        }
-        cause = error.source();
-    }
-    text
-}

@@ -17,10 +17,11 @@ use super::settings::{ExecutorProgram, Master, Settings};
 use super::shared::{Link, Shared, now_ms};
 use super::state::{Policy, State};
 use super::trial::Trial;
-use super::{agents, chain, ports};
+use super::{agents, ports};
 use crate::configs::Registry;
 use crate::configs::directory::{DirectoryError, scan};
 use crate::election::Leadership;
+use crate::error_chain;
 use crate::ids::FrameworkId;
 use crate::offer::OfferStrategy;
 use crate::store::{StateStore, StoreError};
@@ -187,7 +188,7 @@ async fn lead_and_follow(
         let (end, leadership) = match started {
             Ok(scheduler) => scheduler.finish(shutdown).await,
             Err(RunError::Store(error)) if error.is_deposed() => {
-                tracing::warn!(error = chain(&error), "Lost the lead before everything was taken over");
+                tracing::warn!(error = error_chain(&error), "Lost the lead before everything was taken over");
                 continue;
             }
             Err(error) => return Err(error),
@@ -542,7 +543,7 @@ impl Patience {
             let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
             if told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
                 *told = Some(Instant::now());
-                tracing::warn!(error = chain(&error), "State store does not answer, trying again");
+                tracing::warn!(error = error_chain(&error), "State store does not answer, trying again");
             }
         }
         tokio::time::sleep(Duration::from_secs(1)).await;

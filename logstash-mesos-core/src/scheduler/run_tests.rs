@@ -263,7 +263,7 @@ async fn a_framework_with_a_scheduler_at_work_is_not_uninstalled() {
     first.leads().await;
     let how = Uninstall { keep_positions: false, wait: Duration::ZERO };
     let error = uninstall(settings, how, CancellationToken::new()).await.expect_err("is in use");
-    let text = chain(&error);
+    let text = error_chain(&error);
     assert!(
         text.contains("in use by scheduler of framework `logstash`") && text.contains(first.url()),
         "{text}"

@@ -71,7 +71,10 @@ impl Trial {
             }
             for sample in samples {
                 if let Err(error) = registry.put(sample, Precondition::default()).await {
-                    tracing::warn!(error = super::chain(&error), "The sample configuration is not used");
+                    tracing::warn!(
+                        error = crate::error_chain(&error),
+                        "The sample configuration is not used"
+                    );
                 }
             }
             tokio::spawn(write_sample(log.clone(), stop.clone()));

@@ -1,12 +1,13 @@
 //! The end of a framework, on purpose (HA-5).
 
+use super::RunError;
 use super::driver::End;
 use super::embedded::Judge;
 use super::node::{Node, refuse_if_led};
 use super::run::{Lead, clear};
 use super::settings::Settings;
 use super::task::Phase;
-use super::{RunError, chain};
+use crate::error_chain;
 use crate::ids::AgentId;
 use std::sync::Arc;
 use std::time::Duration;
@@ -150,7 +151,7 @@ async fn uninstall_alone(
 async fn tidy(node: &Node) {
     if let Err(error) = node.state.store.tidy().await {
         tracing::warn!(
-            error = chain(&error),
+            error = error_chain(&error),
             state = node.state.store.name(),
             "Empty nodes are left where the state was"
         );

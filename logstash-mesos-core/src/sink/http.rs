@@ -13,10 +13,9 @@ use http_body_util::{BodyExt, Full, Limited};
 use tokio::task::JoinSet;
 use tracing::warn;
 
-use super::http_client::{
-    HttpClient, HttpClientError, HttpClientSettings, basic, chain, gzip, secret, shared_body,
-};
+use super::http_client::{HttpClient, HttpClientError, HttpClientSettings, basic, gzip, secret, shared_body};
 use super::{Batching, Delivered, LogSink, Pauses, RecordBatch, Rejection, SinkError};
+use crate::error_chain;
 
 /// How records become requests.
 #[derive(Clone, Debug)]
@@ -199,7 +198,7 @@ impl Sender {
             let response = tokio::time::timeout(silence, self.client.request(request))
                 .await
                 .map_err(|_| format!("the server is silent for {} seconds", silence.as_secs_f32()))?
-                .map_err(|error| chain(&error))?;
+                .map_err(|error| error_chain(&error))?;
             let status = response.status();
             let onward = self.onward(&method, status, response.headers(), &uri);
             // Read to its end, the connection serves the next request. What is too long closes it.

@@ -135,18 +135,3 @@ pub(super) fn shared_body(batch: &Arc<RecordBatch>) -> Bytes {
 
     Bytes::from_owner(Shared(Arc::clone(batch)))
 }
-
-/// The error with its causes: a connection's own text says little.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let next_text = next.to_string();
-        if !text.contains(&next_text) {
-            text.push_str(": ");
-            text.push_str(&next_text);
-        }
-        cause = next.source();
-    }
-    text
-}

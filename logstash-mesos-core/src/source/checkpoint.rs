@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use super::{Fingerprint, Identity, Mark, Opened, Tracker};
+use crate::error_chain;
 
 /// The positions of the streams of one reader.
 ///
@@ -631,17 +632,6 @@ fn run(shared: &Shared) {
             return;
         }
     }
-}
-
-fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text.push_str(": ");
-        text.push_str(&next.to_string());
-        cause = next.source();
-    }
-    text
 }
 
 /// Puts `content` in the place of the file `path`, at once and durably.

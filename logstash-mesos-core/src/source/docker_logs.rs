@@ -19,7 +19,8 @@ use tracing::warn;
 use super::daemon_stream::DaemonStream;
 use super::outlet::Outlet;
 use super::{Ended, Flush, Lines, Lost, Stop, StreamPositions, StreamStatus, Tracker};
-use crate::discovery::{ContainerId, DockerEndpoint, chain};
+use crate::discovery::{ContainerId, DockerEndpoint};
+use crate::error_chain;
 
 /// A container's output to be followed.
 pub struct DockerLogs(pub DaemonStream);
@@ -56,7 +57,7 @@ impl DockerLogs {
             match end {
                 Some(Ok(Some(ended))) => return ended,
                 Some(Ok(None)) => {}
-                Some(Err(error)) => status.failed(chain(&error)),
+                Some(Err(error)) => status.failed(error_chain(&error)),
                 None => {
                     if let Some(ended) = outlet.begin_anew().await {
                         return ended;

@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 use super::daemon_stream::DaemonStream;
 use super::outlet::Outlet;
 use super::{Ended, Fingerprint, Flush, Lines, Stop, StreamPositions, StreamStatus, Tracker};
-use crate::discovery::{ContainerId, DockerEndpoint, chain};
+use crate::discovery::{ContainerId, DockerEndpoint};
+use crate::error_chain;
 
 /// A file to be followed from inside its container.
 pub struct ExecTail {
@@ -120,7 +121,7 @@ async fn read(
     let mark = uuid::Uuid::new_v4().simple().to_string();
     let end = match try_follow(endpoint, container, path, &mark, reader, outlet).await {
         Ok(end) => end,
-        Err(error) => Follow::Failed(chain(&error)),
+        Err(error) => Follow::Failed(error_chain(&error)),
     };
     if !matches!(end, Follow::Ended(_)) && stop.at_end.is_cancelled() {
         return Follow::Ended(reader.finish(outlet).await);
@@ -401,7 +402,7 @@ pub(crate) async fn expand(
     container: &ContainerId,
     pattern: &str,
 ) -> io::Result<Vec<PathBuf>> {
-    let failed = |error: bollard::errors::Error| io::Error::other(chain(&error));
+    let failed = |error: bollard::errors::Error| io::Error::other(error_chain(&error));
     // The pattern is an argument and not a part of the script: nothing in it is run.
     let script = "IFS=; for f in $1; do [ -f \"$f\" ] && printf '%s\\n' \"$f\"; done";
     let docker = endpoint.connect().await.map_err(failed)?;

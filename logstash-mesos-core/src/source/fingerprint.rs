@@ -6,6 +6,8 @@ use std::os::unix::fs::FileExt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::checksum::checksum;
+
 /// Hash of the first `len` bytes of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint {
@@ -34,7 +36,7 @@ impl Fingerprint {
     /// Of the first bytes of a file.
     pub(super) fn of_bytes(head: &[u8]) -> Self {
         let head = &head[..head.len().min(MOST as usize)];
-        Self { len: u32::try_from(head.len()).unwrap_or(MOST), hash: fnv(head) }
+        Self { len: u32::try_from(head.len()).unwrap_or(MOST), hash: checksum(head) }
     }
 
     /// As [`Fingerprint::matches`], for a file that begins with `head`.
@@ -68,7 +70,7 @@ impl Fingerprint {
     fn of_first(file: &File, len: u32) -> io::Result<Self> {
         let mut head = [0; MOST as usize];
         let have = read_at(file, &mut head[..len.min(MOST) as usize], 0)?;
-        Ok(Self { len: u32::try_from(have).unwrap_or(MOST), hash: fnv(&head[..have]) })
+        Ok(Self { len: u32::try_from(have).unwrap_or(MOST), hash: checksum(&head[..have]) })
     }
 }
 
@@ -116,12 +118,6 @@ fn read_at(file: &File, into: &mut [u8], start: u64) -> io::Result<usize> {
         }
     }
     Ok(have)
-}
-
-fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{Decoder, Ended, Flush, Kept, Lines, StreamStatus};
+use crate::backoff::Backoff;
 use crate::event::{Ack, Outcome};
 use crate::event::{Batch, BatchSender};
 
@@ -24,8 +25,9 @@ pub(crate) struct Outlet {
     carried: Ack,
     last_lines: Instant,
     watch: Arc<Watch>,
-    // How often in a row, and when last.
-    given_up: (u32, Option<Instant>),
+    given_up_at: Option<Instant>,
+    // Before what was given up is read again.
+    backoff: Backoff,
 }
 
 /// Makes the acknowledgement of lines, given the place of the first byte that is in no event yet.
@@ -39,9 +41,6 @@ struct Watch {
     given_up: CancellationToken,
 }
 
-/// Waits before what was given up is read again: doubled each time, up to a limit.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// After so long without, the next time counts as the first.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(180);
 
@@ -61,7 +60,8 @@ impl Outlet {
             carried: Ack::none(),
             last_lines: Instant::now(),
             watch: Arc::default(),
-            given_up: (0, None),
+            given_up_at: None,
+            backoff: Backoff::new(Duration::from_secs(1), Duration::from_secs(60)),
         }
     }
 
@@ -153,15 +153,12 @@ impl Outlet {
         self.carried = Ack::none();
         self.pending = None;
         self.decoder.reset();
-        let (times, last) = self.given_up;
-        let times = if last.is_some_and(|at| at.elapsed() < FORGIVEN_AFTER) { times + 1 } else { 1 };
-        self.given_up = (times, Some(Instant::now()));
-        let pause = FIRST_PAUSE.saturating_mul(1 << (times - 1).min(6)).min(LONGEST_PAUSE);
-        warn!(
-            attempt = times,
-            pause_secs = pause.as_secs(),
-            "A pipeline gave up lines of a stream, they are read again"
-        );
+        let last = self.given_up_at.replace(Instant::now());
+        if last.is_none_or(|at| at.elapsed() >= FORGIVEN_AFTER) {
+            self.backoff.reset();
+        }
+        let pause = self.backoff.next_wait();
+        warn!(retry_in_ms = pause.as_millis(), "A pipeline gave up lines of a stream, they are read again");
         self.status.failed("a pipeline gave up lines of this stream, they are read again".to_owned());
         let settled = self.settled();
         let wait = async {

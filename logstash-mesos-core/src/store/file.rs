@@ -1,6 +1,7 @@
 //! Records as files in one directory.
 
 use super::{Expect, Result, StateKey, StateStore, StoreError, Version, Versioned, check_size};
+use crate::checksum::checksum;
 use async_trait::async_trait;
 use rustix::fs::{FlockOperation, flock};
 use std::fmt;
@@ -217,7 +218,7 @@ fn open(dir: PathBuf) -> Result<FileStore> {
 }
 
 fn encode(version: &Version, value: &[u8]) -> Vec<u8> {
-    let mut out = format!("{MAGIC} {} {:016x}\n", version.as_str(), fnv1a(value)).into_bytes();
+    let mut out = format!("{MAGIC} {} {:016x}\n", version.as_str(), checksum(value)).into_bytes();
     out.extend_from_slice(value);
     out
 }
@@ -231,15 +232,10 @@ fn decode(bytes: &[u8]) -> Result<Versioned, &'static str> {
         return Err("has a damaged first line");
     };
     let value = &bytes[end + 1..];
-    if u64::from_str_radix(sum, 16) != Ok(fnv1a(value)) {
+    if u64::from_str_radix(sum, 16) != Ok(checksum(value)) {
         return Err("does not match its checksum");
     }
     Ok(Versioned { value: value.to_vec(), version: Version::new(version) })
-}
-
-/// Finds accidents (a cut file, an edit), which is all it is for.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, b| (hash ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3))
 }
 
 fn sync_parent(path: &Path) -> io::Result<()> {

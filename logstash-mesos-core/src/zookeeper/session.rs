@@ -1,6 +1,7 @@
 //! A session with ZooKeeper that is made anew whenever it ended.
 
 use super::ZooKeeperUrl;
+use crate::backoff::Backoff;
 use std::fmt;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -98,7 +99,7 @@ pub(crate) async fn ended(client: &Client) -> SessionState {
 
 async fn keep(url: ZooKeeperUrl, timeout: Duration, clients: watch::Sender<Option<Result<Client, Error>>>) {
     let servers = url.servers().join(",");
-    let mut pause = FIRST_PAUSE;
+    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(3));
     let mut said: Option<Instant> = None;
     loop {
         let mut connector = Client::connector().with_session_timeout(timeout);
@@ -114,7 +115,8 @@ async fn keep(url: ZooKeeperUrl, timeout: Duration, clients: watch::Sender<Optio
                     timeout_ms = client.session_timeout().as_millis(),
                     "Session with ZooKeeper begins"
                 );
-                (pause, said) = (FIRST_PAUSE, None);
+                backoff.reset();
+                said = None;
                 clients.send_replace(Some(Ok(client.clone())));
                 let state = ended(&client).await;
                 clients.send_replace(None);
@@ -132,10 +134,6 @@ async fn keep(url: ZooKeeperUrl, timeout: Duration, clients: watch::Sender<Optio
         if is_refusal(&reason) {
             clients.send_replace(Some(Err(reason)));
         }
-        sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        sleep(backoff.next_wait()).await;
     }
 }
-
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(3);

@@ -5,7 +5,9 @@ use std::path::Path;
 use logstash_mesos_engine::testing::directions::against;
 
 /// From the lowest to the highest.
-const ROOMS: [&str; 32] = [
+const ROOMS: [&str; 34] = [
+    "backoff",
+    "checksum",
     "ids",
     "event",
     "servers",

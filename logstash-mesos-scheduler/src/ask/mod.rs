@@ -5,6 +5,7 @@ mod paper;
 mod status;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use logstash_mesos_core::error_chain;
 use logstash_mesos_core::scheduler::{Answer, ApiCredentials, ClientError, SchedulerClient, Verdict};
 use logstash_mesos_core::tls::ClientTls;
 use paper::Paper;
@@ -85,7 +86,7 @@ impl Request {
                 if well { ExitCode::SUCCESS } else { ExitCode::from(PROBLEM) }
             }
             Err(error) => {
-                let _closed = writeln!(std::io::stderr(), "error: {}", self::chain(&*error));
+                let _closed = writeln!(std::io::stderr(), "error: {}", error_chain(&*error));
                 ExitCode::from(NO_ANSWER)
             }
         }
@@ -130,20 +131,6 @@ impl Request {
 
 fn json(answer: &impl serde::Serialize) -> Result<String, serde_json::Error> {
     serde_json::to_string_pretty(answer).map(|text| text + "\n")
-}
-
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let part = error.to_string();
-        if !text.contains(&part) {
-            text.push_str(": ");
-            text.push_str(&part);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 /// `explain`, for the command line.

@@ -6,7 +6,7 @@ use crate::event::{Event, Text, Value};
 use crate::plugin::field::{Failed, Field};
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
-use crate::tools::digest::{Algorithm, hex, murmur3_32};
+use crate::tools::digest::{Algorithm, murmur3_32};
 
 /// The declaration.
 pub(crate) static ANONYMIZE: PluginSpec = PluginSpec {
@@ -88,7 +88,7 @@ impl Anonymize {
         let text = ruby::to_s(value);
         Ok(match self.method {
             Method::Digest(algorithm) => {
-                Value::from(hex(&algorithm.digest(Some(self.key.as_bytes()), text.as_bytes())))
+                Value::from(hex::encode(algorithm.digest(Some(self.key.as_bytes()), text.as_bytes())))
             }
             Method::Murmur3 => Value::Int(i64::from(match value {
                 Value::Int(number) => match i32::try_from(*number) {

@@ -12,7 +12,7 @@ use crate::event::{Event, Map, Text, Value};
 use crate::plugin::field::{Failed, Field};
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
-use crate::tools::digest::{Algorithm, hex, murmur3_32, murmur3_128};
+use crate::tools::digest::{Algorithm, murmur3_32, murmur3_128};
 
 /// The declaration.
 pub(crate) static FINGERPRINT: PluginSpec = PluginSpec {
@@ -229,7 +229,7 @@ impl Fingerprint {
     }
 
     fn written(&self, digest: &[u8]) -> Value {
-        Value::from(if self.base64 { STANDARD.encode(digest) } else { hex(digest) })
+        Value::from(if self.base64 { STANDARD.encode(digest) } else { hex::encode(digest) })
     }
 }
 
@@ -304,12 +304,12 @@ mod tests {
         let one = r#"{"method":"MD5","source":["b","a"],"concatenate_sources":true}"#;
         assert_eq!(
             print(one, r#"{"a":"1","b":2}"#),
-            format!("\"{}\"", hex(&Algorithm::Md5.digest(None, b"|a|1|b|2|")))
+            format!("\"{}\"", hex::encode(Algorithm::Md5.digest(None, b"|a|1|b|2|")))
         );
         let all = r#"{"method":"MD5","concatenate_all_fields":true}"#;
         assert_eq!(
             print(all, r#"{"b":{"y":null,"x":[1,2.5]},"a":"1"}"#),
-            format!("\"{}\"", hex(&Algorithm::Md5.digest(None, b"|a|1|b|x|1|2.5|y||")))
+            format!("\"{}\"", hex::encode(Algorithm::Md5.digest(None, b"|a|1|b|x|1|2.5|y||")))
         );
     }
 

@@ -48,16 +48,6 @@ fn either<D: Digest, M: Mac + hmac::digest::KeyInit>(key: Option<&[u8]>, data: &
     }
 }
 
-/// Bytes as lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes
-        .iter()
-        .flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])
-        .map(char::from)
-        .collect()
-}
-
 /// MurmurHash3, x86, 32 bits.
 pub(crate) fn murmur3_32(data: &[u8], seed: u32) -> u32 {
     const C1: u32 = 0xcc9e_2d51;
@@ -119,7 +109,7 @@ mod tests {
 
     #[test]
     fn known_digests() {
-        let hexed = |algorithm: Algorithm, key: Option<&[u8]>| hex(&algorithm.digest(key, b"hello"));
+        let hexed = |algorithm: Algorithm, key: Option<&[u8]>| hex::encode(algorithm.digest(key, b"hello"));
         assert_eq!(hexed(Algorithm::Md5, None), "5d41402abc4b2a76b9719d911017c592");
         assert_eq!(hexed(Algorithm::Sha1, None), "aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d");
         assert_eq!(
@@ -133,6 +123,6 @@ mod tests {
         assert_eq!(murmur3_32(b"hello", 0), 613_153_351);
         assert_eq!(murmur3_32(b"", 0), 0);
         assert_eq!(murmur3_32(&5_i64.to_le_bytes(), 0), 1_740_791_543);
-        assert_eq!(hex(&murmur3_128(b"hello", 2)), "648a66fb923498d0ddfbffbb29aa9d64");
+        assert_eq!(hex::encode(murmur3_128(b"hello", 2)), "648a66fb923498d0ddfbffbb29aa9d64");
     }
 }

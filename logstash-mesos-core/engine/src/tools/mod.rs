@@ -2,7 +2,10 @@
 
 pub mod cache;
 pub(crate) mod digest;
+mod error_chain;
 pub mod glob;
 pub mod host;
 pub(crate) mod one_of_all;
 pub(crate) mod tokenizer;
+
+pub use error_chain::error_chain;

@@ -9,7 +9,6 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use mesos_v1::backoff::{Backoff, Random};
 use mesos_v1::transport::{Authorization, Credentials, Renewal};
 use serde::Deserialize;
 use thiserror::Error;
@@ -17,7 +16,8 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
 use super::ServiceAccount;
-use crate::scheduler::chain;
+use crate::backoff::Backoff;
+use crate::error_chain;
 use crate::sink::http_client::{HttpClientError, HttpClientSettings};
 use crate::tls::ClientTls;
 
@@ -113,8 +113,7 @@ pub(super) fn keep_logged_in(account: Arc<ServiceAccount>, tls: ClientTls) -> Au
 }
 
 async fn run(account: Arc<ServiceAccount>, tls: ClientTls, login: watch::Sender<Login>, wanted: Arc<Notify>) {
-    let mut backoff =
-        Backoff::new(FIRST_PAUSE, LONGEST_PAUSE, Random::default()).expect("the bounds are in order");
+    let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
     loop {
         let result = tokio::select! {
             result = log_in(&account, &tls) => result,
@@ -132,7 +131,7 @@ async fn run(account: Arc<ServiceAccount>, tls: ClientTls, login: watch::Sender<
                 wait
             }
             Err(error) => {
-                let error = chain(&error);
+                let error = error_chain(&error);
                 tracing::warn!(principal = account.uid(), error, "Login failed, trying again");
                 // An old token may still do.
                 login.send_modify(|login| {

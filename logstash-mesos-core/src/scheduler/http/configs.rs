@@ -214,7 +214,7 @@ async fn store(shared: &Shared, kind: Kind, given: Given, headers: &HeaderMap) -
                 PutError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
                 _ => StatusCode::BAD_REQUEST,
             };
-            super::error(status, &super::super::chain(&error))
+            super::error(status, &crate::error_chain(&error))
         }
     }
 }
@@ -225,7 +225,7 @@ async fn remove(shared: &Shared, kind: Kind, name: &str, unknown_is_fine: bool) 
         Ok(false) if unknown_is_fine => Json(json!({"removed": Value::Null})).into_response(),
         Ok(false) => unknown(name),
         Err(e @ RemoveError::Managed { .. }) => error(StatusCode::CONFLICT, &e.to_string()),
-        Err(e) => error(StatusCode::SERVICE_UNAVAILABLE, &super::super::chain(&e)),
+        Err(e) => error(StatusCode::SERVICE_UNAVAILABLE, &crate::error_chain(&e)),
     }
 }
 

@@ -1,13 +1,13 @@
 //! What a scheduler serves that does not lead: the configurations from the store, its own health and numbers, and
 //! everything else by way of the leader.
 
-use super::super::chain;
 use super::super::node::Node;
 use super::access::{self, GRPC};
 use super::configs::{self, Given};
 use super::forward::{answers, forward, try_forward};
 use super::{error, executor_program, pages};
 use crate::configs::Snapshot;
+use crate::error_chain;
 use crate::protocol::{Configuration, ConfigurationStatus, ListConfigsRequest, ListConfigsResponse};
 use axum::Router;
 use axum::extract::{Path, Query, Request, State};
@@ -61,7 +61,7 @@ async fn host(State(node): State<Arc<Node>>, headers: HeaderMap, Query(query): Q
 async fn stored(node: &Node, headers: &HeaderMap, answer: impl FnOnce(&Snapshot) -> Response) -> Response {
     match node.stored_configs().await {
         Ok(snapshot) => answer(&configs::shown(&node.access, headers, snapshot)),
-        Err(e) => error(StatusCode::SERVICE_UNAVAILABLE, &chain(&e)),
+        Err(e) => error(StatusCode::SERVICE_UNAVAILABLE, &error_chain(&e)),
     }
 }
 
@@ -87,7 +87,8 @@ impl UnaryService<ListConfigsRequest> for StoredConfigs {
         let node = self.0.clone();
         let texts = node.access.texts(&request.into_parts().0.into_headers());
         Box::pin(async move {
-            let snapshot = node.stored_configs().await.map_err(|e| tonic::Status::unavailable(chain(&e)))?;
+            let snapshot =
+                node.stored_configs().await.map_err(|e| tonic::Status::unavailable(error_chain(&e)))?;
             let entries = snapshot.entries.values().map(|entry| ConfigurationStatus {
                 configuration: Some(Configuration::told(&entry.configuration, texts)),
                 error: String::new(),

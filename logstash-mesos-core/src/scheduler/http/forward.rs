@@ -222,7 +222,7 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 fn refusal(grpc: bool, failure: &ForwardError) -> Response {
-    let text = super::super::chain(failure);
+    let text = crate::error_chain(failure);
     if grpc {
         return tonic::Status::unavailable(text).into_http();
     }

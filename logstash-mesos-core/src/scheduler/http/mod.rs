@@ -141,7 +141,7 @@ async fn store_ready(shared: &Shared) -> Response {
     let asked = tokio::time::timeout(STORE_LIMIT, Records::last_claim(&*shared.store)).await;
     match asked {
         Ok(Ok(_)) => "ready\n".into_response(),
-        Ok(Err(e)) => error(StatusCode::SERVICE_UNAVAILABLE, &super::chain(&e)),
+        Ok(Err(e)) => error(StatusCode::SERVICE_UNAVAILABLE, &crate::error_chain(&e)),
         Err(_) => error(StatusCode::SERVICE_UNAVAILABLE, "the state store does not answer"),
     }
 }

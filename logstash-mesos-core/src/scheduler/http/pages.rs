@@ -84,7 +84,7 @@ impl File {
         // A Vec takes everything.
         let packed = encoder.write_all(content).and_then(|()| encoder.finish()).unwrap_or_default();
         // Weak, as it stands for both forms of the content.
-        let etag = format!("W/\"{}\"", &crate::configs::hex(&Sha256::digest(content))[..16]);
+        let etag = format!("W/\"{}\"", &hex::encode(Sha256::digest(content))[..16]);
         Self {
             kind,
             plain: Bytes::from_static(content),

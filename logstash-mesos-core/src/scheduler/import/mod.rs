@@ -8,10 +8,10 @@ mod nodes;
 mod tests;
 
 use self::nodes::{Content, Node, nodes, tasks_node};
-use super::chain;
 use super::records::Records;
 use super::settings::{Master, Settings};
 use crate::configs::{Configuration, Precondition, Registry};
+use crate::error_chain;
 use crate::ids::FrameworkId;
 use crate::store::{Expect, JsonStore, StateKey, StateStore, StateUrl, StoreError};
 use crate::zookeeper::{ZooKeeper, ZooKeeperUrl, is_refusal};
@@ -96,7 +96,7 @@ pub(super) async fn predecessor<F: Future<Output = ()>>(
                 tracing::warn!(
                     name,
                     kind,
-                    error = chain(&error),
+                    error = error_chain(&error),
                     "From mesos/logstash: configuration not taken over, it stays where it was"
                 );
             }
@@ -135,7 +135,7 @@ async fn look<F: Future<Output = ()>>(
         let whole = async { zookeeper.client().await?.get_data(&node.path).await };
         let error = match tokio::time::timeout(LIMIT, whole).await.unwrap_or(Err(Error::Timeout)) {
             Ok((bytes, stat)) => {
-                let content = node.read(&bytes).map_err(|error| chain(&error));
+                let content = node.read(&bytes).map_err(|error| error_chain(&error));
                 return Some(Read { node, written_ms: stat.mtime, content });
             }
             // A name that is no path there was none of the predecessor's either.

@@ -52,7 +52,6 @@ fn the_messages_of_0_0_2_are_read() {
 /// Has Java itself write what the predecessor had it write. The class of Protocol Buffers has these fields and
 /// this version in all of 2.x.
 fn written_by_java(directory: &Path) -> impl Fn(&str) -> Vec<u8> {
-    let hex = |bytes: Vec<u8>| crate::configs::hex(&bytes);
     let sources = directory.join("com/google/protobuf");
     std::fs::create_dir_all(&sources).expect("the directory is new");
     let message = "package com.google.protobuf;
@@ -93,8 +92,8 @@ fn written_by_java(directory: &Path) -> impl Fn(&str) -> Vec<u8> {
                 write(\"other\", new Object[] {{ new java.util.Date(), Thread.State.NEW, new int[] {{ 1 }} }});
             }}
         }}",
-        hex(id("20151117-7")),
-        hex(configurations())
+        hex::encode(id("20151117-7")),
+        hex::encode(configurations())
     );
     std::fs::write(directory.join("Main.java"), main).expect("writes");
     for arguments in [&["javac", "-cp", ".", "Main.java"][..], &["java", "-cp", ".", "Main"]] {

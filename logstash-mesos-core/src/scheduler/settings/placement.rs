@@ -1,8 +1,8 @@
 //! Which agents get an executor, and from which offers.
 
 use crate::config::{Loaded, SettingError};
+use crate::error_chain;
 use crate::offer::Constraint;
-use crate::scheduler::chain;
 use std::collections::BTreeSet;
 
 /// Where executors go, and what of the offers they take.
@@ -32,8 +32,8 @@ impl Placement {
         let roles = roles(raw)?;
         let mut constraints = Vec::new();
         for text in raw.list("constraint") {
-            let more =
-                Constraint::parse_all(text).map_err(|error| raw.invalid("constraint", chain(&error)))?;
+            let more = Constraint::parse_all(text)
+                .map_err(|error| raw.invalid("constraint", error_chain(&error)))?;
             constraints.extend(more);
         }
         let reserve = raw.switch("reserve")?;

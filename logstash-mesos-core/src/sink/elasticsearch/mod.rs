@@ -19,7 +19,7 @@ use http_body_util::{BodyExt, Full};
 use tokio::sync::OnceCell;
 
 use super::http_client::{
-    HttpClient, HttpClientError, HttpClientSettings, basic, chain, gzip, header_map, secret, shared_body,
+    HttpClient, HttpClientError, HttpClientSettings, basic, gzip, header_map, secret, shared_body,
 };
 use super::{Batching, Delivered, LogSink, Pauses, RecordBatch, Rejection, SinkError};
 use bulk::{Answer, outcome};
@@ -27,6 +27,7 @@ use hosts::Hosts;
 pub use hosts::{HostError, Node};
 pub use template::{IndexTemplate, TemplateApi};
 
+use crate::error_chain;
 use crate::tls::ClientTls;
 
 /// How a cluster is reached.
@@ -242,7 +243,7 @@ impl ElasticsearchSink {
         if level > 0 {
             body = tokio::task::spawn_blocking(move || gzip(&body, level))
                 .await
-                .map_err(|error| Failure::Node(chain(&error)))?;
+                .map_err(|error| Failure::Node(error_chain(&error)))?;
         }
         let mut request = self.request(node, Method::POST, &node.url(&self.settings), body)?;
         let headers = request.headers_mut();
@@ -272,7 +273,7 @@ impl ElasticsearchSink {
     ) -> Result<Request<Full<Bytes>>, Failure> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
-        *request.uri_mut() = url.parse().map_err(|error| Failure::Node(chain(&error)))?;
+        *request.uri_mut() = url.parse().map_err(|error| Failure::Node(error_chain(&error)))?;
         *request.headers_mut() = self.headers.clone();
         if let Some(authorization) = node.authorization() {
             request.headers_mut().insert(AUTHORIZATION, authorization.clone());
@@ -281,7 +282,7 @@ impl ElasticsearchSink {
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, Failure> {
-        let failed = |error: &dyn std::error::Error| Failure::Node(chain(error));
+        let failed = |error: &dyn std::error::Error| Failure::Node(error_chain(error));
         let exchange = async {
             let response = self.client.request(request).await.map_err(|error| failed(&error))?;
             let status = response.status();

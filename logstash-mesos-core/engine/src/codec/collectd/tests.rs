@@ -174,22 +174,14 @@ fn authfile(content: &str) -> tempfile::NamedTempFile {
     file
 }
 
-fn hex(text: &str) -> Vec<u8> {
-    let digits = text.as_bytes().as_chunks::<2>().0;
-    digits
-        .iter()
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).expect("ASCII"), 16).expect("hex"))
-        .collect()
-}
-
 /// `number(part::TIME, 1)`, then a value of 5, signed for user `ann` with the password `secret`, by OpenSSL.
 fn signed() -> Vec<u8> {
-    hex(SIGNED)
+    hex::decode(SIGNED).expect("hex digits")
 }
 
 /// The same parts, encrypted for `ann` by OpenSSL.
 fn encrypted() -> Vec<u8> {
-    hex(ENCRYPTED)
+    hex::decode(ENCRYPTED).expect("hex digits")
 }
 
 #[test]
