@@ -129,9 +129,9 @@ impl Driver {
             let sessions = self.shared.sessions.clone();
             let event = tokio::select! {
                 () = shutdown.cancelled() => return End::Shutdown,
-                () = self.ending.cancelled(), if link.stream.is_some() && !self.is_closing() => {
+                () = self.ending.cancelled(), if link.stream.is_some() && !self.shared.link().is_closing() => {
                     self.enqueue(&link, SchedulerCall::Teardown, None);
-                    self.shared.link().error = CLOSING.to_owned();
+                    self.shared.link().close();
                     continue;
                 }
                 () = self.emptying.cancelled(), if !emptied && link.stream.is_some() => {
@@ -241,16 +241,12 @@ impl Driver {
         Some(Event::Redefined { executor_id, strategy: self.strategy.clone() })
     }
 
-    fn is_closing(&self) -> bool {
-        self.shared.link().error == CLOSING
-    }
-
     fn connect(&self) -> Link {
         let mut config = self.client.clone();
         let framework_id = self.shared.framework_id();
         let framework = &mut config.subscription.framework;
         framework.id = framework_id.as_ref().map(Into::into);
-        framework.webui_url = Some(self.shared.url()).filter(|url| !url.is_empty());
+        framework.webui_url = Some(self.shared.url.clone()).filter(|url| !url.is_empty());
         framework.failover_timeout = Some(match framework_id {
             Some(_) => self.failover_timeout.as_secs_f64(),
             // Should the answer get lost, what it made goes away soon.
@@ -282,36 +278,21 @@ impl Driver {
                 link.stream = Some(stream_id);
                 let version = master.and_then(|m| m.version.clone());
                 link.knows_constraints = knows_constraints(version.as_deref());
-                {
-                    let mut shown = self.shared.link();
-                    shown.connected = true;
-                    shown.master = endpoint.to_string();
-                    shown.leader = Some(endpoint);
-                    shown.master_version = version;
-                    shown.error.clear();
-                    shown.remedy = None;
-                    shown.since_ms = now_ms();
-                }
+                self.shared.link().subscribed(endpoint, version);
                 Event::Subscribed { framework_id: framework_id.into() }
             }
             SchedulerEvent::Disconnected { reason, .. } => {
                 link.stream = None;
-                let error = error_chain(&reason);
                 let mut shown = self.shared.link();
-                let told = shown.error == error || shown.error == CLOSING;
-                if shown.error != CLOSING {
-                    (shown.error, shown.remedy) = (error, self.who.remedy(&reason));
-                }
+                let is_news = shown.failed(error_chain(&reason), self.who.remedy(&reason));
                 let error = shown.trouble();
-                if shown.connected {
+                if shown.disconnected() {
                     tracing::warn!(error, "Subscription ended");
                     shown.since_ms = now_ms();
-                } else if !told {
+                } else if is_news {
                     // The same again is told every 15 seconds.
                     tracing::warn!(error, "No subscription with the Mesos master yet");
                 }
-                shown.connected = false;
-                shown.leader = None;
                 Event::Disconnected
             }
             SchedulerEvent::Error { kind: ErrorKind::FailedOver, message } => {
@@ -324,10 +305,7 @@ impl Driver {
                 }
                 tracing::error!(message, "The framework was removed, and begins anew without its tasks");
                 link.stream = None;
-                {
-                    let mut shown = self.shared.link();
-                    (shown.connected, shown.leader) = (false, None);
-                }
+                self.shared.link().disconnected();
                 Event::Removed
             }
             SchedulerEvent::Error { message, .. } => {
@@ -393,7 +371,7 @@ impl Driver {
             }
             Action::Accept(launch) => {
                 let framework_id = self.shared.framework_id().expect("there are no offers without one");
-                let url = self.shared.url();
+                let url = self.shared.url.clone();
                 let set_version = self.shared.sessions.set.borrow().set_version.clone();
                 let bootstrap = Bootstrap { urls: vec![url.clone()], set_version };
                 let task_info = self.definition.task_info(&launch, &framework_id, &url, &bootstrap);
@@ -482,7 +460,7 @@ impl Driver {
         let mut subscription = self.client.subscription.clone();
         let framework = &mut subscription.framework;
         framework.failover_timeout = Some(self.failover_timeout.as_secs_f64());
-        framework.webui_url = Some(self.shared.url()).filter(|url| !url.is_empty());
+        framework.webui_url = Some(self.shared.url.clone()).filter(|url| !url.is_empty());
         if self.shared.state().is_suppressed() {
             subscription.suppressed_roles.clone_from(&subscription.framework.roles);
         }
@@ -571,7 +549,7 @@ impl Driver {
         if link.stream.is_none() {
             return;
         }
-        let due = self.shared.sessions.wakes_due(&self.shared.url(), now_ms());
+        let due = self.shared.sessions.wakes_due(&self.shared.url, now_ms());
         for ((agent_id, executor_id), wake) in due {
             tracing::debug!(%agent_id, %executor_id, "Waking executor");
             let message = SchedulerCall::Message {
@@ -631,4 +609,3 @@ const TICK: Duration = Duration::from_millis(500);
 const TELL_EVERY: Duration = Duration::from_secs(15);
 const STORE_RETRY: Duration = Duration::from_secs(1);
 const FIRST_FAILOVER_TIMEOUT_SECS: f64 = 60.0;
-const CLOSING: &str = "the framework is being torn down";

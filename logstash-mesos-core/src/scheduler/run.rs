@@ -14,7 +14,7 @@ use super::records::{Claim, Records};
 use super::remedy::Who;
 use super::sessions::{Sessions, config_set};
 use super::settings::{ExecutorProgram, Master, Settings};
-use super::shared::{Link, Shared, now_ms};
+use super::shared::{Link, Shared};
 use super::state::{Policy, State};
 use super::trial::Trial;
 use super::{agents, ports};
@@ -301,7 +301,7 @@ impl Lead {
             state: Mutex::new(
                 State::new(policy, stored.framework_id, stored.tasks).with_rollout(stored.rollout),
             ),
-            link: Mutex::new(Link { master: settings.master.shown(), since_ms: now_ms(), ..Link::default() }),
+            link: Mutex::new(Link::new(settings.master.shown())),
             registry,
             sessions: Arc::new(Sessions::new(set, epoch)),
             store,

@@ -52,9 +52,7 @@ pub(super) struct Link {
     /// Where the subscription is held, while it holds.
     pub(super) leader: Option<Endpoint>,
     pub(super) master_version: Option<String>,
-    pub(super) error: String,
-    /// What a person has to do about that, if so.
-    pub(super) remedy: Option<String>,
+    hindrance: Hindrance,
     pub(super) since_ms: u64,
     /// Why the master did not list its agents, or nothing.
     pub(super) listing_error: String,
@@ -62,13 +60,79 @@ pub(super) struct Link {
     pub(super) store_error: String,
 }
 
+/// What is between this scheduler and a subscription.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Hindrance {
+    /// Nothing that is known.
+    #[default]
+    None,
+    /// The last one ended or did not come about; `remedy` is what a person has to do about it, if so.
+    Failed { error: String, remedy: Option<String> },
+    /// There will be no other: the framework is being torn down.
+    Closing,
+}
+
 impl Link {
-    /// Why there is no subscription, with what helps.
-    pub(super) fn trouble(&self) -> String {
-        match &self.remedy {
-            Some(remedy) => format!("{}; {remedy}", self.error),
-            None => self.error.clone(),
+    /// No subscription yet with the masters that were given.
+    pub(super) fn new(master: String) -> Self {
+        Self { master, since_ms: now_ms(), ..Self::default() }
+    }
+
+    /// Where the subscription is held from now on.
+    pub(super) fn subscribed(&mut self, leader: Endpoint, version: Option<String>) {
+        self.connected = true;
+        self.master = leader.to_string();
+        self.leader = Some(leader);
+        self.master_version = version;
+        self.hindrance = Hindrance::None;
+        self.since_ms = now_ms();
+    }
+
+    /// Keeps why there is no subscription. Whether that is something new.
+    pub(super) fn failed(&mut self, error: String, remedy: Option<String>) -> bool {
+        let failed = Hindrance::Failed { error, remedy };
+        let is_news = !self.is_closing() && self.hindrance != failed;
+        if is_news {
+            self.hindrance = failed;
         }
+        is_news
+    }
+
+    /// The subscription holds no longer. Whether it did.
+    pub(super) fn disconnected(&mut self) -> bool {
+        self.leader = None;
+        std::mem::take(&mut self.connected)
+    }
+
+    pub(super) fn close(&mut self) {
+        self.hindrance = Hindrance::Closing;
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.hindrance == Hindrance::Closing
+    }
+
+    /// Why there is no subscription, or nothing.
+    pub(super) fn error(&self) -> &str {
+        match &self.hindrance {
+            Hindrance::None => "",
+            Hindrance::Failed { error, .. } => error,
+            Hindrance::Closing => "the framework is being torn down",
+        }
+    }
+
+    /// What a person has to do about it, if so.
+    pub(super) fn remedy(&self) -> Option<&str> {
+        match &self.hindrance {
+            Hindrance::Failed { remedy, .. } => remedy.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Why there is no subscription, with what helps, or nothing.
+    pub(super) fn trouble(&self) -> String {
+        let helps = self.remedy().map(|remedy| format!("; {remedy}"));
+        format!("{}{}", self.error(), helps.unwrap_or_default())
     }
 }
 
@@ -89,10 +153,6 @@ impl Shared {
 
     pub(super) fn framework_id(&self) -> Option<FrameworkId> {
         self.state().framework_id().cloned()
-    }
-
-    pub(super) fn url(&self) -> String {
-        self.url.clone()
     }
 }
 

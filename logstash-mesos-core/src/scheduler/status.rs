@@ -79,7 +79,7 @@ pub(super) fn cluster(shared: &Shared, page: &Page) -> ClusterStatus {
     });
     ClusterStatus {
         leader: true,
-        leader_url: shared.url(),
+        leader_url: shared.url.clone(),
         framework: Some(FrameworkStatus {
             id: state.framework_id().map(ToString::to_string).unwrap_or_default(),
             name: shared.framework_name.clone(),

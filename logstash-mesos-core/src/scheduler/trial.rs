@@ -81,8 +81,8 @@ impl Trial {
             tracing::info!(log = %log.display(), "A sample log is written, rotated every 200 lines and shipped");
         }
         tracing::info!(
-            page = format!("{}/", scheduler.shared.url()),
-            status = format!("{}/api/status", scheduler.shared.url()),
+            page = format!("{}/", scheduler.shared.url),
+            status = format!("{}/api/status", scheduler.shared.url),
             events = %self.output.display(),
             "Try it: change the configuration on the page, end with Ctrl-C"
         );

@@ -53,14 +53,14 @@ fn master(view: &View<'_>) -> Step {
         let text = format!("subscribed with the master {}{version}", link.master);
         return plain("master", Verdict::Ok, text, since, None);
     }
-    let text = if link.error.is_empty() {
+    let text = if link.error().is_empty() {
         format!("no subscription with the master {} yet", link.master)
     } else {
-        format!("no subscription with the master: {}", link.error)
+        format!("no subscription with the master: {}", link.error())
     };
     let next = "see that a master leads at --mesos-master; executors ship on meanwhile, and what is said of agents is \
                 what was last known";
-    plain("master", Verdict::Problem, text, since, Some(link.remedy.as_deref().unwrap_or(next)))
+    plain("master", Verdict::Problem, text, since, Some(link.remedy().unwrap_or(next)))
 }
 
 fn store(view: &View<'_>) -> Option<Step> {

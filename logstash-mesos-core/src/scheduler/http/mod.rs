@@ -128,7 +128,7 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
         link.store_error
     } else if link.connected {
         return store_ready(&shared).await;
-    } else if link.error.is_empty() {
+    } else if link.error().is_empty() {
         "no subscription with the master yet".to_owned()
     } else {
         link.trouble()
