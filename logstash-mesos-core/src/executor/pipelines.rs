@@ -14,6 +14,7 @@ use super::report::{ConfigOutcome, PipelineReport};
 use super::run::ShipperSettings;
 use super::state::Subscription;
 use crate::configs::{ConfigKey, ConfigSet, Configuration, Kind, Matcher, PipelineSettings};
+use crate::pipeline::Bus;
 use crate::pipeline::compile::{CompileOptions, compile};
 use crate::pipeline::input::stream::StreamInput;
 use crate::pipeline::plugin::BatchSender;
@@ -27,6 +28,8 @@ pub(crate) struct Pipelines {
     pub(super) queue_bytes: usize,
     workers: usize,
     output_closed: CancellationToken,
+    // Pipelines of one shipper send to each other.
+    bus: Bus,
     running: BTreeMap<ConfigKey, Running>,
     // In the order of `running`; rebuilt when a configuration changes.
     subscriptions: Vec<Subscription>,
@@ -76,6 +79,7 @@ impl Pipelines {
             queue_bytes: settings.queue_bytes,
             workers: settings.workers,
             output_closed: settings.output_closed.clone(),
+            bus: Bus::default(),
             running: BTreeMap::new(),
             subscriptions: Vec::new(),
             replaced: Vec::new(),
@@ -193,6 +197,7 @@ impl Pipelines {
             queue_bytes: self.share().room(),
             data_dir: self.compile.data_dir.clone(),
             clock: self.compile.clock,
+            bus: self.bus.clone(),
             output_closed: self.output_closed.clone(),
             ..RunSettings::default()
         };

@@ -1,22 +1,29 @@
-//! Between the pipelines of a process: addresses, the pipeline that listens at each, and those that send there.
+//! Between pipelines: addresses, the pipeline that listens at each, and those that send there.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::plugin::{Batch, BatchSender};
-use crate::event::{Ack, Outcome, Text};
+use crate::event::{Ack, Batch, BatchSender, Outcome, Text};
 
-/// All addresses of this process.
-pub(super) static BUS: LazyLock<Bus> = LazyLock::new(Bus::default);
+/// Where the inputs and outputs `pipeline` find each other. Pipelines that are started with clones of one bus can send to
+/// each other, and to no others.
+#[derive(Clone, Default)]
+pub struct Bus(Arc<Inner>);
 
 #[derive(Default)]
-pub(super) struct Bus {
+struct Inner {
     places: Mutex<HashMap<Text, Place>>,
     changed: Notify,
+}
+
+impl std::fmt::Debug for Bus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.lock().keys()).finish()
+    }
 }
 
 #[derive(Default)]
@@ -48,7 +55,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 impl Bus {
     fn lock(&self) -> MutexGuard<'_, HashMap<Text, Place>> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Listens at `address`: `sender` puts into the queue of `events`. A new run of the same pipeline takes the
@@ -58,7 +65,7 @@ impl Bus {
     ///
     /// The id of the pipeline that listens there.
     pub(super) fn listen(
-        &'static self,
+        &self,
         address: &Text,
         pipeline_id: &str,
         events: &Arc<dyn BatchSender>,
@@ -80,17 +87,17 @@ impl Bus {
             traffic: Arc::clone(&traffic),
         });
         drop(places);
-        self.changed.notify_waiters();
-        Ok(Listening { bus: self, address: address.clone(), traffic })
+        self.0.changed.notify_waiters();
+        Ok(Listening { bus: self.clone(), address: address.clone(), traffic })
     }
 
     /// Says that an output sends to these addresses, for as long as the answer is kept.
-    pub(super) fn register(&'static self, addresses: &[Text]) -> Registration {
+    pub(super) fn register(&self, addresses: &[Text]) -> Registration {
         let mut places = self.lock();
         for address in addresses {
             places.entry(address.clone()).or_default().outputs += 1;
         }
-        Registration { bus: self, addresses: addresses.to_vec() }
+        Registration { bus: self.clone(), addresses: addresses.to_vec() }
     }
 
     /// The first of these addresses at which nobody listens.
@@ -109,7 +116,7 @@ impl Bus {
         ack: &Ack,
     ) -> bool {
         loop {
-            let changed = self.changed.notified();
+            let changed = self.0.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
             let listener = self.lock().get(address).and_then(|place| place.listener.clone());
@@ -160,7 +167,7 @@ impl Traffic {
 
 /// Somebody listens, until this is dropped.
 pub(super) struct Listening {
-    bus: &'static Bus,
+    bus: Bus,
     address: Text,
     traffic: Arc<Traffic>,
 }
@@ -207,7 +214,7 @@ impl Drop for Listening {
 
 /// An output sends, until this is dropped.
 pub(super) struct Registration {
-    bus: &'static Bus,
+    bus: Bus,
     addresses: Vec<Text>,
 }
 

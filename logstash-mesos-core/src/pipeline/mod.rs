@@ -16,6 +16,7 @@ pub mod registry;
 pub mod run;
 mod tls;
 
+pub use bus::Bus;
 pub use logstash_mesos_engine::compile::{
     self, CompileOptions, Compiled, UnknownVariable, Variables, check_syntax, compile,
 };

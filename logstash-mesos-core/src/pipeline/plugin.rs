@@ -9,6 +9,7 @@ use async_trait::async_trait;
 pub use logstash_mesos_engine::plugin::*;
 use tokio_util::sync::CancellationToken;
 
+use super::bus::Bus;
 pub use crate::event::{Batch, BatchSender, Deferred};
 use crate::event::{Clock, Event};
 use crate::sink::{LogSink, RecordBatch};
@@ -21,6 +22,8 @@ pub struct InputContext {
     pub shutdown: CancellationToken,
     /// Where the current time comes from.
     pub clock: Clock,
+    /// Where other pipelines send to.
+    pub bus: Bus,
 }
 
 /// Produces events.
@@ -104,39 +107,61 @@ impl End for MakeInput {
 
 /// How an output is made: `Build::Output(&MakeOutput::new(make))`. Everything that costs something waits for the
 /// first delivery of [`Output::sink`].
-pub struct MakeOutput {
-    make: Make<dyn Output>,
+pub struct MakeOutput(MakeHow);
+
+enum MakeHow {
+    Alone(Make<dyn Output>),
+    OnBus(MakeOnBus),
 }
+
+type MakeOnBus = fn(&settings::Settings, &BuildContext, &Bus) -> Result<Box<dyn Output>, BuildError>;
 
 impl MakeOutput {
     /// From the function that makes it.
     #[must_use]
     pub const fn new(make: Make<dyn Output>) -> Self {
-        Self { make }
+        Self(MakeHow::Alone(make))
     }
 
-    /// Makes the output of a configuration.
+    /// An output that sends to other pipelines.
+    pub(crate) const fn on_bus(make: MakeOnBus) -> Self {
+        Self(MakeHow::OnBus(make))
+    }
+
+    /// Makes the output of a configuration, for a pipeline on `bus`.
     ///
     /// # Errors
     ///
     /// What the plugin says; also when it is no output.
-    pub fn build(plugin: &CompiledPlugin) -> Result<Box<dyn Output>, BuildError> {
-        Self::of(plugin.spec)?(&plugin.settings, &plugin.context)
+    pub fn build(plugin: &CompiledPlugin, bus: &Bus) -> Result<Box<dyn Output>, BuildError> {
+        Self::of(plugin.spec)?.make(&plugin.settings, &plugin.context, bus)
     }
 
-    /// The function behind a declaration.
-    pub(crate) fn of(spec: &PluginSpec) -> Result<Make<dyn Output>, BuildError> {
+    /// What makes the outputs of a declaration.
+    pub(crate) fn of(spec: &PluginSpec) -> Result<&'static Self, BuildError> {
         let maker = match spec.build {
             Build::Output(end) => (end as &dyn Any).downcast_ref::<Self>(),
             _ => None,
         };
-        let maker = maker.ok_or_else(|| BuildError::plugin(format!("`{}` is not an output", spec.name)))?;
-        Ok(maker.make)
+        maker.ok_or_else(|| BuildError::plugin(format!("`{}` is not an output", spec.name)))
+    }
+
+    pub(crate) fn make(
+        &self,
+        settings: &settings::Settings,
+        cx: &BuildContext,
+        bus: &Bus,
+    ) -> Result<Box<dyn Output>, BuildError> {
+        match self.0 {
+            MakeHow::Alone(make) => make(settings, cx),
+            MakeHow::OnBus(make) => make(settings, cx, bus),
+        }
     }
 }
 
 impl End for MakeOutput {
     fn check(&self, plugin: &CompiledPlugin) -> Result<(), BuildError> {
-        (self.make)(&plugin.settings, &plugin.context).map(drop)
+        // On a bus of its own: nothing is sent.
+        self.make(&plugin.settings, &plugin.context, &Bus::default()).map(drop)
     }
 }

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, error, info, info_span, warn};
 
+use super::bus::Bus;
 use super::dead_letter::DeadLetters;
 use super::deliver::Lane;
 use super::plugin::{BatchSender, BuildError, CompiledPlugin, Input, InputContext, MakeInput, MakeOutput};
@@ -48,6 +49,8 @@ pub struct RunSettings {
     pub data_dir: Option<PathBuf>,
     /// Where the current time comes from.
     pub clock: Clock,
+    /// Where its inputs and outputs `pipeline` find those of other pipelines; by default it is alone.
+    pub bus: Bus,
     /// Cancelled when nobody will ever take anything of an output again, see [`SinkError::Closed`]: for whoever wants to
     /// end then. The pipeline goes on.
     ///
@@ -64,6 +67,7 @@ impl Default for RunSettings {
             queue_bytes: 4 << 20,
             data_dir: None,
             clock: Clock::System,
+            bus: Bus::default(),
             output_closed: CancellationToken::new(),
         }
     }
@@ -206,7 +210,8 @@ impl RunningPipeline {
         let letters = Arc::new(DeadLetters::new(settings.data_dir.as_deref(), &settings.pipeline_id));
         let mut lanes = Vec::new();
         let outputs = compiled.outputs.try_map(&mut |plugin: &CompiledPlugin| {
-            let output = MakeOutput::build(plugin).map_err(|source| refused(plugin, source))?;
+            let output =
+                MakeOutput::build(plugin, &settings.bus).map_err(|source| refused(plugin, source))?;
             let lane = Arc::new(Lane::new(
                 Arc::from(plugin.id()),
                 plugin.spec.name,
@@ -276,9 +281,14 @@ impl RunningPipeline {
             .collect::<Result<_, _>>()?;
         for (plugin, input) in made {
             let (sender, shutdown) = (self.sender(), self.stop_inputs.clone());
-            let (clock, counters) = (self.settings.clock, Arc::clone(&self.counters));
-            let context =
-                move || InputContext { events: Arc::clone(&sender), shutdown: shutdown.clone(), clock };
+            let (clock, bus) = (self.settings.clock, self.settings.bus.clone());
+            let context = move || InputContext {
+                events: Arc::clone(&sender),
+                shutdown: shutdown.clone(),
+                clock,
+                bus: bus.clone(),
+            };
+            let counters = Arc::clone(&self.counters);
             self.inputs.spawn(run_input(plugin, input, context, counters));
         }
         self.inputs.close();

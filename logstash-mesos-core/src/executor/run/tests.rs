@@ -110,3 +110,33 @@ async fn a_dropped_shipper_leaves_nothing_behind() {
     until("both have ended", || Arc::strong_count(&first) + Arc::strong_count(&second) == 2).await;
     until("the directory is free", || DataDirLock::take(dir.path(), "next").is_ok()).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_shippers_do_not_see_what_the_other_sends_to_the_same_address() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = async |name: &str| {
+        let listens = format!(
+            "input {{ pipeline {{ address => 'there' }} }} output {{ file {{ path => '{}/{name}' codec => line {{ format => \
+             '%{{message}}' }} }} }}",
+            dir.path().display()
+        );
+        let sends = format!(
+            "input {{ generator {{ message => '{name}' count => 3 }} }} output {{ pipeline {{ send_to => 'there' }} }}"
+        );
+        Shipper::builder(dir.path().join(format!("{name}-data")))
+            .containers(Arc::new(FixedDiscovery::default()))
+            .configuration(Configuration::host("listens", listens))
+            .configuration(Configuration::host("sends", sends))
+            .start()
+            .await
+            .unwrap()
+    };
+    let shippers = [start("first").await, start("second").await];
+    for name in ["first", "second"] {
+        let written = || std::fs::read_to_string(dir.path().join(name)).unwrap_or_default();
+        until("its own three events are there", || written() == format!("{name}\n").repeat(3)).await;
+    }
+    for shipper in shippers {
+        shipper.stop(SOON).await;
+    }
+}

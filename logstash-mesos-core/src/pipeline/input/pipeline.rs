@@ -8,7 +8,7 @@ use tracing::{info, warn};
 
 use super::common::InputOptions;
 use crate::event::{Event, StreamKey, Text};
-use crate::pipeline::bus::{BUS, Listening};
+use crate::pipeline::bus::Listening;
 use crate::pipeline::plugin::settings::{Kind, Setting, Settings};
 use crate::pipeline::plugin::{
     Batch, BatchSender, Build, BuildContext, BuildError, Input, InputContext, MakeInput, PluginSpec,
@@ -17,7 +17,7 @@ use crate::pipeline::plugin::{
 /// The declaration.
 pub(crate) static PIPELINE: PluginSpec = PluginSpec {
     name: "pipeline",
-    doc: "Takes events from `pipeline` outputs in the same process. What is delivered here counts as delivered there.",
+    doc: "Takes events from `pipeline` outputs of the same shipper. What is delivered here counts as delivered there.",
     settings: &[Setting::new("address", Kind::String, "Where others send to; one pipeline listens at each.")
         .required()],
     build: Build::Input(&MakeInput::new(build)),
@@ -59,7 +59,7 @@ impl Input for Pipeline {
         let begun = Instant::now();
         let mut said = false;
         let listening: Listening = loop {
-            match BUS.listen(&address, &pipeline_id, &cx.events, Arc::clone(&receiving)) {
+            match cx.bus.listen(&address, &pipeline_id, &cx.events, Arc::clone(&receiving)) {
                 Ok(listening) => break listening,
                 Err(other) => {
                     let problem = format!(

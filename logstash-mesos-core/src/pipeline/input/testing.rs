@@ -100,7 +100,12 @@ impl Running {
         let input = build(spec, settings, ecs).expect("the settings are fine");
         let (sender, events) = mpsc::unbounded_channel();
         let shutdown = CancellationToken::new();
-        let cx = InputContext { events: Arc::new(Sender(sender)), shutdown: shutdown.clone(), clock: NOW };
+        let cx = InputContext {
+            events: Arc::new(Sender(sender)),
+            shutdown: shutdown.clone(),
+            clock: NOW,
+            bus: crate::pipeline::Bus::default(),
+        };
         Self { events, shutdown, task: tokio::spawn(input.run(cx)) }
     }
 

@@ -1,4 +1,4 @@
-//! `pipeline`: other pipelines of this process.
+//! `pipeline`: other pipelines on the same bus.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tracing::debug;
 
 use crate::event::{Ack, Event, Text};
-use crate::pipeline::bus::{BUS, Registration};
+use crate::pipeline::bus::{Bus, Registration};
 use crate::pipeline::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::pipeline::plugin::{Batch, Build, BuildContext, BuildError, MakeOutput, Output, PluginSpec};
 use crate::sink::{Batching, Delivered, LogSink, RecordBatch, SinkError};
@@ -14,7 +14,7 @@ use crate::sink::{Batching, Delivered, LogSink, RecordBatch, SinkError};
 /// The declaration.
 pub(crate) static PIPELINE: PluginSpec = PluginSpec {
     name: "pipeline",
-    doc: "Hands events on to `pipeline` inputs in the same process. An event counts as delivered when all of these pipelines have delivered it.",
+    doc: "Hands events on to `pipeline` inputs of the same shipper. An event counts as delivered when all of these pipelines have delivered it.",
     settings: &[
         Setting::new("send_to", Kind::List(&Kind::String), "The addresses of the inputs.").required(),
         Setting::new(
@@ -24,15 +24,15 @@ pub(crate) static PIPELINE: PluginSpec = PluginSpec {
         )
         .default(Default::Bool(true)),
     ],
-    build: Build::Output(&MakeOutput::new(build)),
+    build: Build::Output(&MakeOutput::on_bus(build)),
 };
 
-fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Output>, BuildError> {
+fn build(settings: &Settings, _: &BuildContext, bus: &Bus) -> Result<Box<dyn Output>, BuildError> {
     let addresses = settings.strings("send_to");
     if addresses.is_empty() || addresses.iter().any(|address| address.is_empty()) {
         return Err(BuildError::setting("send_to", "has no address, or an empty one"));
     }
-    let sink = PipelineSink::new(addresses, settings.bool("ensure_delivery"));
+    let sink = PipelineSink::new(bus, addresses, settings.bool("ensure_delivery"));
     Ok(Box::new(Pipeline(Arc::new(sink))))
 }
 
@@ -57,13 +57,14 @@ impl Output for Pipeline {
 struct PipelineSink {
     addresses: Vec<Text>,
     insists: bool,
+    bus: Bus,
     _registered: Registration,
 }
 
 impl PipelineSink {
     /// For these addresses. Without `insists`, what comes while nobody listens is dropped.
-    fn new(addresses: Vec<Text>, insists: bool) -> Self {
-        Self { _registered: BUS.register(&addresses), addresses, insists }
+    fn new(bus: &Bus, addresses: Vec<Text>, insists: bool) -> Self {
+        Self { _registered: bus.register(&addresses), bus: bus.clone(), addresses, insists }
     }
 }
 
@@ -90,7 +91,7 @@ impl LogSink for PipelineSink {
 
     async fn hand_on(&self, batch: &Arc<RecordBatch>, ack: &Ack) -> Result<Delivered, SinkError> {
         if self.insists
-            && let Some(address) = BUS.first_deaf(&self.addresses)
+            && let Some(address) = self.bus.first_deaf(&self.addresses)
         {
             let reason = format!("no pipeline listens at `{address}`");
             return Err(SinkError::Unavailable { sink: self.name(), reason });
@@ -102,7 +103,7 @@ impl LogSink for PipelineSink {
             ..Batch::default()
         };
         for address in &self.addresses {
-            if !BUS.send(address, self.insists, make, ack).await {
+            if !self.bus.send(address, self.insists, make, ack).await {
                 debug!(%address, count = batch.len(), "No pipeline listens, events are dropped as ensure_delivery is off");
             }
         }

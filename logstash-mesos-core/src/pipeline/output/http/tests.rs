@@ -4,6 +4,7 @@ use logstash_mesos_engine::testing::{context, settings_of};
 
 use super::super::testing::{batch, output};
 use super::*;
+use crate::pipeline::Bus;
 use crate::pipeline::input::testing::{Running, connect, free_port};
 use crate::pipeline::plugin::EcsCompatibility;
 use crate::sink::Delivered;
@@ -255,7 +256,9 @@ fn what_cannot_work_is_refused() {
         (r#"{"url":"http://a","http_method":"post","ssl_certificate":"x"}"#, "ssl_key"),
     ] {
         let make = MakeOutput::of(&HTTP).expect("an output");
-        let error = make(&settings_of(&HTTP, settings), &context(&HTTP, EcsCompatibility::V8)).err();
+        let error = make
+            .make(&settings_of(&HTTP, settings), &context(&HTTP, EcsCompatibility::V8), &Bus::default())
+            .err();
         let error = error.unwrap_or_else(|| panic!("{settings} was accepted"));
         assert!(error.message.contains(said), "{settings}: {}", error.message);
     }

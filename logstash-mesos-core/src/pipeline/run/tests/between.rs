@@ -1,27 +1,34 @@
 //! Pipelines that send to each other.
 
 use super::*;
+use crate::pipeline::Bus;
 
-fn named(id: &str, config: &str) -> RunningPipeline {
+fn named(bus: &Bus, id: &str, config: &str) -> RunningPipeline {
     let options = CompileOptions {
         catalog: catalog().with([&PROBE]),
         pipeline_id: id.to_owned(),
         ..CompileOptions::new(catalog())
     };
     let compiled = compile(config, &options).unwrap_or_else(|e| panic!("{e}"));
-    let settings =
-        RunSettings { pipeline_id: id.to_owned(), workers: 1, queue_bytes: 4096, ..RunSettings::default() };
+    let settings = RunSettings {
+        pipeline_id: id.to_owned(),
+        workers: 1,
+        queue_bytes: 4096,
+        bus: bus.clone(),
+        ..RunSettings::default()
+    };
     let pipeline = RunningPipeline::start(&compiled, settings).unwrap();
     pipeline.start_inputs(&compiled).unwrap();
     pipeline
 }
 
-fn upstream(id: &str, output: &str) -> RunningPipeline {
-    named(id, &format!("output {{ pipeline {{ {output} }} }}"))
+fn upstream(bus: &Bus, id: &str, output: &str) -> RunningPipeline {
+    named(bus, id, &format!("output {{ pipeline {{ {output} }} }}"))
 }
 
-fn downstream(id: &str, address: &str, probe: &str) -> RunningPipeline {
+fn downstream(bus: &Bus, id: &str, address: &str, probe: &str) -> RunningPipeline {
     named(
+        bus,
         id,
         &format!(
             "input {{ pipeline {{ address => '{address}' }} }} output {{ probe {{ name => '{probe}' }} }}"
@@ -45,14 +52,17 @@ fn names(count: usize) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_delivered_downstream_is_delivered() {
-    let flaky = downstream("down1", "one", "flaky-down1");
+    let bus = Bus::default();
+    let flaky = downstream(&bus, "down1", "one", "flaky-down1");
     let ok = named(
+        &bus,
         "down2",
         "input { pipeline { address => 'two' tags => ['down'] } }
          filter { mutate { replace => { message => '%{message} %{[@metadata][from]} %{tags}' } } }
          output { probe { name => 'ordered-down2' } }",
     );
     let up = named(
+        &bus,
         "up",
         "filter { mutate { add_field => { '[@metadata][from]' => 'up' } } }
          output { pipeline { send_to => ['one', 'two'] } probe { name => 'ordered-up' } }",
@@ -80,8 +90,9 @@ async fn what_is_delivered_downstream_is_delivered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_acknowledged_while_downstream_is_stuck_and_everybody_waits() {
-    let down = downstream("down3", "three", "stuck-down3");
-    let up = upstream("up3", "send_to => 'three'");
+    let bus = Bus::default();
+    let down = downstream(&bus, "down3", "three", "stuck-down3");
+    let up = upstream(&bus, "up3", "send_to => 'three'");
     let outcomes = Outcomes::default();
     let sender = up.sender();
     let mut sent = 0;
@@ -103,8 +114,11 @@ async fn nothing_is_acknowledged_while_downstream_is_stuck_and_everybody_waits()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_without_listener_is_waited_for_or_not() {
-    let (insists, careless) =
-        (upstream("up4", "send_to => 'four'"), upstream("up5", "send_to => 'four' ensure_delivery => false"));
+    let bus = Bus::default();
+    let (insists, careless) = (
+        upstream(&bus, "up4", "send_to => 'four'"),
+        upstream(&bus, "up5", "send_to => 'four' ensure_delivery => false"),
+    );
     let (waiting, dropped) = (Outcomes::default(), Outcomes::default());
     insists.sender().send(batch(&["kept"], &waiting)).await;
     careless.sender().send(batch(&["dropped"], &dropped)).await;
@@ -113,7 +127,7 @@ async fn an_address_without_listener_is_waited_for_or_not() {
     let trouble = insists.outputs()[0].trouble.clone().unwrap();
     assert!(trouble.contains("no pipeline listens at `four`"), "{trouble}");
     assert!(waiting.lock().unwrap().is_empty());
-    let down = downstream("down4", "four", "ok-down4");
+    let down = downstream(&bus, "down4", "four", "ok-down4");
     wait_for("it arrives", || *waiting.lock().unwrap() == [Outcome::Delivered]).await;
     assert_eq!(*sink("ok-down4").lines.lock().unwrap(), ["kept"]);
     for pipeline in [insists, careless, down] {
@@ -123,15 +137,16 @@ async fn an_address_without_listener_is_waited_for_or_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pipeline_is_replaced_under_those_that_send_to_it() {
-    let mut down = downstream("down6", "six", "flaky-down6");
-    let up = upstream("up6", "send_to => 'six'");
+    let bus = Bus::default();
+    let mut down = downstream(&bus, "down6", "six", "flaky-down6");
+    let up = upstream(&bus, "up6", "send_to => 'six'");
     let outcomes = Outcomes::default();
     let (sender, names) = (up.sender(), names(400));
     for (at, ten) in names.chunks(10).enumerate() {
         let ten: Vec<&str> = ten.iter().map(String::as_str).collect();
         assert!(sender.send(batch(&ten, &outcomes)).await);
         if at % 10 == 5 {
-            let before = std::mem::replace(&mut down, downstream("down6", "six", "flaky-down6"));
+            let before = std::mem::replace(&mut down, downstream(&bus, "down6", "six", "flaky-down6"));
             assert_eq!(before.shutdown(GRACE).await, Shutdown::Drained);
         }
     }
@@ -147,19 +162,40 @@ async fn a_pipeline_is_replaced_under_those_that_send_to_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_pipeline_listens_at_an_address() {
+    let bus = Bus::default();
     let twice = named(
+        &bus,
         "twice",
         "input { pipeline { address => 'seven' } pipeline { address => 'seven' } } output { probe { name => 'ok-twice' } }",
     );
     wait_for("the second input fails", || twice.counters().failed_inputs() == 1).await;
     // Another pipeline gets it when it is free.
-    let later = downstream("later", "seven", "ok-later");
+    let later = downstream(&bus, "later", "seven", "ok-later");
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(twice.shutdown(GRACE).await, Shutdown::Drained);
-    let up = upstream("up7", "send_to => 'seven'");
+    let up = upstream(&bus, "up7", "send_to => 'seven'");
     let outcomes = Outcomes::default();
     up.sender().send(batch(&["late"], &outcomes)).await;
     wait_for("it arrives", || *outcomes.lock().unwrap() == [Outcome::Delivered]).await;
     assert_eq!(*sink("ok-later").lines.lock().unwrap(), ["late"]);
     tokio::join!(up.shutdown(GRACE), later.shutdown(GRACE));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pipelines_on_two_buses_do_not_know_of_each_other() {
+    let (first, second) = (Bus::default(), Bus::default());
+    let down = [
+        downstream(&first, "down8", "eight", "ok-down8-first"),
+        downstream(&second, "down8", "eight", "ok-down8-second"),
+    ];
+    let up = [upstream(&first, "up8", "send_to => 'eight'"), upstream(&second, "up8", "send_to => 'eight'")];
+    let outcomes = Outcomes::default();
+    up[0].sender().send(batch(&["one"], &outcomes)).await;
+    up[1].sender().send(batch(&["two"], &outcomes)).await;
+    wait_for("both arrive", || *outcomes.lock().unwrap() == [Outcome::Delivered; 2]).await;
+    assert_eq!(*sink("ok-down8-first").lines.lock().unwrap(), ["one"]);
+    assert_eq!(*sink("ok-down8-second").lines.lock().unwrap(), ["two"]);
+    for pipeline in up.into_iter().chain(down) {
+        assert_eq!(pipeline.shutdown(GRACE).await, Shutdown::Drained);
+    }
 }
