@@ -62,6 +62,7 @@ mod checksum;
 #[cfg(feature = "scheduler")]
 pub mod config;
 pub mod configs;
+mod confined;
 pub mod discovery;
 pub mod election;
 pub mod etcd;

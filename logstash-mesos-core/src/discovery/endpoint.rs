@@ -4,8 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use crate::confined;
 use crate::discovery::DiscoveryError;
-use crate::source::confined;
 
 /// Where a Docker daemon listens: `unix://PATH`, `tcp://HOST:PORT` or `http://HOST:PORT`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl DockerEndpoint {
     }
 }
 
-/// The daemon's API.
+/// Reaching the daemon by its API, with Docker's client.
 #[cfg(feature = "docker")]
 impl DockerEndpoint {
     /// Connects, and settles on a version of the API that the daemon has.

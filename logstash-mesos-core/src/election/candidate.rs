@@ -1,7 +1,7 @@
 //! The life of a candidate, whichever service counts it.
 
 use super::{Leader, Leadership};
-use crate::store::{Result, StoreError};
+use crate::store::error::{Result, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;

@@ -3,7 +3,7 @@
 use super::candidate::{Entry, Service, Setback, campaign};
 use super::{Election, Leader, Leadership};
 use crate::etcd::{Etcd, is_refusal};
-use crate::store;
+use crate::store::error;
 use async_trait::async_trait;
 use etcd_client::{
     Client, Compare, CompareOp, Error, GetOptions, GetResponse, PutOptions, SortOrder, SortTarget, Txn,
@@ -46,7 +46,7 @@ impl Drop for EtcdElection {
 
 #[async_trait]
 impl Election for EtcdElection {
-    async fn campaign(&self, candidate: &Leader) -> store::Result<Leadership> {
+    async fn campaign(&self, candidate: &Leader) -> error::Result<Leadership> {
         campaign(self.prefix.clone(), candidate.clone()).await
     }
 

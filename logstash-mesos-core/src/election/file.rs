@@ -1,7 +1,7 @@
 //! Candidates on one machine, by the lock of a file.
 
 use super::{Election, Leader, Leadership};
-use crate::store::{Result, StoreError};
+use crate::store::error::{Result, StoreError};
 use async_trait::async_trait;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;

@@ -1,7 +1,7 @@
 //! Candidates of one process.
 
 use super::{Election, Leader, Leadership};
-use crate::store::Result;
+use crate::store::error::Result;
 use async_trait::async_trait;
 use std::sync::Arc;
 use tokio::sync::{Mutex, watch};

@@ -16,7 +16,7 @@ pub use memory::MemoryElection;
 #[cfg(feature = "zookeeper")]
 pub use zookeeper::ZooKeeperElection;
 
-use crate::store::Result;
+use crate::store::error::Result;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -2,7 +2,7 @@
 
 use super::candidate::{Entry, Service, Setback, campaign};
 use super::{Election, Leader, Leadership};
-use crate::store;
+use crate::store::error;
 use crate::zookeeper::{ZooKeeper, is_refusal};
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ impl Drop for ZooKeeperElection {
 
 #[async_trait]
 impl Election for ZooKeeperElection {
-    async fn campaign(&self, candidate: &Leader) -> store::Result<Leadership> {
+    async fn campaign(&self, candidate: &Leader) -> error::Result<Leadership> {
         campaign(self.directory.clone(), candidate.clone()).await
     }
 

@@ -1,7 +1,7 @@
 //! A client of etcd that is made when it is first needed.
 
 use super::EtcdUrl;
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 use etcd_client::{Certificate, Client, ConnectOptions, Error, Identity, TlsOptions};
 use std::fmt;
 use std::path::Path;

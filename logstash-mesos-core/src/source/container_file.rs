@@ -25,9 +25,9 @@ pub use self::opener::ContainerFile;
 
 use self::layers::Layered;
 use self::proc_root::ProcRoot;
-use super::confined::{self, Node};
 use super::glob::{self, Directories};
 use super::{Identity, Stat};
+use crate::confined::{self, Node};
 use crate::discovery::Container;
 
 /// A way to reach a container's files.

@@ -8,7 +8,6 @@
 mod body;
 mod chain;
 pub mod checkpoint;
-pub(crate) mod confined;
 pub mod container_file;
 pub mod daemon_log;
 #[cfg(feature = "docker")]

@@ -1,6 +1,6 @@
 //! Why a store could not do what it was asked.
 
-use super::StateKey;
+use super::key::StateKey;
 use thiserror::Error;
 
 /// What a store returns.
@@ -25,7 +25,7 @@ pub enum StoreError {
     Refused {
         /// Which store was asked.
         backend: String,
-        /// The record.
+        /// Name of the record, or of the file that stands for it.
         key: String,
         /// What a person can do.
         remedy: String,
@@ -37,7 +37,7 @@ pub enum StoreError {
     Conflict {
         /// Which store was asked.
         backend: String,
-        /// The record.
+        /// Name of the record that was to be written.
         key: StateKey,
     },
     /// The writer has lost the lead. A write that was under way may have taken effect.
@@ -45,13 +45,13 @@ pub enum StoreError {
     NotLeading {
         /// Which store was to be written.
         backend: String,
-        /// The record.
+        /// Name of the record that was to be written.
         key: StateKey,
     },
     /// The record is there and cannot be read.
     #[error("record `{key}` cannot be read: {place} {problem}; {remedy}")]
     Corrupt {
-        /// The record.
+        /// Name of the record, or of the file that stands for it.
         key: String,
         /// The file, or the place in the service.
         place: String,
@@ -63,11 +63,11 @@ pub enum StoreError {
     /// The value is above the limit that all backends share.
     #[error("a value of {bytes} bytes is too large for record `{key}`: at most {limit} bytes")]
     TooLarge {
-        /// The record.
+        /// Name of the record that was to be written.
         key: StateKey,
         /// Size of the value.
         bytes: usize,
-        /// The limit.
+        /// The most bytes that every backend takes, [`MAX_VALUE_BYTES`](super::MAX_VALUE_BYTES).
         limit: usize,
     },
     /// Another process leads on this state, and this one must be alone.

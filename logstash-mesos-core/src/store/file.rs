@@ -47,7 +47,7 @@ impl FileStore {
         blocking(backend, "write.lock", move || open(dir)).await
     }
 
-    /// The directory.
+    /// The directory that holds one file for each record.
     pub fn dir(&self) -> &Path {
         &self.inner.dir
     }

@@ -35,7 +35,7 @@ pub trait JsonStore: StateStore {
             .map_err(|e| corrupt(format!("holds an unexpected record ({e})")))
     }
 
-    /// Writes a record.
+    /// Writes `value` as a JSON object with the number of the schema in it.
     ///
     /// # Errors
     ///

@@ -1,10 +1,11 @@
 //! The few records a scheduler keeps between two starts.
 
-mod error;
+pub(crate) mod error;
 #[cfg(feature = "etcd")]
 mod etcd;
 mod file;
 mod json;
+mod key;
 mod memory;
 mod url;
 #[cfg(feature = "zookeeper")]
@@ -15,6 +16,7 @@ pub use error::{Result, StoreError};
 pub use etcd::EtcdStore;
 pub use file::FileStore;
 pub use json::JsonStore;
+pub use key::StateKey;
 pub use memory::MemoryStore;
 pub use url::{DEFAULT_SESSION_TIMEOUT, SharedState, StateUrl, StateUrlError};
 #[cfg(feature = "zookeeper")]
@@ -88,48 +90,6 @@ fn check_size(key: &StateKey, value: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Names a record: segments of `A-Z a-z 0-9 . _ -` between slashes.
-///
-/// ```
-/// use logstash_mesos_core::store::StateKey;
-///
-/// assert!(StateKey::new("agents/0a").is_some());
-/// assert!(StateKey::new("agents/../framework").is_none());
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct StateKey(String);
-
-impl StateKey {
-    /// Checks the name: `None` when a segment is empty, starts with a dot, is longer than 128 bytes or
-    /// has another character.
-    pub fn new(name: impl Into<String>) -> Option<Self> {
-        let name = name.into();
-        let fine = name.split('/').all(|segment| {
-            !segment.is_empty()
-                && segment.len() <= 128
-                && !segment.starts_with('.')
-                && segment.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
-        });
-        fine.then_some(Self(name))
-    }
-
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether the key lies below `prefix`, segment-wise.
-    pub fn is_below(&self, prefix: &Self) -> bool {
-        self.0.strip_prefix(&prefix.0).is_some_and(|rest| rest.starts_with('/'))
-    }
-}
-
-impl fmt::Display for StateKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 /// One state of a record. Opaque: compare for equality, nothing else.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Version(String);
@@ -149,9 +109,9 @@ impl Version {
 /// A value and the version it was read at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Versioned {
-    /// The value.
+    /// The bytes as they were written, at most [`MAX_VALUE_BYTES`].
     pub value: Vec<u8>,
-    /// Its version.
+    /// What [`Expect::Version`] takes to change the record only if nobody else did.
     pub version: Version,
 }
 

@@ -15,13 +15,13 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StateUrl {
-    /// `memory`
+    /// `memory`: nothing is kept when the program ends, for tests and trials.
     Memory,
-    /// `file:DIR`
+    /// `file:DIR`: files in a directory of this machine, for one scheduler.
     File(PathBuf),
-    /// `zk://[USER:PASSWORD@]HOST:PORT,HOST:PORT/PATH`
+    /// `zk://[USER:PASSWORD@]HOST:PORT,HOST:PORT/PATH`: nodes below a path of ZooKeeper, for several schedulers.
     ZooKeeper(ZooKeeperUrl),
-    /// `etcd://[USER:PASSWORD@]HOST:PORT,HOST:PORT/PREFIX`
+    /// `etcd://[USER:PASSWORD@]HOST:PORT,HOST:PORT/PREFIX`: keys below a prefix of etcd, for several schedulers.
     Etcd(EtcdUrl),
 }
 
@@ -34,7 +34,7 @@ pub enum StateUrlError {
         "asks for {service}, which this program was built without; {remedy}, or use `file:DIR` or another service"
     )]
     NotBuilt {
-        /// ZooKeeper or etcd.
+        /// The service that was asked for, as it is spelled: `ZooKeeper` or `etcd`.
         service: &'static str,
         /// How to have it.
         remedy: &'static str,
@@ -90,7 +90,7 @@ impl FromStr for StateUrl {
 /// What the schedulers of one framework share: their records, and which of them leads.
 #[derive(Clone, Debug)]
 pub struct SharedState {
-    /// The records.
+    /// The records that all of them read and the leader writes.
     pub store: Arc<dyn StateStore>,
     /// Who may change what it knows of agents and executors in them.
     pub election: Arc<dyn Election>,

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use super::{Denied, View, ViewError};
+use crate::confined::{self, Node};
 use crate::discovery::{Container, Mount};
-use crate::source::confined::{self, Node};
 
 /// A container's files as its mounts and the layers of its overlay file system hold them.
 ///

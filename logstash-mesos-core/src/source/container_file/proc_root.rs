@@ -8,8 +8,8 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::{Denied, View, ViewError};
+use crate::confined::{self, Node};
 use crate::discovery::ContainerId;
-use crate::source::confined::{self, Node};
 
 /// A running container's files as its processes see them: volumes, memory and every storage driver.
 #[derive(Debug)]
