@@ -18,7 +18,7 @@ pub struct Found {
     pub kind: Kind,
     /// From the name of the file.
     pub name: String,
-    /// The file.
+    /// The file it was read from, for messages.
     pub path: PathBuf,
     /// What it holds, or why that cannot be used.
     pub content: Result<Configuration, String>,
@@ -28,7 +28,7 @@ pub struct Found {
 #[derive(Debug, Error)]
 #[error("cannot read the configuration directory {path}")]
 pub struct DirectoryError {
-    /// Which one.
+    /// The directory that was to be read.
     pub path: PathBuf,
     /// What the system said.
     pub source: io::Error,

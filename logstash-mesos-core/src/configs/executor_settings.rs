@@ -49,7 +49,7 @@ pub enum ExecutorSettingError {
     /// The value cannot be right.
     #[error("`{key}` cannot be `{value}`: it takes {takes}")]
     Value {
-        /// The setting.
+        /// The setting whose value it is, such as `drain_timeout_secs`.
         key: &'static str,
         /// As it was written.
         value: String,

@@ -35,7 +35,7 @@ enum Subject {
      executor_id and task_id"
 )]
 pub struct UnknownCondition {
-    /// The key.
+    /// The key as it stands in `match`.
     pub key: String,
 }
 

@@ -28,7 +28,7 @@ use std::fmt;
 pub struct ConfigKey {
     /// What it applies to.
     pub kind: Kind,
-    /// Its name.
+    /// Image pattern of a docker configuration, name of a host configuration.
     pub name: String,
 }
 
@@ -44,7 +44,7 @@ impl ConfigKey {
     }
 }
 
-/// `docker/nginx:1.27`.
+/// Kind and name with a slash between them: `docker/nginx:1.27`.
 impl fmt::Display for ConfigKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.kind.name(), self.name)
@@ -58,12 +58,12 @@ pub struct Configuration {
     pub name: String,
     /// What it applies to.
     pub kind: Kind,
-    /// The text, verbatim.
+    /// The text in Logstash's language, as it was written, with its comments.
     pub input: String,
     /// Further conditions for containers, such as `label.app`.
     #[serde(default, rename = "match", skip_serializing_if = "BTreeMap::is_empty")]
     pub matches: BTreeMap<String, String>,
-    /// Who manages it.
+    /// Where it came from, which is where it can be changed.
     #[serde(default)]
     pub source: Source,
 }
@@ -74,7 +74,7 @@ pub struct Configuration {
 pub enum Kind {
     /// The containers it matches.
     Docker,
-    /// Every agent, once.
+    /// Files and inputs of the machine: it runs once on every agent.
     Host,
 }
 

@@ -27,15 +27,15 @@ pub struct Checked {
 /// One thing about a configuration, at its place.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Complaint {
-    /// Stable.
+    /// Names the kind of complaint for programs, and stays the same from version to version.
     pub code: String,
-    /// From 1.
+    /// Line of the text, the first is 1.
     pub line: usize,
     /// From 1, in characters.
     pub column: usize,
-    /// What is wrong.
+    /// What is wrong, in a sentence that names the setting or plugin.
     pub message: String,
-    /// What to do.
+    /// What the author can do about it; empty where the message says it all.
     pub remedy: String,
     /// The line with a mark.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -52,7 +52,7 @@ impl fmt::Display for Complaint {
 /// All configurations at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    /// Those in force.
+    /// The configurations that executors get.
     pub entries: BTreeMap<ConfigKey, Entry>,
     /// Files that are not in force, or not in their newest form.
     pub problems: BTreeMap<ConfigKey, Problem>,
@@ -63,7 +63,7 @@ pub struct Snapshot {
 pub struct Entry {
     /// As it was written.
     pub configuration: Configuration,
-    /// Of the content.
+    /// Hash of the content, 16 hex digits: equal for equal configurations.
     pub version: String,
     stored: Version,
 }
@@ -71,14 +71,14 @@ pub struct Entry {
 /// Why a file is not in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The file.
+    /// The file in the configuration directory.
     pub path: PathBuf,
     /// What is wrong with it.
     pub text: String,
 }
 
 impl Snapshot {
-    /// What is stored.
+    /// Reads every configuration that the store has.
     pub(super) async fn read(store: &dyn StateStore) -> Result<Self, StoreError> {
         let keys = store.list(StateKey::new(PREFIX).as_ref()).await?;
         // One that went since it was listed is not there.
@@ -120,7 +120,7 @@ pub struct Precondition {
 /// A configuration was stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
-    /// Its version.
+    /// Hash of the content, for the precondition of the next change.
     pub version: String,
     /// There was none of that name.
     pub created: bool,
@@ -141,7 +141,7 @@ pub enum PutError {
     /// It is not managed here.
     #[error("`{name}` is managed by {place}; change it there")]
     Managed {
-        /// Which one.
+        /// Name of the configuration that was to be changed.
         name: String,
         /// Where it is managed.
         place: String,
@@ -155,9 +155,9 @@ pub enum PutError {
          dictionaries into files on the agents and refer to them"
     )]
     TooLarge {
-        /// Of the record.
+        /// Bytes that the record would have.
         bytes: usize,
-        /// Of a record.
+        /// Most bytes that a record may have.
         limit: usize,
     },
     /// The state could not be written.
@@ -172,7 +172,7 @@ pub enum RemoveError {
     /// It is not managed here.
     #[error("`{name}` is managed by {place}; remove it there")]
     Managed {
-        /// Which one.
+        /// Name of the configuration that was to be changed.
         name: String,
         /// Where it is managed.
         place: String,

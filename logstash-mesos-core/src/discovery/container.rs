@@ -27,15 +27,15 @@ impl std::fmt::Display for ContainerId {
 /// What is known of a container.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Container {
-    /// Its id.
+    /// The id that the daemon gave it, 64 hex digits with Docker.
     pub id: ContainerId,
     /// Its name, without the leading slash.
     pub name: Text,
     /// The image as the container was started with (`Config.Image`).
     pub image: Text,
-    /// Its labels.
+    /// Labels of the container, with those of its image.
     pub labels: BTreeMap<String, String>,
-    /// Whether it runs.
+    /// Whether it runs, and with which process.
     pub state: ContainerState,
     /// When it was last started, as the daemon writes it: tells one life of a container from the next.
     pub started_at: Text,
@@ -76,7 +76,7 @@ impl Container {
 /// The life of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContainerState {
-    /// Made, never started.
+    /// It was made and never started: there is nothing to read.
     Created,
     /// It runs (or is paused).
     Running {

@@ -28,7 +28,7 @@ impl FixedDiscovery {
         Self { list: watch::Sender::new(picture(containers)) }
     }
 
-    /// Replaces the list.
+    /// From now on there are these containers and no others.
     pub fn set(&self, containers: Vec<Container>) {
         self.list.send_replace(picture(containers));
     }

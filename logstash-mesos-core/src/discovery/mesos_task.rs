@@ -13,7 +13,7 @@ pub struct MesosTask {
     pub framework_id: Option<String>,
     /// Its executor; for a task that is a container of its own this is the task's id.
     pub executor_id: Option<String>,
-    /// The task.
+    /// The task's id, where the container tells it, as those that Marathon starts do.
     pub task_id: Option<String>,
     /// What Mesos calls the container.
     pub mesos_container_id: Option<String>,

@@ -72,7 +72,7 @@ pub enum DaemonState {
     /// Nothing was heard yet.
     #[default]
     Unknown,
-    /// It answers.
+    /// It answers, and the picture is its own.
     Connected {
         /// What it calls itself; stays the same as long as its data does.
         id: String,
@@ -93,7 +93,7 @@ pub enum DiscoveryError {
         "`{address}` is no address of a Docker daemon: {reason}; give unix://PATH, tcp://HOST:PORT or http://HOST:PORT"
     )]
     Address {
-        /// What was given.
+        /// The address as it was given.
         address: String,
         /// What is wrong with it.
         reason: String,

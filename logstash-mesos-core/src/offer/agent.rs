@@ -26,12 +26,12 @@ impl<'a> AgentView<'a> {
         }
     }
 
-    /// Its region.
+    /// Name of the region that the agent's fault domain lies in, if it has one.
     pub fn region(&self) -> Option<&'a str> {
         Some(self.domain?.fault_domain.as_ref()?.region.name.as_str())
     }
 
-    /// Its zone.
+    /// Name of the zone within the region, if the agent has a fault domain.
     pub fn zone(&self) -> Option<&'a str> {
         Some(self.domain?.fault_domain.as_ref()?.zone.name.as_str())
     }

@@ -8,14 +8,14 @@ use std::fmt;
 pub struct Needs {
     /// Thousandths of a processor.
     pub cpus_milli: u64,
-    /// Memory.
+    /// Megabytes of memory, as Mesos counts them (1 MB is 2²⁰ bytes).
     pub mem_megabytes: u64,
     /// Space in the sandbox.
     pub disk_megabytes: u64,
 }
 
 impl Needs {
-    /// As amounts.
+    /// The same in the thousandths that offers are compared by.
     pub fn amounts(self) -> Amounts {
         let [mem_milli, disk_milli] =
             [self.mem_megabytes, self.disk_megabytes].map(|mb| mb.saturating_mul(1000));
@@ -37,16 +37,16 @@ pub struct Amounts {
 /// A resource that has an amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// Processors.
+    /// `cpus`, counted in processors.
     Cpus,
-    /// Memory in megabytes.
+    /// `mem`, counted in megabytes.
     Mem,
-    /// Disk in megabytes.
+    /// `disk`, the space of sandboxes, counted in megabytes.
     Disk,
 }
 
 impl Kind {
-    /// All of them.
+    /// Every kind, in the order in which shortages are told.
     pub const ALL: [Self; 3] = [Self::Cpus, Self::Mem, Self::Disk];
 
     /// As Mesos calls it.
@@ -123,7 +123,7 @@ pub(super) fn with_amount(resource: &Resource, milli: u64) -> Resource {
     Resource { scalar, ..resource.clone() }
 }
 
-/// Without trailing zeros.
+/// Thousandths as a decimal number without zeros at its end: 1500 is `1.5`.
 pub(super) fn decimal(milli: u64) -> String {
     let text = format!("{}.{:03}", milli / 1000, milli % 1000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()

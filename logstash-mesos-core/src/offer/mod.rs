@@ -117,11 +117,11 @@ pub struct Free<'a> {
 /// What to do with offers of one agent and one role.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Decision {
-    /// Use them all.
+    /// Use all of them for one launch, by this plan.
     Launch(Box<Plan>),
-    /// Give them back.
+    /// Give all of them back to the master.
     Decline {
-        /// Why.
+        /// Why they are of no use, for `explain` and the status.
         reason: Reason,
         /// For how long not to offer the same again.
         refuse_for: Duration,
@@ -130,7 +130,7 @@ pub enum Decision {
     },
     /// Keep them for a few seconds: together with a later offer they may be enough.
     Hold {
-        /// What is missing.
+        /// What is missing now and may come with a later offer.
         reason: Reason,
     },
 }

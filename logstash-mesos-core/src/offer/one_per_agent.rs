@@ -25,7 +25,7 @@ pub struct OnePerAgent {
     pub reserve: bool,
     /// Take resources that may be taken back at any time where others are not enough.
     pub revocable: bool,
-    /// Which agents.
+    /// Rules that an agent has to satisfy, all of them.
     pub constraints: Vec<Constraint>,
     /// Which agents not, by id or by the name of their machine.
     pub excluded: Vec<String>,

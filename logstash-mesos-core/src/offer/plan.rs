@@ -12,9 +12,9 @@ pub struct Plan {
     pub unreserve: Vec<Resource>,
     /// What is to come back to us after a failure, as it is after RESERVE.
     pub reserve: Vec<Resource>,
-    /// For the task.
+    /// Resources of the offers that the task gets.
     pub task: Vec<Resource>,
-    /// For its executor.
+    /// Resources of the offers that its executor gets, ports among them.
     pub executor: Vec<Resource>,
     /// Ports that the executor has from Mesos, as part of its resources.
     pub ports: Vec<u16>,
@@ -24,7 +24,7 @@ pub struct Plan {
     pub counts: Vec<String>,
 }
 
-/// What is wanted.
+/// What a plan has to find in the offers of an agent.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted<'a> {
     /// For the task itself; Mesos wants it to have something.
@@ -33,7 +33,7 @@ pub(super) struct Wanted<'a> {
     pub(super) executor: Amounts,
     /// Fixed ports, for the executor.
     pub(super) ports: &'a [u16],
-    /// Who reserves.
+    /// How reservations of this framework are known.
     pub(super) reserver: &'a Reserver,
     /// Whether to reserve what is taken.
     pub(super) reserve: bool,
@@ -44,7 +44,7 @@ pub(super) struct Wanted<'a> {
 /// Why there is no plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Shortage {
-    /// Kind, wanted, offered.
+    /// Each kind of which there is too little, how much is wanted and offered, in thousandths.
     pub(super) lacking: Vec<(Kind, u64, u64)>,
     /// Ports of the agent that somebody else has at present.
     pub(super) ports_taken: Vec<u16>,

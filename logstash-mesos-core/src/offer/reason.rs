@@ -11,18 +11,18 @@ use std::fmt;
 pub enum Reason {
     /// A task of ours is there.
     Occupied {
-        /// The task.
+        /// The task that occupies the agent.
         task_id: TaskId,
         /// Its state as an adjective: `running`.
         state: &'static str,
     },
     /// It failed there not long ago.
     BackingOff {
-        /// In a row.
+        /// How many launches failed there in a row.
         failures: u32,
         /// Until the next attempt.
         seconds: u64,
-        /// What happened last.
+        /// State, reason and message of the last failure, in one line.
         last: String,
     },
     /// Enough launches are under way elsewhere.
@@ -32,7 +32,7 @@ pub enum Reason {
     },
     /// Nothing is to be launched anywhere.
     Closed {
-        /// Why.
+        /// What keeps launches from happening, in words for a person.
         why: &'static str,
     },
     /// The machine is about to be maintained.
@@ -65,7 +65,7 @@ pub enum Reason {
     TooSmall(TooSmall),
     /// Ports that a configuration listens on are in use by somebody else on the agent.
     PortsTaken {
-        /// The ports.
+        /// Those of the wanted ports that are taken.
         ports: Vec<u16>,
     },
 }
@@ -82,9 +82,9 @@ pub struct TooSmall {
 /// One resource that is short.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lack {
-    /// Of what.
+    /// The kind of resource that is short.
     pub kind: Kind,
-    /// What is needed.
+    /// How much a launch takes, in thousandths.
     pub wanted: u64,
     /// The most that was offered; of an agent without offers, what is free.
     pub offered: u64,

@@ -30,7 +30,7 @@ pub struct HttpSettings {
     pub record_headers: Vec<String>,
     /// Whether a batch is one request: the records, which are JSON, become an array.
     pub whole_batches: bool,
-    /// Name and password.
+    /// Name and password for basic authentication of every request.
     pub basic_auth: Option<(String, String)>,
     /// Whether bodies are compressed.
     pub gzip: bool,
@@ -58,7 +58,7 @@ pub struct HttpSettings {
     pub client: HttpClientSettings,
 }
 
-/// Sends requests.
+/// Sends each record, or each batch, as an HTTP request.
 #[derive(Debug)]
 pub struct HttpSink(Arc<Sender>);
 

@@ -114,7 +114,7 @@ pub(super) fn secret(value: &str) -> Result<HeaderValue, HttpClientError> {
     Ok(value)
 }
 
-/// `body` compressed.
+/// `body` in the format of gzip, at a level of 1 to 9.
 pub(super) fn gzip(body: &[u8], level: u32) -> Bytes {
     let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 6 + 64), Compression::new(level.min(9)));
     // Writing to memory does not fail.

@@ -110,9 +110,9 @@ impl Default for Batching {
 /// The time between two tries: doubled from one to the next, less a random part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pauses {
-    /// Before the second try.
+    /// The time before the second try.
     pub first: std::time::Duration,
-    /// Most.
+    /// The most time between two tries, however often they failed.
     pub longest: std::time::Duration,
 }
 
@@ -126,7 +126,7 @@ impl Default for Pauses {
 /// What became of a batch that was delivered. Records that are not named have arrived.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Delivered {
-    /// Refused for good.
+    /// Records that will never be taken: they go to the dead letters.
     pub rejected: Vec<Rejection>,
     /// Not taken now: indices of the records to deliver again later.
     pub again: Vec<usize>,
@@ -150,7 +150,7 @@ pub enum SinkError {
     Unavailable {
         /// [`LogSink::name`] of the sink.
         sink: String,
-        /// What happened.
+        /// What happened, with the address where there is one.
         reason: String,
     },
     /// The destination refuses the request as such: credentials, a wrong address, a setting.

@@ -104,7 +104,7 @@ impl RecordBatch {
         self.event_bytes = 0;
     }
 
-    /// Number of records.
+    /// How many records there are, whatever they hold.
     #[must_use]
     pub fn len(&self) -> usize {
         self.records.len()

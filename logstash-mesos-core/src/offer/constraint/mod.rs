@@ -17,7 +17,7 @@ use crate::regex::{Regex, Scratch};
 use mesos_v1::proto::value;
 use std::fmt;
 
-/// One rule.
+/// One rule of the operator that an agent has to satisfy, or that limits how many agents do.
 #[derive(Clone, Debug)]
 pub struct Constraint {
     /// What it asks about.
@@ -33,9 +33,9 @@ pub struct Constraint {
 pub enum Field {
     /// The name of the agent's machine: `hostname` or `@hostname`.
     Hostname,
-    /// Its region: `@region`.
+    /// The region of the agent's fault domain: `@region`.
     Region,
-    /// Its zone: `@zone`.
+    /// The zone of the agent's fault domain: `@zone`.
     Zone,
     /// An attribute that the operator gave the agent.
     Attribute(String),

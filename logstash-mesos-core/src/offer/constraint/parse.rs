@@ -14,19 +14,19 @@ pub enum ConstraintError {
          [\"hostname\",\"LIKE\",\"web.*\"]"
     )]
     Form {
-        /// What was written.
+        /// The whole rule as it was written.
         text: String,
     },
     /// There is no such field with an `@`.
     #[error("there is no `{field}`: beside names of attributes there are hostname, @region and @zone")]
     UnknownField {
-        /// What was written.
+        /// The field as it was written, with its `@`.
         field: String,
     },
     /// There is no such operator.
     #[error("there is no operator `{operator}`: there are LIKE, UNLIKE, IS, CLUSTER, UNIQUE and MAX_PER")]
     UnknownOperator {
-        /// What was written.
+        /// The operator as it was written.
         operator: String,
     },
     /// It would spread a number of instances, and there is none.
@@ -35,7 +35,7 @@ pub enum ConstraintError {
          to limit how many agents of a group get one, write {field}:MAX_PER:N"
     )]
     GroupBy {
-        /// The rule's field.
+        /// The field of the rule, for the example in the message.
         field: String,
     },
     /// It would let chance choose the agents.
@@ -44,33 +44,33 @@ pub enum ConstraintError {
          {field}:CLUSTER:VALUE"
     )]
     ClusterOfChance {
-        /// The rule's field.
+        /// The field of the rule, for the example in the message.
         field: String,
     },
     /// The operator needs a value.
     #[error("{operator} needs a value, as in {field}:{operator}:VALUE")]
     NoValue {
-        /// The rule's field.
+        /// The field of the rule, for the example in the message.
         field: String,
-        /// The rule's operator.
+        /// The operator that lacks its value.
         operator: String,
     },
     /// The operator takes no value.
     #[error("UNIQUE takes no value; to allow more than one, write {field}:MAX_PER:N")]
     UniqueWithValue {
-        /// The rule's field.
+        /// The field of the rule, for the example in the message.
         field: String,
     },
     /// The value has to be a number.
     #[error("MAX_PER needs a whole number from 1, not `{value}`")]
     NoNumber {
-        /// What was written.
+        /// The value as it was written, in place of a number.
         value: String,
     },
     /// The value has to be a regular expression.
     #[error("`{pattern}` is not a regular expression")]
     Pattern {
-        /// What was written.
+        /// The value as it was written, which LIKE and UNLIKE read as an expression.
         pattern: String,
         /// What is wrong with it.
         source: RegexError,

@@ -15,7 +15,7 @@ use super::ElasticsearchSettings;
 pub struct Node {
     /// Whether TLS is spoken.
     pub tls: bool,
-    /// Host and port.
+    /// `HOST:PORT`, an IPv6 address in brackets.
     pub authority: String,
     /// A path in front of all others, without slash at its end.
     pub path: String,
@@ -28,7 +28,7 @@ pub struct Node {
 pub struct HostError {
     /// The text, without a password.
     pub text: String,
-    /// What is wrong.
+    /// What about the text cannot be, with what is allowed.
     pub reason: &'static str,
 }
 

@@ -41,7 +41,7 @@ pub struct ElasticsearchSettings {
     pub path: String,
     /// Added to the query of every request, encoded.
     pub query: String,
-    /// Name and password.
+    /// Name and password for basic authentication, unless a node has its own.
     pub basic_auth: Option<(String, String)>,
     /// An API key: `id:key`, or encoded already.
     pub api_key: Option<String>,
@@ -63,7 +63,7 @@ pub struct ElasticsearchSettings {
     pub silence: Vec<String>,
     /// Installed before the first document.
     pub template: Option<IndexTemplate>,
-    /// Between two tries.
+    /// How long to wait before a batch is tried again.
     pub pauses: Pauses,
     /// Size of requests and how many are on their way.
     pub batching: Batching,
@@ -134,7 +134,7 @@ impl ElasticsearchSink {
         })
     }
 
-    /// Sends `batch` whole.
+    /// Sends `batch` as one request, and says what the answer means for each record.
     async fn send(&self, batch: &Arc<RecordBatch>) -> Result<Delivered, SinkError> {
         let mut last = String::new();
         // Every node has its chance before the batch is given back.

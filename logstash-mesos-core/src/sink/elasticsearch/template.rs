@@ -5,12 +5,12 @@ use tracing::info;
 
 use super::{ElasticsearchSink, Failure, Node, SinkError};
 
-/// An index template.
+/// A template for indices, which is installed before the first document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexTemplate {
-    /// Its name.
+    /// Name of the template, the last part of its path.
     pub name: String,
-    /// Its JSON.
+    /// The template itself, a JSON object.
     pub body: String,
     /// Of which kind it is.
     pub api: TemplateApi,
