@@ -107,6 +107,41 @@ mod tests {
             )
             .unwrap();
         assert_eq!(out, b"\x83\xaa@timestamp\xb82024-03-05T06:07:08.000Z\xa7compact\xc3\xa6schema\x00");
+        out.clear();
+        codec(&MSGPACK, "{}").encode(&json_event(r#"{"n":[4294967296,-2147483649]}"#), &mut out).unwrap();
+        let numbers = b"\x92\xcf\0\0\0\x01\0\0\0\0\xd3\xff\xff\xff\xff\x7f\xff\xff\xff";
+        assert!(out.ends_with(numbers), "{out:x?}");
+    }
+
+    #[test]
+    fn every_width_is_read() {
+        let read = |value: &[u8]| {
+            let unit = [b"\x81\xa1a", value].concat();
+            decoded(&mut *codec(&MSGPACK, "{}"), &[unit]).concat()
+        };
+        for (value, expected) in [
+            (&b"\xcc\xff"[..], "255"),
+            (b"\xcd\x01\x00", "256"),
+            (b"\xce\xff\xff\xff\xff", "4294967295"),
+            (b"\xcf\xff\xff\xff\xff\xff\xff\xff\xff", "18446744073709551615"),
+            (b"\xd0\x80", "-128"),
+            (b"\xd1\xff\x00", "-256"),
+            (b"\xd2\x80\0\0\0", "-2147483648"),
+            (b"\xd3\xff\xff\xff\xff\x7f\xff\xff\xff", "-2147483649"),
+            (b"\xcb\x3f\xf8\0\0\0\0\0\0", "1.5"),
+            (b"\xc4\x01x", r#""x""#),
+            (b"\xc5\0\x01x", r#""x""#),
+            (b"\xc6\0\0\0\x01x", r#""x""#),
+            (b"\xd9\x01x", r#""x""#),
+            (b"\xda\0\x01x", r#""x""#),
+            (b"\xdb\0\0\0\x01x", r#""x""#),
+            (b"\xdc\0\x01\xc2", "[false]"),
+            (b"\xdd\0\0\0\x01\xc0", "[null]"),
+            (b"\xde\0\x01\x05\x06", r#"{"5":6}"#),
+            (b"\xdf\0\0\0\x01\xa0\x06", r#"{"":6}"#),
+        ] {
+            assert_eq!(read(value), format!(r#"{{"a":{expected}}}"#));
+        }
     }
 
     #[test]
@@ -118,6 +153,13 @@ mod tests {
         {
             let events = failed(bytes);
             assert!(events.len() == 1 && events[0].contains("_msgpackparsefailure"), "{events:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_make_one_event(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..64)) {
+            assert_eq!(decoded(&mut *codec(&MSGPACK, "{}"), &[[b"\x81\xa1a".as_slice(), &bytes].concat()]).len(), 1);
         }
     }
 

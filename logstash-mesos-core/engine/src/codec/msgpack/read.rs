@@ -1,6 +1,8 @@
 //! MessagePack to values.
 
 use num_bigint::BigInt;
+use rmp::Marker;
+use rmp::decode;
 
 use crate::event::{Blob, Map, Text, Value};
 use crate::plugin::charset::Charset;
@@ -9,113 +11,95 @@ use crate::plugin::charset::Charset;
 const MAX_DEPTH: usize = 100;
 
 /// Reads one value that is all of `data`.
-pub(super) fn read(data: &[u8]) -> Result<Value, String> {
-    let mut cursor = Cursor { rest: data };
-    let value = cursor.value(0)?;
-    if cursor.rest.is_empty() { Ok(value) } else { Err("there are bytes after the value".into()) }
+pub(super) fn read(mut data: &[u8]) -> Result<Value, String> {
+    let value = value(&mut data, 0)?;
+    if data.is_empty() { Ok(value) } else { Err("there are bytes after the value".into()) }
 }
 
-struct Cursor<'d> {
-    rest: &'d [u8],
-}
-
-impl<'d> Cursor<'d> {
-    fn take(&mut self, len: usize) -> Result<&'d [u8], String> {
-        let (taken, rest) = self.rest.split_at_checked(len).ok_or("the value ends too early")?;
-        self.rest = rest;
-        Ok(taken)
-    }
-
-    fn bytes<const N: usize>(&mut self) -> Result<[u8; N], String> {
-        self.take(N)?.try_into().map_err(|_| String::from("the value ends too early"))
-    }
-
-    /// A length of one, two or four bytes.
-    fn len(&mut self, width: usize) -> Result<usize, String> {
-        Ok(self.take(width)?.iter().fold(0, |len, byte| len << 8 | usize::from(*byte)))
-    }
-
-    fn value(&mut self, depth: usize) -> Result<Value, String> {
-        let [first] = self.bytes()?;
-        Ok(match first {
-            0x00..=0x7f => Value::Int(i64::from(first)),
-            0x80..=0x8f => self.map(usize::from(first & 0x0f), depth)?,
-            0x90..=0x9f => self.list(usize::from(first & 0x0f), depth)?,
-            0xa0..=0xbf => self.text(usize::from(first & 0x1f))?,
-            0xc0 => Value::Null,
-            0xc2 => Value::Bool(false),
-            0xc3 => Value::Bool(true),
-            0xc4 | 0xd9 => self.sized_text(1)?,
-            0xc5 | 0xda => self.sized_text(2)?,
-            0xc6 | 0xdb => self.sized_text(4)?,
-            0xca => Value::Float(f64::from(f32::from_be_bytes(self.bytes()?))),
-            0xcb => Value::Float(f64::from_be_bytes(self.bytes()?)),
-            0xcc => Value::Int(i64::from(u8::from_be_bytes(self.bytes()?))),
-            0xcd => Value::Int(i64::from(u16::from_be_bytes(self.bytes()?))),
-            0xce => Value::Int(i64::from(u32::from_be_bytes(self.bytes()?))),
-            0xcf => {
-                let number = u64::from_be_bytes(self.bytes()?);
-                i64::try_from(number)
-                    .map_or_else(|_| Value::BigInt(Box::new(BigInt::from(number))), Value::Int)
-            }
-            0xd0 => Value::Int(i64::from(i8::from_be_bytes(self.bytes()?))),
-            0xd1 => Value::Int(i64::from(i16::from_be_bytes(self.bytes()?))),
-            0xd2 => Value::Int(i64::from(i32::from_be_bytes(self.bytes()?))),
-            0xd3 => Value::Int(i64::from_be_bytes(self.bytes()?)),
-            0xdc => {
-                let len = self.len(2)?;
-                self.list(len, depth)?
-            }
-            0xdd => {
-                let len = self.len(4)?;
-                self.list(len, depth)?
-            }
-            0xde => {
-                let len = self.len(2)?;
-                self.map(len, depth)?
-            }
-            0xdf => {
-                let len = self.len(4)?;
-                self.map(len, depth)?
-            }
-            0xe0..=0xff => Value::Int(i64::from(first.cast_signed())),
-            0xc1 | 0xc7..=0xc9 | 0xd4..=0xd8 => return Err(format!("type {first:#x} has no meaning here")),
-        })
-    }
-
-    fn sized_text(&mut self, width: usize) -> Result<Value, String> {
-        let len = self.len(width)?;
-        self.text(len)
-    }
-
-    fn text(&mut self, len: usize) -> Result<Value, String> {
-        Ok(Value::Text(Charset::Utf8.decode(Blob::from(self.take(len)?))))
-    }
-
-    fn enter(&self, items: usize, depth: usize) -> Result<(), String> {
-        // Each item has a byte at least: a length that cannot be true reserves no memory.
-        if items > self.rest.len() {
-            return Err("the value ends too early".into());
+fn value(rest: &mut &[u8], depth: usize) -> Result<Value, String> {
+    let first = *rest.first().ok_or(TOO_SHORT)?;
+    // The marker stays: each of these functions reads it again, and fails only where the data ends.
+    Ok(match Marker::from_u8(first) {
+        Marker::Null => decode::read_nil(rest).map(|()| Value::Null).map_err(short)?,
+        Marker::True | Marker::False => Value::Bool(decode::read_bool(rest).map_err(short)?),
+        Marker::F32 => Value::Float(decode::read_f32(rest).map_err(short)?.into()),
+        Marker::F64 => Value::Float(decode::read_f64(rest).map_err(short)?),
+        Marker::U64 => {
+            let number = decode::read_u64(rest).map_err(short)?;
+            i64::try_from(number).map_or_else(|_| Value::BigInt(Box::new(BigInt::from(number))), Value::Int)
         }
-        if depth >= MAX_DEPTH { Err(format!("nested more than {MAX_DEPTH} levels deep")) } else { Ok(()) }
-    }
-
-    fn list(&mut self, len: usize, depth: usize) -> Result<Value, String> {
-        self.enter(len, depth)?;
-        (0..len).map(|_| self.value(depth + 1)).collect::<Result<_, _>>().map(Value::List)
-    }
-
-    fn map(&mut self, len: usize, depth: usize) -> Result<Value, String> {
-        self.enter(len, depth)?;
-        let mut map = Map::new();
-        for _ in 0..len {
-            let key = match self.value(depth + 1)? {
-                Value::Text(key) => key,
-                Value::Int(number) => Text::from(number.to_string()),
-                other => return Err(format!("{} is no key", other.type_name())),
-            };
-            map.insert(key, self.value(depth + 1)?);
+        Marker::FixPos(_)
+        | Marker::FixNeg(_)
+        | Marker::U8
+        | Marker::U16
+        | Marker::U32
+        | Marker::I8
+        | Marker::I16
+        | Marker::I32
+        | Marker::I64 => Value::Int(decode::read_int(rest).map_err(short)?),
+        Marker::FixStr(_) | Marker::Str8 | Marker::Str16 | Marker::Str32 => {
+            let len = decode::read_str_len(rest).map_err(short)?;
+            text(rest, len)?
         }
-        Ok(Value::from(map))
-    }
+        Marker::Bin8 | Marker::Bin16 | Marker::Bin32 => {
+            let len = decode::read_bin_len(rest).map_err(short)?;
+            text(rest, len)?
+        }
+        Marker::FixArray(_) | Marker::Array16 | Marker::Array32 => {
+            let len = decode::read_array_len(rest).map_err(short)?;
+            list(rest, len, depth)?
+        }
+        Marker::FixMap(_) | Marker::Map16 | Marker::Map32 => {
+            let len = decode::read_map_len(rest).map_err(short)?;
+            map(rest, len, depth)?
+        }
+        Marker::Reserved
+        | Marker::FixExt1
+        | Marker::FixExt2
+        | Marker::FixExt4
+        | Marker::FixExt8
+        | Marker::FixExt16
+        | Marker::Ext8
+        | Marker::Ext16
+        | Marker::Ext32 => return Err(format!("type {first:#x} has no meaning here")),
+    })
 }
+
+fn text(rest: &mut &[u8], len: u32) -> Result<Value, String> {
+    let (text, after) = rest.split_at_checked(len as usize).ok_or(TOO_SHORT)?;
+    *rest = after;
+    Ok(Value::Text(Charset::Utf8.decode(Blob::from(text))))
+}
+
+fn list(rest: &mut &[u8], len: u32, depth: usize) -> Result<Value, String> {
+    enter(rest, len, depth)?;
+    (0..len).map(|_| value(rest, depth + 1)).collect::<Result<_, _>>().map(Value::List)
+}
+
+fn map(rest: &mut &[u8], len: u32, depth: usize) -> Result<Value, String> {
+    enter(rest, len, depth)?;
+    let mut map = Map::new();
+    for _ in 0..len {
+        let key = match value(rest, depth + 1)? {
+            Value::Text(key) => key,
+            Value::Int(number) => Text::from(number.to_string()),
+            other => return Err(format!("{} is no key", other.type_name())),
+        };
+        map.insert(key, value(rest, depth + 1)?);
+    }
+    Ok(Value::from(map))
+}
+
+fn enter(rest: &[u8], items: u32, depth: usize) -> Result<(), String> {
+    // Each item has a byte at least: a length that cannot be true reserves no memory.
+    if items as usize > rest.len() {
+        return Err(TOO_SHORT.into());
+    }
+    if depth >= MAX_DEPTH { Err(format!("nested more than {MAX_DEPTH} levels deep")) } else { Ok(()) }
+}
+
+fn short<E>(_: E) -> String {
+    TOO_SHORT.into()
+}
+
+const TOO_SHORT: &str = "the value ends too early";
