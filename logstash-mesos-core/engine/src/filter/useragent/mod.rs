@@ -25,7 +25,11 @@ pub(crate) static USERAGENT: PluginSpec = PluginSpec {
             Kind::String,
             "Where the result goes: `[user_agent]`, or the top without ECS.",
         ),
-        Setting::new("regexes", Kind::String, "A regexes.yaml of uap-core; otherwise the one of the system."),
+        Setting::new(
+            "regexes",
+            Kind::String,
+            "A regexes.yaml of uap-core; otherwise the one that is built in.",
+        ),
         Setting::new("prefix", Kind::String, "What names of fields begin with, without ECS.")
             .default(Default::String("")),
         Setting::new(
@@ -38,18 +42,12 @@ pub(crate) static USERAGENT: PluginSpec = PluginSpec {
     build: Build::Filter(build),
 };
 
-/// Where the package `uap-core` of Debian and Ubuntu has the expressions.
-const SYSTEM_REGEXES: &str = "/usr/share/uap-core/regexes.yaml";
-
 fn build(settings: &Settings, context: &BuildContext) -> Result<Box<dyn Filter>, BuildError> {
-    let path = settings.text("regexes");
-    let regexes = Regexes::open(Path::new(path.as_deref().unwrap_or(SYSTEM_REGEXES))).map_err(|message| {
-        let error = BuildError::setting("regexes", message).in_file();
-        if path.is_some() {
-            return error;
-        }
-        error.remedy("install the package uap-core, or name a regexes.yaml of uap-core with `regexes`")
-    })?;
+    let regexes = match settings.text("regexes") {
+        Some(path) => Regexes::open(Path::new(&*path))
+            .map_err(|message| BuildError::setting("regexes", message).in_file())?,
+        None => Regexes::built_in(),
+    };
     let legacy = context.ecs == EcsCompatibility::Disabled;
     let source = settings.text("source").unwrap_or_default();
     let given = settings.text("target");
@@ -332,6 +330,23 @@ device_parsers:
             )
         );
         assert_eq!(parsed(EcsCompatibility::V8, r#","target":"a""#, ""), r#"{"a":""}"#);
+    }
+
+    #[test]
+    fn expressions_are_built_in() {
+        let mut filter = build(&USERAGENT, r#"{"source":"a"}"#).unwrap();
+        let mut event = json_event(
+            r#"{"a":"Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.6099.144 Mobile Safari/537.36"}"#,
+        );
+        run(&mut *filter, &mut event);
+        let found = fields(&event);
+        assert!(
+            found.ends_with(concat!(
+                r#""user_agent":{"name":"Chrome Mobile","device":{"name":"Pixel 8"},"version":"120.0.6099.144","#,
+                r#""os":{"version":"14","name":"Android","full":"Android 14"}}}"#
+            )),
+            "{found}"
+        );
     }
 
     #[test]

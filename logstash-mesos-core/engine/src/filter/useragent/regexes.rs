@@ -3,7 +3,7 @@
 //! <https://github.com/ua-parser/uap-core/blob/master/docs/specification.md>
 
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use logstash_mesos_regex::{Captures, Options, Regex, Scratch};
 
@@ -43,26 +43,38 @@ struct Expression {
 }
 
 impl Regexes {
+    /// Those that came with the program: for all filters the same, compiled once.
+    pub(super) fn built_in() -> Arc<Self> {
+        static BUILT_IN: LazyLock<Arc<Regexes>> = LazyLock::new(|| {
+            let text = include_str!(env!("UAP_REGEXES"));
+            Arc::new(Regexes::parse(text).expect("the file is one of uap-core, as a test shows"))
+        });
+        Arc::clone(&BUILT_IN)
+    }
+
     /// Reads a file; the error names it.
     pub(super) fn open(path: &Path) -> Result<Arc<Self>, String> {
-        let wrong = |message: String| {
+        let text = std::fs::read_to_string(path).map_err(|error| error.to_string());
+        text.and_then(|text| Self::parse(&text)).map(Arc::new).map_err(|message| {
             format!("cannot read the user agents' expressions `{}`: {message}", path.display())
-        };
-        let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
-        let Ok(Value::Map(map)) = read_yaml(&text) else {
-            return Err(wrong("it is no YAML file with keys and values".to_owned()));
+        })
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let Ok(Value::Map(map)) = read_yaml(text) else {
+            return Err("it is no YAML file with keys and values".to_owned());
         };
         let list = |kind: &str, name: &str, versions: [&str; 3]| {
             let Some(Value::List(items)) = map.get(kind) else {
-                return Err(wrong(format!("it has no {kind}")));
+                return Err(format!("it has no {kind}"));
             };
             items
                 .iter()
                 .map(|item| item.as_map().and_then(|item| Expression::new(item, name, versions)))
                 .collect::<Option<Vec<_>>>()
-                .ok_or_else(|| wrong(format!("one of its {kind} has no regex")))
+                .ok_or_else(|| format!("one of its {kind} has no regex"))
         };
-        Ok(Arc::new(Self {
+        Ok(Self {
             agents: list(
                 "user_agent_parsers",
                 "family_replacement",
@@ -74,7 +86,7 @@ impl Regexes {
                 ["os_v1_replacement", "os_v2_replacement", "os_v3_replacement"],
             )?,
             devices: list("device_parsers", "device_replacement", ["", "", ""])?,
-        }))
+        })
     }
 
     /// The result for an agent.
@@ -203,4 +215,18 @@ fn device_of(expression: &Expression, found: &Match<'_>) -> Option<Text> {
         }
     }
     Some(Text::from(device.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_expression_that_is_built_in_compiles() {
+        let Regexes { agents, systems, devices } = &*Regexes::built_in();
+        assert!([agents, systems, devices].iter().all(|list| list.len() > 100));
+        for expression in [agents, systems, devices].into_iter().flatten() {
+            assert!(expression.regex().is_some(), "{}", expression.pattern);
+        }
+    }
 }
