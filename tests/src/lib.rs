@@ -15,6 +15,7 @@
 //! | [`scale`] | how a scheduler does with it |
 //! | [`tls`], [`dcos`] | TLS in front of parts that have none, and the login of DC/OS |
 //! | [`cluster`] | all of the above in the usual arrangement: a master, two agents, a Docker daemon for each |
+//! | [`browser`] | a Chromium, for the console |
 //! | [`lines`] | numbered log lines: how a container writes them, and whether all of them arrived |
 //!
 //! # Panics
@@ -28,6 +29,7 @@
     reason = "figures and places of logs belong into the test's output"
 )]
 
+pub mod browser;
 pub mod cluster;
 pub mod dcos;
 pub mod docker;

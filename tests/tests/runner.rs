@@ -19,6 +19,7 @@ mod marathon;
 mod multiline;
 mod network;
 mod operations;
+mod page;
 mod parts;
 mod placement;
 mod refusals;

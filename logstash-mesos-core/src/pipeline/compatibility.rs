@@ -84,7 +84,8 @@ fn row(page: &mut String, cells: &[&str]) {
     page.push('\n');
 }
 
-fn takes(kind: &Kind) -> String {
+/// What a setting takes, in a word or a few.
+pub(crate) fn takes(kind: &Kind) -> String {
     match kind {
         Kind::String => "string".into(),
         Kind::Number => "number".into(),

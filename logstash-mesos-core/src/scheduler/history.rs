@@ -161,8 +161,8 @@ pub(super) async fn keep(shared: Arc<Shared>) {
     }
 }
 
-/// Overviews come so often.
-const TELL_MS: u64 = 2_000;
+/// Overviews come so often: an executor that ends is launched again after a second or two, and to be seen meanwhile.
+const TELL_MS: u64 = 1_000;
 /// Executors send details for a minute after they were asked to.
 const WATCH_MS: u64 = 20_000;
 const FINE_MS: u64 = 10_000;

@@ -1,6 +1,9 @@
 // `<code-editor>`: a text area over its own text in colours, with numbers and what the engine says at the line.
 import { fill, h } from "../lib/dom.js";
+import { explain } from "../lib/completion.js";
+import { prose } from "../lib/format.js";
 import { lines } from "../lib/language.js";
+import { completionList } from "./completion-list.js";
 
 /** @typedef {{severity: "error" | "warning", line: number, column: number, message: string, remedy: string, code: string}} Complaint */
 
@@ -8,6 +11,9 @@ class CodeEditor extends HTMLElement {
   /** @type {Complaint[]} */ #complaints = [];
   #area = h("textarea", { spellcheck: "false", autocomplete: "off", autocapitalize: "off", wrap: "off" });
   #ink = h("pre", { "aria-hidden": "true" });
+  /** @type {import("../lib/completion.js").Plugin[]} What may be named; nothing is offered before it is known. */ plugins = [];
+  #offers = completionList(this.#area, () => this.plugins, { line: LINE, left: 10, top: 8 });
+  #help = h("p", { class: "help" }, HELP);
   #gutter = h("div", { class: "gutter", "aria-hidden": "true" });
 
   connectedCallback() {
@@ -15,10 +21,15 @@ class CodeEditor extends HTMLElement {
     this.#area.id = this.getAttribute("area") ?? "code";
     this.#area.setAttribute("aria-label", this.getAttribute("label") ?? "Code");
     this.#area.setAttribute("aria-describedby", this.getAttribute("describedby") ?? "");
-    this.#area.addEventListener("input", () => this.#draw());
+    this.#area.addEventListener("input", (/** @type {any} */ event) => {
+      this.#draw();
+      // What was pasted is not completed.
+      if (event.inputType?.startsWith("insertText") || event.inputType?.startsWith("delete")) this.#offers.offer(false);
+    });
+    for (const moved of ["keyup", "pointerup", "focus"]) this.#area.addEventListener(moved, () => this.#explain());
     this.#area.addEventListener("scroll", () => this.#scroll());
-    this.#area.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.#indent(event));
-    this.append(this.#gutter, h("div", { class: "sheet" }, this.#ink, this.#area));
+    this.#area.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.#offers.key(event) || this.#indent(event));
+    this.append(this.#gutter, h("div", { class: "sheet" }, this.#ink, this.#area, this.#offers.element), this.#help);
     this.#draw();
   }
 
@@ -79,6 +90,11 @@ class CodeEditor extends HTMLElement {
     this.#scroll();
   }
 
+  /** Says what the cursor stands on. */
+  #explain() {
+    fill(this.#help, prose(explain(this.value, this.#area.selectionEnd, this.plugins) || HELP));
+  }
+
   #scroll() {
     this.#ink.style.transform = `translate(${-this.#area.scrollLeft}px, ${-this.#area.scrollTop}px)`;
     this.#gutter.style.transform = `translateY(${-this.#area.scrollTop}px)`;
@@ -87,5 +103,6 @@ class CodeEditor extends HTMLElement {
 
 const kind = (/** @type {Complaint[]} */ all) => all.some(one => one.severity === "error") ? "bad" : "care";
 const LINE = 18;
+const HELP = "Ctrl-Space offers what may stand here.";
 
 customElements.define("code-editor", CodeEditor);

@@ -2,7 +2,7 @@
 import { fill, h, settled } from "../lib/dom.js";
 import { send } from "../lib/api.js";
 import { many } from "../lib/format.js";
-import { eventView } from "./event-view.js";
+import { eventView, stepsView } from "./event-view.js";
 import { empty, failure } from "./notice.js";
 
 /** @param {string} name Under which this browser remembers the lines. @param {() => void} again */
@@ -28,9 +28,18 @@ export function tryPane(name, again) {
     }
     const open = new Set([...result.querySelectorAll(":scope > details")].flatMap((/** @type {any} */ one, n) => one.open ? [n] : []));
     const first = !result.querySelector("details");
-    const gone = given.length - answer.events.length;
-    fill(result, h("p", { class: "quiet" }, `${many(given.length, "line")}, ${many(answer.events.length, "event")}${gone > 0 ? `: ${gone} dropped, or joined with others` : ""}`),
-      answer.events.map((/** @type {any} */ event, /** @type {number} */ n) => eventView(event, n + 1, first ? n === 0 : open.has(n))));
+    let n = 0;
+    /** An event of a line, with the way of the line. @param {any} event @param {number} line @param {any} [stages] */
+    const show = (event, line, stages) => eventView(event, line, first ? n++ === 0 : open.has(n++), stages);
+    const shown = answer.lines.map((/** @type {any[]} */ steps, /** @type {number} */ at) => {
+      const last = steps.length ? steps[steps.length - 1].events : [answer.events[at]];
+      const stages = steps.length > 0 && stepsView(given[at], steps);
+      return last.length ? last.map((/** @type {any} */ event, /** @type {number} */ nth) => show(event, at + 1, nth === 0 && stages))
+        : h("div", { class: "event gone" }, h("p", { class: "line code quiet" }, `${at + 1}  ${given[at]}`), stages);
+    });
+    fill(result, h("p", { class: "quiet" }, `${many(given.length, "line")}, ${many(answer.events.length, "event")}`),
+      answer.warnings.map((/** @type {string} */ text) => h("p", { class: "care" }, text)), shown,
+      answer.events.length > n && [h("p", { class: "quiet" }, "Given out at the end"), answer.events.slice(n).map((/** @type {any} */ event, /** @type {number} */ nth) => show(event, given.length + nth + 1))]);
   }
 
   return { element, run, lines: (/** @type {string} */ text) => { lines.value = text; } };

@@ -43,7 +43,12 @@ export function clock(/** @type {Date | string | number} */ at) {
 /** A long name that is cut in its middle where there is no room, as its ends tell more; whole when it is copied or pointed at. */
 export function cut(/** @type {string} */ text, /** @type {string} */ kind = "") {
   const keep = Math.min(12, Math.floor(text.length / 2));
-  return h("span", { class: `cut ${kind}`, title: text },
+  // The halves would be copied as two lines.
+  const copy = (/** @type {ClipboardEvent} */ event) => {
+    event.clipboardData?.setData("text/plain", text);
+    event.preventDefault();
+  };
+  return h("span", { class: `cut ${kind}`, title: text, oncopy: copy },
     h("span", null, text.slice(0, text.length - keep)), h("span", null, text.slice(text.length - keep)));
 }
 

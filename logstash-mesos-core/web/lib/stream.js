@@ -57,7 +57,7 @@ class Live extends EventTarget {
 }
 
 const RETRY_MS = 3000;
-/** The scheduler sends every two seconds. */
+/** The scheduler sends every second. */
 const STALE_MS = 7000;
 
 export const live = new Live();

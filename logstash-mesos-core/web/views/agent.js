@@ -67,7 +67,7 @@ function facts(executor) {
 /** What each configuration has done here. @param {any} executor */
 function pipelines(executor) {
   const outputs = (/** @type {string} */ name) => executor.outputs.filter((/** @type {any} */ output) => (output.configuration || name) === name);
-  return h("div", { class: "table" }, h("div", { class: "scroll" }, h("table", null, h("caption", { class: "unseen" }, "Configurations at work"),
+  return h("div", { class: "table" }, h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "What each configuration has done" }, h("table", null, h("caption", { class: "unseen" }, "Configurations at work"),
     h("thead", null, h("tr", null, ["Configuration", "In", "Out", "Failures", "Slowest plugin", "Outputs"].map((text, n) =>
       h("th", { scope: "col", class: n > 0 && n < 4 ? "number" : n === 4 ? "wide" : null }, text)))),
     h("tbody", null, executor.pipelines.map((/** @type {any} */ one) => h("tr", null,

@@ -60,7 +60,7 @@ function editor(was, signal) {
   guard.unsaved = () => !locked && isChanged() && !(fresh && !code.value.trim());
 
   let asked = 0;
-  const check = async () => {
+  const look = async () => {
     changed();
     if (!live.viewer.may_write) return problems.say("Not checked: this console may only look.");
     const mine = ++asked;
@@ -71,7 +71,8 @@ function editor(was, signal) {
     problems.show(diagnostics);
     await trial.run(code.value, diagnostics.some((/** @type {any} */ one) => one.severity === "error"));
   };
-  const soon = settled(250, () => check().catch(error => signal.aborted || fill(said, error.message)));
+  const check = () => look().catch(error => signal.aborted || fill(said, error.message));
+  const soon = settled(250, check);
   code.addEventListener("input", () => { fill(said); changed(); soon(); });
   match.input.addEventListener("input", changed);
 
@@ -83,11 +84,6 @@ function editor(was, signal) {
       const problem = fresh && !name.value.trim() ? "Name it first: after the image whose containers it reads." : match.problem();
       if (problem) return fill(said, problem);
       await saved();
-    },
-    onkeydown: (/** @type {KeyboardEvent} */ event) => {
-      if (event.key !== "s" || !(event.ctrlKey || event.metaKey)) return;
-      event.preventDefault();
-      if (!save.disabled) form.requestSubmit();
     },
   },
   h("div", { class: "naming" },
@@ -149,20 +145,42 @@ function editor(was, signal) {
     go("#/configurations");
   }
 
+  get("plugins", {}, signal).then(answer => { code.plugins = answer.plugins; }).catch(error => signal.aborted || fill(said, error.message));
   code.value = was.input;
   code.readOnly = locked;
-  check().catch(error => signal.aborted || fill(said, error.message));
-  return [
-    h("div", { class: "headline" }, h("h1", null, was.name || "New configuration"), state(was), was.version && h("span", { class: "quiet" }, "version ", h("span", { class: "code" }, was.version)),
-      h("span", { class: "quiet" }, managed ? "from a file" : ""), was.status && h("a", { href: link(["streams"], { q: `configuration:${was.name}` }) }, `${many(was.status.streams, "stream")} on ${many(was.status.agents, "agent")}`)),
-    was.status?.error && h("p", { class: "bad block" }, was.status.error), form];
+  check();
+  document.addEventListener("keydown", event => {
+    if (event.key !== "s" || !(event.ctrlKey || event.metaKey)) return;
+    event.preventDefault();
+    if (!save.disabled && !document.querySelector("dialog")) form.requestSubmit();
+  }, { signal });
+  const head = h("div");
+  fill(head, headline(was));
+  // How it does is kept up to date; the text is the person's.
+  const timer = setInterval(async () => {
+    if (fresh || document.hidden) return;
+    const { configurations } = await get("status", { limit: 1 }, signal).catch(() => ({ configurations: [] }));
+    const now = configurations.find((/** @type {any} */ one) => one.kind === was.kind && one.name === was.name);
+    if (!now || JSON.stringify(now) === JSON.stringify(was.status)) return;
+    was.status = now;
+    fill(head, headline(was));
+  }, 3000);
+  signal.addEventListener("abort", () => clearInterval(timer));
+  return [head, form];
 }
 
-/** @param {Stored} was */
-function state(was) {
-  if (!was.status) return null;
-  if (was.status.error) return stateMark("problem", "refused");
-  return was.status.streams || was.kind === "host" ? stateMark("ok", "in use") : stateMark("unknown", "matches none");
+/** Its name and how it does. @param {Stored} was */
+function headline({ name, version, source, status, kind }) {
+  return [h("div", { class: "headline" }, h("h1", null, name || "New configuration"), status && state(status, kind), version && h("span", { class: "quiet" }, "version ", h("span", { class: "code" }, version)),
+    source === "directory" && h("span", { class: "quiet" }, "from a file"), status?.version && version !== status.version && h("span", { class: "care" }, `◆ version ${status.version} has been saved since`),
+    status && h("a", { href: link(["streams"], { q: `configuration:${name}` }) }, `${many(status.streams, "stream")} on ${many(status.agents, "agent")}`)),
+  status?.error && h("p", { class: "bad block" }, status.error)];
+}
+
+/** @param {any} status @param {string} kind */
+function state(status, kind) {
+  if (status.error) return stateMark("problem", "refused");
+  return status.streams || kind === "host" ? stateMark("ok", "in use") : stateMark("unknown", "matches none");
 }
 
 /** Where one may begin. @param {(example: any) => void} take @param {AbortSignal} signal */

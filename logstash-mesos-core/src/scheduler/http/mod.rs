@@ -10,6 +10,7 @@ mod forward;
 mod metrics;
 mod overview;
 mod pages;
+mod plugins;
 mod server;
 mod streams;
 mod try_out;
@@ -64,6 +65,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/api/history", get(overview::history))
         .route("/api/streams", get(streams::get))
         .route("/api/find", get(find::get))
+        .route("/api/plugins", get(plugins::get))
         .route("/api/check", post(check::post))
         .route("/api/try", post(try_out::post))
         .route("/health", get(|| async { "alive\n" }))

@@ -20,7 +20,7 @@ pub(super) async fn get(State(shared): State<Arc<Shared>>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], overview::json(&shared)).into_response()
 }
 
-/// An overview now and every two seconds, until the lead ends or nobody listens any more. First it says what who
+/// An overview now and every second, until the lead ends or nobody listens any more. First it says what who
 /// listens may do.
 pub(super) async fn events(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     let pulse = shared.pulse.subscribe();

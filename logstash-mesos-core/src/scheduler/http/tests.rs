@@ -408,8 +408,45 @@ async fn a_configuration_can_be_tried_on_lines() {
     assert_eq!(status, 200, "{body}");
     let events = body["events"].as_array().expect("a list");
     assert_eq!((events.len(), &events[0]["a"]), (1, &json!("y!")));
+    // Line by line, after each filter.
+    let after: Vec<_> =
+        body["lines"][1].as_array().expect("steps").iter().map(|step| &step["after"]).collect();
+    assert_eq!(after, ["if … drop", "mutate"]);
+    assert_eq!(
+        (&body["lines"][0][0]["events"], &body["lines"][1][0]["events"][0]["a"]),
+        (&json!([]), &Value::Null)
+    );
+    assert_eq!(body["lines"][1][1]["events"][0]["a"], "y!");
     assert_eq!(server.call("POST", "/api/try", r#"{"input":"filter {"}"#).await.0, 422);
     assert_eq!(server.call("POST", "/api/try", "x").await.0, 400);
+}
+
+#[tokio::test]
+async fn an_editor_is_told_every_plugin_with_its_settings() {
+    let server = Server::new("127.0.0.1:9092").await;
+    let (_, body) = server.call("GET", "/api/plugins", "").await;
+    let all = body["plugins"].as_array().expect("a list");
+    let find = |kind: &str, name: &str| {
+        all.iter().find(|one| one["kind"] == kind && one["name"] == name).expect(name)
+    };
+    let setting = |plugin: &Value, name: &str| {
+        plugin["settings"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|one| one["name"] == name)
+            .cloned()
+            .unwrap_or_default()
+    };
+    let grok = find("filter", "grok");
+    assert!(grok["doc"].as_str().is_some_and(|doc| doc.len() > 10));
+    assert_eq!(
+        (&setting(grok, "match")["takes"], &setting(grok, "add_tag")["takes"]),
+        (&json!("hash"), &json!("array"))
+    );
+    assert_eq!(setting(grok, "break_on_match")["choices"], json!(["true", "false"]));
+    assert_eq!(setting(grok, "type"), Value::Null, "what is refused is not offered");
+    assert_eq!(setting(find("input", "docker"), "codec")["codec"], true);
 }
 
 /// An executor that talks to the server over a real port.

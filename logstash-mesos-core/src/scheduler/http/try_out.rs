@@ -2,13 +2,14 @@
 
 use super::error;
 use crate::configs::Complaint;
-use crate::event::{Clock, Event, Text, write_json_map, write_json_string};
-use crate::pipeline::compile;
+use crate::event::{Clock, Event, Text, write_json_map};
 use crate::pipeline::plugin::EcsCompatibility;
+use crate::pipeline::{FilterGraph, FilterWorker, Graph, Node, compile};
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use logstash_mesos_engine::run::FilterSlot;
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -46,12 +47,46 @@ pub(super) async fn post(State(shared): State<Arc<super::Shared>>, body: Bytes) 
     }
 }
 
-/// What became of the lines.
+/// What became of the lines. Events are JSON already.
 #[derive(Debug)]
 pub(super) struct Tried {
-    /// As JSON.
     pub(super) events: Vec<String>,
+    /// The same line by line, after each filter.
+    pub(super) lines: Vec<Vec<Step>>,
     pub(super) warnings: Vec<String>,
+}
+
+/// What there was of one line behind one filter, or behind a condition with those that it holds.
+#[derive(Debug)]
+pub(super) struct Step {
+    after: String,
+    events: Vec<String>,
+}
+
+/// A filter at work, or a condition.
+struct Stage {
+    name: String,
+    worker: FilterWorker,
+}
+
+impl Stage {
+    fn of(node: Node<FilterSlot>, clock: Clock) -> Self {
+        let graph = Graph { nodes: vec![node] };
+        let mut names = Vec::new();
+        graph.for_each(&mut |slot: &FilterSlot| names.push(slot.name));
+        let conditional = matches!(graph.nodes[..], [Node::If { .. }]);
+        let name = if conditional { format!("if … {}", names.join(", ")) } else { names.concat() };
+        Self { name, worker: FilterGraph { graph, clock }.fork() }
+    }
+
+    fn run(&mut self, events: Vec<Event>, warnings: &mut Vec<String>) -> Vec<Event> {
+        let mut events = self.worker.run(events);
+        events.retain(|event| !event.is_cancelled());
+        for broken in self.worker.take_broken() {
+            warnings.push(format!("{} failed: {}", broken.plugin_id, broken.message));
+        }
+        events
+    }
 }
 
 /// Runs the filters over the lines, or says what is wrong with the configuration.
@@ -59,34 +94,53 @@ pub(super) fn run(trial: &Trial, ecs: EcsCompatibility) -> Result<Tried, Vec<Com
     let options = super::super::check::options("trial", ecs);
     let compiled = compile(&trial.input, &options)
         .map_err(|diagnostics| super::super::check::complaints(&diagnostics).errors)?;
-    let lines = trial.lines.iter().take(MAX_LINES);
-    let events =
-        lines.map(|line| Event::from_message(Text::from(line.as_str()), Clock::System.now())).collect();
-    let mut worker = compiled.filters.fork();
-    let mut results = worker.run(events);
-    results.append(&mut worker.flush(true));
-    let json = |event: &Event| {
-        let mut text = Vec::new();
-        write_json_map(event.fields(), &mut text);
-        String::from_utf8_lossy(&text).into_owned()
-    };
-    let warnings = super::super::check::complaints(&compiled.warnings).warnings;
-    Ok(Tried {
-        events: results.iter().filter(|event| !event.is_cancelled()).map(json).collect(),
-        warnings: warnings.iter().map(ToString::to_string).collect(),
-    })
+    let complaints = super::super::check::complaints(&compiled.warnings).warnings;
+    let mut warnings: Vec<_> = complaints.iter().map(ToString::to_string).collect();
+    if trial.lines.len() > MAX_LINES {
+        warnings.push(format!("only the first {MAX_LINES} of {} lines were tried", trial.lines.len()));
+    }
+    let FilterGraph { graph, clock } = compiled.filters;
+    let mut stages: Vec<_> = graph.nodes.into_iter().map(|node| Stage::of(node, clock)).collect();
+    let mut tried = Tried { events: vec![], lines: vec![], warnings: vec![] };
+    for line in trial.lines.iter().take(MAX_LINES) {
+        let mut events = vec![Event::from_message(Text::from(line.as_str()), Clock::System.now())];
+        let mut steps = Vec::with_capacity(stages.len());
+        for stage in &mut stages {
+            events = stage.run(events, &mut warnings);
+            steps.push(Step { after: stage.name.clone(), events: events.iter().map(json).collect() });
+        }
+        tried.events.extend(events.iter().map(json));
+        tried.lines.push(steps);
+    }
+    // What filters have kept comes last, and goes through those behind them.
+    let mut kept = Vec::new();
+    for stage in &mut stages {
+        kept = stage.run(kept, &mut warnings);
+        kept.append(&mut stage.worker.flush(true));
+    }
+    tried.events.extend(kept.iter().filter(|event| !event.is_cancelled()).map(json));
+    Ok(Tried { warnings, ..tried })
+}
+
+fn json(event: &Event) -> String {
+    let mut text = Vec::new();
+    write_json_map(event.fields(), &mut text);
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 impl IntoResponse for Tried {
     fn into_response(self) -> Response {
-        let mut body = format!("{{\"events\":[{}],\"warnings\":[", self.events.join(",")).into_bytes();
-        for (n, warning) in self.warnings.iter().enumerate() {
-            if n > 0 {
-                body.push(b',');
-            }
-            write_json_string(warning, &mut body);
-        }
-        body.extend_from_slice(b"]}\n");
+        let list = |items: Vec<String>| format!("[{}]", items.join(","));
+        let text = |text: &String| serde_json::Value::from(text.as_str()).to_string();
+        let step =
+            |step: Step| format!("{{\"after\":{},\"events\":{}}}", text(&step.after), list(step.events));
+        let line = |steps: Vec<Step>| list(steps.into_iter().map(step).collect());
+        let body = format!(
+            "{{\"events\":{},\"lines\":{},\"warnings\":{}}}\n",
+            list(self.events),
+            list(self.lines.into_iter().map(line).collect()),
+            list(self.warnings.iter().map(text).collect())
+        );
         ([(header::CONTENT_TYPE, "application/json")], body).into_response()
     }
 }

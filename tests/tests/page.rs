@@ -1,0 +1,317 @@
+//! The console in a real browser, on a scheduler with a real executor that reads real containers.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use logstash_mesos_tests::browser::{Browser, package};
+use logstash_mesos_tests::docker::{BUSYBOX, Container, Docker};
+use logstash_mesos_tests::http::request;
+use logstash_mesos_tests::lines::writer;
+use logstash_mesos_tests::place::{Place, free_port, programs};
+use logstash_mesos_tests::process::{Process, Recipe};
+use logstash_mesos_tests::wait::{PATIENCE, until};
+use serde_json::{Value, json};
+
+/// A scheduler with a local cluster, a container that writes, and a browser that looks at it.
+struct Stage {
+    browser: Browser,
+    url: String,
+    scheduler: Process,
+    recipe: Recipe,
+    _writer: Container,
+    _docker: Docker,
+    _place: Place,
+}
+
+impl Stage {
+    fn set(name: &str) -> Self {
+        let place = Place::new(name);
+        let docker = Docker::start(&place.directory("d"));
+        let port = free_port();
+        let url = format!("http://127.0.0.1:{port}");
+        let recipe =
+            Recipe::new(programs().join("logstash-mesos-scheduler"), &place.directory("work"), "local")
+                .args(["--mesos-master", "local", "--http-bind", &format!("127.0.0.1:{port}")])
+                .env("DOCKER_HOST", docker.host());
+        let scheduler = recipe.start();
+        let script = "i=0; while :; do line web $i >> /var/log/access.log; i=$((i + 1)); sleep 0.2; done &";
+        let writer = writer(&docker, BUSYBOX, script);
+        let browser = Browser::start(&place.directory("b"));
+        let stage = Self { browser, url, scheduler, recipe, _writer: writer, _docker: docker, _place: place };
+        until("the sample to be read", PATIENCE, || {
+            let streams = stage.ask("GET", "/api/streams", None)?;
+            if streams["total"].as_u64() > Some(0) { Ok(()) } else { Err(streams.to_string()) }
+        });
+        stage
+    }
+
+    fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, String> {
+        request(method, &format!("{}{path}", self.url), body).map(|answer| answer.json())
+    }
+
+    /// A configuration for the container.
+    fn configure(&self, input: &str) -> Value {
+        let path = format!("/api/configs/{}", BUSYBOX.replace(':', "%3A"));
+        self.ask("PUT", &path, Some(&json!({ "input": input }))).expect("is stored")
+    }
+
+    fn go(&self, place: &str) {
+        self.browser.run(&format!("location.hash = {}", json!(place)));
+    }
+
+    /// Nothing that a person would have to see in the browser's console, and no request to anywhere else.
+    fn is_clean(&self) {
+        assert_eq!(self.browser.complaints(), Vec::<String>::new());
+        for url in self.browser.requests() {
+            assert!(
+                url.starts_with(&format!("{}/", self.url)) || url.starts_with("data:"),
+                "asked for {url}"
+            );
+        }
+    }
+}
+
+/// Reads the access log, and takes it apart.
+const READS: &str = "input {\n  file { docker-path => \"/var/log/access.log\" }\n}\nfilter {\n  grok { match => { \"message\" => \"%{COMBINEDAPACHELOG}\" } }\n}\n";
+
+#[test]
+fn every_view_is_clean_and_for_everybody() {
+    let stage = Stage::set("page");
+    let browser = &stage.browser;
+    stage.configure(READS);
+    let container = until("the container to be read", PATIENCE, || {
+        let streams = stage.ask("GET", "/api/streams?q=access%20events:%3E0%20name:", None)?;
+        let found =
+            streams["streams"].as_array().into_iter().flatten().find(|one| one["container_id"].is_string());
+        found.cloned().ok_or(streams.to_string())
+    });
+    let id = |name: &str| container[name].as_str().expect("is there").to_owned();
+    let views = [
+        ("overview", "#/".to_owned(), "What is wrong now"),
+        ("way", format!("#/why?q={}", id("container_id")), "of the image"),
+        ("framework", "#/why".to_owned(), "subscribed with the master"),
+        ("agents", "#/agents".to_owned(), "ships"),
+        ("agent", format!("#/agents/{}", id("agent_id")), "Configurations at work"),
+        ("streams", "#/streams?sort=-events".to_owned(), "/var/log/access.log"),
+        ("configurations", "#/configurations".to_owned(), BUSYBOX),
+        (
+            "editor",
+            format!("#/configurations/docker/{}", BUSYBOX.replace(':', "%3A")),
+            "The engine takes it.",
+        ),
+        ("new", "#/configurations/docker/".to_owned(), "Begin with"),
+        ("nowhere", "#/nowhere".to_owned(), "The address leads nowhere."),
+    ];
+    let axe = fs::read_to_string(package("axe-core/axe.min.js")).expect("tests/setup installs it");
+    let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/images");
+    let kept = std::env::var_os("LOGSTASH_MESOS_TEST_PICTURES").is_some();
+    browser.open(&format!("{}/", stage.url));
+    browser.shows("live");
+    // A chart of one point is none.
+    until("a history", PATIENCE, || {
+        let history = stage.ask("GET", "/api/history", None)?;
+        let known =
+            history["points"].as_array().into_iter().flatten().filter(|point| point[2].is_number()).count();
+        if known > 1 { Ok(()) } else { Err(history.to_string()) }
+    });
+    for (width, height) in [(1400, 860), (390, 844)] {
+        for scheme in ["light", "dark"] {
+            browser.look(width, height, scheme);
+            for (name, place, text) in &views {
+                stage.go(place);
+                browser.shows(text);
+                if matches!(*name, "editor" | "new") {
+                    try_lines(browser);
+                }
+                browser.run(&axe);
+                let found = browser.run(
+                    "return axe.run().then(found => found.violations.map(one => `${one.id}: ${one.nodes.map(node => node.target.join(' ')).join(', ')}`))",
+                );
+                assert_eq!(found, json!([]), "{name}, {width}, {scheme}");
+                // Nothing sticks out at the side.
+                assert_eq!(
+                    browser.run("return document.documentElement.scrollWidth <= innerWidth"),
+                    true,
+                    "{name}, {width}"
+                );
+                if kept && KEPT.contains(&(name, width, scheme)) {
+                    keep(
+                        &browser.picture(),
+                        &pictures
+                            .join(format!("{name}-{}{scheme}.png", if width < 720 { "phone-" } else { "" })),
+                    );
+                }
+            }
+            stage.is_clean();
+        }
+    }
+}
+
+/// Pictures that the documentation has.
+const KEPT: [(&str, u32, &str); 6] = [
+    ("overview", 1400, "light"),
+    ("way", 1400, "light"),
+    ("editor", 1400, "dark"),
+    ("streams", 1400, "dark"),
+    ("overview", 390, "dark"),
+    ("way", 390, "light"),
+];
+
+/// Lines to try, where the view has a place for them.
+fn try_lines(browser: &Browser) {
+    browser.run(
+        "const lines = document.getElementById('lines');
+         lines.value = '203.0.113.7 - - [28/Nov/2026:12:41:07 +0000] \"GET /index.html HTTP/1.1\" 200 612 \"-\" \"curl/8.5.0\"';
+         lines.dispatchEvent(new Event('input'));",
+    );
+    browser.wait_for("document.querySelector('.events .event, .events .notice b')?.textContent !== 'What becomes of a line?'");
+}
+
+fn keep(picture: &[u8], path: &Path) {
+    fs::create_dir_all(path.parent().expect("has one")).expect("is writable");
+    fs::write(path, picture).expect("is writable");
+}
+
+#[test]
+fn a_configuration_is_written_broken_mended_compared_saved_and_deleted() {
+    let stage = Stage::set("pagedit");
+    let browser = &stage.browser;
+    browser.open(&format!("{}/#/configurations/docker/", stage.url));
+    browser.shows("Begin with");
+    browser.run(&format!(
+        "document.getElementById('name').value = {}; document.getElementById('code').focus()",
+        json!(BUSYBOX)
+    ));
+    // Typed as a person does: the editor indents and closes by itself.
+    browser.press(&["input { docker { } }", "Enter", "filter { grokk { } }"]);
+    browser.shows("did you mean");
+    assert_eq!(browser.run("return document.querySelectorAll('code-editor .told.bad').length"), 1);
+    let typed = READS.replace("grok ", "grokk ");
+    let write = |text: &str| {
+        browser.run(&format!(
+            "const area = document.getElementById('code'); area.value = {}; area.dispatchEvent(new Event('input', {{ bubbles: true }}))",
+            json!(text)
+        ));
+    };
+    write(&typed);
+    browser.shows("5:3 E201");
+    // What does not compile is refused with its reason where it was asked for.
+    browser.run("document.querySelector('form.editor .primary').click()");
+    browser.shows("lines added");
+    browser.press(&["Enter"]);
+    browser.wait_for("document.querySelector('dialog [role=alert]').textContent.includes('grok')");
+    browser.press(&["Escape"]);
+    browser.wait_for("!document.querySelector('dialog')");
+    assert!(browser.complaints().iter().all(|text| text.contains("422")), "only the refusal");
+
+    write(READS);
+    browser.shows("The engine takes it.");
+    try_lines(browser);
+    browser.shows("[http][request][method]");
+    browser.run("document.querySelector('form.editor .primary').click()");
+    browser.wait_for("document.querySelector('dialog .diff .added')");
+    browser.press(&["Enter"]);
+    browser.shows("Saved busybox-test:1");
+    browser.shows("1 stream on 1 agent");
+
+    // Two at the same text: the second is not lost and does not win unseen.
+    write(&format!("{READS}# by the page\n"));
+    stage.configure(&format!("{READS}# by another\n"));
+    browser.press(&["Control+s"]);
+    browser.shows("1 line added");
+    browser.press(&["Enter"]);
+    browser.shows("Somebody has saved another version");
+    browser.press(&["Escape"]);
+    assert!(browser.complaints().iter().all(|text| text.contains("412")), "only the refusal");
+
+    browser.run("document.querySelector('.danger').click()");
+    browser.shows("1 stream on 1 agent stops");
+    browser.run("document.querySelector('dialog .danger').click()");
+    browser.shows("Deleted busybox-test:1");
+    let left = stage.ask("GET", "/api/configs", None).expect("is answered").to_string();
+    assert!(!left.contains(BUSYBOX), "{left}");
+    stage.is_clean();
+}
+
+#[test]
+fn with_the_keyboard_alone_a_container_is_found_and_followed() {
+    let stage = Stage::set("pagekeys");
+    let browser = &stage.browser;
+    stage.configure(READS);
+    until("the container to be read", PATIENCE, || {
+        let found = stage.ask("GET", "/api/find?q=busybox", None)?;
+        if found["containers"][0].is_object() { Ok(()) } else { Err(found.to_string()) }
+    });
+    browser.open(&format!("{}/", stage.url));
+    browser.shows("live");
+    browser.press(&["/", "busybox"]);
+    browser.wait_for(
+        "document.querySelector('#hits [aria-selected=true] .quiet')?.textContent === 'busybox-test:1'",
+    );
+    browser.press(&["Enter"]);
+    browser.shows("by the configuration busybox-test:1");
+    browser.wait_for("location.hash.startsWith('#/why?q=')");
+    browser.shows("is read by");
+
+    // Back, and along the rows of a table.
+    browser.run("history.back()");
+    browser.shows("What is wrong now");
+    stage.go("#/streams");
+    browser.wait_for("document.querySelectorAll('tbody a').length > 1");
+    let mut steps = 0;
+    while browser.run("return document.activeElement?.matches('tbody a') ?? false") != true {
+        browser.press(&["Tab"]);
+        // Whatever has the focus can be seen to have it.
+        assert_eq!(browser.run("const it = document.activeElement; return it === document.body || it === document.getElementById('main') || getComputedStyle(it).outlineStyle !== 'none'"), true, "{}", browser.run("return document.activeElement.outerHTML"));
+        steps += 1;
+        assert!(steps < 60, "no row can be reached");
+    }
+    browser.press(&["Down"]);
+    assert_eq!(browser.run("return document.activeElement.closest('tr').rowIndex"), 2);
+    browser.press(&["Enter"]);
+    browser.wait_for("document.querySelector('.way .step')");
+    stage.is_clean();
+}
+
+#[test]
+fn it_says_when_an_executor_is_gone_and_how_old_it_is_without_the_scheduler() {
+    let mut stage = Stage::set("pagelost");
+    stage.browser.open(&format!("{}/", stage.url));
+    stage.browser.shows("live");
+    stage.browser.wait_for("document.querySelector('.tile b')?.textContent === '1 of 1'");
+    let status = stage.ask("GET", "/api/status", None).expect("is answered");
+    let pid = status["agents"][0]["executor"]["pid"]
+        .as_u64()
+        .and_then(|pid| u32::try_from(pid).ok())
+        .expect("a process");
+    logstash_mesos_tests::process::send(pid, rustix::process::Signal::KILL);
+    let killed = std::time::Instant::now();
+    stage.browser.wait_for("document.querySelector('.tile b').textContent !== '1 of 1'");
+    println!("an executor that was killed was seen to be gone after {:?}", killed.elapsed());
+    assert!(killed.elapsed() < Duration::from_secs(5));
+
+    stage.scheduler.kill();
+    stage.browser.shows("no contact, as of");
+    stage.browser.wait_for("document.body.hasAttribute('data-lost')");
+    stage.scheduler = stage.recipe.start();
+    stage.browser.wait_for("!document.body.hasAttribute('data-lost')");
+    stage.browser.shows("live");
+}
+
+#[test]
+fn the_types_of_the_console_hold() {
+    let place = Place::new("pagetypes");
+    let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("../logstash-mesos-core/web");
+    let settings = json!({
+        "compilerOptions": {"target": "ESNext", "module": "ESNext", "moduleResolution": "bundler", "allowJs": true, "checkJs": true,
+                            "lib": ["ESNext", "DOM", "DOM.Iterable"], "strict": true, "noEmit": true, "types": []},
+        "include": [format!("{}/**/*.js", web.canonicalize().expect("is there").display())],
+    });
+    fs::write(place.join("tsconfig.json"), settings.to_string()).expect("is writable");
+    let checked =
+        Command::new("node").arg(package("typescript/bin/tsc")).arg("-p").arg(place.path()).output();
+    let checked = checked.expect("node starts: `tests/setup` installs it");
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
+}
