@@ -1,7 +1,12 @@
 //! The executor as a shell starts it, without Docker and without a cluster.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use logstash_mesos_tests::executor::{executor, ship_recipe};
@@ -94,4 +99,120 @@ fn the_grace_is_kept_though_an_output_hangs() {
         assert!(took < Duration::from_secs(4), "it took {took:?}: {}", process.printed());
         drop(connection);
     }
+}
+
+/// Takes what is posted, line by line, once it is open; refuses it with 503 until then.
+struct Door {
+    url: String,
+    open: Arc<AtomicBool>,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Door {
+    fn shut() -> Self {
+        let server = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a port");
+        let url = format!("http://{}/", server.local_addr().expect("it is bound"));
+        let (open, lines) = (Arc::<AtomicBool>::default(), Arc::<Mutex<Vec<String>>>::default());
+        let (is_open, taken) = (Arc::clone(&open), Arc::clone(&lines));
+        std::thread::spawn(move || {
+            for connection in server.incoming().flatten() {
+                let (is_open, taken) = (Arc::clone(&is_open), Arc::clone(&taken));
+                std::thread::spawn(move || serve(connection, &is_open, &taken));
+            }
+        });
+        Self { url, open, lines }
+    }
+
+    fn expect(&self, expected: &[String], printed: impl Fn() -> String) {
+        until("all lines", PATIENCE, || {
+            let seen: BTreeSet<String> = self.lines.lock().expect("no panic").iter().cloned().collect();
+            let missing: Vec<_> = expected.iter().filter(|line| !seen.contains(*line)).take(5).collect();
+            if missing.is_empty() { Ok(()) } else { Err(format!("missing {missing:?}\n{}", printed())) }
+        });
+    }
+}
+
+fn serve(connection: TcpStream, is_open: &AtomicBool, taken: &Mutex<Vec<String>>) -> Option<()> {
+    let mut connection = BufReader::new(connection);
+    loop {
+        let (mut length, mut line) = (0, String::new());
+        while line != "\r\n" {
+            line.clear();
+            if connection.read_line(&mut line).ok()? == 0 {
+                return None;
+            }
+            if let Some((name, value)) = line.split_once(':')
+                && name.eq_ignore_ascii_case("content-length")
+            {
+                length = value.trim().parse().ok()?;
+            }
+        }
+        let mut body = vec![0; length];
+        connection.read_exact(&mut body).ok()?;
+        let open = is_open.load(Ordering::SeqCst);
+        if open {
+            let text = String::from_utf8(body).ok()?;
+            taken.lock().expect("no panic").push(text.trim().to_owned());
+        }
+        let status = if open { "200 OK" } else { "503 Service Unavailable" };
+        write!(connection.get_mut(), "HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").ok()?;
+    }
+}
+
+#[test]
+fn what_happens_to_files_while_the_output_is_down_loses_nothing() {
+    let place = Place::new("rotations");
+    let logs = place.directory("logs");
+    let door = Door::shut();
+    let text = |comment: &str| {
+        format!(
+            "# {comment}
+             input {{ file {{ host-path => [\"{0}/plain.log\", \"{0}/by-*.log\"] start_position => \"beginning\" }} }}
+             output {{ http {{ url => \"{1}\" http_method => \"post\" format => \"message\" message => \"%{{message}}\"
+                               automatic_retries => 0 }} }}",
+            logs.display(),
+            door.url
+        )
+    };
+    let mut shipper = ship(&place, &text("first")).start();
+    let mut expected = Vec::new();
+    let mut append = |file: &str, name: &str| {
+        let path = logs.join(file);
+        let mut file = fs::OpenOptions::new().create(true).append(true).open(&path).expect("it is writable");
+        for number in 0..20 {
+            let line = format!("{name} {number}");
+            writeln!(file, "{line}").expect("it is writable");
+            expected.push(line);
+        }
+        path
+    };
+    let seen = || std::thread::sleep(Duration::from_millis(1500));
+    append("plain.log", "renamed");
+    append("by-cut.log", "cut");
+    append("by-removed.log", "removed");
+    seen();
+    // Renamed three times, copied and cut, removed: nothing has got through yet.
+    for generation in ["second", "third", "fourth"] {
+        for number in (0..3).rev() {
+            let name = |n: u32| if n == 0 { "plain.log".to_owned() } else { format!("plain.log.{n}") };
+            let _not_there_yet = fs::rename(logs.join(name(number)), logs.join(name(number + 1)));
+        }
+        append("plain.log", generation);
+    }
+    let cut = append("by-cut.log", "cut later");
+    fs::copy(&cut, logs.join("by-cut.log.1")).expect("it is there");
+    fs::File::options().write(true).open(&cut).expect("it is there").set_len(0).expect("it is writable");
+    append("by-cut.log", "after the cut");
+    seen();
+    fs::remove_file(logs.join("by-removed.log")).expect("it is there");
+    seen();
+    // A comment changes: what the pipeline before had in its hands is given up, and read again.
+    fs::write(place.join("configs/host/a.conf"), text("second")).expect("it is writable");
+    seen();
+    append("plain.log", "last");
+    door.open.store(true, Ordering::SeqCst);
+    door.expect(&expected, || shipper.printed());
+    assert_eq!(shipper.terminate(PATIENCE).code(), Some(0), "{}", shipper.printed());
+    let printed = shipper.printed();
+    assert!(!printed.contains("lost"), "{printed}");
 }

@@ -286,11 +286,6 @@ impl Pipelines {
         readers.iter().map(|(key, _)| self.running.get(key).map_or(0, |running| running.generation)).collect()
     }
 
-    /// Whether the configurations of `readers` are still there as they were.
-    pub(crate) fn still_reads(&self, readers: &[(ConfigKey, usize)], generation: &[u64]) -> bool {
-        self.generation(readers) == generation && !generation.contains(&0)
-    }
-
     /// What can be said about each pipeline.
     pub(crate) fn report(&self) -> Vec<PipelineReport> {
         self.running.iter().map(|(key, running)| super::report::pipeline(key, &running.pipeline)).collect()

@@ -141,6 +141,11 @@ enum Command {
 /// How often everything is looked at again: patterns expanded, streams that ended taken up.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How often positions are looked through, and after how long those of files that nobody reads are forgotten. Not at
+/// the start: then nobody reads any yet.
+const TIDY_EVERY: Duration = Duration::from_secs(3600);
+const FORGET_AFTER: Duration = Duration::from_secs(14 * 86_400);
+
 /// How long what is on its way may take when everything is to be forgotten.
 const CLEAR_GRACE: Duration = Duration::from_secs(3);
 
@@ -351,6 +356,7 @@ struct Driver {
 
 impl Driver {
     async fn serve(mut self, mut commands: mpsc::Receiver<Command>, report: watch::Sender<Arc<Report>>) {
+        let mut tidy = tokio::time::interval_at(Instant::now() + TIDY_EVERY, TIDY_EVERY);
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -385,6 +391,7 @@ impl Driver {
                     self.reconcile().await;
                 }
                 _ = look.tick() => self.reconcile().await,
+                _ = tidy.tick() => self.checkpoints.forget_unmoved(FORGET_AFTER),
             }
             let now = self.report();
             report.send_if_modified(|seen| {
@@ -433,7 +440,7 @@ impl Driver {
         self.expanded =
             if patterns.is_empty() { BTreeMap::new() } else { self.streams.expand(patterns).await };
         let wanted = state::wanted(subscriptions, &picture.containers, &self.settings.traces, &self.expanded);
-        self.streams.reconcile(wanted, &self.pipelines, &picture).await;
+        self.streams.reconcile(wanted, &self.pipelines, &picture, &self.settings.traces).await;
         self.pipelines.reap();
         if !self.tidy && matches!(picture.daemon, DaemonState::Connected { .. }) {
             self.tidy = true;

@@ -1,7 +1,7 @@
 //! Decides what is to be read: configurations × containers → streams. No I/O happens here.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::traces::OwnTraces;
@@ -147,6 +147,27 @@ pub(crate) fn wanted(
         }
     });
     wanted
+}
+
+/// Who would want the stream if there were a file at its path, for one that a pattern finds no more: what is held of
+/// it is wanted all the same.
+pub(crate) fn wanted_if_there(
+    subscriptions: &[Subscription],
+    containers: &BTreeMap<ContainerId, Arc<Container>>,
+    traces: &OwnTraces,
+    id: &StreamId,
+) -> Option<Wanted> {
+    let (container, path) = match &id.place {
+        Place::ContainerFile { container, path } => (Some(container), path.as_path()),
+        Place::HostFile { path } => (None, path.as_path()),
+        Place::ContainerOutput { container } => (Some(container), Path::new("")),
+    };
+    let found = patterns(subscriptions, containers, traces)
+        .into_iter()
+        .filter(|pattern| pattern.container.as_ref() == container && glob::would_find(&pattern.pattern, path))
+        .map(|pattern| (pattern, vec![path.to_owned()]))
+        .collect();
+    wanted(subscriptions, containers, traces, &found).remove(id)
 }
 
 fn visit<'s>(

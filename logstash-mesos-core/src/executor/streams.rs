@@ -17,7 +17,8 @@ use super::records::ApiLines;
 use super::records::{JsonFile, PlainLines, Records};
 use super::report::{StreamKind, StreamReport};
 use super::run::ShipperSettings;
-use super::state::{Pattern, Place, StreamId, Wanted};
+use super::state::{self, Pattern, Place, StreamId, Wanted};
+use super::traces::OwnTraces;
 #[cfg(feature = "docker")]
 use crate::discovery::DockerEndpoint;
 use crate::discovery::{Container, ContainerId, ContainerState, Discovered};
@@ -273,6 +274,7 @@ impl Streams {
         mut wanted: BTreeMap<StreamId, Wanted>,
         pipelines: &Pipelines,
         picture: &Discovered,
+        traces: &OwnTraces,
     ) {
         let ids: Vec<StreamId> = self.running.keys().cloned().collect();
         for id in ids {
@@ -282,6 +284,7 @@ impl Streams {
             stream.take_end(&id).await;
             match wanted.remove(&id) {
                 Some(want) => {
+                    stream.stop.when_gone.store(false, Ordering::Release);
                     stream.retarget(&want, pipelines);
                     stream.follow_life(container, self.drain_timeout);
                     if stream.wants_new_start(container) {
@@ -289,23 +292,27 @@ impl Streams {
                         self.start(id, &want, pipelines, container);
                     }
                 }
-                None if gone => {
-                    stream.drain(Duration::ZERO, self.drain_timeout);
-                    if stream.is_over() {
-                        self.forget(&id);
-                        self.checkpoints.forget(&id.position_key());
-                    }
-                }
                 None => {
-                    // A path that a pattern no longer finds was renamed or removed: the rest of it is wanted.
-                    let by_rotation = pipelines.still_reads(&stream.readers, &stream.generation);
-                    if by_rotation {
-                        stream.drain(LAST_WORDS, self.drain_timeout);
-                    } else {
-                        stream.stop();
+                    // What is held of a container that was removed, or of a path that a pattern finds no more, may be
+                    // all that is left of its lines.
+                    let container = stream.container.iter();
+                    let container = container.map(|known| (known.id.clone(), Arc::clone(known))).collect();
+                    match state::wanted_if_there(pipelines.subscriptions(), &container, traces, &id) {
+                        Some(want) if gone => {
+                            stream.retarget(&want, pipelines);
+                            stream.drain(Duration::ZERO, self.drain_timeout);
+                        }
+                        Some(want) => {
+                            stream.retarget(&want, pipelines);
+                            stream.stop.when_gone.store(true, Ordering::Release);
+                        }
+                        None => stream.stop(),
                     }
                     if stream.is_over() {
                         self.forget(&id);
+                        if gone {
+                            self.checkpoints.forget(&id.position_key());
+                        }
                     }
                 }
             }

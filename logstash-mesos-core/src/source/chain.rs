@@ -37,7 +37,7 @@ pub(super) struct Seen {
 /// A file of the stream that is known, as far as it matters here.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Known {
-    /// Of its last change, as it was last seen.
+    /// Its last change, as it was seen last; or when the directory was understood last, if that is known.
     pub(super) modified: i64,
     /// The name of the stream led to it.
     pub(super) current: bool,

@@ -209,11 +209,16 @@ impl Checkpoints {
         keys
     }
 
-    /// Forgets the streams for which `keep` says no and that nobody reads now.
-    pub fn retain(&self, mut keep: impl FnMut(&str, &FilePosition) -> bool) {
-        self.shared.change(|state| {
-            state.files.retain(|_, entry| entry.live || keep(&entry.stream, &entry.position));
-        });
+    /// Forgets the files that nobody reads now and whose position has not moved for so long.
+    pub fn forget_unmoved(&self, since: Duration) {
+        let oldest = now_secs().saturating_sub(since.as_secs());
+        let mut state = self.shared.lock();
+        let before = state.files.len();
+        state.files.retain(|_, entry| entry.live || entry.position.at >= oldest);
+        if state.files.len() < before {
+            state.touch();
+            self.shared.changed.notify_one();
+        }
     }
 
     /// Forgets everything about the stream `key`, which nobody reads any more.

@@ -13,9 +13,31 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The names in a directory at one moment.
 #[derive(Clone, Debug, Default)]
-pub struct Names(Arc<BTreeSet<OsString>>);
+pub struct Names(Arc<Listing>);
+
+#[derive(Debug, Default)]
+struct Listing {
+    names: BTreeSet<OsString>,
+    at: i64,
+}
 
 impl Names {
+    /// As they are now.
+    pub fn new(names: impl IntoIterator<Item = OsString>) -> Self {
+        Self::listed(names, now())
+    }
+
+    fn listed(names: impl IntoIterator<Item = OsString>, at: Duration) -> Self {
+        let at = i64::try_from(at.saturating_sub(CLOCK_STEP).as_nanos()).unwrap_or(i64::MAX);
+        Self(Arc::new(Listing { names: names.into_iter().collect(), at }))
+    }
+
+    /// What was written after this, in nanoseconds since 1970, may have been written after the listing.
+    #[must_use]
+    pub fn at(&self) -> i64 {
+        self.0.at
+    }
+
     /// Whether this is the same listing: nothing was created, renamed or removed in between.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
@@ -26,19 +48,13 @@ impl Names {
     pub fn beginning_with(&self, start: &OsStr) -> impl Iterator<Item = &OsStr> {
         let from = (Bound::Included(start.to_owned()), Bound::Unbounded);
         let start = start.to_owned();
-        let names = self.0.range(from).map(OsString::as_os_str);
+        let names = self.0.names.range(from).map(OsString::as_os_str);
         names.take_while(move |name| name.as_bytes().starts_with(start.as_bytes()))
     }
 
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &OsStr> {
-        self.0.iter().map(OsString::as_os_str)
-    }
-}
-
-impl FromIterator<OsString> for Names {
-    fn from_iter<I: IntoIterator<Item = OsString>>(names: I) -> Self {
-        Self(Arc::new(names.into_iter().collect()))
+        self.0.names.iter().map(OsString::as_os_str)
     }
 }
 
@@ -84,7 +100,8 @@ impl Directory {
         }
         let at = Instant::now();
         let settled = is_past(&stat);
-        let names: Names = list()?.into_iter().collect();
+        let listed_at = now();
+        let names = Names::listed(list()?, listed_at);
         *last = Some(Listed { names: names.clone(), stamp, settled, at, took: at.elapsed() });
         Ok(names)
     }
@@ -95,7 +112,11 @@ fn is_past(stat: &Metadata) -> bool {
         u64::try_from(stat.mtime()).unwrap_or_default(),
         u32::try_from(stat.mtime_nsec()).unwrap_or_default(),
     );
-    SystemTime::now().duration_since(UNIX_EPOCH).is_ok_and(|now| now > changed + CLOCK_STEP)
+    now() > changed + CLOCK_STEP
+}
+
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// The directories of the machine in which streams have files.

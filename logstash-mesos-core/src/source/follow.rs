@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -82,13 +83,15 @@ pub trait Decoder: Send {
     fn reset(&mut self) {}
 }
 
-/// Ends a stream, in one of two ways.
+/// Ends a stream, in one of three ways.
 #[derive(Clone, Debug, Default)]
 pub struct Stop {
     /// Stop now. An unfinished line is not passed on; it is read again the next time.
     pub now: CancellationToken,
     /// The source has ended: pass on all that is there, with the unfinished last line.
     pub at_end: CancellationToken,
+    /// While it is set: end when the name leads to nothing and all that is held has arrived.
+    pub when_gone: Arc<AtomicBool>,
 }
 
 /// How a stream came to its end.
@@ -284,6 +287,9 @@ impl Reader<'_> {
                     (Ended::Finished, true) => Some(Ended::Failed),
                     (ended, _) => Some(ended),
                 },
+                Step::Idle if stop.when_gone.load(Ordering::Acquire) && tail.holds_nothing() => {
+                    Some(out.finish().await)
+                }
                 Step::Idle if out.idle_at().is_some_and(|at| at <= Instant::now()) => {
                     out.flush(Flush::Idle).await
                 }

@@ -128,9 +128,8 @@ impl Member {
         self.size.saturating_sub(self.framer.position())
     }
 
-    /// `modified`: the last change of any at the look before.
-    pub(super) fn known(&self, modified: i64) -> Known {
-        Known { modified: self.modified.min(modified), current: self.place == Place::Current, cut: self.cut }
+    pub(super) fn known(&self) -> Known {
+        Known { modified: self.modified, current: self.place == Place::Current, cut: self.cut }
     }
 
     /// Takes note of what the system says, without reading. Returns whether the file has been cut.

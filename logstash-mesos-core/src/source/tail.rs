@@ -104,6 +104,8 @@ pub(super) struct Tail {
     due: VecDeque<Step>,
     // The directory as it was when all of it was last understood.
     understood: Option<Names>,
+    // When that was. What changed since, and is not known, is new.
+    understood_at: Option<i64>,
     // Nothing has been looked at yet: where to begin is not said by a rotation.
     first_sight: bool,
     looked_at: Option<Instant>,
@@ -158,6 +160,7 @@ impl Tail {
             gone: Vec::new(),
             due: VecDeque::new(),
             understood: None,
+            understood_at: None,
             first_sight: true,
             looked_at: None,
             look_error: None,
@@ -230,6 +233,11 @@ impl Tail {
     /// When the file last grew; `None` while there is none.
     pub(super) fn grew_at(&self) -> Option<Instant> {
         self.members.back().map(|member| member.grew_at)
+    }
+
+    /// Whether all files of the stream have gone and have arrived.
+    pub(super) fn holds_nothing(&self) -> bool {
+        self.members.is_empty() && self.look_error.is_none()
     }
 
     /// Gives back memory before a long wait.
@@ -309,8 +317,6 @@ impl Tail {
 
     fn try_look(&mut self, now: Instant) -> io::Result<()> {
         let current = self.opener.stat(None)?;
-        // As it was before this look.
-        let modified = self.members.iter().map(|member| member.modified).max();
         let mut cut = false;
         for member in &mut self.members {
             cut |= member.look(&self.shared.holdings)?;
@@ -326,7 +332,10 @@ impl Tail {
         if same_name && !cut && self.understood.as_ref().is_some_and(|before| before.is(&names)) {
             return Ok(());
         }
-        let understood = self.understand(&names, current, modified, now)?;
+        let understood = self.understand(&names, current, now)?;
+        if understood {
+            self.understood_at = Some(names.at());
+        }
         self.understood = understood.then_some(names);
         // What was cut and has been copied nowhere.
         while let Some(at) = self.members.iter().position(|member| member.cut) {
@@ -336,7 +345,7 @@ impl Tail {
     }
 
     /// The files that are known: those of the past, the saved ones, the members.
-    fn known(&self, current: Option<Stat>, modified: Option<i64>) -> Vec<Known> {
+    fn known(&self, current: Option<Stat>) -> Vec<Known> {
         self.past
             .iter()
             .map(|past| Known { modified: past.modified, current: false, cut: false })
@@ -346,24 +355,19 @@ impl Tail {
                 // A file that is still there with another content.
                 cut: current.is_some_and(|stat| stat.identity.may_be(saved.identity())),
             }))
-            .chain(self.members.iter().map(|member| member.known(modified.unwrap_or(member.modified))))
+            .chain(self.members.iter().map(Member::known))
+            .map(|known| Known { modified: self.understood_at.unwrap_or(known.modified), ..known })
             .collect()
     }
 
     /// Finds out what the files are to the stream, and takes over those that belong to it. Returns whether there
     /// is nothing left to find out until the directory changes.
-    fn understand(
-        &mut self,
-        names: &Names,
-        current: Option<Stat>,
-        modified: Option<i64>,
-        now: Instant,
-    ) -> io::Result<bool> {
+    fn understand(&mut self, names: &Names, current: Option<Stat>, now: Instant) -> io::Result<bool> {
         let mut candidates = self.candidates(names, current);
         for candidate in &mut candidates {
             candidate.seen.same = self.same(candidate)?;
         }
-        let known = self.known(current, modified);
+        let known = self.known(current);
         let seen: Vec<Seen> = candidates.iter().map(|candidate| candidate.seen.clone()).collect();
         let from_end = self.settings.start == StartPosition::End && self.saved.is_empty();
         let look = match self.first_sight {

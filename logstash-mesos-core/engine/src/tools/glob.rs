@@ -40,6 +40,28 @@ pub fn expand(pattern: &str, directories: &impl Directories) -> Vec<PathBuf> {
     found
 }
 
+/// Whether [`expand`] would find `path` if there were such a file.
+#[must_use]
+pub fn would_find(pattern: &str, path: &Path) -> bool {
+    expand(pattern, &Only(path)).iter().any(|found| found == path)
+}
+
+/// A machine with a single file.
+struct Only<'p>(&'p Path);
+
+impl Directories for Only<'_> {
+    fn list(&self, directory: &Path) -> Vec<(OsString, bool)> {
+        let Ok(below) = self.0.strip_prefix(directory) else { return Vec::new() };
+        let mut parts = below.components();
+        let next = parts.next().map(|part| (part.as_os_str().to_owned(), parts.next().is_some()));
+        next.into_iter().collect()
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        self.0.starts_with(path)
+    }
+}
+
 const MOST_LEVELS: usize = 64;
 
 fn descend(at: &Path, parts: &[OsString], dirs: &impl Directories, level: usize, found: &mut Vec<PathBuf>) {
@@ -213,6 +235,15 @@ mod tests {
         fn exists(&self, path: &Path) -> bool {
             self.0.iter().any(|have| have.starts_with(path))
         }
+    }
+
+    #[test]
+    fn a_path_is_compared_as_it_would_be_found() {
+        let found = |pattern, path| would_find(pattern, Path::new(path));
+        assert!(found("/var/log/*.log", "/var/log/a.log") && found("/var/**/*.log", "/var/log/b/a.log"));
+        assert!(found("/var/{log,tmp}/a.*", "/var/tmp/a.log") && found("/var/log/a.log", "/var/log/a.log"));
+        assert!(!found("/var/*.log", "/var/log/a.log") && !found("/var/log/*.log", "/var/log/a.log.1"));
+        assert!(!found("/var/log/*", "/var/log") && !found("/var/log/*", "/var/log/.a"));
     }
 
     #[test]

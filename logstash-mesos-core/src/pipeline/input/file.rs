@@ -1,7 +1,6 @@
 //! `file`: follows files, or reads them once.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -24,7 +23,7 @@ use crate::pipeline::plugin::{
 };
 use crate::source::{
     Checkpoints, Decoder, Directories, Ended, Flush, Follow, Framing, HostFile, Identity, Kept, Line,
-    LineIter, Lines, Readers, StartPosition, Stop, StreamStatus, TailSettings, glob,
+    LineIter, Lines, Readers, StartPosition, Stop, StreamStatus, TailSettings, glob, host_glob,
 };
 
 /// The declaration.
@@ -281,8 +280,7 @@ impl Input for File {
             }
         };
         if let Some(after) = self.forget_after {
-            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs());
-            checkpoints.retain(|_, position| position.at + after.as_secs() >= now);
+            checkpoints.forget_unmoved(after);
         }
         let readers = Readers::new(1).map_err(|error| format!("no thread to read files: {error}"))?;
         let mut watched = Watched {
@@ -420,7 +418,7 @@ impl Watched<'_> {
         let waited = self.waiting.drain(..).filter(|(_, first)| *first).map(|(path, _)| path);
         let begun_late: HashSet<PathBuf> = waited.collect();
         for pattern in &self.input.paths {
-            for path in glob::expand(pattern, &HostDirectories) {
+            for path in host_glob::expand(Path::new("/"), pattern) {
                 let excluded = path.file_name().is_some_and(|name| {
                     self.input
                         .exclude
@@ -601,25 +599,6 @@ pub(super) type Stamp = (u64, SystemTime);
 pub(super) fn stamp(path: &Path) -> Option<Stamp> {
     let metadata = std::fs::metadata(path).ok()?;
     Some((metadata.len(), metadata.modified().ok()?))
-}
-
-struct HostDirectories;
-
-impl glob::Directories for HostDirectories {
-    fn list(&self, directory: &Path) -> Vec<(OsString, bool)> {
-        let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
-        entries
-            .filter_map(Result::ok)
-            .map(|entry| {
-                let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir() || kind.is_symlink());
-                (entry.file_name(), is_directory)
-            })
-            .collect()
-    }
-
-    fn exists(&self, path: &Path) -> bool {
-        path.exists()
-    }
 }
 
 impl File {
