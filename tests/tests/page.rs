@@ -80,7 +80,10 @@ const READS: &str = "input {\n  file { docker-path => \"/var/log/access.log\" }\
 fn every_view_is_clean_and_for_everybody() {
     let stage = Stage::set("page");
     let browser = &stage.browser;
-    stage.configure(READS);
+    // Something is wrong, so that there is something to see: nothing listens there.
+    stage.configure(&format!(
+        "{READS}output {{\n  elasticsearch {{ hosts => [\"http://127.0.0.1:1\"] }}\n}}\n"
+    ));
     let container = until("the container to be read", PATIENCE, || {
         let streams = stage.ask("GET", "/api/streams?q=access%20events:%3E0%20name:", None)?;
         let found =
@@ -92,7 +95,7 @@ fn every_view_is_clean_and_for_everybody() {
         ("overview", "#/".to_owned(), "What is wrong now"),
         ("way", format!("#/why?q={}", id("container_id")), "of the image"),
         ("framework", "#/why".to_owned(), "subscribed with the master"),
-        ("agents", "#/agents".to_owned(), "ships"),
+        ("agents", "#/agents".to_owned(), "a shipper runs, but output"),
         ("agent", format!("#/agents/{}", id("agent_id")), "Configurations at work"),
         ("streams", "#/streams?sort=-events".to_owned(), "/var/log/access.log"),
         ("configurations", "#/configurations".to_owned(), BUSYBOX),
@@ -109,6 +112,7 @@ fn every_view_is_clean_and_for_everybody() {
     let kept = std::env::var_os("LOGSTASH_MESOS_TEST_PICTURES").is_some();
     browser.open(&format!("{}/", stage.url));
     browser.shows("live");
+    browser.shows("does not deliver");
     // A chart of one point is none.
     until("a history", PATIENCE, || {
         let history = stage.ask("GET", "/api/history", None)?;
