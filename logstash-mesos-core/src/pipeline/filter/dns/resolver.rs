@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use hickory_proto::rr::RecordType;
 use thiserror::Error;
 
-use super::wire::{self, Answer, Kind};
+use super::wire::{self, Answer, Question};
 
 /// No name server answered in time.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -44,11 +45,11 @@ impl Resolver {
         let Some(servers) = &self.servers else { return Ok(None) };
         // A machine without global IPv6 address can do nothing with one.
         if has_global_v6()
-            && let Some(address) = servers.look_up(name, Kind::Aaaa)?
+            && let Some(address) = servers.look_up(name, RecordType::AAAA)?
         {
             return Ok(Some(address));
         }
-        servers.look_up(name, Kind::A)
+        servers.look_up(name, RecordType::A)
     }
 
     /// The first name of an address.
@@ -57,7 +58,7 @@ impl Resolver {
             return Ok(Some(name.clone()));
         }
         match (&self.servers, parse_address(address)) {
-            (Some(servers), Some(address)) => servers.look_up(&wire::reverse_name(address), Kind::Ptr),
+            (Some(servers), Some(address)) => servers.look_up(&wire::reverse_name(address), RecordType::PTR),
             _ => Ok(None),
         }
     }
@@ -157,7 +158,7 @@ impl Servers {
     }
 
     /// The first record of `name`, asking for its completions one after the other.
-    fn look_up(&self, name: &str, kind: Kind) -> Result<Option<String>, TimedOut> {
+    fn look_up(&self, name: &str, kind: RecordType) -> Result<Option<String>, TimedOut> {
         for candidate in self.candidates(name) {
             match self.ask(&candidate, kind)? {
                 Answer::Found(found) => return Ok(found.into_iter().next()),
@@ -182,9 +183,9 @@ impl Servers {
         }
     }
 
-    fn ask(&self, name: &str, kind: Kind) -> Result<Answer, TimedOut> {
+    fn ask(&self, name: &str, kind: RecordType) -> Result<Answer, TimedOut> {
         let [high, low, ..] = *uuid::Uuid::new_v4().as_bytes();
-        let Some(question) = wire::question(u16::from_be_bytes([high, low]), name, kind) else {
+        let Some(question) = Question::new(u16::from_be_bytes([high, low]), name, kind) else {
             return Ok(Answer::Refused);
         };
         for server in &self.addresses {
@@ -211,14 +212,14 @@ pub(super) fn server_address(text: &str) -> Option<SocketAddr> {
 }
 
 /// The socket takes datagrams of the server only, so an answer has server, id and question right.
-fn over_udp(server: SocketAddr, question: &[u8], until: Instant) -> std::io::Result<Answer> {
+fn over_udp(server: SocketAddr, question: &Question, until: Instant) -> std::io::Result<Answer> {
     let any: IpAddr = match server {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
     let socket = UdpSocket::bind((any, 0))?;
     socket.connect(server)?;
-    socket.send(question)?;
+    socket.send(&question.message)?;
     let mut message = vec![0; 65_535];
     loop {
         let left = until.saturating_duration_since(Instant::now());
@@ -227,23 +228,23 @@ fn over_udp(server: SocketAddr, question: &[u8], until: Instant) -> std::io::Res
         }
         socket.set_read_timeout(Some(left))?;
         let len = socket.recv(&mut message)?;
-        if let Some(answer) = wire::answer(question, &message[..len]) {
+        if let Some(answer) = question.answer(&message[..len]) {
             return Ok(answer);
         }
     }
 }
 
-fn over_tcp(server: SocketAddr, question: &[u8], timeout: Duration) -> std::io::Result<Answer> {
+fn over_tcp(server: SocketAddr, question: &Question, timeout: Duration) -> std::io::Result<Answer> {
     let mut stream = TcpStream::connect_timeout(&server, timeout)?;
     stream.set_read_timeout(Some(timeout))?;
     stream.set_write_timeout(Some(timeout))?;
-    let len = u16::try_from(question.len()).map_err(std::io::Error::other)?;
-    stream.write_all(&[len.to_be_bytes().as_slice(), question].concat())?;
+    let len = u16::try_from(question.message.len()).map_err(std::io::Error::other)?;
+    stream.write_all(&[len.to_be_bytes().as_slice(), &question.message].concat())?;
     let mut len = [0; 2];
     stream.read_exact(&mut len)?;
     let mut message = vec![0; usize::from(u16::from_be_bytes(len))];
     stream.read_exact(&mut message)?;
-    wire::answer(question, &message).ok_or_else(|| ErrorKind::InvalidData.into())
+    question.answer(&message).ok_or_else(|| ErrorKind::InvalidData.into())
 }
 
 /// Whether an interface of this machine has an IPv6 address of the world.

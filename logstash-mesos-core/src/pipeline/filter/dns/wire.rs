@@ -1,20 +1,8 @@
-//! Questions and answers as they travel (RFC 1035).
+//! Questions and answers as they travel.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-/// What is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// The IPv4 addresses of a name.
-    A = 1,
-    /// The name of an address.
-    Ptr = 12,
-    /// The IPv6 addresses of a name.
-    Aaaa = 28,
-}
-
-const CNAME: u16 = 5;
-const INTERNET: u16 = 1;
+use hickory_proto::op::{Header, Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::rr::{DNSClass, Name, RData, RecordType};
+use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
 
 /// How a server answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,165 +17,82 @@ pub(super) enum Answer {
     Refused,
 }
 
-/// A question with its id. Nothing for a name that no server can be asked for.
-pub(super) fn question(id: u16, name: &str, kind: Kind) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(name.len() + 18);
-    out.extend_from_slice(&id.to_be_bytes());
-    // Recursion desired; one question.
-    out.extend_from_slice(&[1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
-    for label in name.split('.').filter(|label| !label.is_empty()) {
-        out.push(u8::try_from(label.len()).ok().filter(|len| *len < 64)?);
-        out.extend_from_slice(label.as_bytes());
-    }
-    out.push(0);
-    if out.len() > 12 + 255 {
-        return None;
-    }
-    out.extend_from_slice(&(kind as u16).to_be_bytes());
-    out.extend_from_slice(&INTERNET.to_be_bytes());
-    Some(out)
+/// A question, and the message that asks it.
+#[derive(Debug)]
+pub(super) struct Question {
+    id: u16,
+    query: Query,
+    pub(super) message: Vec<u8>,
 }
 
-/// The answer to `question` in a message. Nothing when the message is broken or answers something else.
-pub(super) fn answer(question: &[u8], message: &[u8]) -> Option<Answer> {
-    let mut reader = Reader { message, at: 0 };
-    let id = reader.take(2)?;
-    let flags = reader.u16()?;
-    let (questions, answers) = (reader.u16()?, reader.u16()?);
-    reader.take(4)?;
-    if id != question.get(..2)? || flags & 0x8000 == 0 {
-        return None;
+impl Question {
+    /// Asks for the records of `name`. Nothing for a name that no server can be asked for.
+    pub(super) fn new(id: u16, name: &str, kind: RecordType) -> Option<Self> {
+        // The bytes as they are: a name of a log is not converted, nor has it escapes.
+        let labels = name.split('.').filter(|label| !label.is_empty()).map(str::as_bytes);
+        let query = Query::query(Name::from_labels(labels).ok()?, kind);
+        let mut message = Message::new(id, MessageType::Query, OpCode::Query);
+        message.metadata.recursion_desired = true;
+        message.add_query(query.clone());
+        Some(Self { id, query, message: message.to_vec().ok()? })
     }
-    let mut asked = Reader { message: question, at: 12 };
-    let (name, kind) = (asked.name()?, asked.u16()?);
-    for _ in 0..questions {
-        if !reader.name()?.eq_ignore_ascii_case(&name) || reader.u16()? != kind {
+
+    /// The answer in a message. Nothing when the message is broken or answers something else.
+    pub(super) fn answer(&self, message: &[u8]) -> Option<Answer> {
+        let mut decoder = BinDecoder::new(message);
+        let Header { metadata, counts } = Header::read(&mut decoder).ok()?;
+        if metadata.id != self.id || metadata.message_type != MessageType::Response {
             return None;
         }
-        reader.take(2)?;
-    }
-    match flags & 0xf {
-        0 if flags & 0x200 != 0 => return Some(Answer::Truncated),
-        0 => {}
-        3 => return Some(Answer::NoSuchName),
-        _ => return Some(Answer::Refused),
-    }
-    let mut records = Vec::new();
-    for _ in 0..answers {
-        records.push(reader.record()?);
-    }
-    // Aliases are followed in the order in which servers put them, and once more for those that do not.
-    let mut wanted = name;
-    let mut found = Vec::new();
-    for _ in 0..2 {
-        for record in records.iter().filter(|record| record.class == INTERNET) {
-            if record.name.eq_ignore_ascii_case(&wanted) {
-                if record.kind == kind {
-                    found.push(reader.data(record)?);
-                } else if record.kind == CNAME {
-                    wanted = reader.data(record)?;
+        let asked = Message::read_queries(&mut decoder, counts.queries.into()).ok()?;
+        if asked.iter().any(|asked| *asked != self.query) {
+            return None;
+        }
+        match metadata.response_code {
+            ResponseCode::NoError if metadata.truncation => return Some(Answer::Truncated),
+            ResponseCode::NoError => {}
+            ResponseCode::NXDomain => return Some(Answer::NoSuchName),
+            _ => return Some(Answer::Refused),
+        }
+        // What follows the answers says nothing here, so that it may be broken.
+        let (records, ..) =
+            Message::read_records(&mut decoder, counts.answers.into(), false, OpCode::Query).ok()?;
+        // Aliases are followed in the order in which servers put them, and once more for those that do not.
+        let mut wanted = self.query.name();
+        let mut found = Vec::new();
+        for _ in 0..2 {
+            for record in records.iter().filter(|record| record.dns_class == DNSClass::IN) {
+                if record.name != *wanted {
+                    continue;
+                }
+                match &record.data {
+                    data if record.record_type() == self.query.query_type() => found.push(text(data)?),
+                    RData::CNAME(alias) => wanted = &alias.0,
+                    _ => {}
                 }
             }
-        }
-        if !found.is_empty() {
-            break;
-        }
-    }
-    Some(Answer::Found(found))
-}
-
-/// The name under which an address has its own name.
-pub(super) fn reverse_name(address: IpAddr) -> String {
-    match address {
-        IpAddr::V4(address) => {
-            let [a, b, c, d] = address.octets();
-            format!("{d}.{c}.{b}.{a}.in-addr.arpa")
-        }
-        IpAddr::V6(address) => {
-            let mut name = String::with_capacity(72);
-            for byte in address.octets().iter().rev() {
-                name.push_str(&format!("{:x}.{:x}.", byte & 0xf, byte >> 4));
+            if !found.is_empty() {
+                break;
             }
-            name + "ip6.arpa"
         }
+        Some(Answer::Found(found))
     }
 }
 
-struct Reader<'m> {
-    message: &'m [u8],
-    at: usize,
+/// The name under which an address has its own name: complete, as the point at its end says.
+pub(super) fn reverse_name(address: std::net::IpAddr) -> String {
+    Name::from(address).to_ascii()
 }
 
-struct Record {
-    name: String,
-    kind: u16,
-    class: u16,
-    /// Where its data is in the message.
-    start: usize,
-    len: usize,
-}
-
-impl<'m> Reader<'m> {
-    fn take(&mut self, len: usize) -> Option<&'m [u8]> {
-        let bytes = self.message.get(self.at..self.at.checked_add(len)?)?;
-        self.at += len;
-        Some(bytes)
-    }
-
-    fn u16(&mut self) -> Option<u16> {
-        self.take(2).map(|bytes| u16::from_be_bytes([bytes[0], bytes[1]]))
-    }
-
-    /// A name, whose end may be elsewhere in the message.
-    fn name(&mut self) -> Option<String> {
-        let mut name = Vec::new();
-        let mut after = None;
-        // A message of 64 KiB has no more pointers than this; a loop has.
-        for _ in 0..256 {
-            let len = usize::from(*self.take(1)?.first()?);
-            match len {
-                0 => {
-                    self.at = after.unwrap_or(self.at);
-                    return Some(String::from_utf8_lossy(&name).into_owned());
-                }
-                1..64 => {
-                    if !name.is_empty() {
-                        name.push(b'.');
-                    }
-                    name.extend_from_slice(self.take(len)?);
-                }
-                192.. => {
-                    let low = usize::from(*self.take(1)?.first()?);
-                    after.get_or_insert(self.at);
-                    self.at = (len & 0x3f) << 8 | low;
-                }
-                _ => return None,
-            }
+fn text(data: &RData) -> Option<String> {
+    match data {
+        RData::A(address) => Some(address.0.to_string()),
+        RData::AAAA(address) => Some(address.0.to_string()),
+        RData::PTR(name) => {
+            let labels: Vec<_> = name.0.iter().map(String::from_utf8_lossy).collect();
+            Some(labels.join("."))
         }
-        None
-    }
-
-    fn record(&mut self) -> Option<Record> {
-        let name = self.name()?;
-        let (kind, class) = (self.u16()?, self.u16()?);
-        self.take(4)?;
-        let len = usize::from(self.u16()?);
-        let start = self.at;
-        self.take(len)?;
-        Some(Record { name, kind, class, start, len })
-    }
-
-    fn data(&self, record: &Record) -> Option<String> {
-        let mut data = Reader { message: self.message, at: record.start };
-        match record.kind {
-            1 => {
-                <[u8; 4]>::try_from(data.take(record.len)?).ok().map(|four| Ipv4Addr::from(four).to_string())
-            }
-            28 => {
-                <[u8; 16]>::try_from(data.take(record.len)?).ok().map(|all| Ipv6Addr::from(all).to_string())
-            }
-            _ => data.name(),
-        }
+        _ => None,
     }
 }
 
@@ -197,8 +102,10 @@ mod tests {
 
     use super::*;
 
-    fn message(question: &[u8], flags: u16, records: &[(&[u8], u16, &[u8])]) -> Vec<u8> {
-        let mut out = question.to_vec();
+    const CNAME: u16 = 5;
+
+    fn message(question: &Question, flags: u16, records: &[(&[u8], u16, &[u8])]) -> Vec<u8> {
+        let mut out = question.message.clone();
         out[2..4].copy_from_slice(&(0x8000 | flags).to_be_bytes());
         out[7] = u8::try_from(records.len()).unwrap();
         for (name, kind, data) in records {
@@ -212,50 +119,50 @@ mod tests {
 
     #[test]
     fn answers_are_read() {
-        let asked = question(7, "www.example.org", Kind::A).unwrap();
+        let asked = Question::new(7, "www.example.org", RecordType::A).unwrap();
         // The name of the question is at 12, its `example.org` at 16.
         let alias: &[u8] = &[1, b'h', 0xc0, 16];
         let records: [(&[u8], u16, &[u8]); 3] =
             [(&[0xc0, 12], CNAME, alias), (alias, 1, &[10, 0, 0, 1]), (alias, 1, &[10, 0, 0, 2])];
         let found = Answer::Found(vec!["10.0.0.1".to_owned(), "10.0.0.2".to_owned()]);
-        assert_eq!(answer(&asked, &message(&asked, 0, &records)), Some(found.clone()));
+        assert_eq!(asked.answer(&message(&asked, 0, &records)), Some(found.clone()));
         // The alias last.
         let turned = [records[1], records[2], records[0]];
-        assert_eq!(answer(&asked, &message(&asked, 0, &turned)), Some(found));
-        assert_eq!(answer(&asked, &message(&asked, 0, &[])), Some(Answer::Found(vec![])));
-        assert_eq!(answer(&asked, &message(&asked, 3, &[])), Some(Answer::NoSuchName));
-        assert_eq!(answer(&asked, &message(&asked, 2, &[])), Some(Answer::Refused));
-        assert_eq!(answer(&asked, &message(&asked, 0x200, &[])), Some(Answer::Truncated));
+        assert_eq!(asked.answer(&message(&asked, 0, &turned)), Some(found));
+        assert_eq!(asked.answer(&message(&asked, 0, &[])), Some(Answer::Found(vec![])));
+        assert_eq!(asked.answer(&message(&asked, 3, &[])), Some(Answer::NoSuchName));
+        assert_eq!(asked.answer(&message(&asked, 2, &[])), Some(Answer::Refused));
+        assert_eq!(asked.answer(&message(&asked, 0x200, &[])), Some(Answer::Truncated));
         // An answer to another question, and a name that leads to itself.
-        let other = question(7, "www.example.com", Kind::A).unwrap();
-        assert_eq!(answer(&asked, &message(&other, 0, &[])), None);
-        assert_eq!(answer(&asked, &message(&asked, 0, &[(&[0xc0, 33], 1, &[1, 2, 3, 4])])), None);
+        let other = Question::new(7, "www.example.com", RecordType::A).unwrap();
+        assert_eq!(asked.answer(&message(&other, 0, &[])), None);
+        assert_eq!(asked.answer(&message(&asked, 0, &[(&[0xc0, 33], 1, &[1, 2, 3, 4])])), None);
     }
 
     #[test]
     fn names_that_cannot_be_asked_for() {
-        assert_eq!(question(1, &"x".repeat(64), Kind::A), None);
-        assert_eq!(question(1, &"abc.".repeat(64), Kind::A), None);
-        assert!(question(1, "a..b.", Kind::A).is_some());
+        assert!(Question::new(1, &"x".repeat(64), RecordType::A).is_none());
+        assert!(Question::new(1, &"abc.".repeat(64), RecordType::A).is_none());
+        assert!(Question::new(1, "a..b.", RecordType::A).is_some());
     }
 
     #[test]
     fn addresses_have_names() {
-        assert_eq!(reverse_name("10.1.2.3".parse().unwrap()), "3.2.1.10.in-addr.arpa");
+        assert_eq!(reverse_name("10.1.2.3".parse().unwrap()), "3.2.1.10.in-addr.arpa.");
         let name = reverse_name("2001:db8::1".parse().unwrap());
-        assert_eq!(name, format!("1.{}8.b.d.0.1.0.0.2.ip6.arpa", "0.".repeat(23)));
+        assert_eq!(name, format!("1.{}8.b.d.0.1.0.0.2.ip6.arpa.", "0.".repeat(23)));
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let asked = question(7, "www.example.org", Kind::A).unwrap();
-            let mut all = asked.clone();
+            let asked = Question::new(7, "www.example.org", RecordType::A).unwrap();
+            let mut all = asked.message.clone();
             all[2] = 0x80;
             all[7] = 3;
             all.extend_from_slice(&bytes);
-            let _any = answer(&asked, &all);
-            let _any = answer(&asked, &bytes);
+            let _any = asked.answer(&all);
+            let _any = asked.answer(&bytes);
         }
     }
 }
