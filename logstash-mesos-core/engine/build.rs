@@ -3,6 +3,8 @@
 //! The package `ua-parser` carries them, and is a build dependency so that cargo unpacks it; but neither that
 //! package nor cargo says where to. The places below are those in which cargo puts packages.
 
+#![expect(clippy::disallowed_methods, reason = "a build script learns where it is from its environment")]
+
 use std::env;
 use std::path::{Path, PathBuf};
 
