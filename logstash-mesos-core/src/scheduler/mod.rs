@@ -41,7 +41,6 @@ mod trial;
 mod uninstall;
 
 pub use binary::{BinaryError, ServedBinary};
-#[cfg(feature = "http")]
 pub use client::{ApiCredentials, ClientError, SchedulerClient};
 pub use credentials::{Credentials, GivenSecret, LoginError, ServiceAccount, ServiceAccountError};
 pub use definition::{Containerizer, Definition, Program};
