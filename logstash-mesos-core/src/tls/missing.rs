@@ -7,11 +7,11 @@ use tokio::net::TcpStream;
 use super::{ClientTls, ServerTls, Stream, TlsError};
 
 /// Takes connections from clients; never made without the feature `tls`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Acceptor {}
 
 /// Makes connections to servers; never made without the feature `tls`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Connector {}
 
 fn left_out() -> TlsError {
