@@ -10,7 +10,8 @@ use crate::source::glob;
 /// The conditions of one docker configuration: the image and everything in `match`. All must hold.
 ///
 /// A name without wildcards is the image as the container was started with, exactly; in one with `*`, `?`
-/// or `[…]` a `*` crosses `/`. The same goes for the values in `match`.
+/// or `[…]` a `*` crosses `/`. The same goes for the values in `match`. An image that is pinned by its digest
+/// (`name:tag@sha256:…`) is also the one without.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Matcher {
     image: String,
@@ -70,7 +71,7 @@ impl Matcher {
     /// Whether all conditions hold for `container`.
     #[must_use]
     pub fn matches(&self, container: &Container) -> bool {
-        if !fits(&self.image, &container.image) {
+        if !fits_image(&self.image, &container.image) {
             return false;
         }
         self.conditions.iter().all(|(subject, wanted)| {
@@ -78,7 +79,7 @@ impl Matcher {
             let value = match subject {
                 Subject::Label(label) => container.labels.get(label).map(String::as_str),
                 Subject::ContainerName => Some(container.name.as_str()),
-                Subject::Image => Some(container.image.as_str()),
+                Subject::Image => return fits_image(wanted, &container.image),
                 Subject::Framework => task.and_then(|task| task.framework_id.as_deref()),
                 Subject::Agent => task.and_then(|task| task.agent_id.as_deref()),
                 Subject::Executor => task.and_then(|task| task.executor_id.as_deref()),
@@ -87,6 +88,11 @@ impl Matcher {
             value.is_some_and(|value| fits(wanted, value))
         })
     }
+}
+
+fn fits_image(pattern: &str, image: &str) -> bool {
+    // `@` is in no name and in no tag.
+    fits(pattern, image) || image.split_once('@').is_some_and(|(name, _)| fits(pattern, name))
 }
 
 fn fits(pattern: &str, value: &str) -> bool {
@@ -124,6 +130,18 @@ mod tests {
         assert!(matches("*", &[], "registry.local:5000/team/nginx:1.27"));
         assert!(matches("registry*nginx:1.2?", &[], "registry.local:5000/team/nginx:1.27"));
         assert!(!matches("registry*apache*", &[], "registry.local:5000/team/nginx:1.27"));
+    }
+
+    #[test]
+    fn an_image_pinned_by_its_digest_is_the_one_without() {
+        let pinned = "registry.local:5000/team/nginx:1.27@sha256:0123abcd";
+        for name in ["registry.local:5000/team/nginx:1.27", "*/nginx:1.2?", "*nginx*", pinned, "*@sha256:*"] {
+            assert!(matches(name, &[("image", name)], pinned), "{name}");
+        }
+        for name in ["registry.local:5000/team/nginx", "*/nginx:1.28", "*@sha256:ff*"] {
+            assert!(!matches(name, &[], pinned), "{name}");
+        }
+        assert!(matches("nginx", &[], "nginx@sha256:0123abcd"));
     }
 
     #[test]
