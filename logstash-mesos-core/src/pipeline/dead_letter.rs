@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -82,7 +83,10 @@ impl State {
             if let Some(directory) = path.parent() {
                 fs::create_dir_all(directory)?;
             }
-            self.file = Some(OpenOptions::new().create(true).append(true).open(path)?);
+            let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+            // An earlier version made it readable to all.
+            file.set_permissions(fs::Permissions::from_mode(0o600))?;
+            self.file = Some(file);
         }
         match &mut self.file {
             Some(file) => file.write_all(line),
@@ -107,5 +111,7 @@ mod tests {
         assert_eq!(lines[0]["reason"], "mapping \"x\"");
         assert_eq!(lines[0]["record"], "{\"a\":1}\n");
         assert_eq!(lines.len(), 2);
+        let mode = fs::metadata(dir.path().join("dead-letters/a%2Fb.jsonl")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "it holds log data");
     }
 }
