@@ -70,6 +70,28 @@ impl Charset {
         })
     }
 
+    /// Refuses a codec whose character set (`charset` of its settings) has other ends of lines than `delimiter`: cut at
+    /// these bytes, its lines would begin in the middle of a character.
+    ///
+    /// # Errors
+    ///
+    /// As [`Charset::from_settings`], or when the two do not go together.
+    pub fn check_delimiter(codec: &Settings, delimiter: &[u8]) -> Result<(), BuildError> {
+        let unit = match Self::from_settings(codec)? {
+            Self::Utf16 { .. } => 2,
+            Self::Utf32 { .. } => 4,
+            _ => return Ok(()),
+        };
+        if delimiter.len().is_multiple_of(unit) && delimiter.contains(&0) {
+            return Ok(());
+        }
+        let name = codec.text("charset").unwrap_or_default();
+        let shown = delimiter.escape_ascii();
+        Err(BuildError::setting("charset", format!("`{name}` cannot be cut into lines at `{shown}`")).remedy(
+            format!("have it written as UTF-8, or converted before it is read: `iconv -f {name} -t UTF-8`"),
+        ))
+    }
+
     /// The character set of this name in any case, as protocols write them.
     pub fn named(name: &str) -> Option<Self> {
         let name = if name.eq_ignore_ascii_case("latin1") { "ISO-8859-1" } else { name };

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::charset::Charset;
 use super::settings::{SettingValue, Settings};
 use super::{Build, BuildError, Catalog, Codec};
 use crate::event::{Clock, Text};
@@ -153,6 +154,12 @@ impl BuildContext {
         settings: &Settings,
         name: &'static str,
     ) -> Result<Box<dyn Codec>, BuildError> {
+        if let Some((codec, own)) = settings.plugin(name)
+            && matches!(codec.as_str(), "plain" | "line" | "json" | "json_lines" | "multiline")
+        {
+            let delimiter = own.text("delimiter").unwrap_or(Text::from_static("\n"));
+            Charset::check_delimiter(&own, delimiter.as_bytes())?;
+        }
         match settings.plugin(name) {
             Some((codec, _)) if codec == "plain" => self.codec_as(settings, name, "line"),
             Some((codec, _)) if codec == "json" => self.codec_as(settings, name, "json_lines"),

@@ -3,8 +3,9 @@
 pub(super) use logstash_mesos_engine::tools::host::host_name;
 
 use crate::event::{Ack, Event, FieldReference, Map, Text, Value};
+use crate::pipeline::plugin::charset::Charset;
 use crate::pipeline::plugin::settings::Settings;
-use crate::pipeline::plugin::{Batch, BuildContext, Decoration};
+use crate::pipeline::plugin::{Batch, BuildContext, BuildError, Codec, Decoration};
 
 /// `type`, `tags` and `add_field`.
 #[derive(Clone, Debug)]
@@ -28,6 +29,22 @@ impl InputOptions {
         if !self.decoration.is_empty() {
             self.decoration.apply(event);
         }
+    }
+}
+
+/// The codec for the lines of files. They come without their delimiter: codecs for lines of a stream would wait for it
+/// for ever.
+pub(super) fn line_codec(
+    settings: &Settings,
+    cx: &BuildContext,
+    delimiter: &[u8],
+) -> Result<Box<dyn Codec>, BuildError> {
+    let Some((name, own)) = settings.plugin("codec") else { return cx.codec(settings, "codec") };
+    Charset::check_delimiter(&own, delimiter)?;
+    match name.as_str() {
+        "line" => cx.codec_as(settings, "codec", "plain"),
+        "json_lines" => cx.codec_as(settings, "codec", "json"),
+        _ => cx.codec(settings, "codec"),
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::task::{JoinError, JoinSet};
 use tracing::{debug, info, warn};
 
 use super::archive::{Archive, Broken};
-use super::common::{InputOptions, SharedField, host_field, host_name};
+use super::common::{InputOptions, SharedField, host_field, host_name, line_codec};
 use super::keeper::{Keeper, Place, decode};
 use crate::event::{Clock, Event, Map, Origin, StreamKey, Text, Value};
 use crate::pipeline::plugin::settings::{Default as Preset, Kind, Setting, Settings, Status};
@@ -158,12 +158,7 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, Build
     if let Some(bytes) = positive("file_chunk_size") {
         framing.block_bytes = bytes.max(4096);
     }
-    // A line comes without its delimiter: codecs for lines of a stream would wait for it for ever.
-    let codec = match settings.plugin("codec") {
-        Some((name, _)) if name == "line" => cx.codec_as(settings, "codec", "plain")?,
-        Some((name, _)) if name == "json_lines" => cx.codec_as(settings, "codec", "json")?,
-        _ => cx.codec(settings, "codec")?,
-    };
+    let codec = line_codec(settings, cx, &framing.delimiter)?;
     Ok(Box::new(File {
         exclude: settings.strings("exclude"),
         begins_at_end: !reads && settings.text("start_position").as_deref() != Some("beginning"),

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::common::InputOptions;
+use super::common::{InputOptions, line_codec};
 use crate::event::Event;
 use crate::pipeline::plugin::CompiledPlugin;
 use crate::pipeline::plugin::settings::SettingValue;
@@ -178,21 +178,15 @@ impl StreamInput {
             )
             .remedy("make an input of its own for each"));
         }
-        // A line comes without its delimiter: codecs for lines of a stream would wait for it for ever.
-        let codec = match settings.plugin("codec") {
-            Some((name, _)) if name == "line" => plugin.context.codec_as(settings, "codec", "plain"),
-            Some((name, _)) if name == "json_lines" => plugin.context.codec_as(settings, "codec", "json"),
-            _ => plugin.context.codec(settings, "codec"),
-        };
-        let codec = codec?;
+        let delimiter =
+            settings.text("delimiter").map_or_else(|| b"\n".to_vec(), |text| text.as_bytes().to_vec());
+        let codec = line_codec(settings, &plugin.context, &delimiter)?;
         let ignore_older = settings.float("ignore_older").filter(|secs| *secs > 0.0);
         Ok(Some(Self {
             reads,
             channels,
             files: FileSettings {
-                delimiter: settings
-                    .text("delimiter")
-                    .map_or_else(|| b"\n".to_vec(), |text| text.as_bytes().to_vec()),
+                delimiter,
                 exclude: paths("exclude"),
                 from_end: settings.is_given("start_position")
                     && settings.text("start_position").is_some_and(|at| at == "end"),

@@ -372,5 +372,9 @@ mod tests {
         let client = r#"{"port":1,"mode":"client","ssl_enabled":true,"ssl_client_authentication":"none"}"#;
         assert!(refused(&TCP, client).contains("clients"));
         assert!(refused(&TCP, r#"{"port":70000}"#).contains("70000"));
+        for codec in ["plain", "line", "json", "json_lines"] {
+            let settings = format!(r#"{{"port":1,"codec":{{"{codec}":{{"charset":"UTF-16LE"}}}}}}"#);
+            assert!(refused(&TCP, &settings).contains("`UTF-16LE` cannot be cut into lines at"), "{codec}");
+        }
     }
 }

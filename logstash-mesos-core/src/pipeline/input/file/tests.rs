@@ -1,7 +1,7 @@
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::super::testing::Running;
+use super::super::testing::{Running, refused};
 use super::*;
 use crate::pipeline::plugin::EcsCompatibility;
 
@@ -118,4 +118,17 @@ async fn files_beyond_the_limit_have_their_turn_before_the_end() {
     let mut input = start(dir.path(), "*.log", &more);
     assert_eq!(next(&mut input).await, "20");
     input.ended().await.unwrap();
+}
+
+#[test]
+fn lines_that_end_otherwise_are_refused_with_the_remedy() {
+    for charset in ["UTF-16LE", "UTF-32BE"] {
+        for codec in ["plain", "json", "multiline"] {
+            let pattern = if codec == "multiline" { r#""pattern":"^ ","what":"previous","# } else { "" };
+            let settings =
+                format!(r#"{{"path":["/x"],"codec":{{"{codec}":{{{pattern}"charset":"{charset}"}}}}}}"#);
+            let said = refused(&FILE, &settings);
+            assert!(said.contains(&format!("`{charset}` cannot be cut into lines at `\\n`")), "{said}");
+        }
+    }
 }
