@@ -77,6 +77,10 @@ pub(super) fn outcome(
             status if settings.reject_codes.contains(&status) => {
                 delivered.rejected.push(Rejection { record, reason: reason(&item) });
             }
+            // Logstash sends these again for ever. A lack of privileges of one index stops no other.
+            status if refuses_for_good(status) && !is_blocked(&item) => {
+                delivered.rejected.push(Rejection { record, reason: reason(&item) });
+            }
             _ => {
                 example.get_or_insert(item);
                 delivered.again.push(record);
@@ -96,6 +100,20 @@ pub(super) fn outcome(
         }
     }
     Ok(delivered)
+}
+
+/// Of the statuses of the client's fault those that do not pass by themselves, or by another password.
+fn refuses_for_good(status: u16) -> bool {
+    (400..500).contains(&status) && !matches!(status, 401 | 408 | 409 | 429)
+}
+
+fn is_blocked(item: &Item) -> bool {
+    item.error.as_ref().is_some_and(|error| is_block(&error.to_string()))
+}
+
+/// Whether an error speaks of a block, of a full disk (`read-only-allow-delete`) or by hand: it may be lifted.
+pub(super) fn is_block(error: &str) -> bool {
+    ["cluster_block_exception", "read-only", "read_only"].iter().any(|word| error.contains(word))
 }
 
 fn is_kind(item: &Item, kind: &str) -> bool {
@@ -130,6 +148,29 @@ mod tests {
         assert_eq!(delivered.rejected.len(), 1);
         assert_eq!(delivered.rejected[0].record, 1);
         assert!(delivered.rejected[0].reason.contains("mapper_parsing_exception"));
+    }
+
+    #[test]
+    fn what_is_refused_for_good_ends_and_what_may_pass_waits() {
+        let item = |status: u16, kind: &str| {
+            format!(r#"{{"index":{{"status":{status},"error":{{"type":"{kind}","reason":"no"}}}}}}"#)
+        };
+        let items = [
+            item(403, "security_exception"),
+            item(403, "cluster_block_exception"),
+            item(422, "odd_exception"),
+            item(429, "cluster_block_exception"),
+            item(401, "security_exception"),
+            item(500, "io_exception"),
+            item(413, "too_large"),
+        ];
+        let body = format!(r#"{{"errors":true,"items":[{}]}}"#, items.join(","));
+        let delivered = outcome(&Answer(Bytes::from(body)), 7, &ElasticsearchSettings::default()).unwrap();
+        assert_eq!(delivered.again, [1, 3, 4, 5]);
+        assert_eq!(
+            delivered.rejected.iter().map(|rejection| rejection.record).collect::<Vec<_>>(),
+            [0, 2, 6]
+        );
     }
 
     #[test]

@@ -167,15 +167,29 @@ impl ElasticsearchSink {
     ) -> Result<Delivered, SinkError> {
         let excerpt: String = body.chars().take(400).collect();
         match status {
+            // The disk is full or somebody has locked the index: that may pass.
+            StatusCode::FORBIDDEN if bulk::is_block(body) => {
+                Err(self.unavailable(format!("status {status}: {excerpt}")))
+            }
             // Too large, or one document spoils the request: smaller requests find out which.
-            StatusCode::PAYLOAD_TOO_LARGE | StatusCode::BAD_REQUEST if batch.len() > 1 => {
+            StatusCode::PAYLOAD_TOO_LARGE | StatusCode::BAD_REQUEST
+                if batch.len() > 1 && !is_of_request(body) =>
+            {
                 self.send_halves(batch, status, &excerpt).await
+            }
+            // What cannot be read is refused by itself, and the request says nothing else.
+            StatusCode::BAD_REQUEST if !is_of_request(body) => {
+                let reason = format!("status {status}: {excerpt}");
+                Ok(Delivered { rejected: vec![Rejection { record: 0, reason }], again: Vec::new() })
             }
             StatusCode::PAYLOAD_TOO_LARGE => {
                 let reason = format!("status 413: the document has {} bytes: {excerpt}", batch.body.len());
                 Ok(Delivered { rejected: vec![Rejection { record: 0, reason }], again: Vec::new() })
             }
-            status if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS => {
+            status
+                if status.is_client_error()
+                    && !matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) =>
+            {
                 let hint = match status {
                     StatusCode::UNAUTHORIZED => "; check `user` and `password`, or `api_key`",
                     StatusCode::FORBIDDEN => "; the user lacks a privilege",
@@ -324,6 +338,11 @@ impl LogSink for ElasticsearchSink {
         self.install_template().await?;
         self.send(batch).await
     }
+}
+
+/// Whether a status 400 is about the settings of the request, which no document can help.
+fn is_of_request(body: &str) -> bool {
+    body.contains("unrecognized parameter")
 }
 
 fn headers(settings: &ElasticsearchSettings) -> Result<HeaderMap, HttpClientError> {

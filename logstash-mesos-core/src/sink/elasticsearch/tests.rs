@@ -96,8 +96,26 @@ async fn a_document_that_spoils_requests_is_found() {
     let mut rejected: Vec<usize> = delivered.rejected.iter().map(|rejection| rejection.record).collect();
     rejected.sort_unstable();
     assert_eq!((rejected, delivered.again), (vec![1, 4], vec![]));
-    // When every document is refused it is the request that is wrong.
-    assert!(!sink.deliver(&batch(&["bad1", "bad2", "bad3"])).await.unwrap_err().is_transient());
+    // Also when it is alone, or all of them are.
+    for documents in [&["bad1"][..], &["bad1", "bad2", "bad3"]] {
+        let delivered = sink.deliver(&batch(documents)).await.unwrap();
+        assert_eq!((delivered.rejected.len(), delivered.again.len()), (documents.len(), 0));
+        assert!(delivered.rejected[0].reason.contains("illegal"));
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_request_or_the_index_costs_no_document() {
+    let wrong = r#"{"error":{"type":"illegal_argument_exception","reason":"request [/_bulk] contains unrecognized parameter: [x]"},"status":400}"#;
+    let full = r#"{"error":{"type":"cluster_block_exception","reason":"index [a] blocked by: [FORBIDDEN/12/index read-only / allow delete (api)];"},"status":403}"#;
+    for (status, body, transient) in [(400, wrong, false), (403, full, true)] {
+        for documents in [&["1"][..], &["1", "2", "3"]] {
+            let server = Server::start(move |_, _| (status, body.to_owned()));
+            let sink = sink(vec![server.node()], |_| {});
+            let error = sink.deliver(&batch(documents)).await.unwrap_err();
+            assert_eq!((error.is_transient(), server.requests()), (transient, 1), "{error}");
+        }
+    }
 }
 
 #[tokio::test]
