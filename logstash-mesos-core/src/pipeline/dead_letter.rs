@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use tracing::{error, warn};
 
 use crate::event::{Timestamp, write_json_string};
+use crate::sink::ends_with_a_line;
 
 /// Appends refused records to `dead-letters/<pipeline>.jsonl` in the data directory, one JSON object each:
 /// `@timestamp`, `output`, `reason`, `record`. Without a data directory they are only logged.
@@ -83,9 +84,13 @@ impl State {
             if let Some(directory) = path.parent() {
                 fs::create_dir_all(directory)?;
             }
-            let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+            let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
             // An earlier version made it readable to all.
             file.set_permissions(fs::Permissions::from_mode(0o600))?;
+            if !ends_with_a_line(path)? {
+                // A kill left half a letter.
+                file.write_all(b"\n")?;
+            }
             self.file = Some(file);
         }
         match &mut self.file {
@@ -113,5 +118,13 @@ mod tests {
         assert_eq!(lines.len(), 2);
         let mode = fs::metadata(dir.path().join("dead-letters/a%2Fb.jsonl")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "it holds log data");
+        // Half a letter, as a kill leaves it, costs no other.
+        fs::write(dir.path().join("dead-letters/a%2Fb.jsonl"), "{\"half").unwrap();
+        DeadLetters::new(Some(dir.path()), "a/b").keep("elasticsearch", "no", b"{}").unwrap();
+        let text = fs::read_to_string(dir.path().join("dead-letters/a%2Fb.jsonl")).unwrap();
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(text.lines().last().unwrap()).unwrap()["reason"],
+            "no"
+        );
     }
 }

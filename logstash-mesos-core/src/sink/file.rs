@@ -4,7 +4,7 @@ mod members;
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -65,6 +65,8 @@ struct OpenFile {
     file: File,
     identity: (u64, u64),
     used: Instant,
+    // It ended within a line when it was opened: a kill did that, or it holds no lines.
+    torn: bool,
 }
 
 impl FileSink {
@@ -155,11 +157,15 @@ impl Shared {
             &batch.body[start..batch.records[records.end - 1].end]
         };
         let overwrite = self.settings.write_behavior == WriteBehavior::Overwrite;
-        let pieces: Vec<&[u8]> = if overwrite {
+        let mut pieces: Vec<&[u8]> = if overwrite {
             vec![ranges.last().map_or(&[], |records| batch.bytes(records.end - 1))]
         } else {
             ranges.iter().map(slice).collect()
         };
+        // What is written now would be the other half of that line, and could not be told from it.
+        if std::mem::take(&mut file.torn) && pieces.first().is_some_and(|piece| piece.ends_with(b"\n")) {
+            pieces.insert(0, b"\n");
+        }
         let written = if self.settings.gzip {
             file.locked(|file| file.write([members::member(pieces.into_iter())?.as_slice()], overwrite))
         } else {
@@ -193,8 +199,13 @@ impl Shared {
         }
         let is_new = identity_of(path).is_none();
         let appends = self.settings.write_behavior == WriteBehavior::Append;
-        if self.settings.gzip && appends && fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
-            members::mend(path)?;
+        let mut torn = false;
+        if appends && fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
+            if self.settings.gzip {
+                members::mend(path)?;
+            } else {
+                torn = !ends_with_a_line(path)?;
+            }
         }
         let file = options.open(path)?;
         if let Some(mode) = self.settings.file_mode.filter(|_| is_new) {
@@ -202,7 +213,7 @@ impl Shared {
             file.set_permissions(fs::Permissions::from_mode(mode))?;
         }
         let metadata = file.metadata()?;
-        Ok(OpenFile { file, identity: (metadata.dev(), metadata.ino()), used: Instant::now() })
+        Ok(OpenFile { file, identity: (metadata.dev(), metadata.ino()), used: Instant::now(), torn })
     }
 
     fn close_stale(&self, after: Duration) {
@@ -240,6 +251,18 @@ impl OpenFile {
     }
 }
 
+/// Whether nothing follows the last end of a line in the file.
+pub(crate) fn ends_with_a_line(path: &Path) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    if file.metadata()?.len() == 0 {
+        return Ok(true);
+    }
+    let mut last = [0];
+    file.seek(io::SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
+}
+
 fn identity_of(path: &Path) -> Option<(u64, u64)> {
     fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
@@ -265,8 +288,6 @@ fn by_route(batch: &RecordBatch, default: &Path) -> Vec<(PathBuf, Vec<std::ops::
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
-
     use super::*;
 
     fn settings(dir: &Path) -> FileSinkSettings {
@@ -343,6 +364,25 @@ mod tests {
         for text in ["a longer one\n", "b\n"] {
             last.deliver(&batch(&[("unseen\n", None), (text, None)])).await.unwrap();
             assert_eq!(read().unwrap(), text);
+        }
+    }
+
+    #[tokio::test]
+    async fn half_a_line_that_a_kill_left_is_not_joined_to_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("default.log");
+        for (there, written, expected) in [
+            ("one\ntw", "two\n", "one\ntw\ntwo\nend\n"),
+            ("one\n", "two\n", "one\ntwo\nend\n"),
+            // No lines at all.
+            ("one", "two", "onetwoend\n"),
+        ] {
+            fs::write(&path, there).unwrap();
+            let sink = FileSink::new(settings(dir.path()));
+            for text in [written, "end\n"] {
+                sink.deliver(&batch(&[(text, None)])).await.unwrap();
+            }
+            assert_eq!(fs::read_to_string(&path).unwrap(), expected);
         }
     }
 
