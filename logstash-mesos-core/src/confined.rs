@@ -91,6 +91,7 @@ pub(crate) fn resolve(path: &Path, mut lookup: impl FnMut(&Path) -> io::Result<N
 }
 
 /// The path by which this process reaches what is `path` for one whose root directory is `root`.
+#[cfg(any(test, feature = "docker"))]
 pub(crate) fn path_in_root(root: &Path, path: &Path) -> io::Result<PathBuf> {
     let directory = open_directory(root)?;
     let mut last = PathBuf::new();

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+#[cfg(any(test, feature = "docker"))]
 use crate::confined;
 use crate::discovery::DiscoveryError;
 

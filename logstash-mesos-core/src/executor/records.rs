@@ -1,9 +1,11 @@
 //! From the lines of a file to what a program wrote: as they are, or unpacked from the daemon's own log.
 
+#[cfg(any(test, feature = "docker"))]
 mod api_lines;
 mod joiner;
 mod json_file;
 
+#[cfg(any(test, feature = "docker"))]
 pub(crate) use api_lines::ApiLines;
 pub(crate) use json_file::JsonFile;
 

@@ -75,6 +75,7 @@ enum Method {
     /// The opener knows the rung.
     File,
     /// By the daemon; why not directly.
+    #[cfg_attr(not(feature = "docker"), expect(dead_code, reason = "only a daemon is asked for it"))]
     Daemon(String),
     /// It cannot be read; why.
     Unreadable(String),
