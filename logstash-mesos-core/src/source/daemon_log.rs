@@ -36,8 +36,8 @@ impl FileOpener for DaemonLog {
         self.file.stat(at)
     }
 
-    fn names(&self) -> io::Result<Names> {
-        self.file.names()
+    fn names(&self, fresh: bool) -> io::Result<Names> {
+        self.file.names(fresh)
     }
 
     fn owns_all(&self) -> bool {

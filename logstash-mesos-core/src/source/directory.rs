@@ -86,6 +86,7 @@ impl Directory {
     pub(super) fn names(
         &self,
         stat: io::Result<Metadata>,
+        fresh: bool,
         list: impl FnOnce() -> io::Result<Vec<OsString>>,
     ) -> io::Result<Names> {
         let stat = stat?;
@@ -94,7 +95,7 @@ impl Directory {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(last) = &*last
             && ((last.settled && last.stamp == stamp)
-                || (last.took > SMALL && last.at.elapsed() < last.took * SHARE))
+                || (!fresh && last.took > SMALL && last.at.elapsed() < last.took * SHARE))
         {
             return Ok(last.names.clone());
         }
@@ -149,7 +150,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path();
         let directory = Directories::default().of(path);
-        let names = || directory.names(path.metadata(), || list(path)).unwrap();
+        let names = || directory.names(path.metadata(), false, || list(path)).unwrap();
         std::fs::write(path.join("a.log"), "").unwrap();
         std::fs::write(path.join("a.log.1"), "").unwrap();
         std::fs::write(path.join("b.log"), "").unwrap();

@@ -59,9 +59,9 @@ impl FileOpener for HostFile {
         }
     }
 
-    fn names(&self) -> io::Result<Names> {
+    fn names(&self, fresh: bool) -> io::Result<Names> {
         let directory = directory(&self.path);
-        let names = self.names.names(std::fs::metadata(directory), || {
+        let names = self.names.names(std::fs::metadata(directory), fresh, || {
             std::fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
         });
         names.or_else(|error| none_if_absent::<Names>(error).map(Option::unwrap_or_default))
@@ -113,7 +113,7 @@ mod tests {
         let identity = opener.stat(None).unwrap().unwrap().identity;
         std::fs::rename(opener.path(), dir.path().join("app.log.1")).unwrap();
         assert!(opener.stat(None).unwrap().is_none());
-        let names = opener.names().unwrap();
+        let names = opener.names(true).unwrap();
         let rotated = names.iter().next().unwrap();
         assert_eq!(opener.open(Some(rotated)).unwrap().unwrap().identity, identity);
         std::fs::remove_file(dir.path().join(rotated)).unwrap();

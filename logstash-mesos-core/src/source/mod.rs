@@ -144,8 +144,9 @@ pub trait FileOpener: Send + Sync + 'static {
     /// Which file it is, without opening it where that is cheaper.
     fn stat(&self, at: Option<&OsStr>) -> io::Result<Option<Stat>>;
 
-    /// The names in the directory; those of rotated files are enough. None for a directory that is not there.
-    fn names(&self) -> io::Result<Names>;
+    /// The names in the directory; those of rotated files are enough. None for a directory that is not there. Unless
+    /// they have to be `fresh`, those of a large directory may be some milliseconds old.
+    fn names(&self, fresh: bool) -> io::Result<Names>;
 
     /// Whether rotated files that nothing is known of are a part of the stream, from their first byte.
     fn owns_all(&self) -> bool {

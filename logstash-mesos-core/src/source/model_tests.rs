@@ -2,9 +2,10 @@
 //! written arrives once and in order, or its bytes are counted as lost.
 
 use std::collections::VecDeque;
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
-use std::path::PathBuf;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,10 @@ use proptest::prelude::*;
 use super::holdings::Holdings;
 use super::tail::{Shared, Step, Tail};
 use super::writers::Writers;
-use super::{Checkpoints, Directories, HoldLimits, HostFile, StreamStatus, TailSettings};
+use super::{
+    Checkpoints, Directories, FileOpener, HoldLimits, HostFile, Names, Opened, Stat, StreamStatus,
+    TailSettings,
+};
 use crate::event::Ack;
 
 /// What may happen to a file and its reader.
@@ -210,10 +214,31 @@ impl World {
     }
 }
 
+/// Always lists the directory: how old a listing may be is a matter of cost, and not of what it means.
+struct Fresh(HostFile);
+
+impl FileOpener for Fresh {
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn open(&self, at: Option<&OsStr>) -> io::Result<Option<Opened>> {
+        self.0.open(at)
+    }
+
+    fn stat(&self, at: Option<&OsStr>) -> io::Result<Option<Stat>> {
+        self.0.stat(at)
+    }
+
+    fn names(&self, _: bool) -> io::Result<Names> {
+        self.0.names(true)
+    }
+}
+
 fn tail(log: &std::path::Path, checkpoints: &Checkpoints) -> (Tail, Arc<StreamStatus>) {
     let settings = TailSettings { rotate_wait: Duration::from_secs(3600), ..TailSettings::default() };
     let status = Arc::<StreamStatus>::default();
-    let opener = Arc::new(HostFile::new(log, &Directories::default()));
+    let opener = Arc::new(Fresh(HostFile::new(log, &Directories::default())));
     let holdings = Holdings::new(HoldLimits::default());
     let shared = Shared { writers: Writers::new("/proc".into()), holdings };
     (Tail::new(opener, settings, checkpoints.stream("app.log"), Arc::clone(&status), shared), status)

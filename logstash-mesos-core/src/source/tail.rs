@@ -326,11 +326,15 @@ impl Tail {
         {
             self.give_up(at);
         }
-        let names = self.opener.names()?;
+        let mut names = self.opener.names(false)?;
         let last = self.members.back().filter(|member| member.place == Place::Current);
         let same_name = current.map(|stat| stat.identity) == last.map(|member| member.identity);
         if same_name && !cut && self.understood.as_ref().is_some_and(|before| before.is(&names)) {
             return Ok(());
+        }
+        if !same_name || cut {
+            // What has just been rotated has to be among them, or it would be taken for older than what follows.
+            names = self.opener.names(true)?;
         }
         let understood = self.understand(&names, current, now)?;
         if understood {
@@ -364,6 +368,14 @@ impl Tail {
     /// is nothing left to find out until the directory changes.
     fn understand(&mut self, names: &Names, current: Option<Stat>, now: Instant) -> io::Result<bool> {
         let mut candidates = self.candidates(names, current);
+        // Rotated between the two looks: the name leads to another file by now.
+        let is_aside = |one: &Candidate| {
+            one.name.is_some() && current.is_some_and(|stat| stat.identity == one.seen.identity)
+        };
+        let renamed = candidates.iter().any(is_aside);
+        if renamed {
+            candidates.retain(|one| one.name.is_some());
+        }
         for candidate in &mut candidates {
             candidate.seen.same = self.same(candidate)?;
         }
@@ -383,7 +395,7 @@ impl Tail {
             self.put_aside(now);
         }
         let from_end = from_end && self.first_sight;
-        let mut understood = true;
+        let mut understood = !renamed;
         let mut found_saved = Vec::new();
         let mut here = Vec::new();
         let first_saved = self.past.len();

@@ -293,8 +293,8 @@ async fn another_way_to_the_same_file_goes_on_where_the_first_stopped() {
         fn stat(&self, at: Option<&OsStr>) -> io::Result<Option<Stat>> {
             Ok(self.0.stat(at)?.map(|stat| Stat { identity: self.identity(stat.identity), ..stat }))
         }
-        fn names(&self) -> io::Result<Names> {
-            self.0.names()
+        fn names(&self, fresh: bool) -> io::Result<Names> {
+            self.0.names(fresh)
         }
     }
     let bed = Bed::new();

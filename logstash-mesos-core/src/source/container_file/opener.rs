@@ -59,12 +59,12 @@ impl FileOpener for ContainerFile {
         }
     }
 
-    fn names(&self) -> io::Result<Names> {
+    fn names(&self, fresh: bool) -> io::Result<Names> {
         let stat = match self.files.directory_stat(self.directory()) {
             Ok(stat) => stat,
             Err(error) => return none_if_absent(error).map(Option::unwrap_or_default),
         };
-        self.names.names(Ok(stat), || {
+        self.names.names(Ok(stat), fresh, || {
             self.files
                 .list(self.directory())
                 .or_else(|error| none_if_absent(error).map(Option::unwrap_or_default))
