@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -57,6 +58,8 @@ impl Client {
     /// Returns what it printed on its standard error if it failed.
     pub fn try_command(&self, arguments: &[&str]) -> Result<String, String> {
         let output = Command::new("docker")
+            // The builder of the daemon itself: newer clients want a plugin for the other one.
+            .env("DOCKER_BUILDKIT", "0")
             .arg("-H")
             .arg(&self.host)
             .args(arguments)
@@ -91,6 +94,14 @@ impl Client {
     pub fn tag(&self, name: &str) -> String {
         self.command(&["tag", BUSYBOX, name]);
         name.to_owned()
+    }
+
+    /// Builds the image of a `Dockerfile`, given by its path in the repository, from the files in `context`.
+    #[track_caller]
+    pub fn build(&self, dockerfile: &str, context: &Path, image: &str) {
+        let dockerfile = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(dockerfile);
+        let (dockerfile, context) = (dockerfile.display().to_string(), context.display().to_string());
+        self.command(&["build", "--quiet", "--file", &dockerfile, "--tag", image, &context]);
     }
 
     /// Makes an image from a directory.
@@ -128,7 +139,10 @@ impl Docker {
     /// Starts a daemon whose containers can have the network of the machine.
     #[must_use]
     pub fn start_in_host_network(directory: &Path) -> Self {
-        let bridge = format!("lm{}", std::process::id());
+        // Several tests of one process may want one at the same time.
+        static BRIDGES: AtomicU32 = AtomicU32::new(0);
+        let number = BRIDGES.fetch_add(1, Ordering::Relaxed);
+        let bridge = format!("lm{}n{number}", std::process::id());
         // The address is one for documents, and leads nowhere.
         for arguments in [
             &["link", "add", &bridge, "type", "bridge"][..],

@@ -9,7 +9,7 @@ use logstash_mesos_tests::docker::{BUSYBOX, Client, Container, Docker};
 use logstash_mesos_tests::lines::{FUNCTIONS, Tally, arrived, filter};
 use logstash_mesos_tests::mesos::{Agent, AgentOptions, Master, image_flags, save_image};
 use logstash_mesos_tests::opensearch::OpenSearch;
-use logstash_mesos_tests::place::{Place, programs};
+use logstash_mesos_tests::place::{Place, free_port, programs};
 use logstash_mesos_tests::process::runs;
 use logstash_mesos_tests::scheduler::{Scheduler, SchedulerOptions};
 use logstash_mesos_tests::wait::{PATIENCE, until};
@@ -43,7 +43,7 @@ fn an_image_in_the_mesos_containerizer_ships_and_survives_its_agent() {
 fn an_image_in_the_docker_containerizer_ships_and_goes_on_where_it_was() {
     let place = Place::new("image-d");
     let docker = Docker::start_in_host_network(&place.directory("docker"));
-    docker.import(&image_root(&place), IMAGE, &["--change", &format!("ENTRYPOINT [\"{ENTRY_POINT}\"]")]);
+    docker.build("logstash-mesos-executor/Dockerfile", &image_root(&place), IMAGE);
     let socket = docker.host().trim_start_matches("unix://");
     let flags = vec!["--containerizers=mesos,docker".into(), format!("--docker_socket={socket}")];
     let mut shipping = Shipping::start(&place, &docker, "docker", flags);
@@ -65,14 +65,39 @@ fn an_image_in_the_docker_containerizer_ships_and_goes_on_where_it_was() {
     assert!(read <= 2 * (COUNT - BEFORE), "{read} events were read by the second of two executors");
 }
 
-/// The root directory of the image: the program, and nothing else.
+#[test]
+fn the_scheduler_s_image_says_that_it_is_healthy_and_ends_well() {
+    let place = Place::new("image-s");
+    let docker = Docker::start_in_host_network(&place.directory("docker"));
+    docker.build("logstash-mesos-scheduler/Dockerfile", &image_root(&place), "logstash-mesos-scheduler");
+    let bind = format!("127.0.0.1:{}", free_port());
+    let url = format!("LOGSTASH_MESOS_SCHEDULER=http://{bind}");
+    let run =
+        ["run", "-d", "--network", "host", "--health-interval", "1s", "-e", &url, "logstash-mesos-scheduler"];
+    // Nobody is there, and it goes on asking.
+    let arguments = ["--mesos-master", "127.0.0.1:1", "--state", "memory", "--http-bind", &bind];
+    let scheduler = docker.command(&[&run[..], &arguments[..]].concat());
+    until("a healthy scheduler", PATIENCE, || {
+        match docker.command(&["inspect", "--format", "{{.State.Health.Status}}", &scheduler]) {
+            status if status == "healthy" => Ok(()),
+            status => Err(status),
+        }
+    });
+    docker.command(&["stop", &scheduler]);
+    let code = docker.command(&["inspect", "--format", "{{.State.ExitCode}}", &scheduler]);
+    assert_eq!(code, "0");
+}
+
+/// The root directory of an image: the programs, and nothing else.
 fn image_root(place: &Place) -> PathBuf {
     let root = place.directory("root");
-    let program = root.join(ENTRY_POINT.trim_start_matches('/'));
-    fs::copy(programs().join("logstash-mesos-executor"), &program).expect("it is writable");
-    // Its symbols would be most of the image.
-    let stripped = Command::new("strip").arg(&program).status().expect("binutils are installed");
-    assert!(stripped.success());
+    for name in ["logstash-mesos-executor", "logstash-mesos-scheduler"] {
+        let program = root.join(name);
+        fs::copy(programs().join(name), &program).expect("it is writable");
+        // Its symbols would be most of the image.
+        let stripped = Command::new("strip").arg(&program).status().expect("binutils are installed");
+        assert!(stripped.success());
+    }
     root
 }
 

@@ -1,4 +1,4 @@
-//! `explain` and `status`: questions to a scheduler that runs.
+//! `explain`, `status` and `health`: questions to a scheduler that runs.
 
 mod explain;
 mod paper;
@@ -28,6 +28,7 @@ pub(crate) struct Request {
 enum What {
     Explain { name: String, only: Option<String>, limit: String, offset: String },
     Status,
+    Health,
 }
 
 /// Something is wrong in the cluster, as opposed to with the question.
@@ -39,7 +40,7 @@ impl Request {
     /// What the command line asks, if it asks anything; ends the program with 2 on wrong use.
     pub(crate) fn from_args(command: impl FnOnce() -> Command) -> Option<Self> {
         let first = std::env::args_os().nth(1)?;
-        if first != "explain" && first != "status" {
+        if !["explain", "status", "health"].iter().any(|question| first == *question) {
             return None;
         }
         Self::from_matches(&command().get_matches())
@@ -56,6 +57,7 @@ impl Request {
                 limit: number("limit"),
                 offset: number("offset"),
             },
+            "health" => What::Health,
             _ => What::Status,
         };
         let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
@@ -114,6 +116,10 @@ impl Request {
                     if self.json { json(&answer)? } else { explain::text(&answer, &Paper::of_stdout()) };
                 Ok((text, well))
             }
+            What::Health => {
+                client.get("/health").await?;
+                Ok((String::new(), true))
+            }
             What::Status => {
                 let status =
                     client.get(if self.json { "/api/status" } else { "/api/status?limit=1" }).await?;
@@ -155,6 +161,13 @@ pub(crate) fn explain_command() -> Command {
         command
             .arg(number("limit", "At most so many agents [default: 100]"))
             .arg(number("offset", "Leaves so many out, to see those that follow")),
+    )
+}
+
+/// `health`, for the command line.
+pub(crate) fn health_command() -> Command {
+    with_connection(
+        Command::new("health").about("Ends with 0 if a scheduler answers: for containers without a shell"),
     )
 }
 
