@@ -8,7 +8,7 @@ use base64::Engine;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
+use http::header::HeaderValue;
 use http_body_util::Full;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
@@ -84,20 +84,6 @@ impl HttpClientSettings {
             .pool_max_idle_per_host(if self.keep_alive { self.most_idle } else { 0 })
             .build(connector))
     }
-}
-
-/// These headers as they are sent. `Host` is left out: it follows from the address.
-pub(super) fn header_map(headers: &[(String, String)]) -> Result<HeaderMap, HttpClientError> {
-    let mut map = HeaderMap::with_capacity(headers.len());
-    for (name, value) in headers {
-        let wrong = || HttpClientError::Header(name.clone());
-        let name = HeaderName::try_from(name).map_err(|_| wrong())?;
-        let value = HeaderValue::from_str(value).map_err(|_| wrong())?;
-        if name != HOST {
-            map.insert(name, value);
-        }
-    }
-    Ok(map)
 }
 
 /// The value of `Authorization` for a user.

@@ -13,14 +13,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base64::Engine;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
+use http::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
+};
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use tokio::sync::OnceCell;
 
-use super::http_client::{
-    HttpClient, HttpClientError, HttpClientSettings, basic, gzip, header_map, secret, shared_body,
-};
+use super::http_client::{HttpClient, HttpClientError, HttpClientSettings, basic, gzip, secret, shared_body};
 use super::{Batching, Delivered, LogSink, Pauses, RecordBatch, Rejection, SinkError};
 use bulk::{Answer, outcome};
 use hosts::Hosts;
@@ -370,6 +370,20 @@ where
     B: http_body_util::BodyExt + hyper::body::Body,
 {
     Ok(BodyExt::collect(body).await?.to_bytes())
+}
+
+/// These headers as they are sent. `Host` is left out: it follows from the address.
+fn header_map(headers: &[(String, String)]) -> Result<HeaderMap, HttpClientError> {
+    let mut map = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        let wrong = || HttpClientError::Header(name.clone());
+        let name = HeaderName::try_from(name).map_err(|_| wrong())?;
+        let value = HeaderValue::from_str(value).map_err(|_| wrong())?;
+        if name != HOST {
+            map.insert(name, value);
+        }
+    }
+    Ok(map)
 }
 
 #[cfg(test)]
