@@ -97,7 +97,7 @@ impl Browser {
         self.own("Emulation.setEmulatedMedia", json!({ "features": features }));
     }
 
-    /// Presses keys, one after the other: letters, or names as in [`key`].
+    /// Presses keys, one after the other: letters, or names such as `Enter`.
     #[track_caller]
     pub fn press(&self, keys: &[&str]) {
         let held = |key: &str| matches!(key, "Control" | "Shift");
