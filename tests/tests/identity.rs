@@ -295,11 +295,14 @@ fn a_service_account_logs_in_and_stays_logged_in() {
         if logins >= 3 { Ok(()) } else { Err(format!("{logins} logins, {refused} refusals")) }
     });
     assert_eq!(gate.counts().1, 0, "no request came without a valid token");
-    // The next request is refused, and goes again with a new token: the list of agents is asked for all the time.
-    gate.revoke();
-    until("a refusal", PATIENCE, || match gate.counts() {
-        (_, 0) => Err("none yet".to_owned()),
-        _ => Ok(()),
+    // A request with a revoked token is refused, and goes again with a new one. The list of agents is asked for now and
+    // then, and tokens are renewed in between: each is revoked until one was used afterwards.
+    until("a refusal", PATIENCE, || {
+        gate.revoke();
+        match gate.counts() {
+            (_, 0) => Err("none yet".to_owned()),
+            _ => Ok(()),
+        }
     });
     let (logins, refused) = gate.counts();
     until(
