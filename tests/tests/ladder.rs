@@ -170,8 +170,9 @@ fn a_link_to_standard_output_is_named_with_its_remedy() {
     let docker = Docker::start(&place.directory("d"));
     let (configs, _) = configured(&place, "/var/log/app.log");
     let shipper = shipper(&place, &docker, &configs, None).start();
-    let _container =
-        docker.run_script(&[], "mkdir -p /var/log; ln -s /dev/stdout /var/log/app.log; exec sleep 100000");
+    // It is looked for before it is there.
+    let script = "mkdir -p /var/log; sleep 3; ln -s /dev/stdout /var/log/app.log; exec sleep 100000";
+    let _container = docker.run_script(&[], script);
     until("the remedy to be said", PATIENCE, || {
         let printed = shipper.printed();
         if printed.contains("docker { }") { Ok(()) } else { Err(printed) }

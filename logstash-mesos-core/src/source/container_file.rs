@@ -205,16 +205,7 @@ impl ContainerFiles {
     ///
     /// [`ViewError`]; `Denied` when no rung from the machine's side works.
     pub fn open(&self, path: &Path) -> Result<(File, Rung), ViewError> {
-        self.with_view(|view| match view.lookup(path) {
-            Ok(Node::File(file)) => Ok(confined::open_for_reading(&file)?),
-            Ok(Node::Directory(_) | Node::MountPoint) => Err(ViewError::NotAFile { kind: "a directory" }),
-            Ok(Node::Other(kind)) => Err(standard_stream(view, path).unwrap_or(ViewError::NotAFile { kind })),
-            Ok(Node::Link(_) | Node::Whiteout) => Err(ViewError::NotFound),
-            Err(error @ (ViewError::NotFound | ViewError::Io(_))) => {
-                Err(standard_stream(view, path).unwrap_or(error))
-            }
-            Err(error) => Err(error),
-        })
+        self.with_view(|view| Ok(confined::open_for_reading(&regular_file(view, path)?)?))
     }
 
     /// Which regular file is at `path`, without opening it.
@@ -223,13 +214,9 @@ impl ContainerFiles {
     ///
     /// As [`ContainerFiles::open`].
     pub fn stat(&self, path: &Path) -> Result<Stat, ViewError> {
-        self.with_view(|view| match view.lookup(path)? {
-            Node::File(file) => {
-                let metadata = File::from(file).metadata()?;
-                Ok(Stat { identity: identity(&metadata), ..Stat::of(&metadata) })
-            }
-            Node::Other(kind) => Err(ViewError::NotAFile { kind }),
-            _ => Err(ViewError::NotFound),
+        self.with_view(|view| {
+            let metadata = File::from(regular_file(view, path)?).metadata()?;
+            Ok(Stat { identity: identity(&metadata), ..Stat::of(&metadata) })
         })
         .map(|(stat, _)| stat)
     }
@@ -323,6 +310,20 @@ impl Directories for InView<'_> {
 
     fn exists(&self, path: &Path) -> bool {
         self.0.lookup_link(path).is_ok_and(|node| !matches!(node, Node::Whiteout))
+    }
+}
+
+/// The regular file at `path`, or what is the matter with what is there.
+fn regular_file(view: &dyn View, path: &Path) -> Result<OwnedFd, ViewError> {
+    match view.lookup(path) {
+        Ok(Node::File(file)) => Ok(file),
+        Ok(Node::Directory(_) | Node::MountPoint) => Err(ViewError::NotAFile { kind: "a directory" }),
+        Ok(Node::Other(kind)) => Err(standard_stream(view, path).unwrap_or(ViewError::NotAFile { kind })),
+        Ok(Node::Link(_) | Node::Whiteout) => Err(ViewError::NotFound),
+        Err(error @ (ViewError::NotFound | ViewError::Io(_))) => {
+            Err(standard_stream(view, path).unwrap_or(error))
+        }
+        Err(error) => Err(error),
     }
 }
 
