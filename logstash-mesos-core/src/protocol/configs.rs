@@ -26,15 +26,7 @@ impl ConfigKind {
 
 impl From<&configs::Configuration> for Configuration {
     fn from(configuration: &configs::Configuration) -> Self {
-        let configs::Configuration { name, kind, input, matches, source } = configuration;
-        Self {
-            name: name.clone(),
-            kind: ConfigKind::from(*kind).into(),
-            version: configuration.version(),
-            input: input.clone(),
-            r#match: matches.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
-            source: source.name().to_owned(),
-        }
+        Self::with(configuration, configuration.version(), configuration.input.clone())
     }
 }
 
@@ -50,16 +42,28 @@ pub enum Texts {
 }
 
 impl Configuration {
-    /// With so much of its text, and the version of the whole.
-    #[must_use]
-    pub fn told(configuration: &configs::Configuration, texts: Texts) -> Self {
-        let mut told = Self::from(configuration);
-        match texts {
-            Texts::Whole => {}
-            Texts::WithoutSecrets => told.input = configuration.without_secrets().input,
-            Texts::LeftOut => told.input.clear(),
+    fn with(configuration: &configs::Configuration, version: String, input: String) -> Self {
+        let configs::Configuration { name, kind, matches, source, .. } = configuration;
+        Self {
+            name: name.clone(),
+            kind: ConfigKind::from(*kind).into(),
+            version,
+            input,
+            r#match: matches.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+            source: source.name().to_owned(),
         }
-        told
+    }
+
+    /// With so much of its text, and the version of the whole. That is not made anew: a status has all configurations.
+    #[must_use]
+    pub fn told(entry: &configs::Entry, texts: Texts) -> Self {
+        let configuration = &entry.configuration;
+        let input = match texts {
+            Texts::Whole => configuration.input.clone(),
+            Texts::WithoutSecrets => configuration.without_secrets().input,
+            Texts::LeftOut => String::new(),
+        };
+        Self::with(configuration, entry.version.clone(), input)
     }
 
     /// As whoever reads it has it; `None` when it is of a kind that only a newer peer knows. The version is not

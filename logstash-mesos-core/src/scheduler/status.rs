@@ -173,7 +173,7 @@ pub(super) fn configurations(
         .map(|(id, entry)| {
             let key = (ConfigKind::from(id.kind) as i32, id.name.as_str(), entry.version.as_str());
             let error = complaints.get(&key).cloned().unwrap_or_default();
-            let configuration = Some(Configuration::told(&entry.configuration, texts));
+            let configuration = Some(Configuration::told(entry, texts));
             (id.clone(), ConfigurationStatus { configuration, error })
         })
         .collect();

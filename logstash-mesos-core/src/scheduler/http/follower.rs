@@ -90,7 +90,7 @@ impl UnaryService<ListConfigsRequest> for StoredConfigs {
             let snapshot =
                 node.stored_configs().await.map_err(|e| tonic::Status::unavailable(error_chain(&e)))?;
             let entries = snapshot.entries.values().map(|entry| ConfigurationStatus {
-                configuration: Some(Configuration::told(&entry.configuration, texts)),
+                configuration: Some(Configuration::told(entry, texts)),
                 error: String::new(),
             });
             Ok(tonic::Response::new(ListConfigsResponse { configurations: entries.collect() }))
