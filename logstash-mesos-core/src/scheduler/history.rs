@@ -5,6 +5,7 @@
 
 use super::sessions::{Executor, Key};
 use super::shared::{Shared, now_ms};
+use super::status::lost;
 use serde::Serialize;
 use serde::ser::{SerializeTuple, Serializer};
 use std::collections::{BTreeMap, VecDeque};
@@ -76,7 +77,7 @@ impl History {
         for (key, executor) in executors {
             for stream in executor.streams.values() {
                 point.lag_bytes += stream.lag_bytes;
-                point.lost += stream.lost.values().sum::<u64>();
+                point.lost += lost(stream);
             }
             let Some(status) = &executor.status else { continue };
             point.failed += status.events_failed;

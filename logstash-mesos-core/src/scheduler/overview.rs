@@ -88,14 +88,14 @@ pub(super) fn json(shared: &Shared) -> String {
         for stream in executor.streams.values() {
             streams += 1;
             lag_bytes += stream.lag_bytes;
-            let count: u64 = stream.lost.values().sum();
+            let count = status::lost(stream);
             lost += count;
-            if is_unread(stream) {
+            if status::is_unread(stream) {
                 unread += 1;
                 problems.add(of_stream("unread", stream, format!("is not read: {}", stream.reason)));
             }
             if count > 0 {
-                losing.push(of_stream("lost", stream, format!("has lost {}", losses(stream))));
+                losing.push(of_stream("lost", stream, format!("has lost {}", status::losses(stream))));
             }
         }
     }
@@ -148,17 +148,6 @@ fn of_stream(code: &str, stream: &StreamStatus, text: String) -> Problem {
         count: 1,
         subjects: vec![json!({"kind": "stream", "id": id, "name": format!("{what} of {container}")})],
     }
-}
-
-/// It is there and cannot be read.
-pub(super) fn is_unread(stream: &StreamStatus) -> bool {
-    stream.method.is_empty() && !stream.reason.is_empty()
-}
-
-/// What a stream has lost, and why.
-pub(super) fn losses(stream: &StreamStatus) -> String {
-    let sorted: BTreeMap<_, _> = stream.lost.iter().filter(|(_, count)| **count > 0).collect();
-    sorted.iter().map(|(reason, count)| format!("{count} ({reason})")).collect::<Vec<_>>().join(", ")
 }
 
 /// Agents with a problem that are looked at one by one; `totals` counts all.

@@ -423,6 +423,22 @@ pub(super) fn what(stream: &StreamStatus) -> &str {
     }
 }
 
+/// It is there and cannot be read.
+pub(super) fn is_unread(stream: &StreamStatus) -> bool {
+    stream.method.is_empty() && !stream.reason.is_empty()
+}
+
+/// What a stream has lost, and why.
+pub(super) fn losses(stream: &StreamStatus) -> String {
+    let sorted: BTreeMap<_, _> = stream.lost.iter().filter(|(_, count)| **count > 0).collect();
+    sorted.iter().map(|(reason, count)| format!("{count} ({reason})")).collect::<Vec<_>>().join(", ")
+}
+
+/// Bytes that a stream has lost, for whatever reason.
+pub(super) fn lost(stream: &StreamStatus) -> u64 {
+    stream.lost.values().sum()
+}
+
 /// To what a configuration applies.
 pub(super) fn kind_of(configuration: &Configuration) -> Kind {
     configuration.kind().known().unwrap_or(Kind::Docker)

@@ -8,9 +8,8 @@ use super::words::{self, plain};
 use super::{Explanation, Step, Subject, Verdict, View};
 use crate::ids::AgentId;
 use crate::protocol::{OutputState, OutputStatus, PipelineStatus, StreamStatus};
-use crate::scheduler::overview::{is_unread, losses};
 use crate::scheduler::sessions::{Executor, Key};
-use crate::scheduler::status::what;
+use crate::scheduler::status::{is_unread, losses, what};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A container of which something is read.

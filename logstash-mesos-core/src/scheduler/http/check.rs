@@ -1,15 +1,14 @@
 //! A configuration looked over while it is written: nothing is stored.
 
 use super::super::check::checker;
-use super::error;
-use crate::configs::{Complaint, Configuration, Kind, Source};
+use super::{error, read};
+use crate::configs::{Complaint, Configuration};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What to look over.
@@ -35,25 +34,14 @@ struct Diagnostic<'a> {
 
 /// Says everything that the engine has against a configuration, by line and column.
 pub(super) async fn post(State(shared): State<Arc<super::Shared>>, body: Bytes) -> Response {
-    let draft: Draft = match serde_json::from_slice(&body) {
+    let draft: Draft = match read(&body, r#"{"input": "filter { … }"}"#) {
         Ok(draft) => draft,
-        Err(e) => {
-            let text =
-                format!("the body is not what is expected ({e}); send {{\"input\": \"filter {{ … }}\"}}");
-            return error(StatusCode::BAD_REQUEST, &text);
-        }
+        Err(refusal) => return *refusal,
     };
-    let kind = match draft.kind.as_str() {
-        "" | "docker" => Kind::Docker,
-        "host" => Kind::Host,
+    let configuration = match draft.kind.as_str() {
+        "" | "docker" => Configuration::docker(draft.name, draft.input),
+        "host" => Configuration::host(draft.name, draft.input),
         _ => return error(StatusCode::BAD_REQUEST, "kind is neither docker nor host"),
-    };
-    let configuration = Configuration {
-        name: draft.name,
-        kind,
-        input: draft.input,
-        matches: BTreeMap::new(),
-        source: Source::Rest,
     };
     let check = checker(shared.ecs);
     // Patterns may take long to compile.

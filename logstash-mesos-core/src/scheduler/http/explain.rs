@@ -1,6 +1,6 @@
 //! `GET /api/explain`.
 
-use super::error;
+use super::{error, limit};
 use crate::scheduler::explain::{self, LIMIT, Question, Verdict};
 use crate::scheduler::shared::Shared;
 use axum::Json;
@@ -32,10 +32,10 @@ pub(super) async fn get(State(shared): State<Arc<Shared>>, Query(asked): Query<P
             None => return error(StatusCode::BAD_REQUEST, "only is neither problem, unknown nor ok"),
         },
     };
-    let limit = asked.limit.unwrap_or(LIMIT);
-    if !(1..=MOST).contains(&limit) {
-        return error(StatusCode::BAD_REQUEST, &format!("limit is not a number from 1 to {MOST}"));
-    }
+    let limit = match limit(asked.limit, LIMIT, MOST) {
+        Ok(limit) => limit,
+        Err(refusal) => return *refusal,
+    };
     let query = asked.q.trim().to_owned();
     match explain::answer(
         &shared,

@@ -35,6 +35,7 @@ use axum::http::{Method, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::sync::Arc;
 use tower::ServiceExt;
@@ -183,6 +184,23 @@ async fn not_found() -> Response {
 /// An answer that says what went wrong.
 fn error(status: StatusCode, text: &str) -> Response {
     (status, Json(json!({ "error": text }))).into_response()
+}
+
+/// How many entries one answer has: what was asked for, from 1 to `most`, or `usual`.
+fn limit(asked: Option<usize>, usual: usize, most: usize) -> Result<usize, Box<Response>> {
+    let limit = asked.unwrap_or(usual);
+    if (1..=most).contains(&limit) {
+        return Ok(limit);
+    }
+    Err(Box::new(error(StatusCode::BAD_REQUEST, &format!("limit is not a number from 1 to {most}"))))
+}
+
+/// A body in JSON; `example` shows who sends another what is expected.
+fn read<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T, Box<Response>> {
+    serde_json::from_slice(body).map_err(|e| {
+        let text = format!("the body is not what is expected ({e}); send {example}");
+        Box::new(error(StatusCode::BAD_REQUEST, &text))
+    })
 }
 
 /// More than any configuration may have, so that those too large get a helpful answer.

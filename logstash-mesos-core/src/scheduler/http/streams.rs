@@ -1,12 +1,11 @@
 //! Everything that is read, of all agents: filtered, sorted and paged here, as there may be tens of thousands.
 
-use super::error;
+use super::{error, limit};
 use crate::ids::AgentId;
 use crate::protocol::StreamStatus;
-use crate::scheduler::overview::{is_unread, losses};
 use crate::scheduler::shared::Shared;
 use crate::scheduler::state::State as Cluster;
-use crate::scheduler::status::{stream_json, what};
+use crate::scheduler::status::{is_unread, losses, lost, stream_json, what};
 use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
@@ -41,7 +40,11 @@ pub(super) struct Row<'a> {
 
 impl Row<'_> {
     fn lost(&self) -> u64 {
-        self.stream.lost.values().sum()
+        lost(self.stream)
+    }
+
+    fn place(&self) -> (&str, &str, &str) {
+        (self.hostname, &self.stream.name, what(self.stream))
     }
 
     pub(super) fn state(&self) -> &'static str {
@@ -207,10 +210,10 @@ fn sort(rows: &mut [Row<'_>], by: &str) -> Option<()> {
 
 /// One page of streams.
 pub(super) async fn get(State(shared): State<Arc<Shared>>, Query(asked): Query<Parameters>) -> Response {
-    let limit = asked.limit.unwrap_or(LIMIT);
-    if !(1..=MOST).contains(&limit) {
-        return error(StatusCode::BAD_REQUEST, &format!("limit is not a number from 1 to {MOST}"));
-    }
+    let limit = match limit(asked.limit, LIMIT, MOST) {
+        Ok(limit) => limit,
+        Err(refusal) => return *refusal,
+    };
     shared.sessions.watch();
     let words: Vec<_> = asked.q.split_whitespace().map(Word::of).collect();
     let state = shared.state();
@@ -218,11 +221,7 @@ pub(super) async fn get(State(shared): State<Arc<Shared>>, Query(asked): Query<P
     let mut found: Vec<_> =
         rows(&state, &executors).filter(|row| words.iter().all(|word| word.holds(row))).collect();
     // Those of one container stand together.
-    found.sort_by(|a, b| {
-        let key =
-            |row: &Row<'_>| (row.hostname.to_owned(), row.stream.name.clone(), what(row.stream).to_owned());
-        key(a).cmp(&key(b))
-    });
+    found.sort_by(|a, b| a.place().cmp(&b.place()));
     if sort(&mut found, &asked.sort).is_none() {
         let text = "sort is one of name, image, path, method, agent, events, lag_bytes, lost, with - in front for the largest first";
         return error(StatusCode::BAD_REQUEST, text);

@@ -1,6 +1,6 @@
 //! A configuration tried on a few lines, before anybody relies on it.
 
-use super::error;
+use super::{error, read};
 use crate::configs::Complaint;
 use crate::event::{Clock, Event, Text, write_json_map};
 use crate::pipeline::plugin::EcsCompatibility;
@@ -25,15 +25,9 @@ pub(super) struct Trial {
 }
 
 pub(super) async fn post(State(shared): State<Arc<super::Shared>>, body: Bytes) -> Response {
-    let trial: Trial = match serde_json::from_slice(&body) {
+    let trial: Trial = match read(&body, r#"{"input": "filter { … }", "lines": ["a line", "another"]}"#) {
         Ok(trial) => trial,
-        Err(e) => {
-            let example = r#"{"input": "filter { … }", "lines": ["a line", "another"]}"#;
-            return error(
-                StatusCode::BAD_REQUEST,
-                &format!("the body is not what is expected ({e}); send {example}"),
-            );
-        }
+        Err(refusal) => return *refusal,
     };
     // Filters may think for long about a line.
     let work = tokio::task::spawn_blocking(move || run(&trial, shared.ecs));
