@@ -1,6 +1,6 @@
 //! What a configuration holds that only those should see who may change it.
 
-use crate::lang::ast::{Attribute, Config, Plugin, SectionKind, Statement, Value, ValueKind};
+use crate::lang::ast::{Attribute, Config, Plugin, Statement, Value, ValueKind};
 use crate::lang::{PluginKind, Span, parse};
 use crate::plugin::settings::Kind;
 use crate::plugin::{Catalog, common};
@@ -59,12 +59,7 @@ struct Search<'s> {
 impl Search<'_> {
     fn config(&mut self, config: &Config) {
         for section in &config.sections {
-            let kind = match section.kind {
-                SectionKind::Input => PluginKind::Input,
-                SectionKind::Filter => PluginKind::Filter,
-                SectionKind::Output => PluginKind::Output,
-            };
-            self.body(kind, &section.body);
+            self.body(section.kind.plugins(), &section.body);
         }
     }
 

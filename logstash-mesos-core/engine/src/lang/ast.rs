@@ -1,5 +1,6 @@
 //! The syntax tree: a configuration as it was written, every node with its place.
 
+use super::kind::PluginKind;
 use super::token::Span;
 
 /// A whole configuration.
@@ -32,14 +33,20 @@ pub enum SectionKind {
 }
 
 impl SectionKind {
-    /// The word in a configuration.
+    /// The plugins that stand in it.
+    #[must_use]
+    pub fn plugins(self) -> PluginKind {
+        match self {
+            Self::Input => PluginKind::Input,
+            Self::Filter => PluginKind::Filter,
+            Self::Output => PluginKind::Output,
+        }
+    }
+
+    /// The word in a configuration: that of its plugins.
     #[must_use]
     pub fn word(self) -> &'static str {
-        match self {
-            Self::Input => "input",
-            Self::Filter => "filter",
-            Self::Output => "output",
-        }
+        self.plugins().word()
     }
 }
 
