@@ -62,6 +62,7 @@ impl Event {
     }
 
     /// An event with `@timestamp` and `@version`, as inputs make them.
+    #[inline]
     #[must_use]
     pub fn new(now: Timestamp) -> Self {
         // What an input adds, and what a filter that parses a line adds, without growing.
@@ -72,6 +73,7 @@ impl Event {
     }
 
     /// An event for one line.
+    #[inline]
     #[must_use]
     pub fn from_message(message: Text, now: Timestamp) -> Self {
         let mut event = Self::new(now);
@@ -80,17 +82,20 @@ impl Event {
     }
 
     /// The fields, without metadata.
+    #[inline]
     #[must_use]
     pub fn fields(&self) -> &Map {
         &self.fields
     }
 
     /// The fields, to change without the checks of [`Event::set`].
+    #[inline]
     pub fn fields_mut(&mut self) -> &mut Map {
         &mut self.fields
     }
 
     /// `@metadata`, if it is not empty.
+    #[inline]
     #[must_use]
     pub fn metadata(&self) -> Option<&Map> {
         self.metadata.as_ref().and_then(Value::as_map).filter(|map| !map.is_empty())
@@ -103,6 +108,7 @@ impl Event {
     }
 
     /// The value at `field`.
+    #[inline]
     #[must_use]
     pub fn get(&self, field: &FieldReference) -> Option<&Value> {
         if let Some(name) = field.top_level() {
@@ -117,6 +123,7 @@ impl Event {
     }
 
     /// The value at `field`, to change in place. `@timestamp` must stay a timestamp and `tags` strings.
+    #[inline]
     pub fn get_mut(&mut self, field: &FieldReference) -> Option<&mut Value> {
         if let Some(name) = field.top_level() {
             return self.fields.get_mut(name);
@@ -129,12 +136,14 @@ impl Event {
     }
 
     /// The string at `field`, if there is one.
+    #[inline]
     #[must_use]
     pub fn get_text(&self, field: &FieldReference) -> Option<&Text> {
         self.get(field).and_then(Value::as_text)
     }
 
     /// Whether `field` is there, be it with `null`.
+    #[inline]
     #[must_use]
     pub fn contains(&self, field: &FieldReference) -> bool {
         self.get(field).is_some()
@@ -238,6 +247,7 @@ impl Event {
     }
 
     /// The event's time, if `@timestamp` is there.
+    #[inline]
     #[must_use]
     pub fn timestamp(&self) -> Option<Timestamp> {
         match self.fields.get(&TIMESTAMP) {
@@ -252,6 +262,7 @@ impl Event {
     }
 
     /// Whether it was dropped.
+    #[inline]
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.cancelled

@@ -41,6 +41,7 @@ impl Map {
     }
 
     /// An empty map with room for `capacity` entries.
+    #[inline]
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
         Self { entries: Vec::with_capacity(capacity), index: OnceLock::new() }
@@ -52,29 +53,34 @@ impl Map {
     }
 
     /// Number of keys.
+    #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// Whether there is no key.
+    #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
     /// The value at `key`.
+    #[inline]
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.position(key).map(|at| &self.entries[at].value)
     }
 
     /// The value at `key`, to change.
+    #[inline]
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Value> {
         self.position(key).map(|at| &mut self.entries[at].value)
     }
 
     /// Whether `key` is there, be it with `null`.
+    #[inline]
     #[must_use]
     pub fn contains_key(&self, key: &str) -> bool {
         self.position(key).is_some()
@@ -93,6 +99,7 @@ impl Map {
     }
 
     /// Stores `value` at `key`, which the caller knows to be absent.
+    #[inline]
     pub fn push(&mut self, key: Text, value: Value) {
         debug_assert!(self.position(&key).is_none(), "key is new");
         if let Some(index) = self.index.get_mut() {
@@ -165,6 +172,7 @@ impl Map {
         self.index.take();
     }
 
+    #[inline]
     fn position(&self, key: &str) -> Option<usize> {
         if self.entries.len() <= INDEX_FROM {
             return self.entries.iter().position(|entry| entry.key.as_str() == key);

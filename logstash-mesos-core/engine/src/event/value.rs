@@ -34,6 +34,7 @@ pub enum Value {
 
 impl Value {
     /// The string, if this is one.
+    #[inline]
     #[must_use]
     pub fn as_text(&self) -> Option<&Text> {
         match self {
@@ -43,6 +44,7 @@ impl Value {
     }
 
     /// The hash, if this is one.
+    #[inline]
     #[must_use]
     pub fn as_map(&self) -> Option<&Map> {
         match self {
