@@ -46,7 +46,7 @@ impl JsonFile {
         }
         for (from, to) in starts.iter().zip(&starts[1..]) {
             let end = to - line[*from..*to].iter().rev().take_while(|byte| **byte == 0).count();
-            match unpack(Content::Bytes(line.slice(*from..end))) {
+            match unpack(&Content::Bytes(line.slice(*from..end))) {
                 Some(piece) => {
                     self.add(piece, offset + *from as u64, emit);
                     lost += to - end;
@@ -85,7 +85,7 @@ struct Entry<'a> {
 impl Records for JsonFile {
     fn read(&mut self, lines: Lines, emit: &mut dyn FnMut(Record)) -> Kept {
         for line in lines {
-            match unpack(line.content.clone()) {
+            match unpack(&line.content) {
                 Some(piece) => self.add(piece, line.offset, emit),
                 None => self.salvage(&line.content.into_blob(), line.offset, emit),
             }
@@ -118,20 +118,24 @@ struct Piece {
     time: Option<Timestamp>,
 }
 
-fn unpack(line: Content) -> Option<Piece> {
+fn unpack(line: &Content) -> Option<Piece> {
+    let good;
     let text = match line {
         Content::Text(text) => text,
         // The daemon writes UTF-8; a block with a damaged line in it has good ones too.
-        Content::Bytes(bytes) => Text::try_from(bytes).ok()?,
+        Content::Bytes(bytes) => {
+            good = Text::try_from(bytes.clone()).ok()?;
+            &good
+        }
     };
     // In a text of the daemon it would be escaped.
     if memchr(0, text.as_bytes()).is_some() {
         return None;
     }
-    if let Some(found) = unpack_usual(&text) {
+    if let Some(found) = unpack_usual(text) {
         return Some(found);
     }
-    let entry: Entry<'_> = serde_json::from_str(&text).ok()?;
+    let entry: Entry<'_> = serde_json::from_str(text).ok()?;
     let mut content = entry.log.into_owned();
     let whole = content.ends_with('\n');
     if whole {
