@@ -88,12 +88,7 @@ const TABLE: [Known; 6] = [
         key: EcsCompatibility::SETTING,
         takes: "disabled, v1 or v8",
         set: |settings, text| {
-            settings.pipeline.ecs = Some(match text {
-                "disabled" => EcsCompatibility::Disabled,
-                "v1" => EcsCompatibility::V1,
-                "v8" => EcsCompatibility::V8,
-                _ => return None,
-            });
+            settings.pipeline.ecs = Some(EcsCompatibility::named(text)?);
             Some(())
         },
     },

@@ -25,13 +25,20 @@ impl EcsCompatibility {
     /// The setting of executors for the pipelines that do not say it themselves.
     pub const SETTING: &'static str = "pipeline.ecs_compatibility";
 
-    /// A plugin's own `ecs_compatibility`, where its settings have one.
-    pub(crate) fn of_settings(settings: &Settings) -> Option<Self> {
-        Some(match settings.text("ecs_compatibility")?.as_str() {
+    /// `disabled`, `v1` or `v8`; nothing else has a meaning.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        Some(match word {
             "disabled" => Self::Disabled,
             "v1" => Self::V1,
-            _ => Self::V8,
+            "v8" => Self::V8,
+            _ => return None,
         })
+    }
+
+    /// A plugin's own `ecs_compatibility`, where its settings have one.
+    pub(crate) fn of_settings(settings: &Settings) -> Option<Self> {
+        Some(Self::named(settings.text("ecs_compatibility")?.as_str()).unwrap_or(Self::V8))
     }
 
     /// `disabled` for the old names, `ecs` for both versions of ECS.
