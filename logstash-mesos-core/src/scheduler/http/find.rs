@@ -3,12 +3,12 @@
 use super::streams::rows;
 use crate::scheduler::explain::{self, Question};
 use crate::scheduler::shared::Shared;
-use crate::scheduler::status::{kind_of, what};
+use crate::scheduler::status::what;
 use axum::Json;
 use axum::extract::{Query, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Behind the question mark.
@@ -29,14 +29,12 @@ pub(super) async fn get(State(shared): State<Arc<Shared>>, Query(asked): Query<P
         .into_iter()
         .map(|agent| json!({"id": agent.id, "name": agent.name, "state": agent.state}))
         .collect();
-    let configurations: Vec<_> = {
-        let executors = shared.sessions.lock();
-        let all =
-            crate::scheduler::status::configurations(&shared, &executors, crate::protocol::Texts::LeftOut);
-        let named = all.into_iter().filter_map(|one| one.configuration);
-        let named = named.filter(|one| one.name.to_lowercase().contains(&q)).take(EACH);
-        named.map(|one| json!({"kind": kind_of(&one).name(), "name": one.name})).collect()
-    };
+    let snapshot = shared.registry.snapshot();
+    // Those of files that cannot be used are meant, too.
+    let keys: BTreeSet<_> = snapshot.entries.keys().chain(snapshot.problems.keys()).collect();
+    let named = keys.into_iter().filter(|key| key.name.to_lowercase().contains(&q)).take(EACH);
+    let configurations: Vec<_> =
+        named.map(|key| json!({"kind": key.kind.name(), "name": key.name})).collect();
     let (mut containers, mut paths) = (BTreeMap::new(), BTreeMap::new());
     {
         let state = shared.state();
