@@ -16,6 +16,7 @@
 //! | [`tls`], [`dcos`] | TLS in front of parts that have none, and the login of DC/OS |
 //! | [`cluster`] | all of the above in the usual arrangement: a master, two agents, a Docker daemon for each |
 //! | [`browser`] | a Chromium, for the console |
+//! | [`chaos`] | all of it, broken at random while records are counted |
 //! | [`lines`] | numbered log lines: how a container writes them, and whether all of them arrived |
 //!
 //! # Panics
@@ -30,6 +31,7 @@
 )]
 
 pub mod browser;
+pub mod chaos;
 pub mod cluster;
 pub mod dcos;
 pub mod docker;

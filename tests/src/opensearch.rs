@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::http::{Answer, get_json, request};
@@ -120,17 +121,36 @@ impl OpenSearch {
         request(method, &format!("{}/{path}", self.url), body)
     }
 
+    /// Sends a signal to the node.
+    ///
+    /// # Panics
+    ///
+    /// If the node is shared with other tests.
+    pub fn signal(&self, signal: Signal) {
+        self.node.as_ref().expect("only a node of the test's own is stopped").process.signal(signal);
+    }
+
     /// Returns every document of an index, in no particular order; none if there is no such index.
     ///
     /// # Errors
     ///
     /// Says why the node did not answer.
     pub fn documents(&self, index: &str) -> Result<Vec<Value>, String> {
+        let mut found = Vec::new();
+        self.each_document(index, |document| found.push(document))?;
+        Ok(found)
+    }
+
+    /// Shows every document of an index, in no particular order; none if there is no such index.
+    ///
+    /// # Errors
+    ///
+    /// Says why the node did not answer.
+    pub fn each_document(&self, index: &str, mut see: impl FnMut(Value)) -> Result<(), String> {
         let refreshed = self.request("POST", &format!("{index}/_refresh"), None)?;
         if refreshed.status == 404 {
-            return Ok(Vec::new());
+            return Ok(());
         }
-        let mut found = Vec::new();
         let query = json!({"size": 5000, "sort": ["_doc"]});
         let mut answer = self.request("POST", &format!("{index}/_search?scroll=1m"), Some(&query))?;
         loop {
@@ -142,9 +162,9 @@ impl OpenSearch {
             let Value::Array(hits) = page["hits"]["hits"].take() else { return Err("no hits".into()) };
             if hits.is_empty() {
                 self.request("DELETE", "_search/scroll", Some(&json!({"scroll_id": scroll})))?;
-                return Ok(found);
+                return Ok(());
             }
-            found.extend(hits);
+            hits.into_iter().for_each(&mut see);
             let next = json!({"scroll": "1m", "scroll_id": scroll});
             answer = self.request("POST", "_search/scroll", Some(&next))?;
         }

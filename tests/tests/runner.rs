@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "figures belong into the test's output")]
 
 mod alone;
+mod chaos;
 mod configurations;
 mod detection;
 mod discovery;

@@ -1,0 +1,170 @@
+//! Chaos: writers number their records, faults of every kind happen at random, and in the end every record is there.
+//!
+//! One machine of a real cluster ships what one container writes: files in a volume and in its own layer, rotated in four
+//! ways at any pace, and its standard output. Half of it goes to OpenSearch, half to a receiver that can misbehave. All
+//! that is random comes from one seed. What the threads and the kernel make of it differs from run to run all the same.
+
+mod faults;
+mod ledger;
+mod receiver;
+mod record;
+mod system;
+mod writer;
+
+use std::fmt;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+
+use self::faults::Fault;
+use self::ledger::Ledger;
+use self::record::Record;
+use self::system::System;
+use self::writer::{Rotation, Writer};
+use crate::place::Place;
+
+/// What is written, and for how long faults happen.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// Where everything random comes from.
+    pub seed: u64,
+    /// How many records all streams write together.
+    pub records: u64,
+    /// How long that takes at least.
+    pub time: Duration,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// How many records were written.
+    pub written: u64,
+    /// Those that never arrived: a line for each stream that lacks any.
+    pub lost: Vec<String>,
+    /// How often a record arrived once more. The search engine overwrites those, the receiver counts them.
+    pub duplicates: u64,
+    /// What arrived and was never written, or damaged.
+    pub wrong: Vec<String>,
+    /// What happened, by name.
+    pub faults: Vec<(&'static str, u32)>,
+    /// How often a file was rotated.
+    pub rotations: u64,
+    /// From the first record to the last arrival.
+    pub took: Duration,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let faults: Vec<_> = self.faults.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        write!(
+            f,
+            "{} records in {} s, {} rotations, faults: {}: {} streams lack records, {} duplicates, {} wrong",
+            self.written,
+            self.took.as_secs(),
+            self.rotations,
+            faults.join(", "),
+            self.lost.len(),
+            self.duplicates,
+            self.wrong.len()
+        )
+    }
+}
+
+/// The streams: name, rotation, and where it is written. Those whose names begin with `search` go to OpenSearch.
+const STREAMS: [(&str, Rotation); 5] = [
+    ("receive-renamed", Rotation::Renamed),
+    ("search-copied", Rotation::Copied),
+    ("search-dated", Rotation::Dated),
+    ("receive-packed", Rotation::Packed),
+    ("search-layer", Rotation::Renamed),
+];
+const STDOUT: &str = "receive-stdout";
+
+/// Writes, breaks, mends, and waits until everything has arrived or nothing more comes.
+#[must_use]
+pub fn run(plan: Plan) -> Report {
+    println!("chaos: seed {}, {} records in {:?}", plan.seed, plan.records, plan.time);
+    let place = Place::new("chaos");
+    let ledger = Ledger::default();
+    let mut system = System::start(&place, &ledger);
+    let mut rng = Rng::with_seed(plan.seed);
+    let began = Instant::now();
+
+    let each = plan.records / (STREAMS.len() as u64 + 1);
+    let mut writers: Vec<_> = STREAMS
+        .iter()
+        .map(|&(name, rotation)| {
+            let directory = if name == "search-layer" { system.layer() } else { system.volume() };
+            Writer::file(&directory, name, rotation, rng.fork()).start(each, plan.time)
+        })
+        .collect();
+    writers.push(Writer::pipe(&system.pipe(), STDOUT, rng.fork()).start(each, plan.time));
+
+    let mut report = Report::default();
+    while !writers.iter().all(writer::Writing::is_done) {
+        thread::sleep(Duration::from_millis(rng.u64(200..3_000)));
+        // Two at once, so that nothing may rely on the rest being well.
+        let mut now = vec![Fault::random(&mut rng)];
+        let other = Fault::random(&mut rng);
+        if rng.bool() && !now[0].meets(&other) {
+            now.push(other);
+            now.sort_unstable();
+        }
+        for fault in &now {
+            println!("chaos: {:.1} s: {fault:?}", began.elapsed().as_secs_f32());
+            report.count(fault.name());
+            system.begin(fault);
+        }
+        thread::sleep(Duration::from_millis(rng.u64(300..6_000)));
+        for fault in &now {
+            system.end(fault);
+        }
+    }
+    for writing in writers {
+        let (name, written, rotations) = writing.join();
+        report.rotations += rotations;
+        // When the daemon is killed it loses output, parts of lines too, that it had read and not yet written: its file
+        // is the truth.
+        let (numbers, torn) =
+            if name == STDOUT { system.kept_output() } else { ((0..written).collect(), Vec::new()) };
+        report.written += numbers.len() as u64;
+        ledger.expect(name, numbers, torn);
+    }
+    system.settle(&ledger);
+    report.took = began.elapsed();
+    (report.lost, report.duplicates, report.wrong) = ledger.judge();
+    if !report.is_whole() {
+        println!("chaos: the status says {}", system.status());
+        drop(system);
+        println!("chaos: files are below {}", place.path().display());
+        std::mem::forget(place);
+    }
+    report
+}
+
+impl Report {
+    /// Whether every record has arrived as it was written.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.lost.is_empty() && self.wrong.is_empty()
+    }
+
+    fn count(&mut self, name: &'static str) {
+        match self.faults.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, count)) => *count += 1,
+            None => self.faults.push((name, 1)),
+        }
+    }
+
+    /// Prints the figures, and checks that every record has arrived as it was written.
+    ///
+    /// # Panics
+    ///
+    /// If not.
+    #[track_caller]
+    pub fn assert_whole(&self, seed: u64) {
+        println!("figure: chaos, seed {seed}: {self}");
+        assert!(self.is_whole(), "seed {seed}: {self}\n{}\n{}", self.lost.join("\n"), self.wrong.join("\n"));
+    }
+}
