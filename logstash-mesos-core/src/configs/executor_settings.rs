@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::event::EscapeStyle;
 use crate::pipeline::lang::similar::suggestion;
 use crate::pipeline::plugin::EcsCompatibility;
 
@@ -32,6 +33,8 @@ pub struct PipelineSettings {
     pub batch_size: Option<usize>,
     /// `config.support_escapes`: whether `\n` and its siblings mean something in strings.
     pub support_escapes: Option<bool>,
+    /// `config.field_reference.escape_style`: how the name of a field may contain brackets.
+    pub escape_style: Option<EscapeStyle>,
 }
 
 /// Why settings are refused.
@@ -65,7 +68,7 @@ struct Known {
     set: fn(&mut ExecutorSettings, &str) -> Option<()>,
 }
 
-const TABLE: [Known; 6] = [
+const TABLE: [Known; 7] = [
     Known {
         key: "drain_timeout_secs",
         takes: "a whole number of seconds, at most a year",
@@ -113,6 +116,14 @@ const TABLE: [Known; 6] = [
         takes: "true or false",
         set: |settings, text| {
             settings.pipeline.support_escapes = Some(text.parse().ok()?);
+            Some(())
+        },
+    },
+    Known {
+        key: EscapeStyle::SETTING,
+        takes: "none, percent or ampersand",
+        set: |settings, text| {
+            settings.pipeline.escape_style = Some(EscapeStyle::named(text)?);
             Some(())
         },
     },
@@ -170,6 +181,7 @@ mod tests {
             ("pipeline.workers", "2"),
             ("pipeline.batch.size", "1"),
             ("config.support_escapes", "true"),
+            ("config.field_reference.escape_style", "percent"),
         ] {
             assert_ne!(parse(key, value).unwrap(), ExecutorSettings::default(), "{key}");
             let error = parse(key, "much").unwrap_err();

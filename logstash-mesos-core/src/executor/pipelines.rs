@@ -163,6 +163,7 @@ impl Pipelines {
         let options = CompileOptions {
             ecs: settings.ecs.unwrap_or(self.compile.ecs),
             support_escapes: settings.support_escapes.unwrap_or(self.compile.support_escapes),
+            escape_style: settings.escape_style.unwrap_or(self.compile.escape_style),
             pipeline_id: key.to_string(),
             origin: configuration.name.clone(),
             ..self.compile.clone()

@@ -223,7 +223,7 @@ static LANGUAGE: &[(&str, &[Line])] = &[
             (
                 "`config.field_reference.escape_style`",
                 "same",
-                "`none`, `percent`, `ampersand`, for the whole process.",
+                "`none`, `percent`, `ampersand`; for all pipelines, by `--setting` or `--executor-setting`.",
             ),
             (
                 "`@metadata`, `@timestamp`, `tags`",

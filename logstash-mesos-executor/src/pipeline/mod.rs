@@ -112,20 +112,13 @@ impl Settings {
                 "config.support_escapes" => {
                     options.support_escapes = value.parse().map_err(|_| wrong("true or false"))?;
                 }
-                "config.field_reference.escape_style" => match value {
-                    "none" => EscapeStyle::None,
-                    "percent" => EscapeStyle::Percent,
-                    "ampersand" => EscapeStyle::Ampersand,
-                    _ => return Err(wrong("none, percent or ampersand")),
+                EscapeStyle::SETTING => {
+                    options.escape_style =
+                        EscapeStyle::named(value).ok_or_else(|| wrong("none, percent or ampersand"))?;
                 }
-                .set_for_process(),
-                "pipeline.ecs_compatibility" => {
-                    options.ecs = match value {
-                        "disabled" => EcsCompatibility::Disabled,
-                        "v1" => EcsCompatibility::V1,
-                        "v8" => EcsCompatibility::V8,
-                        _ => return Err(wrong("disabled, v1 or v8")),
-                    }
+                EcsCompatibility::SETTING => {
+                    options.ecs =
+                        EcsCompatibility::named(value).ok_or_else(|| wrong("disabled, v1 or v8"))?;
                 }
                 "pipeline.id" => value.clone_into(&mut options.pipeline_id),
                 "pipeline.workers" | "pipeline.batch.size" | "pipeline.batch.delay" | "pipeline.ordered" => {}

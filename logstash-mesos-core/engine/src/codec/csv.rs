@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::json::TARGET;
 use super::plain::CHARSET;
 use crate::compat::ruby;
-use crate::event::{Blob, Clock, Event, FieldReference, Map, Text, Value};
+use crate::event::{Blob, Clock, EscapeStyle, Event, FieldReference, Map, Text, Value};
 use crate::filter::csv;
 use crate::plugin::charset::Charset;
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
@@ -64,6 +64,7 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Codec>, Build
             target: settings.field("target"),
             original: cx.ecs.select(None, original),
             configured: columns.clone(),
+            style: settings.escape_style(),
             wants_header: AtomicBool::new(settings.bool("include_headers")),
         }),
         columns,
@@ -82,6 +83,7 @@ struct Shared {
     target: Option<FieldReference>,
     original: Option<FieldReference>,
     configured: Vec<Text>,
+    style: EscapeStyle,
     // Until one of the workers has written it.
     wants_header: AtomicBool,
 }
@@ -204,7 +206,7 @@ impl Codec for Csv {
         }
         let fields = columns
             .iter()
-            .map(|column| FieldReference::parse(column))
+            .map(|column| FieldReference::parse_with(column, self.shared.style))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| error.to_string())?;
         self.write_row(fields.iter().map(|field| event.get(field)), out);

@@ -160,7 +160,10 @@ impl Lower<'_, '_> {
         for expression in std::iter::once(&chain.first).chain(chain.rest.iter().map(|(_, next)| next)) {
             match &expression.kind {
                 ExpressionKind::Operand(Operand { kind: OperandKind::Selector(text), .. }) => {
-                    self.guards.extend(FieldReference::parse(text).map(|field| field.to_string()));
+                    self.guards.extend(
+                        FieldReference::parse_with(text, self.checker.options.escape_style)
+                            .map(|field| field.to_string()),
+                    );
                 }
                 ExpressionKind::Group(chain) => self.guard(chain),
                 _ => {}
@@ -211,7 +214,7 @@ impl Lower<'_, '_> {
 
     fn field(&mut self, operand: &Operand) -> Lowered<FieldReference> {
         let OperandKind::Selector(text) = &operand.kind else { return Err(Refused) };
-        match FieldReference::parse(text) {
+        match FieldReference::parse_with(text, self.checker.options.escape_style) {
             Ok(field) => Ok(field),
             Err(error) => self.refuse(
                 Code::FIELD_REFERENCE,

@@ -15,7 +15,7 @@ use lower::Lower;
 pub use secrets::{HIDDEN, without_secrets};
 pub use variables::Variables;
 
-use crate::event::Clock;
+use crate::event::{Clock, EscapeStyle};
 use crate::lang::ast::{Config, Plugin, SectionKind, Statement, ValueKind};
 use crate::lang::{Code, Diagnostic, Diagnostics, PluginKind, Span, parse};
 use crate::plugin::settings::Kind;
@@ -36,6 +36,8 @@ pub struct CompileOptions {
     pub ecs: EcsCompatibility,
     /// `config.support_escapes`: whether `\n` and its siblings mean something in strings.
     pub support_escapes: bool,
+    /// `config.field_reference.escape_style`: how the name of a field may contain brackets.
+    pub escape_style: EscapeStyle,
     /// Where the current time comes from.
     pub clock: Clock,
     /// Where plugins keep what must survive a restart.
@@ -75,6 +77,7 @@ impl CompileOptions {
             origin: String::new(),
             ecs: EcsCompatibility::default(),
             support_escapes: false,
+            escape_style: EscapeStyle::None,
             clock: Clock::System,
             data_dir: None,
             variables: Variables::default(),

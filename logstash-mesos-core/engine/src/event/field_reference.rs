@@ -1,7 +1,5 @@
 //! `[a][b]`: how configurations name fields.
 
-use std::sync::atomic::{AtomicU8, Ordering};
-
 use thiserror::Error;
 
 use super::Text;
@@ -25,7 +23,9 @@ pub struct Step {
     pub index: Option<i64>,
 }
 
-/// How a field name may contain brackets (`config.field_reference.escape_style`).
+/// How the name of a field may contain brackets, which would otherwise begin and end a level.
+///
+/// It belongs to a configuration: what compiles one says it, and what is made of it keeps it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EscapeStyle {
     /// It may not.
@@ -37,24 +37,19 @@ pub enum EscapeStyle {
     Ampersand,
 }
 
-/// The style of this process: 0 none, 1 percent, 2 ampersand.
-static STYLE: AtomicU8 = AtomicU8::new(0);
-
 impl EscapeStyle {
-    /// Makes this the style of the whole process, which is what it is in Logstash. Call it before the
-    /// first configuration is compiled.
-    pub fn set_for_process(self) {
-        STYLE.store(self as u8, Ordering::Relaxed);
-    }
+    /// The setting that says it, for all configurations of a process of Logstash.
+    pub const SETTING: &'static str = "config.field_reference.escape_style";
 
-    /// The style of the process.
+    /// `none`, `percent` or `ampersand`; nothing else has a meaning.
     #[must_use]
-    pub fn of_process() -> Self {
-        match STYLE.load(Ordering::Relaxed) {
-            1 => Self::Percent,
-            2 => Self::Ampersand,
-            _ => Self::None,
-        }
+    pub fn named(word: &str) -> Option<Self> {
+        Some(match word {
+            "none" => Self::None,
+            "percent" => Self::Percent,
+            "ampersand" => Self::Ampersand,
+            _ => return None,
+        })
     }
 }
 
@@ -67,13 +62,13 @@ pub struct InvalidReference {
 }
 
 impl FieldReference {
-    /// Parses `text` by Logstash's strict rules, in the escape style of the process.
+    /// Parses `text` by Logstash's strict rules. No name in it contains a bracket.
     ///
     /// # Errors
     ///
     /// [`InvalidReference`] where Logstash raises `FieldReference::IllegalSyntaxException`.
     pub fn parse(text: &str) -> Result<Self, InvalidReference> {
-        Self::parse_with(text, EscapeStyle::of_process())
+        Self::parse_with(text, EscapeStyle::None)
     }
 
     /// Parses `text` with an escape style for brackets in names.

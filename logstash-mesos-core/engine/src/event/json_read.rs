@@ -142,7 +142,12 @@ impl JsonReader {
     /// # Errors
     ///
     /// [`JsonError`] where Jackson refuses the text; `map` is as it was.
-    pub(crate) fn read_into(&mut self, text: &Text, map: &mut Map) -> Result<ReadInto, JsonError> {
+    pub(crate) fn read_into(
+        &mut self,
+        text: &Text,
+        map: &mut Map,
+        style: EscapeStyle,
+    ) -> Result<ReadInto, JsonError> {
         let old = map.len();
         // A single huge hash must not make every event after it ask for as much room.
         let room = self.last_members.min(SCANNED_KEYS);
@@ -157,7 +162,7 @@ impl JsonReader {
             Ok(None) => {
                 self.last_members = self.entries.len() - old;
                 let (have, new) = self.entries.split_at(old);
-                if new.len() <= SCANNED_KEYS && are_new(have, new) {
+                if new.len() <= SCANNED_KEYS && are_new(have, new, style) {
                     Ok(ReadInto::Appended)
                 } else {
                     Ok(ReadInto::Members(
@@ -195,19 +200,19 @@ fn located(text: &Text, (reason, offset): (JsonProblem, usize)) -> JsonError {
 }
 
 /// Whether none of `new` is among `have`, nor means another field than it says.
-fn are_new(have: &[Entry], new: &[Entry]) -> bool {
+fn are_new(have: &[Entry], new: &[Entry], style: EscapeStyle) -> bool {
     let bits = have.iter().fold(0_u64, |bits, entry| bits | 1 << key_bit(entry.key.as_bytes()));
     new.iter().all(|Entry { key, .. }| {
-        !is_reference(key)
+        !is_reference(key, style)
             && (bits >> key_bit(key.as_bytes()) & 1 == 0 || have.iter().all(|there| there.key != *key))
     })
 }
 
 /// Whether a key of data means another field than it says, or one with rules of its own.
-pub(crate) fn is_reference(key: &str) -> bool {
+pub(crate) fn is_reference(key: &str, style: EscapeStyle) -> bool {
     key.bytes().any(|byte| matches!(byte, b'[' | b']'))
         || matches!(key, "tags" | "@timestamp" | "@metadata")
-        || (EscapeStyle::of_process() != EscapeStyle::None && key.contains(['%', '&']))
+        || (style != EscapeStyle::None && key.contains(['%', '&']))
 }
 
 /// The nesting that Jackson's `StreamReadConstraints` allow.

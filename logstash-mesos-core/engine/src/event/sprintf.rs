@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::java_text::{write_java_json, write_java_text};
-use super::{Event, FieldReference, Text, Timestamp, Value};
+use super::{EscapeStyle, Event, FieldReference, Text, Timestamp, Value};
 use crate::compat::java::joda::{JodaToken, format_joda, joda_tokens};
 use crate::compat::java::time::JavaTimePattern;
 
@@ -14,6 +14,7 @@ use crate::compat::java::time::JavaTimePattern;
 pub struct Template {
     parts: Vec<Part>,
     source: Text,
+    style: EscapeStyle,
 }
 
 #[derive(Clone, Debug)]
@@ -48,6 +49,12 @@ impl Template {
     /// [`Template::render`] here too.
     #[must_use]
     pub fn parse(text: &str) -> Self {
+        Self::parse_with(text, EscapeStyle::None)
+    }
+
+    /// As [`Template::parse`], with an escape style for brackets in the names of fields.
+    #[must_use]
+    pub fn parse_with(text: &str, style: EscapeStyle) -> Self {
         let source = Text::from(text);
         let mut parts = Vec::new();
         let mut done = 0;
@@ -56,14 +63,20 @@ impl Template {
             if open > done {
                 parts.push(Part::Literal(source.slice(done..open)));
             }
-            let (part, end) = placeholder(&source, open, close);
+            let (part, end) = placeholder(&source, open, close, style);
             parts.push(part);
             done = end;
         }
         if done < text.len() {
             parts.push(Part::Literal(source.slice(done..)));
         }
-        Self { parts, source }
+        Self { parts, source, style }
+    }
+
+    /// How it writes the names of fields, and how the field is named whose name it makes.
+    #[must_use]
+    pub fn style(&self) -> EscapeStyle {
+        self.style
     }
 
     /// The text as it was written.
@@ -156,7 +169,7 @@ impl Template {
 }
 
 /// The part that begins at `open` and whose first `}` is at `close`, and where it ends.
-fn placeholder(source: &Text, open: usize, close: usize) -> (Part, usize) {
+fn placeholder(source: &Text, open: usize, close: usize, style: EscapeStyle) -> (Part, usize) {
     let inner = &source[open + 2..close];
     // Logstash compares as many characters as there are, so `%{}` and `%{+}` mean the same.
     if "+%s".starts_with(inner) {
@@ -177,7 +190,7 @@ fn placeholder(source: &Text, open: usize, close: usize) -> (Part, usize) {
         let tokens = joda_tokens(pattern).map_err(|error| error.to_string());
         return (Part::Joda(tokens), close + 1);
     }
-    let part = match FieldReference::parse(inner) {
+    let part = match FieldReference::parse_with(inner, style) {
         Ok(field) => Part::Field(field, source.slice(open..=close)),
         Err(error) => Part::Invalid(error.to_string()),
     };

@@ -35,7 +35,7 @@ fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, Build
                 .ok_or_else(|| BuildError::setting("algorithm", format!("there is no algorithm `{name}`")))?,
         ),
     };
-    let fields = settings.strings("fields").iter().map(|field| Field::new(field)).collect();
+    let fields = settings.strings("fields").iter().map(|field| settings.field_of(field)).collect();
     Ok(Box::new(Anonymize { fields, key, method }))
 }
 

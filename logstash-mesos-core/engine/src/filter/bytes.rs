@@ -34,8 +34,8 @@ fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, Build
     let pattern = Regex::new(r"^([0-9 _,.]*)\s*([kKmMgGtTpPeE]?)([bB]?)$")
         .map_err(|error| BuildError::plugin(error.to_string()))?;
     Ok(Box::new(Bytes {
-        source: Field::new(&settings.text("source").unwrap_or_default()),
-        target: Field::new(&target),
+        source: settings.field_of(&settings.text("source").unwrap_or_default()),
+        target: settings.field_of(&target),
         base: if settings.text("conversion_method").is_some_and(|method| method == "metric") {
             1000.0
         } else {

@@ -48,12 +48,14 @@ fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, Build
             settings.text("separator").unwrap_or_default(),
             Duration::from_secs(u64::try_from(settings.int("refresh_interval").unwrap_or(600)).unwrap_or(0)),
         )?)),
-        None => Networks::Listed(networks.iter().map(|text| Listed::new(text)).collect()),
+        None => {
+            Networks::Listed(networks.iter().map(|text| Listed::new(settings.template_of(text))).collect())
+        }
     };
     Ok(Box::new(Cidr {
         addresses: match field {
-            Some(field) => Addresses::Field(Field::new(&field)),
-            None => Addresses::Templates(addresses.iter().map(|text| Template::parse(text)).collect()),
+            Some(field) => Addresses::Field(settings.field_of(&field)),
+            None => Addresses::Templates(addresses.iter().map(|text| settings.template_of(text)).collect()),
         },
         networks,
     }))
@@ -85,9 +87,12 @@ enum Listed {
 }
 
 impl Listed {
-    fn new(text: &str) -> Self {
-        let template = Template::parse(text);
-        if template.is_constant() { Self::Same(networks(text)) } else { Self::PerEvent(template) }
+    fn new(template: Template) -> Self {
+        if template.is_constant() {
+            Self::Same(networks(template.source()))
+        } else {
+            Self::PerEvent(template)
+        }
     }
 }
 

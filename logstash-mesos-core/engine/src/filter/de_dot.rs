@@ -1,6 +1,6 @@
 //! `de_dot`: takes dots out of field names.
 
-use crate::event::{Event, Text, Value};
+use crate::event::{EscapeStyle, Event, Text, Value};
 use crate::plugin::field::{Failed, reference};
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
@@ -31,6 +31,7 @@ fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, Build
         recursive: settings.bool("recursive"),
         fields: settings.get("fields").map(|_| settings.strings("fields")),
         tag: settings.text("tag_on_failure").unwrap_or_default(),
+        style: settings.escape_style(),
     }))
 }
 
@@ -40,6 +41,7 @@ struct DeDot {
     recursive: bool,
     fields: Option<Vec<Text>>,
     tag: Text,
+    style: EscapeStyle,
 }
 
 impl Filter for DeDot {
@@ -64,7 +66,7 @@ impl DeDot {
             }
         };
         for name in names {
-            if (name.contains('.') || self.recursive) && event.contains(&reference(&name)?) {
+            if (name.contains('.') || self.recursive) && event.contains(&reference(&name, self.style)?) {
                 self.rename(event, &name)?;
             }
         }
@@ -84,13 +86,13 @@ impl DeDot {
         }
         if name.contains('.') {
             let renamed = name.replace('.', &self.separator);
-            let value = event.get(&reference(&name)?).cloned().unwrap_or(Value::Null);
-            event.set(&reference(&renamed)?, value)?;
-            event.remove(&reference(&first_with_dot(&name))?);
+            let value = event.get(&reference(&name, self.style)?).cloned().unwrap_or(Value::Null);
+            event.set(&reference(&renamed, self.style)?, value)?;
+            event.remove(&reference(&first_with_dot(&name), self.style)?);
             name = renamed;
         }
         if self.recursive
-            && let Some(Value::Map(map)) = event.get(&reference(&name)?)
+            && let Some(Value::Map(map)) = event.get(&reference(&name, self.style)?)
         {
             let keys: Vec<Text> = map.keys().cloned().collect();
             for key in keys {

@@ -39,7 +39,7 @@ fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, Build
     let settings = Settled {
         start_tag: text("start_tag"),
         end_tag: text("end_tag"),
-        id: Field::new(&text("unique_id_field")),
+        id: settings.field_of(&text("unique_id_field")),
         timeout: settings.float("timeout").unwrap_or(1800.0),
         periodic: settings.bool("periodic_flush"),
         new_event: settings.bool("new_event_on_match"),

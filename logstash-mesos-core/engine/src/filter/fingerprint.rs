@@ -85,8 +85,8 @@ fn build(settings: &Settings, context: &BuildContext) -> Result<Box<dyn Filter>,
         source.sort_unstable();
     }
     Ok(Box::new(Fingerprint {
-        source: source.into_iter().map(|name| (Field::new(&name), name)).collect(),
-        target: Field::new(target),
+        source: source.into_iter().map(|name| (settings.field_of(&name), name)).collect(),
+        target: settings.field_of(target),
         method,
         key,
         base64: settings.bool("base64encode"),

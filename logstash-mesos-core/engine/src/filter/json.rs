@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::event::{Event, JsonReader, JsonRules, Map, ReadInto, Text, Timestamp, Value};
+use crate::event::{EscapeStyle, Event, JsonReader, JsonRules, Map, ReadInto, Text, Timestamp, Value};
 use crate::plugin::field::{Failed, Field, set_named, tag_all};
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
@@ -28,11 +28,12 @@ pub(crate) static JSON: PluginSpec = PluginSpec {
 
 fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, BuildError> {
     Ok(Box::new(Json {
-        source: Field::new(&settings.text("source").unwrap_or_default()),
-        target: settings.text("target").map(|target| Field::new(&target)),
+        source: settings.field_of(&settings.text("source").unwrap_or_default()),
+        target: settings.text("target").map(|target| settings.field_of(&target)),
         tags: settings.strings("tag_on_failure"),
         skip_invalid: settings.bool("skip_on_invalid_json"),
         reader: JsonReader::new(JsonRules::FILTER),
+        style: settings.escape_style(),
     }))
 }
 
@@ -43,6 +44,7 @@ struct Json {
     tags: Vec<Text>,
     skip_invalid: bool,
     reader: JsonReader,
+    style: EscapeStyle,
 }
 
 impl Filter for Json {
@@ -59,6 +61,7 @@ impl Filter for Json {
             tags: self.tags.clone(),
             skip_invalid: self.skip_invalid,
             reader: JsonReader::new(JsonRules::FILTER),
+            style: self.style,
         })
     }
 }
@@ -73,15 +76,15 @@ impl Json {
         };
         let parsed = match &self.target {
             Some(_) => self.reader.read(&text).map(ReadInto::Value),
-            None => self.reader.read_into(&text, event.fields_mut()),
+            None => self.reader.read_into(&text, event.fields_mut(), self.style),
         };
         match parsed {
             Ok(ReadInto::Appended) => {}
-            Ok(ReadInto::Members(members)) => set_members(event, members, cx)?,
+            Ok(ReadInto::Members(members)) => set_members(event, members, cx, self.style)?,
             Ok(ReadInto::Value(value)) => match (&self.target, value) {
                 (Some(target), value) => event.set(target.get()?, value)?,
                 // Of several hashes the last one counts.
-                (None, Value::Map(map)) => set_members(event, Arc::unwrap_or_clone(map), cx)?,
+                (None, Value::Map(map)) => set_members(event, Arc::unwrap_or_clone(map), cx, self.style)?,
                 (None, _) => return Err(Failed),
             },
             Err(_) if self.skip_invalid => return Ok(()),
@@ -95,10 +98,15 @@ impl Json {
 }
 
 /// Sets the fields that the keys of the data name, the time last.
-fn set_members(event: &mut Event, mut members: Map, cx: &FilterContext<'_>) -> Result<(), Failed> {
+fn set_members(
+    event: &mut Event,
+    mut members: Map,
+    cx: &FilterContext<'_>,
+    style: EscapeStyle,
+) -> Result<(), Failed> {
     let time = members.remove("@timestamp");
     for (key, value) in members {
-        set_named(event, key, value)?;
+        set_named(event, key, value, style)?;
     }
     if let Some(written) = time {
         set_time(event, &written, cx);

@@ -3,8 +3,8 @@
 use logstash_mesos_regex::{Regex, Scratch};
 
 use crate::compat::ruby;
-use crate::event::{Event, Template, Text, Value};
-use crate::plugin::field::{Failed, Field, reference};
+use crate::event::{EscapeStyle, Event, Template, Text, Value};
+use crate::plugin::field::{Failed, reference};
 use crate::plugin::settings::{Default, Kind, Setting, SettingValue, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
 
@@ -29,7 +29,7 @@ fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, Build
     let interpolate = settings.bool("interpolate");
     let pattern = |name: &'static str, text: &Text| {
         if interpolate {
-            return Ok(Pattern::Template(Template::parse(text)));
+            return Ok(Pattern::Template(settings.template_of(text)));
         }
         Regex::new(text).map(Pattern::Regex).map_err(|error| {
             BuildError::setting(name, format!("the regular expression `{text}` is wrong: {error}"))
@@ -47,7 +47,7 @@ fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, Build
                     name,
                     format!("the field `{field}` takes one regular expression"),
                 )),
-                value => Ok((Template::parse(field), pattern(name, &value.to_ruby_text())?)),
+                value => Ok((settings.template_of(field), pattern(name, &value.to_ruby_text())?)),
             })
             .collect::<Result<Vec<_>, _>>()
     };
@@ -58,6 +58,7 @@ fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, Build
         whitelist_values: values("whitelist_values")?,
         blacklist_values: values("blacklist_values")?,
         scratch: Scratch::new(),
+        style: settings.escape_style(),
     }))
 }
 
@@ -69,6 +70,7 @@ struct Prune {
     whitelist_values: Vec<(Template, Pattern)>,
     blacklist_values: Vec<(Template, Pattern)>,
     scratch: Scratch,
+    style: EscapeStyle,
 }
 
 #[derive(Clone, Debug)]
@@ -102,6 +104,7 @@ impl Filter for Prune {
             whitelist_values: self.whitelist_values.clone(),
             blacklist_values: self.blacklist_values.clone(),
             scratch: Scratch::new(),
+            style: self.style,
         })
     }
 }
@@ -164,11 +167,11 @@ impl Prune {
             }
         }
         for (name, items) in kept {
-            event.set(Field::new(&name).get()?, items)?;
+            event.set(&reference(&name, self.style)?, items)?;
         }
         for name in gone {
             // The name is taken for a reference, so one with brackets means something else.
-            event.remove(&reference(&name)?);
+            event.remove(&reference(&name, self.style)?);
         }
         Ok(())
     }

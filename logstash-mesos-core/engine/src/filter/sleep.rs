@@ -35,7 +35,7 @@ fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, Build
         }
     };
     Ok(Box::new(Sleep {
-        time: Template::parse(&time),
+        time: settings.template_of(&time),
         every: ruby::string_to_f(&settings.text("every").unwrap_or_default()),
         replay,
         count: 0.0,

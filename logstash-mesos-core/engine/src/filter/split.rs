@@ -20,8 +20,8 @@ pub(crate) static SPLIT: PluginSpec = PluginSpec {
 fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, BuildError> {
     Ok(Box::new(Split {
         terminator: settings.text("terminator").unwrap_or_default(),
-        field: Field::new(&settings.text("field").unwrap_or_default()),
-        target: settings.text("target").map(|target| Field::new(&target)),
+        field: settings.field_of(&settings.text("field").unwrap_or_default()),
+        target: settings.text("target").map(|target| settings.field_of(&target)),
     }))
 }
 

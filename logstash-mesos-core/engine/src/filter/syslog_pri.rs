@@ -52,10 +52,10 @@ pub(crate) static SYSLOG_PRI: PluginSpec = PluginSpec {
 };
 
 fn build(settings: &Settings, context: &BuildContext) -> Result<Box<dyn Filter>, BuildError> {
-    let field = |old, ecs| Field::new(context.ecs.select(old, ecs));
+    let field = |old, ecs| settings.field_of(context.ecs.select(old, ecs));
     Ok(Box::new(SyslogPri {
         source: match settings.text("syslog_pri_field_name") {
-            Some(name) => Field::new(&name),
+            Some(name) => settings.field_of(&name),
             None => field("syslog_pri", "[log][syslog][priority]"),
         },
         facility_code: field("syslog_facility_code", "[log][syslog][facility][code]"),

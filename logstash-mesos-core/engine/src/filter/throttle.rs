@@ -36,10 +36,10 @@ fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, Build
     let bound = |name| settings.float(name).filter(|count| *count != -1.0);
     let max_age = int("max_age", 3600);
     let settings = Settled {
-        key: settings.template("key").unwrap_or_else(|| Template::parse("")),
+        key: settings.template("key").unwrap_or_else(|| settings.template_of("")),
         before: bound("before_count"),
         after: bound("after_count"),
-        period: settings.template("period").unwrap_or_else(|| Template::parse("60")),
+        period: settings.template("period").unwrap_or_else(|| settings.template_of("60")),
         max_age,
         max_counters: int("max_counters", 100_000),
         periodic: settings.bool("periodic_flush"),

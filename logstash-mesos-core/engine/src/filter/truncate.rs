@@ -1,6 +1,6 @@
 //! `truncate`: cuts long texts.
 
-use crate::event::{Event, Text, Value};
+use crate::event::{EscapeStyle, Event, Text, Value};
 use crate::plugin::field::{Failed, Field, reference};
 use crate::plugin::settings::{Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
@@ -19,14 +19,19 @@ pub(crate) static TRUNCATE: PluginSpec = PluginSpec {
 fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, BuildError> {
     let fields = settings
         .get("fields")
-        .map(|_| settings.strings("fields").iter().map(|field| Field::new(field)).collect());
-    Ok(Box::new(Truncate { fields, length: settings.int("length_bytes").unwrap_or(0) }))
+        .map(|_| settings.strings("fields").iter().map(|field| settings.field_of(field)).collect());
+    Ok(Box::new(Truncate {
+        fields,
+        length: settings.int("length_bytes").unwrap_or(0),
+        style: settings.escape_style(),
+    }))
 }
 
 #[derive(Clone, Debug)]
 struct Truncate {
     fields: Option<Vec<Field>>,
     length: i64,
+    style: EscapeStyle,
 }
 
 impl Filter for Truncate {
@@ -55,7 +60,7 @@ impl Truncate {
         } else {
             let names: Vec<Text> = event.fields().keys().cloned().collect();
             for name in names {
-                if let Some(value) = event.get_mut(&reference(&format!("[{name}]"))?) {
+                if let Some(value) = event.get_mut(&reference(&format!("[{name}]"), self.style)?) {
                     cut |= self.cut(value);
                 }
             }

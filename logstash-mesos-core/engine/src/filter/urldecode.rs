@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use crate::compat::ruby;
-use crate::event::{Event, Text, Value};
+use crate::event::{EscapeStyle, Event, Text, Value};
 use crate::plugin::field::{Failed, Field, set_named, tag_all};
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
@@ -37,10 +37,11 @@ fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, Build
         }
     };
     Ok(Box::new(UrlDecode {
-        field: Field::new(&settings.text("field").unwrap_or_default()),
+        field: settings.field_of(&settings.text("field").unwrap_or_default()),
         all: settings.bool("all_fields"),
         charset,
         tags: settings.strings("tag_on_failure"),
+        style: settings.escape_style(),
     }))
 }
 
@@ -50,6 +51,7 @@ struct UrlDecode {
     all: bool,
     charset: Charset,
     tags: Vec<Text>,
+    style: EscapeStyle,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -84,7 +86,7 @@ impl UrlDecode {
         for name in names {
             if let Some(value) = event.fields().get(&name).cloned() {
                 let value = self.decode(value);
-                set_named(event, name, value)?;
+                set_named(event, name, value, self.style)?;
             }
         }
         Ok(())

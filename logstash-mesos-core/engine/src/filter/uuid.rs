@@ -19,7 +19,7 @@ pub(crate) static UUID: PluginSpec = PluginSpec {
 
 fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, BuildError> {
     Ok(Box::new(Uuid {
-        target: Field::new(&settings.text("target").unwrap_or_default()),
+        target: settings.field_of(&settings.text("target").unwrap_or_default()),
         overwrite: settings.bool("overwrite"),
     }))
 }

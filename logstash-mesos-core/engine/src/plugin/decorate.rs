@@ -2,7 +2,7 @@
 
 use super::settings::{SettingValue, Settings};
 use crate::compat::ruby;
-use crate::event::{Event, FieldReference, InvalidReference, Template, Text, Value};
+use crate::event::{EscapeStyle, Event, FieldReference, InvalidReference, Template, Text, Value};
 
 /// The common options of one plugin, compiled.
 #[derive(Clone, Debug, Default)]
@@ -21,10 +21,10 @@ enum Name {
 }
 
 impl Name {
-    fn new(text: &str) -> Self {
-        let template = Template::parse(text);
+    fn new(text: &str, style: EscapeStyle) -> Self {
+        let template = Template::parse_with(text, style);
         if template.is_constant() {
-            Self::Constant(FieldReference::parse(text))
+            Self::Constant(FieldReference::parse_with(text, style))
         } else {
             Self::Template(template)
         }
@@ -35,7 +35,8 @@ impl Name {
         match self {
             Self::Constant(field) => Some(act(event, field.as_ref().ok()?)),
             Self::Template(template) => {
-                let field = FieldReference::parse(&template.render(event).ok()?).ok()?;
+                let name = template.render(event).ok()?;
+                let field = FieldReference::parse_with(&name, template.style()).ok()?;
                 Some(act(event, &field))
             }
         }
@@ -49,14 +50,16 @@ impl Decoration {
         let texts = |name: &str| {
             settings.get(name).map_or_else(Vec::new, |value| value.items().iter().map(ruby_text).collect())
         };
-        let templates = |name: &str| texts(name).iter().map(|text| Template::parse(text)).collect();
+        let style = settings.escape_style();
+        let templates =
+            |name: &str| texts(name).iter().map(|text| Template::parse_with(text, style)).collect();
         Self {
             add_field: settings
                 .hash("add_field")
                 .iter()
-                .map(|(name, value)| (Name::new(name), added(value)))
+                .map(|(name, value)| (Name::new(name, style), added(value, style)))
                 .collect(),
-            remove_field: texts("remove_field").iter().map(|name| Name::new(name)).collect(),
+            remove_field: texts("remove_field").iter().map(|name| Name::new(name, style)).collect(),
             add_tag: templates("add_tag"),
             remove_tag: templates("remove_tag"),
         }
@@ -65,7 +68,7 @@ impl Decoration {
     /// From the settings of an input: `add_field` and `tags`.
     #[must_use]
     pub fn of_input(settings: &Settings) -> Self {
-        let add_tag = settings.strings("tags").iter().map(|tag| Template::parse(tag)).collect();
+        let add_tag = settings.strings("tags").iter().map(|tag| settings.template_of(tag)).collect();
         Self { add_field: Self::new(settings).add_field, add_tag, ..Self::default() }
     }
 
@@ -158,8 +161,8 @@ fn add(event: &mut Event, field: &FieldReference, value: Text) -> Option<()> {
 }
 
 /// Every value goes through sprintf, and so becomes a text; a hash is a list of pairs before.
-fn added(value: &SettingValue) -> Vec<Template> {
-    let template = |value: &SettingValue| Template::parse(&ruby_text(value));
+fn added(value: &SettingValue, style: EscapeStyle) -> Vec<Template> {
+    let template = |value: &SettingValue| Template::parse_with(&ruby_text(value), style);
     match value {
         SettingValue::Array(items) => items.iter().map(template).collect(),
         SettingValue::Hash(entries) => entries

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::event::{Event, FieldReference, InvalidReference, Template, Text, Value, is_reference};
+use crate::event::{
+    EscapeStyle, Event, FieldReference, InvalidReference, Template, Text, Value, is_reference,
+};
 
 /// Something Logstash's plugin raises an error for while it works on an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +25,8 @@ pub struct Field(Result<FieldReference, InvalidReference>);
 
 impl Field {
     /// The field named `text`.
-    pub fn new(text: &str) -> Self {
-        Self(reference(text))
+    pub fn new(text: &str, style: EscapeStyle) -> Self {
+        Self(reference(text, style))
     }
 
     /// The reference.
@@ -48,9 +50,13 @@ pub enum NamedField {
 
 impl NamedField {
     /// The field named by the sprintf text `name`.
-    pub fn new(name: &str) -> Self {
-        let template = Template::parse(name);
-        if template.is_constant() { Self::Constant(Field::new(name)) } else { Self::Template(template) }
+    pub fn new(name: &str, style: EscapeStyle) -> Self {
+        let template = Template::parse_with(name, style);
+        if template.is_constant() {
+            Self::Constant(Field::new(name, style))
+        } else {
+            Self::Template(template)
+        }
     }
 
     /// The field for this event.
@@ -61,7 +67,9 @@ impl NamedField {
     pub fn resolve(&self, event: &Event) -> Result<Cow<'_, Field>, Failed> {
         match self {
             Self::Constant(field) => Ok(Cow::Borrowed(field)),
-            Self::Template(template) => Ok(Cow::Owned(Field::new(&template.render(event)?))),
+            Self::Template(template) => {
+                Ok(Cow::Owned(Field::new(&template.render(event)?, template.style())))
+            }
         }
     }
 }
@@ -71,9 +79,9 @@ impl NamedField {
 /// # Errors
 ///
 /// When it is no reference, or cannot be set.
-pub fn set_named(event: &mut Event, key: Text, value: Value) -> Result<(), Failed> {
-    if is_reference(&key) {
-        event.set(&reference(&key)?, value)?;
+pub fn set_named(event: &mut Event, key: Text, value: Value, style: EscapeStyle) -> Result<(), Failed> {
+    if is_reference(&key, style) {
+        event.set(&reference(&key, style)?, value)?;
     } else {
         event.fields_mut().insert(key, value);
     }
@@ -85,8 +93,12 @@ pub fn set_named(event: &mut Event, key: Text, value: Value) -> Result<(), Faile
 /// # Errors
 ///
 /// When it is no reference.
-pub fn reference(name: &str) -> Result<FieldReference, InvalidReference> {
-    if name.is_empty() { Ok(FieldReference::field(Text::new())) } else { FieldReference::parse(name) }
+pub fn reference(name: &str, style: EscapeStyle) -> Result<FieldReference, InvalidReference> {
+    if name.is_empty() {
+        Ok(FieldReference::field(Text::new()))
+    } else {
+        FieldReference::parse_with(name, style)
+    }
 }
 
 /// Adds each of `tags`.

@@ -31,7 +31,7 @@ impl JsonText {
         let target = match settings.text("target") {
             None => None,
             Some(text) => Some(
-                FieldReference::parse(&text)
+                FieldReference::parse_with(&text, settings.escape_style())
                     .map_err(|error| BuildError::setting("target", error.to_string()))?,
             ),
         };

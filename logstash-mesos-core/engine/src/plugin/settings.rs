@@ -1,7 +1,8 @@
 //! The settings of plugins: how they are declared, and how a plugin reads them.
 
+use super::field::Field;
 use crate::compat::ruby;
-use crate::event::{FieldReference, Map, Template, Text, Value};
+use crate::event::{EscapeStyle, FieldReference, Map, Template, Text, Value};
 
 /// One setting of a plugin, declared once: the same table gives validation, defaults and the reference page.
 #[derive(Clone, Copy, Debug)]
@@ -266,13 +267,38 @@ pub struct Settings {
     values: Vec<(Text, SettingValue)>,
     /// Names that the configuration itself gave, as opposed to defaults.
     given: Vec<Text>,
+    style: EscapeStyle,
 }
 
 impl Settings {
     /// From checked values; `given` names those the configuration itself set.
     #[must_use]
     pub fn new(values: Vec<(Text, SettingValue)>, given: Vec<Text>) -> Self {
-        Self { values, given }
+        Self { values, given, style: EscapeStyle::None }
+    }
+
+    /// The same settings, which write brackets in the names of fields in this style.
+    #[must_use]
+    pub fn with_escape_style(self, style: EscapeStyle) -> Self {
+        Self { style, ..self }
+    }
+
+    /// How the names of fields in them are written. What is made of them keeps it for names that come with the events.
+    #[must_use]
+    pub fn escape_style(&self) -> EscapeStyle {
+        self.style
+    }
+
+    /// The field that `name`, a part of these settings, means.
+    #[must_use]
+    pub fn field_of(&self, name: &str) -> Field {
+        Field::new(name, self.style)
+    }
+
+    /// The template that `text`, a part of these settings, is.
+    #[must_use]
+    pub fn template_of(&self, text: &str) -> Template {
+        Template::parse_with(text, self.style)
     }
 
     /// The same settings with `value` in the place of what `name` was.
@@ -354,13 +380,13 @@ impl Settings {
     /// already for settings of that kind).
     #[must_use]
     pub fn field(&self, name: &str) -> Option<FieldReference> {
-        self.text(name).and_then(|text| FieldReference::parse(&text).ok())
+        self.text(name).and_then(|text| FieldReference::parse_with(&text, self.style).ok())
     }
 
     /// A text with `%{…}` in it.
     #[must_use]
     pub fn template(&self, name: &str) -> Option<Template> {
-        self.text(name).map(|text| Template::parse(&text))
+        self.text(name).map(|text| self.template_of(&text))
     }
 
     /// A codec or another plugin as a value: its name and settings.
@@ -368,7 +394,7 @@ impl Settings {
     pub fn plugin(&self, name: &str) -> Option<(&Text, Settings)> {
         match self.get(name)? {
             SettingValue::Plugin(name, settings) => Some((name, settings.clone())),
-            SettingValue::String(name) => Some((name, Settings::default())),
+            SettingValue::String(name) => Some((name, Settings::default().with_escape_style(self.style))),
             _ => None,
         }
     }

@@ -1,6 +1,7 @@
 //! The tests of the engine from outside, in one program.
 
 mod directions;
+mod escape_styles;
 mod examples;
 mod parity;
 mod properties;

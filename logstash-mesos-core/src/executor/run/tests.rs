@@ -140,3 +140,30 @@ async fn two_shippers_do_not_see_what_the_other_sends_to_the_same_address() {
         shipper.stop(SOON).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_shippers_write_brackets_in_names_each_in_its_own_style() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = async |style: &str| {
+        let file = dir.path().join(style);
+        let text = format!(
+            "input {{ generator {{ count => 3 add_field => {{ 'a%5B&#93;' => '1' }} }} }} \
+             output {{ file {{ path => '{}' codec => json_lines }} }}",
+            file.display()
+        );
+        let settings = BTreeMap::from([("config.field_reference.escape_style".to_owned(), style.to_owned())]);
+        let set = ConfigSet::new(vec![Configuration::host("one", text)], String::new(), settings);
+        let data = self::settings(&dir.path().join(format!("{style}-data")));
+        let shipper = Shipper::start(data, Arc::new(FixedDiscovery::default()));
+        shipper.handle().apply(set).await.unwrap();
+        shipper
+    };
+    let shippers = [start("percent").await, start("ampersand").await];
+    for (style, name) in [("percent", r#""a[&#93;":"1""#), ("ampersand", r#""a%5B]":"1""#)] {
+        let written = || std::fs::read_to_string(dir.path().join(style)).unwrap_or_default();
+        until("its three events are there", || written().matches(name).count() == 3).await;
+    }
+    for shipper in shippers {
+        shipper.stop(SOON).await;
+    }
+}

@@ -252,12 +252,13 @@ impl Relay {
         let own_pattern = settings.text("grok_pattern");
         let has_own_pattern = own_pattern.is_some();
         let patterns = own_pattern.map_or_else(|| patterns(cx.ecs), |pattern| vec![pattern]);
-        let whole = FieldReference::parse(&syslog_field)
+        let whole = FieldReference::parse_with(&syslog_field, settings.escape_style())
             .map_err(|error| BuildError::setting("syslog_field", error.to_string()))?;
         let list =
             |texts: Vec<Text>| SettingValue::Array(texts.into_iter().map(SettingValue::String).collect());
         let text = |text: &'static str| SettingValue::String(Text::from_static(text));
         let grok = Settings::default()
+            .with_escape_style(settings.escape_style())
             .with("match", SettingValue::Hash(vec![(syslog_field.clone(), list(patterns))]))
             .with("overwrite", list(vec![syslog_field.clone()]))
             .with("tag_on_failure", list(vec![Text::from_static(FAILED)]))

@@ -56,7 +56,7 @@ pub(crate) static FILE: PluginSpec = PluginSpec {
 fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Output>, BuildError> {
     let path = absolute(&settings.text("path").unwrap_or_default())
         .map_err(|error| BuildError::setting("path", format!("the working directory is unknown: {error}")))?;
-    let template = Template::parse(&path);
+    let template = settings.template_of(&path);
     let root = static_root(&path);
     if !template.is_constant() && root.components().count() < 2 {
         return Err(BuildError::setting("path", "its first directory may not depend on the event")

@@ -6,7 +6,7 @@ use std::time::Duration;
 use logstash_mesos_engine::compat::ruby;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::event::{Event, SprintfError, Template, Text, write_json_map, write_json_string};
+use crate::event::{EscapeStyle, Event, SprintfError, Template, Text, write_json_map, write_json_string};
 use crate::pipeline::plugin::settings::{Default, Kind, Setting, SettingValue, Settings, Status};
 use crate::pipeline::plugin::{Build, BuildContext, BuildError, MakeOutput, Output, PluginSpec};
 use crate::pipeline::tls;
@@ -106,7 +106,7 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Output>, Buil
     let batches = body.is_batch();
     let url = settings.text("url").unwrap_or_default();
     let (constant, changing) = headers(settings, &body)?;
-    let url_template = Template::parse(&url);
+    let url_template = settings.template_of(&url);
     let same_for_all = batches || (url_template.is_constant() && changing.is_empty());
     let route = (!same_for_all).then(|| Route {
         url: url_template.clone(),
@@ -151,7 +151,7 @@ fn headers(settings: &Settings, body: &Body) -> Result<Headers, BuildError> {
     all.push(("Content-Type".to_owned(), content_type));
     let (mut constant, mut changing) = (Vec::new(), Vec::new());
     for (name, value) in all {
-        let template = Template::parse(&value);
+        let template = settings.template_of(&value);
         if template.is_constant() || body.is_batch() {
             constant.push((name, value.to_string()));
         } else {
@@ -248,7 +248,7 @@ const FORM: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-')
 
 impl Body {
     fn new(settings: &Settings) -> Result<Self, BuildError> {
-        let mapping = settings.get("mapping").map(Mapping::new);
+        let mapping = settings.get("mapping").map(|mapping| Mapping::new(mapping, settings.escape_style()));
         Ok(match settings.text("format").as_deref() {
             Some("form") => Self::Form(mapping),
             Some("message") => match settings.template("message") {
@@ -309,13 +309,14 @@ fn write_form(entries: impl Iterator<Item = (Text, Text)>, out: &mut Vec<u8>) {
 }
 
 impl Mapping {
-    fn new(value: &SettingValue) -> Self {
+    fn new(value: &SettingValue, style: EscapeStyle) -> Self {
+        let part = |value: &SettingValue| Self::new(value, style);
         match value {
-            SettingValue::Array(items) => Self::List(items.iter().map(Self::new).collect()),
+            SettingValue::Array(items) => Self::List(items.iter().map(part).collect()),
             SettingValue::Hash(entries) => {
-                Self::Hash(entries.iter().map(|(name, value)| (name.clone(), Self::new(value))).collect())
+                Self::Hash(entries.iter().map(|(name, value)| (name.clone(), part(value))).collect())
             }
-            scalar => Self::Text(Template::parse(&scalar.to_text().unwrap_or_default())),
+            scalar => Self::Text(Template::parse_with(&scalar.to_text().unwrap_or_default(), style)),
         }
     }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::codec_output::CodecOutput;
-use crate::event::Template;
 use crate::pipeline::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::pipeline::plugin::{Build, BuildContext, BuildError, MakeOutput, Output, PluginSpec};
 use crate::sink::UdpSink;
@@ -27,7 +26,7 @@ pub(crate) static UDP: PluginSpec = PluginSpec {
 
 fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Output>, BuildError> {
     let port = settings.text("port").unwrap_or_default();
-    let template = Template::parse(&port);
+    let template = settings.template_of(&port);
     if template.is_constant() && port.trim().parse::<u16>().is_err() {
         return Err(BuildError::setting("port", format!("`{port}` is no port"))
             .remedy("write a number from 1 to 65535, or `%{field}`"));

@@ -11,7 +11,7 @@ use timestamp::Times;
 use crate::compat::java::joda::names::names;
 use crate::compat::java::joda::zone::Zone;
 use crate::compat::ruby;
-use crate::event::{Blob, Clock, Event, FieldReference, Map, Template, Text, Value, write_json};
+use crate::event::{Blob, Clock, EscapeStyle, Event, FieldReference, Map, Template, Text, Value, write_json};
 use crate::plugin::field::set_named;
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Codec, PluginSpec};
@@ -66,7 +66,7 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Codec>, Build
     let names = names(settings.text("locale").as_deref());
     let ecs = cx.ecs.select(false, true);
     let mapping = Mapping::new(ecs, text("device") == "host", settings.bool("reverse_mapping"));
-    let part = |name, default| Part { template: Template::parse(&text(name)), default };
+    let part = |name, default| Part { template: settings.template_of(&text(name)), default };
     let fields = settings.strings("fields");
     let shared = Shared {
         ecs,
@@ -74,7 +74,7 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Codec>, Build
         raw: match settings.text("raw_data_field") {
             None => None,
             Some(name) => Some(
-                FieldReference::parse(&name)
+                FieldReference::parse_with(&name, settings.escape_style())
                     .map_err(|error| BuildError::setting("raw_data_field", error.to_string()))?,
             ),
         },
@@ -85,18 +85,19 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Codec>, Build
             part("signature", "Logstash"),
             part("name", "Logstash"),
         ],
-        severity: Template::parse(&text("severity")),
+        severity: settings.template_of(&text("severity")),
         fields: fields
             .iter()
             .map(|name| {
                 let key: String = mapping.key(name).chars().filter(char::is_ascii_alphanumeric).collect();
-                let field = FieldReference::parse(name)
+                let field = FieldReference::parse_with(name, settings.escape_style())
                     .map_err(|error| BuildError::setting("fields", error.to_string()))?;
                 Ok((key, field))
             })
             .collect::<Result<_, BuildError>>()?,
         delimiter: settings.text("delimiter").map(|text| text.replace("\\r", "\r").replace("\\n", "\n")),
         mapping,
+        style: settings.escape_style(),
     };
     Ok(Box::new(Cef::new(Arc::new(shared))))
 }
@@ -112,6 +113,7 @@ struct Shared {
     /// What is written: keys and fields.
     fields: Vec<(String, FieldReference)>,
     delimiter: Option<String>,
+    style: EscapeStyle,
 }
 
 /// A part of the header, and what it is when it would be empty.
@@ -263,7 +265,8 @@ impl Shared {
     }
 
     fn set_by_name(&self, event: &mut Event, name: Text, value: Value) -> Result<(), String> {
-        set_named(event, name.clone(), value).map_err(|_| format!("there can be no field `{name}`"))
+        set_named(event, name.clone(), value, self.style)
+            .map_err(|_| format!("there can be no field `{name}`"))
     }
 
     fn encode(&self, event: &Event, out: &mut Vec<u8>) -> Result<(), String> {

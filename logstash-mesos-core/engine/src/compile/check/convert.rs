@@ -99,7 +99,7 @@ impl Checker<'_> {
                 if found.is_empty() {
                     return Ok(None);
                 }
-                match FieldReference::parse(&found) {
+                match FieldReference::parse_with(&found, self.options.escape_style) {
                     Ok(_) => Ok(Some(SettingValue::String(found))),
                     Err(error) => {
                         let remedy = "write `name` or `[name][name]`".to_owned();

@@ -145,7 +145,7 @@ impl Checker<'_> {
                 values.push((Text::from_static(setting.name), value));
             }
         }
-        Settings::new(values, given)
+        Settings::new(values, given).with_escape_style(self.options.escape_style)
     }
 
     fn status(&mut self, spec: &PluginSpec, setting: &Setting, span: Span) {

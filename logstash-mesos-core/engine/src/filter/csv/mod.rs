@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use convert::Converter;
 
 use crate::compat::ruby::csv;
-use crate::event::{Event, FieldReference, Text, Value};
+use crate::event::{EscapeStyle, Event, FieldReference, Text, Value};
 use crate::plugin::field::{Failed, Field, reference};
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
@@ -63,13 +63,13 @@ fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, Build
         if target.starts_with('[') { target.to_string() } else { format!("[{target}]") }
     });
     let columns: Vec<_> = settings.strings("columns").into_iter().map(Some).collect();
-    let naming = Naming { target, convert };
+    let naming = Naming { target, convert, style: settings.escape_style() };
     let detected = Arc::new(OnceLock::new());
     if !columns.is_empty() {
         detected.get_or_init(|| Columns::new(columns, &naming));
     }
     Ok(Box::new(Csv {
-        source: Field::new(&settings.text("source").unwrap_or_default()),
+        source: settings.field_of(&settings.text("source").unwrap_or_default()),
         columns: detected,
         naming,
         generated: Vec::new(),
@@ -120,6 +120,7 @@ struct Csv {
 struct Naming {
     target: String,
     convert: Vec<(Text, Converter)>,
+    style: EscapeStyle,
 }
 
 #[derive(Debug)]
@@ -149,7 +150,7 @@ impl Naming {
             format!("{}[{name}]", self.target)
         };
         Column {
-            field: reference(&field).map_err(Failed::from),
+            field: reference(&field, self.style).map_err(Failed::from),
             converter: self
                 .convert
                 .iter()

@@ -43,7 +43,7 @@ fn build(settings: &Settings, context: &BuildContext) -> Result<Box<dyn Filter>,
     }
     // Numbers say when they are by themselves: Logstash does not look at the zone then, whatever it is.
     let needs_zone = |format: &Text| !matches!(format.as_str(), "UNIX" | "UNIX_MS" | "TAI64N");
-    let zone = settings.text("timezone").filter(|_| formats.iter().any(needs_zone));
+    let zone = settings.template("timezone").filter(|_| formats.iter().any(needs_zone));
     let zone = ZoneSetting::new(zone).map_err(|message| {
         BuildError::setting("timezone", message).remedy("use a name such as `Europe/Berlin`")
     })?;
@@ -65,9 +65,9 @@ fn build(settings: &Settings, context: &BuildContext) -> Result<Box<dyn Filter>,
         })
         .collect::<Result<_, _>>()?;
     Ok(Box::new(Date {
-        source: Field::new(source),
+        source: settings.field_of(source),
         formats,
-        target: Field::new(&settings.text("target").unwrap_or_default()),
+        target: settings.field_of(&settings.text("target").unwrap_or_default()),
         zone,
         nanos: settings.text("precision").is_some_and(|precision| precision == "ns"),
         tags: settings.strings("tag_on_failure"),

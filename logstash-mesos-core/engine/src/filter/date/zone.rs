@@ -14,12 +14,13 @@ pub(super) enum ZoneSetting {
 
 impl ZoneSetting {
     /// The error names the zone.
-    pub(super) fn new(name: Option<Text>) -> Result<Self, String> {
+    pub(super) fn new(name: Option<Template>) -> Result<Self, String> {
         match name {
             None => Ok(Self::Same(Zone::system())),
-            Some(name) if name.contains("%{") => Ok(Self::PerEvent(Template::parse(&name), None)),
+            Some(name) if name.source().contains("%{") => Ok(Self::PerEvent(name, None)),
             Some(name) => {
-                Zone::new(&name).map(Self::Same).ok_or_else(|| format!("there is no time zone `{name}`"))
+                let name = name.source();
+                Zone::new(name).map(Self::Same).ok_or_else(|| format!("there is no time zone `{name}`"))
             }
         }
     }

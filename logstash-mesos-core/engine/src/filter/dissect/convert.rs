@@ -19,17 +19,17 @@ pub(super) struct Conversion {
 
 impl Conversion {
     /// Refuses types that Logstash does not know.
-    pub(super) fn new(field: &str, kind: &str) -> Result<Self, String> {
+    pub(super) fn new(name: &str, field: Field, kind: &str) -> Result<Self, String> {
         let float = match kind.to_uppercase().as_str() {
             "INT" => false,
             "FLOAT" => true,
             _ => return Err(format!("dissect cannot convert to `{kind}`, only to int and float")),
         };
         Ok(Self {
-            field: Field::new(field),
+            field,
             float,
-            missing: Text::from(format!("_dataconversionnullvalue_{field}_{kind}")),
-            not_a_number: Text::from(format!("_dataconversionuncoercible_{field}_{kind}")),
+            missing: Text::from(format!("_dataconversionnullvalue_{name}_{kind}")),
+            not_a_number: Text::from(format!("_dataconversionuncoercible_{name}_{kind}")),
         })
     }
 

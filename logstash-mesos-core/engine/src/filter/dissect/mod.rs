@@ -10,7 +10,7 @@ use pattern::{Kind as FieldKind, Pattern};
 
 use crate::compat::ruby;
 use crate::event::{Event, Text, Value, slice, write_json};
-use crate::plugin::field::{Failed, Field, tag_all};
+use crate::plugin::field::{Failed, Field, reference, tag_all};
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
 
@@ -36,15 +36,15 @@ fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, Build
     for (name, pattern) in settings.hash("mapping") {
         let pattern = pattern.to_ruby_text();
         if !pattern.is_empty() {
-            let pattern =
-                Pattern::parse(&pattern).map_err(|message| BuildError::setting("mapping", message))?;
-            mappings.push(Mapping { source: Field::new(name), pattern });
+            let pattern = Pattern::parse(&pattern, settings.escape_style())
+                .map_err(|message| BuildError::setting("mapping", message))?;
+            mappings.push(Mapping { source: settings.field_of(name), pattern });
         }
     }
     let conversions = settings
         .hash("convert_datatype")
         .iter()
-        .map(|(field, kind)| Conversion::new(field, &kind.to_ruby_text()))
+        .map(|(name, kind)| Conversion::new(name, settings.field_of(name), &kind.to_ruby_text()))
         .collect::<Result<_, _>>()
         .map_err(|message| BuildError::setting("convert_datatype", message))?;
     Ok(Box::new(Dissect {
@@ -142,7 +142,7 @@ fn store(
                         .map_or_else(Text::new, piece),
                 };
                 if !name.is_empty() {
-                    event.set(Field::new(&name).get()?, piece(at))?;
+                    event.set(&reference(&name, pattern.style)?, piece(at))?;
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use memchr::memmem::Finder;
 
-use crate::event::Text;
+use crate::event::{EscapeStyle, Text};
 use crate::plugin::field::Field;
 
 /// A parsed pattern.
@@ -13,6 +13,7 @@ pub(super) struct Pattern {
     pub(super) order: Vec<usize>,
     /// What is before the first field.
     prefix: usize,
+    pub(super) style: EscapeStyle,
 }
 
 /// A field of a pattern.
@@ -67,7 +68,7 @@ impl Delimiter {
 
 impl Pattern {
     /// Parses `text`; the error says what Logstash refuses.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str, style: EscapeStyle) -> Result<Self, String> {
         let mut found: Vec<(&str, Delimiter)> = Vec::new();
         let mut rest = text;
         while let Some((before, name, after)) = next_field(rest) {
@@ -90,14 +91,14 @@ impl Pattern {
             if let Some(previous) = fields.last_mut() {
                 previous.after = Some(before.clone());
             }
-            let (field, arrow) = PatternField::new(name, before)?;
+            let (field, arrow) = PatternField::new(name, before, style)?;
             greedy = arrow;
             fields.push(field);
         }
         let mut order: Vec<usize> =
             (0..fields.len()).filter(|at| !matches!(fields[*at].kind, Kind::Skip)).collect();
         order.sort_by_key(|at| fields[*at].ordinal);
-        Ok(Self { fields, order, prefix })
+        Ok(Self { fields, order, prefix, style })
     }
 
     /// Finds the piece of `source` for each field. `false` when it does not fit.
@@ -140,7 +141,7 @@ impl Pattern {
 
 impl PatternField {
     /// The field written as `%{text}`, and whether it ends with an arrow.
-    fn new(text: &str, before: Delimiter) -> Result<(Self, bool), String> {
+    fn new(text: &str, before: Delimiter, style: EscapeStyle) -> Result<(Self, bool), String> {
         let join = match before.finder.needle() {
             [] => Text::from_static(" "),
             needle => Text::from(String::from_utf8_lossy(needle).into_owned()),
@@ -171,8 +172,14 @@ impl PatternField {
             }
             Kind::Indirect => 1000,
         };
-        let field =
-            Self { name: Text::from(name), target: Field::new(name), kind, ordinal, before, after: None };
+        let field = Self {
+            name: Text::from(name),
+            target: Field::new(name, style),
+            kind,
+            ordinal,
+            before,
+            after: None,
+        };
         Ok((field, suffix.contains("->")))
     }
 }
@@ -233,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_delimiter_at_the_very_start_is_not_passed() {
-        let pattern = Pattern::parse("%{a} %{b}").unwrap();
+        let pattern = Pattern::parse("%{a} %{b}", EscapeStyle::None).unwrap();
         let mut pieces = Vec::new();
         assert!(pattern.find(b" lead", &mut pieces));
         assert_eq!(pieces, [(0, 0), (0, 5)]);

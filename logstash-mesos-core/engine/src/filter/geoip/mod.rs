@@ -100,12 +100,14 @@ fn build(settings: &Settings, context: &BuildContext) -> Result<Box<dyn Filter>,
     {
         let (old, ecs) = fields::names(name).unwrap_or_default();
         read.push(*how);
-        places.push(context.ecs.select(Some(old), ecs).map(|name| Field::new(&format!("[{target}]{name}"))));
+        places.push(
+            context.ecs.select(Some(old), ecs).map(|name| settings.field_of(&format!("[{target}]{name}"))),
+        );
     }
     let capacity = usize::try_from(settings.int("cache_size").unwrap_or(0)).unwrap_or(0);
     Ok(Box::new(GeoIp {
-        source: Field::new(&source),
-        target: Field::new(&target),
+        source: settings.field_of(&source),
+        target: settings.field_of(&target),
         shared: Arc::new(Shared { database, read, places, tags: settings.strings("tag_on_failure") }),
         cache: Cache::new(capacity),
     }))

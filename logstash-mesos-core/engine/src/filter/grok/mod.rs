@@ -77,9 +77,9 @@ fn build(settings: &Settings, context: &BuildContext) -> Result<Box<dyn Filter>,
                 // The name may be one of those files.
                 if settings.is_given("patterns_dir") { complaint.in_file() } else { complaint }
             })?;
-            groks.push(Compiled::new(grok, target.as_deref(), &overwrite));
+            groks.push(Compiled::new(grok, target.as_deref(), &overwrite, settings));
         }
-        fields.push((Field::new(field), groks));
+        fields.push((settings.field_of(field), groks));
     }
     let timeout = settings.float("timeout_millis").filter(|millis| *millis > 0.0);
     let filter = GrokFilter {
@@ -141,8 +141,8 @@ struct Compiled {
 }
 
 impl Compiled {
-    fn new(grok: Grok, target: Option<&str>, overwrite: &[Text]) -> Self {
-        let fields = store::Fields::new(grok.fields(), target, overwrite);
+    fn new(grok: Grok, target: Option<&str>, overwrite: &[Text], settings: &Settings) -> Self {
+        let fields = store::Fields::new(grok.fields(), target, overwrite, settings);
         Self { grok, fields }
     }
 }

@@ -11,6 +11,7 @@ use crate::compat::ruby;
 use crate::event::{Entry, Event, FieldReference, Map, Text, Value, slice};
 use crate::grok::{self, Convert};
 use crate::plugin::field::{Failed, Field};
+use crate::plugin::settings::Settings;
 
 /// A match.
 pub(super) struct Captured<'a> {
@@ -54,15 +55,20 @@ enum Node {
 }
 
 impl Fields {
-    pub(super) fn new(fields: &[grok::Field], target: Option<&str>, overwrite: &[Text]) -> Self {
+    pub(super) fn new(
+        fields: &[grok::Field],
+        target: Option<&str>,
+        overwrite: &[Text],
+        settings: &Settings,
+    ) -> Self {
         let captures: Vec<Capture> = fields
             .iter()
             .map(|field| Capture {
                 group: field.group,
                 convert: field.convert,
                 field: match target {
-                    Some(target) => Field::new(&format!("{target}[{}]", field.name)),
-                    None => Field::new(&field.name),
+                    Some(target) => settings.field_of(&format!("{target}[{}]", field.name)),
+                    None => settings.field_of(&field.name),
                 },
                 overwrite: overwrite.iter().any(|name| *name == field.name),
             })

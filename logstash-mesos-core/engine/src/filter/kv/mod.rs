@@ -11,7 +11,7 @@ use class::CharClass;
 use scan::Scanner;
 
 use crate::compat::ruby;
-use crate::event::{Event, Map, Template, Text, Value, slice};
+use crate::event::{EscapeStyle, Event, Map, Template, Text, Value, slice};
 use crate::plugin::field::{Failed, Field, set_named, tag_all};
 use crate::plugin::settings::{Default, Kind, Setting, Settings, Status};
 use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
@@ -83,7 +83,7 @@ fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, Build
         }
     };
     let templates =
-        |name: &str| settings.strings(name).iter().map(|key| Template::parse(key)).collect::<Vec<_>>();
+        |name: &str| settings.strings(name).iter().map(|key| settings.template_of(key)).collect::<Vec<_>>();
     Ok(Box::new(Kv {
         scanner: Scanner::new(settings)?,
         trim_key: class("trim_key")?,
@@ -93,8 +93,8 @@ fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, Build
         transform_key: transform("transform_key"),
         transform_value: transform("transform_value"),
         prefix: settings.template("prefix").filter(|prefix| !prefix.source().is_empty()),
-        source: Field::new(&settings.text("source").unwrap_or_default()),
-        target: settings.text("target").map(|target| Field::new(&target)),
+        source: settings.field_of(&settings.text("source").unwrap_or_default()),
+        target: settings.text("target").map(|target| settings.field_of(&target)),
         include: templates("include_keys"),
         exclude: templates("exclude_keys"),
         defaults: settings
@@ -108,6 +108,7 @@ fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, Build
         tag_on_timeout: settings.text("tag_on_timeout").unwrap_or_default(),
         tags: settings.strings("tag_on_failure"),
         scratch: Scratch::new(),
+        style: settings.escape_style(),
     }))
 }
 
@@ -132,6 +133,7 @@ struct Kv {
     tag_on_timeout: Text,
     tags: Vec<Text>,
     scratch: Scratch,
+    style: EscapeStyle,
 }
 
 /// Why an event is not finished.
@@ -192,6 +194,7 @@ impl Filter for Kv {
             tag_on_timeout: self.tag_on_timeout.clone(),
             tags: self.tags.clone(),
             scratch: Scratch::new(),
+            style: self.style,
         })
     }
 }
@@ -232,7 +235,7 @@ impl Kv {
             event.set(target.get()?, pairs).map_err(Failed::from)?;
         } else {
             for (key, value) in pairs {
-                set_named(event, key, value)?;
+                set_named(event, key, value, self.style)?;
             }
         }
         if cx.matched(event) { Ok(()) } else { Err(Stop::Failed) }

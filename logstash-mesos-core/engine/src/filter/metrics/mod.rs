@@ -8,8 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use meter::{MINUTES, Meter, Timer};
 
 use crate::compat::ruby;
-use crate::event::{Event, Template, Text, Timestamp, Value};
-use crate::plugin::field::Field;
+use crate::event::{EscapeStyle, Event, FieldReference, Template, Text, Timestamp, Value};
 use crate::plugin::settings::{Default, Kind, Setting, SettingValue, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
 use crate::tools::host::host_name;
@@ -79,13 +78,12 @@ fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, Build
             .ok_or_else(|| BuildError::setting("percentiles", "percentiles are numbers from 0 to 100"))?,
     };
     let seconds = |name, default| settings.float(name).unwrap_or(default);
-    let timer = settings
-        .hash("timer")
-        .iter()
-        .map(|(name, value)| (Template::parse(name), Template::parse(&value.to_text().unwrap_or_default())));
+    let timer = settings.hash("timer").iter().map(|(name, value)| {
+        (settings.template_of(name), settings.template_of(&value.to_text().unwrap_or_default()))
+    });
     Ok(Box::new(Metrics {
         settings: Arc::new(Settled {
-            meter: settings.strings("meter").iter().map(|name| Template::parse(name)).collect(),
+            meter: settings.strings("meter").iter().map(|name| settings.template_of(name)).collect(),
             timer: timer.collect(),
             ignore_older_than: seconds("ignore_older_than", 0.0),
             flush_interval: seconds("flush_interval", 5.0),
@@ -93,6 +91,7 @@ fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, Build
             rates,
             percentiles,
             host: host_name(),
+            style: settings.escape_style(),
         }),
         state: Arc::default(),
         turn: OneOfAll::default(),
@@ -117,6 +116,7 @@ struct Settled {
     rates: Vec<u8>,
     percentiles: Vec<(String, f64)>,
     host: Text,
+    style: EscapeStyle,
 }
 
 #[derive(Debug, Default)]
@@ -215,35 +215,35 @@ impl Settled {
         }
         for (name, timer) in &mut state.timers {
             self.report_meter(&mut event, name, &mut timer.meter, now);
-            set(&mut event, name, "min", timer.min());
-            set(&mut event, name, "max", timer.max());
+            self.set(&mut event, name, "min", timer.min());
+            self.set(&mut event, name, "max", timer.max());
             // The plugin takes the root of what it believes to be the variance.
-            set(&mut event, name, "stddev", timer.deviation().sqrt());
-            set(&mut event, name, "mean", timer.mean());
+            self.set(&mut event, name, "stddev", timer.deviation().sqrt());
+            self.set(&mut event, name, "mean", timer.mean());
             let snapshot = timer.snapshot();
             for (percent, part) in &self.percentiles {
-                set(&mut event, name, &format!("p{percent}"), snapshot.value(part / 100.0));
+                self.set(&mut event, name, &format!("p{percent}"), snapshot.value(part / 100.0));
             }
         }
         event
     }
 
-    fn report_meter(&self, event: &mut Event, name: &str, meter: &mut Meter, now: Timestamp) {
-        set(event, name, "count", meter.count());
-        for (minutes, rate) in MINUTES.into_iter().zip(meter.rates(now)) {
-            if self.rates.contains(&minutes) {
-                set(event, name, &format!("rate_{minutes}m"), rate);
-            }
+    /// A name that is no field's has no result.
+    fn set(&self, event: &mut Event, name: &str, part: &str, value: impl Into<Value>) {
+        if let Ok(field) = FieldReference::parse_with(&format!("[{name}][{part}]"), self.style)
+            && let Err(error) = event.set(&field, value)
+        {
+            tracing::debug!(%error, "Metric has no place in its event");
         }
     }
-}
 
-/// A name that is no field's has no result.
-fn set(event: &mut Event, name: &str, part: &str, value: impl Into<Value>) {
-    if let Ok(field) = Field::new(&format!("[{name}][{part}]")).get()
-        && let Err(error) = event.set(field, value)
-    {
-        tracing::debug!(%error, "Metric has no place in its event");
+    fn report_meter(&self, event: &mut Event, name: &str, meter: &mut Meter, now: Timestamp) {
+        self.set(event, name, "count", meter.count());
+        for (minutes, rate) in MINUTES.into_iter().zip(meter.rates(now)) {
+            if self.rates.contains(&minutes) {
+                self.set(event, name, &format!("rate_{minutes}m"), rate);
+            }
+        }
     }
 }
 
@@ -270,7 +270,7 @@ mod tests {
 
     fn counts(event: Option<Event>, name: &str) -> Option<i64> {
         let event = event?;
-        match event.get(Field::new(&format!("[{name}][count]")).get().unwrap()) {
+        match event.get(&FieldReference::parse(&format!("[{name}][count]")).unwrap()) {
             Some(Value::Int(count)) => Some(*count),
             _ => Some(0),
         }

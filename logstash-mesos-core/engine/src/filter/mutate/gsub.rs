@@ -18,10 +18,6 @@ pub(super) struct Gsub {
 }
 
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there are a few per pipeline, and each is read for every event"
-)]
 enum Needle {
     /// A text without anything that means something in a regular expression.
     Literal(Finder<'static>),
@@ -60,7 +56,7 @@ impl Gsub {
             let text = |value: &SettingValue| value.to_text().unwrap_or_default();
             let needle = text(needle);
             let needle = if needle.contains("%{") {
-                Needle::Template(Template::parse(&needle), None)
+                Needle::Template(settings.template_of(&needle), None)
             } else if is_literal(&needle) {
                 Needle::Literal(Finder::new(needle.as_bytes()).into_owned())
             } else {
@@ -72,9 +68,9 @@ impl Gsub {
                 })?)
             };
             all.push(Self {
-                field: Field::new(&text(field)),
+                field: settings.field_of(&text(field)),
                 needle,
-                replacement: Template::parse(&text(replacement)),
+                replacement: settings.template_of(&text(replacement)),
                 scratch: Scratch::new(),
             });
         }

@@ -47,23 +47,24 @@ pub(crate) static MUTATE: PluginSpec = PluginSpec {
 
 fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, BuildError> {
     let mut steps = Vec::new();
-    let text = |value: &SettingValue| Template::parse(&value.to_ruby_text());
+    let text = |value: &SettingValue| settings.template_of(&value.to_ruby_text());
     // The order is Logstash's, whatever the order in the configuration.
     for (field, value) in settings.hash("coerce") {
-        steps.push(Step::Coerce(Field::new(field), text(value)));
+        steps.push(Step::Coerce(settings.field_of(field), text(value)));
     }
     for (from, to) in settings.hash("rename") {
-        steps.push(Step::Rename(NamedField::new(from), NamedField::new(&to.to_ruby_text())));
+        let named = |name: &str| NamedField::new(name, settings.escape_style());
+        steps.push(Step::Rename(named(from), named(&to.to_ruby_text())));
     }
     for (field, value) in settings.hash("update") {
-        steps.push(Step::Update(Field::new(field), text(value)));
+        steps.push(Step::Update(settings.field_of(field), text(value)));
     }
     for (field, value) in settings.hash("replace") {
-        steps.push(Step::Replace(Field::new(field), text(value)));
+        steps.push(Step::Replace(settings.field_of(field), text(value)));
     }
     for (field, target) in settings.hash("convert") {
         let target = Target::parse(&target.to_ruby_text())?;
-        steps.push(Step::Convert(Field::new(field), target));
+        steps.push(Step::Convert(settings.field_of(field), target));
     }
     for gsub in Gsub::parse(settings)? {
         steps.push(Step::Gsub(Box::new(gsub)));
@@ -71,9 +72,11 @@ fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, Build
     for (name, change) in
         [("uppercase", Change::Upper), ("capitalize", Change::Capital), ("lowercase", Change::Lower)]
     {
-        steps.extend(settings.strings(name).iter().map(|field| Step::Change(Field::new(field), change)));
+        steps.extend(
+            settings.strings(name).iter().map(|field| Step::Change(settings.field_of(field), change)),
+        );
     }
-    steps.extend(settings.strings("strip").iter().map(|field| Step::Strip(Field::new(field))));
+    steps.extend(settings.strings("strip").iter().map(|field| Step::Strip(settings.field_of(field))));
     for (name, make) in [("split", Step::Split as fn(_, _) -> _), ("join", Step::Join as fn(_, _) -> _)] {
         for (field, separator) in settings.hash(name) {
             let separator = match separator {
@@ -81,15 +84,16 @@ fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, Build
                 // Ruby raises a TypeError for it, event by event.
                 _ => Err(Failed),
             };
-            steps.push(make(Field::new(field), separator));
+            steps.push(make(settings.field_of(field), separator));
         }
     }
     for (field, sources) in settings.hash("merge") {
-        let sources = sources.items().iter().map(|source| Field::new(&source.to_ruby_text())).collect();
-        steps.push(Step::Merge(Field::new(field), sources));
+        let sources =
+            sources.items().iter().map(|source| settings.field_of(&source.to_ruby_text())).collect();
+        steps.push(Step::Merge(settings.field_of(field), sources));
     }
     for (from, to) in settings.hash("copy") {
-        steps.push(Step::Copy(Field::new(from), Field::new(&to.to_ruby_text())));
+        steps.push(Step::Copy(settings.field_of(from), settings.field_of(&to.to_ruby_text())));
     }
     Ok(Box::new(Mutate { steps, tag: settings.text("tag_on_failure").unwrap_or_default() }))
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use dictionary::Dictionary;
 
 use crate::compat::ruby;
-use crate::event::{Event, Template, Text, Value};
-use crate::plugin::field::{Failed, Field};
+use crate::event::{EscapeStyle, Event, Template, Text, Value};
+use crate::plugin::field::{Failed, Field, reference};
 use crate::plugin::settings::{Default, Kind, Setting, Settings, Status};
 use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
 
@@ -95,13 +95,14 @@ fn build(settings: &Settings, context: &BuildContext) -> Result<Box<dyn Filter>,
     };
     Ok(Box::new(Translate {
         dictionary: Arc::new(Dictionary::new(settings)?),
-        source: Field::new(&source),
-        target: Field::new(&target),
+        source: settings.field_of(&source),
+        target: settings.field_of(&target),
         names: (bracketed(&source), bracketed(&target)),
         fallback: settings.template("fallback"),
         replace: settings.bool("override") || in_place,
         in_place,
         update,
+        style: settings.escape_style(),
     }))
 }
 
@@ -120,6 +121,7 @@ struct Translate {
     replace: bool,
     in_place: bool,
     update: Update,
+    style: EscapeStyle,
 }
 
 #[derive(Clone, Debug)]
@@ -164,7 +166,7 @@ impl Translate {
     fn apply(&self, event: &mut Event) -> Result<Option<bool>, Failed> {
         let lookup = self.dictionary.lookup();
         if let Update::Hashes { list } = &self.update {
-            let Some(value) = event.get(Field::new(list).get()?) else { return Ok(None) };
+            let Some(value) = event.get(&reference(list, self.style)?) else { return Ok(None) };
             let count = match value {
                 Value::Null => 0,
                 Value::List(items) => items.len(),
@@ -172,13 +174,13 @@ impl Translate {
             };
             let mut any = false;
             for at in 0..count {
-                let source = Field::new(&format!("{list}[{at}]{}", self.names.0));
-                let result = match event.get(source.get()?) {
+                let source = reference(&format!("{list}[{at}]{}", self.names.0), self.style)?;
+                let result = match event.get(&source) {
                     None | Some(Value::Null) => continue,
                     Some(value) => lookup.find(&ruby::to_s(value))?,
                 };
                 let Some(result) = self.or_fallback(result, event)? else { continue };
-                event.set(Field::new(&format!("{list}[{at}]{}", self.names.1)).get()?, result)?;
+                event.set(&reference(&format!("{list}[{at}]{}", self.names.1), self.style)?, result)?;
                 any = true;
             }
             return Ok(Some(any));

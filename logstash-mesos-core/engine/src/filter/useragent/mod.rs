@@ -58,10 +58,10 @@ fn build(settings: &Settings, context: &BuildContext) -> Result<Box<dyn Filter>,
     };
     let prefix = settings.text("prefix").unwrap_or_default();
     let field = |old: &str, ecs: &str| {
-        Field::new(&if legacy { format!("{target}[{prefix}{old}]") } else { format!("{target}{ecs}") })
+        settings.field_of(&if legacy { format!("{target}[{prefix}{old}]") } else { format!("{target}{ecs}") })
     };
     let version = |old: &str, ecs: &str| {
-        Field::new(&if legacy {
+        settings.field_of(&if legacy {
             format!("{target}[{prefix}{old}]")
         } else {
             format!("[@metadata][filter][user_agent]{ecs}")
@@ -70,7 +70,7 @@ fn build(settings: &Settings, context: &BuildContext) -> Result<Box<dyn Filter>,
     let capacity = usize::try_from(settings.int("lru_cache_size").unwrap_or(0)).unwrap_or(0).min(MAX_CACHE);
     Ok(Box::new(UserAgent {
         remove_source: given.is_some_and(|target| target == source),
-        source: Field::new(&source),
+        source: settings.field_of(&source),
         fields: Arc::new(Fields {
             name: field("name", "[name]"),
             device: field("device", "[device][name]"),

@@ -75,7 +75,7 @@ fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, Build
         .iter()
         // A wrong expression fails event by event in Logstash; it can be said at once.
         .map(|(expression, field)| match xpath::parse(expression) {
-            Ok(parsed) => Ok((parsed, Field::new(&field.to_ruby_text()))),
+            Ok(parsed) => Ok((parsed, settings.field_of(&field.to_ruby_text()))),
             Err(message) => Err(BuildError::setting(
                 "xpath",
                 format!("the expression `{expression}` is wrong: {message}"),
@@ -83,8 +83,8 @@ fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, Build
         })
         .collect::<Result<_, _>>()?;
     Ok(Box::new(Xml {
-        source: Field::new(&settings.text("source").unwrap_or_default()),
-        store: target.filter(|_| store).map(|target| Field::new(&target)),
+        source: settings.field_of(&settings.text("source").unwrap_or_default()),
+        store: target.filter(|_| store).map(|target| settings.field_of(&target)),
         xpath,
         recover: !strict,
         namespaces: settings

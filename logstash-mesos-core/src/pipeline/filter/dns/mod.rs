@@ -73,7 +73,7 @@ fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, Build
         (Some(nameserver), _) => servers(nameserver, timeout)?,
     };
     let hosts = own_hosts.iter().map(Text::as_str).chain([HOSTS]).map(HostsFile::new).collect();
-    let fields = |name| settings.strings(name).iter().map(|field| Field::new(field)).collect();
+    let fields = |name| settings.strings(name).iter().map(|field| settings.field_of(field)).collect();
     let size = |name| settings.int(name).and_then(|size| usize::try_from(size).ok()).unwrap_or(0);
     Ok(Box::new(Dns {
         resolve: fields("resolve"),

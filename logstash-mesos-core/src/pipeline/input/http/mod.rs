@@ -109,7 +109,8 @@ pub(crate) static HTTP: PluginSpec = PluginSpec {
 fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, BuildError> {
     let field = |name, old, ecs| {
         let text = settings.text(name).unwrap_or(Text::from_static(cx.ecs.select(old, ecs)));
-        FieldReference::parse(&text).map_err(|error| BuildError::setting(name, error.to_string()))
+        FieldReference::parse_with(&text, settings.escape_style())
+            .map_err(|error| BuildError::setting(name, error.to_string()))
     };
     let number = |name, default: usize| match settings.int(name) {
         None => Ok(default),

@@ -2,7 +2,8 @@
 
 use super::DataStream;
 use crate::event::{
-    Event, JsonReader, JsonRules, JsonWriter, Origin, Template, Text, write_json, write_json_string,
+    EscapeStyle, Event, JsonReader, JsonRules, JsonWriter, Origin, Template, Text, write_json,
+    write_json_string,
 };
 use crate::pipeline::plugin::settings::Settings;
 
@@ -18,13 +19,14 @@ pub(super) enum Action {
 }
 
 impl Action {
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str, style: EscapeStyle) -> Result<Self, String> {
+        let template = || Template::parse_with(text, style);
         match text {
             "index" => Ok(Self::Index),
             "create" => Ok(Self::Create),
             "update" => Ok(Self::Update),
             "delete" => Ok(Self::Delete),
-            _ if !Template::parse(text).is_constant() => Ok(Self::Template(Template::parse(text))),
+            _ if !template().is_constant() => Ok(Self::Template(template())),
             _ => Err(format!("`{text}` is none of index, create, update, delete")),
         }
     }
@@ -116,7 +118,7 @@ impl Encoder {
         let chosen;
         let action = match &parts.action {
             Action::Template(template) => {
-                chosen = Action::parse(&render(template, event)?)?;
+                chosen = Action::parse(&render(template, event)?, template.style())?;
                 &chosen
             }
             fixed => fixed,

@@ -11,7 +11,7 @@ use std::time::Duration;
 use action::{Action, Encoder};
 use data_stream::DataStream;
 
-use crate::event::{Event, Template, Text};
+use crate::event::{Event, Text};
 use crate::pipeline::plugin::settings::{SettingValue, Settings};
 use crate::pipeline::plugin::{Build, BuildContext, BuildError, MakeOutput, Output, PluginSpec};
 use crate::pipeline::tls;
@@ -235,14 +235,15 @@ fn encoder(settings: &Settings, cx: &BuildContext) -> Result<Encoder, BuildError
     let stream = data_stream::resolve(settings, cx.ecs)?;
     let action_text =
         if stream.is_some() { "create".into() } else { settings.text("action").unwrap_or("index".into()) };
-    let action = Action::parse(&action_text).map_err(|message| BuildError::setting("action", message))?;
+    let action = Action::parse(&action_text, settings.escape_style())
+        .map_err(|message| BuildError::setting("action", message))?;
     let needs_id = matches!(action, Action::Delete | Action::Update);
     if needs_id && template("document_id").is_none() {
         return Err(BuildError::setting("action", format!("`{action_text}` needs `document_id`")));
     }
     let default_index: Text =
         Text::from(cx.ecs.select("logstash-%{+yyyy.MM.dd}", "ecs-logstash-%{+yyyy.MM.dd}"));
-    let index = template("index").unwrap_or_else(|| Template::parse(&default_index));
+    let index = template("index").unwrap_or_else(|| settings.template_of(&default_index));
     Ok(Encoder::new(action::Parts {
         action,
         index,
