@@ -61,6 +61,8 @@ pub(super) struct Parts {
     pub(super) action: Action,
     pub(super) index: Template,
     pub(super) stream: Option<DataStream>,
+    // Whether an event that leaves a `%{…}` in the name of its index is refused. The server would make such an index.
+    pub(super) refuses_open_index: bool,
     pub(super) document_id: Option<Template>,
     // Where there is no `document_id`: one from the event's place in its source.
     pub(super) ids_by_origin: bool,
@@ -157,6 +159,12 @@ impl Parts {
             Some(stream) => stream.name(event),
             None => render(&self.index, event)?,
         };
+        if self.refuses_open_index && is_open(&index) {
+            return Err(format!(
+                "the event has no field for the name of its index, `{index}`: give it one, or set \
+                 `dlq_on_failed_indexname_interpolation` to false to have an index of that name"
+            ));
+        }
         write_json_string(&index, out);
         let optional = [
             ("_id", &self.document_id),
@@ -237,6 +245,11 @@ fn id_of(origin: &Origin) -> Text {
     hash.update(origin.offset.to_le_bytes());
     hash.update(origin.ordinal.to_le_bytes());
     Text::from(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(&hash.finalize()[..15]))
+}
+
+/// Whether a `%{…}` is left in a name.
+fn is_open(name: &str) -> bool {
+    name.split_once("%{").is_some_and(|(_, rest)| rest.contains('}'))
 }
 
 /// A JSON document on one line: a line break would end it for the server.

@@ -248,6 +248,7 @@ fn encoder(settings: &Settings, cx: &BuildContext) -> Result<Encoder, BuildError
         action,
         index,
         stream,
+        refuses_open_index: settings.bool("dlq_on_failed_indexname_interpolation"),
         ids_by_origin: cx.deterministic_ids,
         document_id: template("document_id"),
         routing: template("routing"),

@@ -143,8 +143,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Kind::Boolean,
         "Whether an index name with `%{…}` left in it makes a dead letter.",
     )
-    .default(Default::Bool(true))
-    .status(Status::Ignored("the server refuses such names, which makes a dead letter")),
+    .default(Default::Bool(true)),
     Setting::new(
         "drop_error_types",
         Kind::List(&Kind::String),

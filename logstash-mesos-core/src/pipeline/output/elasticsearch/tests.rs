@@ -93,6 +93,19 @@ fn without_an_index_documents_go_to_a_data_stream() {
 }
 
 #[test]
+fn an_index_name_that_the_event_leaves_open_makes_a_dead_letter_unless_it_is_wanted() {
+    let mut batch = RecordBatch::default();
+    let refused = output("index => 'a-%{missing}'").unwrap().encode(&event(), &mut batch).unwrap_err();
+    assert!(refused.contains("`a-%{missing}`") && batch.is_empty(), "{refused}");
+    let mut routed = event();
+    routed.set(&FieldReference::parse("[data_stream][dataset]").unwrap(), "%{missing}").unwrap();
+    output("").unwrap().encode(&routed, &mut batch).unwrap_err();
+    let wanted = "index => 'a-%{missing}' dlq_on_failed_indexname_interpolation => false";
+    assert!(lines(wanted, &event()).contains(r#""_index":"a-%{missing}""#));
+    assert!(lines("index => 'a-%{id}'", &event()).contains(r#""_index":"a-7""#));
+}
+
+#[test]
 fn what_contradicts_itself_is_refused() {
     let cases = [
         ("data_stream => true index => 'a'", "index"),
