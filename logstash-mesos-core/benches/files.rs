@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use logstash_mesos_core::event::{Event, write_json_map};
 use logstash_mesos_core::pipeline::plugin::{
-    Build, BuildContext, BuildError, MakeOutput, Output, PluginSpec,
+    Build, BuildContext, BuildError, EncodeError, MakeOutput, Output, PluginSpec,
 };
 use logstash_mesos_core::pipeline::settings::Settings;
 use logstash_mesos_core::pipeline::{CompileOptions, RunSettings, RunningPipeline, catalog, compile};
@@ -32,7 +32,7 @@ fn build(_: &Settings, _: &BuildContext) -> Result<Box<dyn Output>, BuildError> 
 struct BulkBody;
 
 impl Output for BulkBody {
-    fn encode(&mut self, event: &Event, batch: &mut RecordBatch) -> Result<(), String> {
+    fn encode(&mut self, event: &Event, batch: &mut RecordBatch) -> Result<(), EncodeError> {
         batch.body.extend_from_slice(b"{\"index\":{\"_index\":\"bench\"}}\n");
         write_json_map(event.fields(), &mut batch.body);
         batch.body.push(b'\n');

@@ -14,7 +14,7 @@ use logstash_mesos_core::discovery::{
 };
 use logstash_mesos_core::event::{Event, FieldReference};
 use logstash_mesos_core::pipeline::plugin::{
-    Build, BuildContext, BuildError, MakeOutput, Output, PluginSpec, settings::Settings,
+    Build, BuildContext, BuildError, EncodeError, MakeOutput, Output, PluginSpec, settings::Settings,
 };
 use logstash_mesos_core::sink::{Delivered, LogSink, RecordBatch, SinkError};
 use logstash_mesos_core::{Shipper, pipeline};
@@ -97,7 +97,7 @@ fn remember(_: &Settings, _: &BuildContext) -> Result<Box<dyn Output>, BuildErro
 struct Remember;
 
 impl Output for Remember {
-    fn encode(&mut self, event: &Event, batch: &mut RecordBatch) -> Result<(), String> {
+    fn encode(&mut self, event: &Event, batch: &mut RecordBatch) -> Result<(), EncodeError> {
         let message = event.get_text(&FieldReference::field("message")).ok_or("there is no `message`")?;
         batch.body.extend_from_slice(message.as_bytes());
         batch.finish_record(None);

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use thiserror::Error;
 use tokio::sync::Notify;
 
 use crate::event::{Ack, Batch, BatchSender, Outcome, Text};
@@ -31,6 +32,14 @@ struct Place {
     listener: Option<Listener>,
     // Outputs that send here.
     outputs: usize,
+}
+
+/// Somebody listens there.
+#[derive(Debug, Error)]
+#[error("the address `{address}` is taken by pipeline `{by}`; give each pipeline its own")]
+pub(super) struct AddressTaken {
+    address: Text,
+    pub(super) by: String,
 }
 
 #[derive(Clone)]
@@ -63,21 +72,21 @@ impl Bus {
     ///
     /// # Errors
     ///
-    /// The id of the pipeline that listens there.
+    /// [`AddressTaken`] by another pipeline, or by this one already.
     pub(super) fn listen(
         &self,
         address: &Text,
         pipeline_id: &str,
         events: &Arc<dyn BatchSender>,
         sender: Arc<dyn BatchSender>,
-    ) -> Result<Listening, String> {
+    ) -> Result<Listening, AddressTaken> {
         let queue = Arc::as_ptr(events).cast::<()>() as usize;
         let mut places = self.lock();
         let place = places.entry(address.clone()).or_default();
         if let Some(there) = &place.listener
             && (there.pipeline_id != pipeline_id || there.queue == queue)
         {
-            return Err(there.pipeline_id.clone());
+            return Err(AddressTaken { address: address.clone(), by: there.pipeline_id.clone() });
         }
         let traffic = Arc::new(Traffic { sending: AtomicUsize::new(0), last: Mutex::new(Instant::now()) });
         place.listener = Some(Listener {

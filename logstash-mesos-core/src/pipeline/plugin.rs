@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 pub use logstash_mesos_engine::plugin::*;
+use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
 use super::bus::Bus;
@@ -33,8 +34,37 @@ pub trait Input: Send {
     ///
     /// # Errors
     ///
-    /// Text for the log when the input can never work; what may get better is retried inside.
-    async fn run(self: Box<Self>, cx: InputContext) -> Result<(), String>;
+    /// [`InputError`] when the input can never work; what may get better is retried inside.
+    async fn run(self: Box<Self>, cx: InputContext) -> Result<(), InputError>;
+}
+
+/// Why an input can never work.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum InputError {
+    /// The machine refuses what the input cannot do without.
+    #[error("{what}")]
+    Machine {
+        /// What that is: `no thread to read files`.
+        what: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Anything else.
+    #[error(transparent)]
+    Other(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl InputError {
+    /// The machine refuses `what`, and says why.
+    pub fn machine(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        |source| Self::Machine { what: what.into(), source }
+    }
+
+    /// What is wrong, as a text or as an error.
+    pub fn other(problem: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Other(problem.into())
+    }
 }
 
 /// Writes events: encodes them on the worker, and names the sink that transports them.
@@ -43,9 +73,9 @@ pub trait Output: Send {
     ///
     /// # Errors
     ///
-    /// Text for the log and the dead letters when the event cannot be written in this form. `batch`
-    /// is as it was before.
-    fn encode(&mut self, event: &Event, batch: &mut RecordBatch) -> Result<(), String>;
+    /// [`EncodeError`] when the event cannot be written in this form: its text stands beside the dead letter. `batch` is as
+    /// it was before.
+    fn encode(&mut self, event: &Event, batch: &mut RecordBatch) -> Result<(), EncodeError>;
 
     /// A second instance with the same settings and the same sink, for another worker.
     fn fork(&self) -> Box<dyn Output>;

@@ -28,6 +28,7 @@ use super::deliver::Lane;
 use super::plugin::{BatchSender, BuildError, CompiledPlugin, Input, InputContext, MakeInput, MakeOutput};
 use super::queue::Queue;
 use crate::backoff::Backoff;
+use crate::error_chain;
 use crate::event::Clock;
 
 mod worker;
@@ -453,7 +454,8 @@ async fn run_input(
         let shutdown = cx.shutdown.clone();
         let problem = match tokio::spawn(input.run(cx)).await {
             Ok(Ok(())) => return,
-            Ok(Err(problem)) => {
+            Ok(Err(error)) => {
+                let problem = error_chain(&error);
                 counters.failed_inputs.fetch_add(1, Ordering::Relaxed);
                 counters.set_failure(format!("input `{}` cannot work: {problem}", plugin.id()));
                 error!(error = problem, plugin_id = plugin.id(), "Input cannot work");

@@ -11,7 +11,7 @@ pub(super) fn event_from_json(line: &Text, clock: Clock) -> Result<Event, String
         Ok(other) => return Err(format!("an event is a JSON object, not {}", other.type_name())),
         Err(error) => return Err(format!("not JSON: {error}")),
     };
-    Event::from_map(fields, clock)
+    Event::from_map(fields, clock).map_err(|error| error.to_string())
 }
 
 /// Appends `event` as one line of JSON, `@metadata` last unless it is empty.

@@ -10,7 +10,7 @@ use crate::event::{Blob, Clock, EscapeStyle, Event, FieldReference, Map, Text, V
 use crate::filter::csv;
 use crate::plugin::charset::Charset;
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
-use crate::plugin::{Build, BuildContext, BuildError, Codec, PluginSpec};
+use crate::plugin::{Build, BuildContext, BuildError, Codec, EncodeError, PluginSpec};
 
 /// The declaration.
 pub(crate) static CSV: PluginSpec = PluginSpec {
@@ -190,7 +190,7 @@ impl Codec for Csv {
         !self.shared.autodetects
     }
 
-    fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), String> {
+    fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         let columns = &self.shared.configured;
         if self.shared.wants_header.swap(false, Ordering::Relaxed) {
             let names: Vec<Value> = if columns.is_empty() {
@@ -207,8 +207,7 @@ impl Codec for Csv {
         let fields = columns
             .iter()
             .map(|column| FieldReference::parse_with(column, self.shared.style))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| error.to_string())?;
+            .collect::<Result<Vec<_>, _>>()?;
         self.write_row(fields.iter().map(|field| event.get(field)), out);
         Ok(())
     }

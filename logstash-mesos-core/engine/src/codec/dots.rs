@@ -2,7 +2,7 @@
 
 use crate::event::{Blob, Clock, Event};
 use crate::plugin::settings::Settings;
-use crate::plugin::{Build, BuildContext, BuildError, Codec, PluginSpec};
+use crate::plugin::{Build, BuildContext, BuildError, Codec, EncodeError, PluginSpec};
 
 /// The declaration.
 pub(crate) static DOTS: PluginSpec = PluginSpec {
@@ -23,7 +23,7 @@ impl Codec for Dots {
         tracing::warn!("The codec `dots` only writes: what came in is dropped");
     }
 
-    fn encode(&mut self, _: &Event, out: &mut Vec<u8>) -> Result<(), String> {
+    fn encode(&mut self, _: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         out.push(b'.');
         Ok(())
     }

@@ -5,7 +5,7 @@ use crate::event::{Blob, Clock, Event, Text, write_json_map};
 use crate::plugin::charset::Charset;
 use crate::plugin::json_text::JsonText;
 use crate::plugin::settings::{Kind, Setting, Settings};
-use crate::plugin::{Build, BuildContext, BuildError, Codec, PluginSpec};
+use crate::plugin::{Build, BuildContext, BuildError, Codec, EncodeError, PluginSpec};
 
 /// The declaration.
 pub(crate) static JSON: PluginSpec = PluginSpec {
@@ -49,7 +49,7 @@ impl Codec for Json {
         }
     }
 
-    fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), String> {
+    fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         write_json_map(event.fields(), out);
         Ok(())
     }

@@ -6,7 +6,7 @@ use crate::event::{Blob, Clock, Event, JsonWriter, Text};
 use crate::plugin::charset::Charset;
 use crate::plugin::json_text::JsonText;
 use crate::plugin::settings::{Default, Kind, Setting, Settings, Status};
-use crate::plugin::{Build, BuildContext, BuildError, Codec, PluginSpec};
+use crate::plugin::{Build, BuildContext, BuildError, Codec, EncodeError, PluginSpec};
 use crate::tools::tokenizer::Tokenizer;
 
 /// The declaration.
@@ -59,7 +59,7 @@ impl Codec for JsonLines {
         }
     }
 
-    fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), String> {
+    fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         self.json.write_document(event.fields(), out);
         out.extend_from_slice(self.delimiter.as_bytes());
         Ok(())

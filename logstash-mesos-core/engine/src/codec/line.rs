@@ -3,7 +3,7 @@
 use super::plain::{CHARSET, TextCodec};
 use crate::event::{Blob, Clock, Event, Text};
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
-use crate::plugin::{Build, BuildContext, BuildError, Codec, PluginSpec};
+use crate::plugin::{Build, BuildContext, BuildError, Codec, EncodeError, PluginSpec};
 use crate::tools::tokenizer::Tokenizer;
 
 /// The declaration.
@@ -46,7 +46,7 @@ impl Codec for Line {
         }
     }
 
-    fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), String> {
+    fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         self.text.encode(event, out)?;
         out.extend_from_slice(self.delimiter.as_bytes());
         Ok(())

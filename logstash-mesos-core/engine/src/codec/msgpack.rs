@@ -5,7 +5,7 @@ mod write;
 
 use crate::event::{Blob, Clock, Event, FieldReference, Template, Value};
 use crate::plugin::settings::{Kind, Setting, Settings};
-use crate::plugin::{Build, BuildContext, BuildError, Codec, PluginSpec};
+use crate::plugin::{Build, BuildContext, BuildError, Codec, EncodeError, PluginSpec};
 
 use super::json::TARGET;
 use crate::plugin::charset::Charset;
@@ -38,7 +38,8 @@ impl MsgPack {
             other => return Err(format!("an event is a hash, not {}", other.type_name())),
         };
         let mut event = match &self.target {
-            None => Event::from_map(std::sync::Arc::unwrap_or_clone(map), clock)?,
+            None => Event::from_map(std::sync::Arc::unwrap_or_clone(map), clock)
+                .map_err(|error| error.to_string())?,
             Some(target) => {
                 let mut event = Event::new(clock.now());
                 event.set(target, Value::Map(map)).map_err(|error| error.to_string())?;
@@ -69,8 +70,8 @@ impl Codec for MsgPack {
         true
     }
 
-    fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), String> {
-        write::write_map(event.fields(), out)
+    fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        Ok(write::write_map(event.fields(), out)?)
     }
 
     fn fork(&self) -> Box<dyn Codec> {

@@ -9,7 +9,7 @@ use super::plain::{CHARSET, TextCodec};
 use crate::event::{Blob, Clock, Event, Text};
 use crate::grok::{Grok, PatternSet, Patterns};
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
-use crate::plugin::{Build, BuildContext, BuildError, Codec, PluginSpec};
+use crate::plugin::{Build, BuildContext, BuildError, Codec, EncodeError, PluginSpec};
 use crate::tools::tokenizer::Tokenizer;
 
 /// The declaration.
@@ -212,7 +212,7 @@ impl Codec for Multiline {
         self.end_event(clock, emit);
     }
 
-    fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), String> {
+    fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         self.shared.text.encode(event, out)
     }
 

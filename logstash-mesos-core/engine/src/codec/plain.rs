@@ -3,7 +3,7 @@
 use crate::event::{Blob, Clock, Event, FieldReference, Map, Template, Text, Value, write_json};
 use crate::plugin::charset::Charset;
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
-use crate::plugin::{Build, BuildContext, BuildError, Codec, PluginSpec};
+use crate::plugin::{Build, BuildContext, BuildError, Codec, EncodeError, PluginSpec};
 
 /// The declaration.
 pub(crate) static PLAIN: PluginSpec = PluginSpec {
@@ -40,7 +40,7 @@ impl Codec for Plain {
         }
     }
 
-    fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), String> {
+    fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         self.text.encode(event, out)
     }
 
@@ -83,10 +83,10 @@ impl TextCodec {
         event
     }
 
-    pub(super) fn encode(&self, event: &Event, out: &mut Vec<u8>) -> Result<(), String> {
+    pub(super) fn encode(&self, event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         match &self.format {
             Some(format) => {
-                let text = format.render(event).map_err(|error| error.to_string())?;
+                let text = format.render(event)?;
                 out.extend_from_slice(text.as_bytes());
             }
             None => write_event(event, out),

@@ -3,7 +3,7 @@
 use crate::event::{Blob, Clock, Event, Map, Value, write_json};
 use crate::plugin::charset::inspect_text;
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
-use crate::plugin::{Build, BuildContext, BuildError, Codec, PluginSpec};
+use crate::plugin::{Build, BuildContext, BuildError, Codec, EncodeError, PluginSpec};
 
 /// The declaration.
 pub(crate) static RUBYDEBUG: PluginSpec = PluginSpec {
@@ -29,7 +29,7 @@ impl Codec for RubyDebug {
         tracing::warn!("The codec `rubydebug` only writes: what came in is dropped");
     }
 
-    fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), String> {
+    fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         let metadata = self.metadata.then(|| event.metadata().cloned().unwrap_or_default()).map(Value::from);
         let mut entries: Vec<(&str, &Value)> =
             event.fields().iter().map(|(key, value)| (key.as_str(), value)).collect();

@@ -1,6 +1,16 @@
 //! Events from data that came from outside, as Logstash's own constructor makes them.
 
-use super::{Clock, Event, FieldReference, Map, Timestamp, Value};
+use thiserror::Error;
+
+use super::{Clock, Event, Map, Timestamp, Value};
+
+/// `@metadata` of the data is no hash: it was to stand beside the event, with names of its own.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("`@metadata` is a hash, not {found}")]
+pub struct InvalidMetadata {
+    /// What it is, in words: `a list`.
+    pub found: &'static str,
+}
 
 impl Event {
     /// Makes the event that `fields` describe: `@metadata` is put aside, `@timestamp` and `tags` are
@@ -8,13 +18,13 @@ impl Event {
     ///
     /// # Errors
     ///
-    /// Text when `@metadata` is not a hash.
-    pub fn from_map(fields: Map, clock: Clock) -> Result<Self, String> {
+    /// [`InvalidMetadata`] when `@metadata` is not a hash.
+    pub fn from_map(fields: Map, clock: Clock) -> Result<Self, InvalidMetadata> {
         event_from_map(fields, clock)
     }
 }
 
-fn event_from_map(fields: Map, clock: Clock) -> Result<Event, String> {
+fn event_from_map(fields: Map, clock: Clock) -> Result<Event, InvalidMetadata> {
     let mut event = Event::empty();
     let (mut metadata, mut timestamp, mut tags) = (None, None, None);
     for (key, value) in fields {
@@ -29,10 +39,8 @@ fn event_from_map(fields: Map, clock: Clock) -> Result<Event, String> {
     }
     match metadata {
         None => {}
-        Some(map @ Value::Map(_)) => {
-            event.set(&FieldReference::field("@metadata"), map).map_err(|error| error.to_string())?;
-        }
-        Some(other) => return Err(format!("`@metadata` is a hash, not {}", other.type_name())),
+        Some(map @ Value::Map(_)) => event.set_metadata(map),
+        Some(other) => return Err(InvalidMetadata { found: other.type_name() }),
     }
     // A key `[a][b]` is a name like any other here: only `set` reads references.
     if !event.fields().contains_key("@version") {

@@ -25,6 +25,7 @@ pub use ack::{Ack, Outcome};
 pub use batch::{Batch, Deferred};
 pub use event::{Event, SetError};
 pub use field_reference::{EscapeStyle, FieldReference, InvalidReference, Step};
+pub use from_map::InvalidMetadata;
 pub use java_text::java_text;
 pub use json::{write_json, write_json_map, write_json_string};
 pub use json_read::{Decimals, JsonError, JsonProblem, JsonReader, JsonRules, Tail, read_json};

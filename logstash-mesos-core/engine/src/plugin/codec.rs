@@ -1,5 +1,6 @@
 //! What a codec is.
 
+use super::EncodeError;
 use crate::event::{Blob, Clock, Event, Text};
 
 /// Turns bytes into events and events into bytes.
@@ -37,8 +38,8 @@ pub trait Codec: Send {
     ///
     /// # Errors
     ///
-    /// Text for the log when the event cannot be written in this form.
-    fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), String>;
+    /// [`EncodeError`] when the event cannot be written in this form; `out` may hold a part of it then.
+    fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError>;
 
     /// A fresh instance with the same settings, for another stream or worker.
     fn fork(&self) -> Box<dyn Codec>;

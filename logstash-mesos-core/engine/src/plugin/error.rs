@@ -1,6 +1,8 @@
-//! What makers refuse.
+//! What makers refuse, and why an event cannot be written.
 
 use thiserror::Error;
+
+use crate::event::{InvalidReference, SprintfError};
 
 /// The settings pass their types but cannot work.
 #[derive(Clone, Debug, Error, PartialEq)]
@@ -40,5 +42,32 @@ impl BuildError {
     pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = Some(remedy.into());
         self
+    }
+}
+
+/// Why an event cannot be written in the form of a codec or an output. Others of the same plugin may be.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// A setting with `%{…}` has no text for the event.
+    #[error(transparent)]
+    Template(#[from] SprintfError),
+    /// A setting that names a field names none.
+    #[error(transparent)]
+    Reference(#[from] InvalidReference),
+    /// The form has no place for what the event holds, or lacks: the text says which.
+    #[error("{0}")]
+    Form(String),
+}
+
+impl From<String> for EncodeError {
+    fn from(reason: String) -> Self {
+        Self::Form(reason)
+    }
+}
+
+impl From<&str> for EncodeError {
+    fn from(reason: &str) -> Self {
+        Self::Form(reason.to_owned())
     }
 }

@@ -20,7 +20,7 @@ pub use compiled::{CompiledPlugin, ListeningPort};
 pub use context::{BuildContext, EcsCompatibility};
 pub(crate) use context::{Warning, Warnings};
 pub use decorate::Decoration;
-pub use error::BuildError;
+pub use error::{BuildError, EncodeError};
 pub use filter::{Filter, FilterContext};
 pub use spec::{Build, End, Make, PluginSpec};
 

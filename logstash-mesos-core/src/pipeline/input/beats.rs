@@ -21,8 +21,8 @@ use crate::event::{
 use crate::lumberjack::{Frame, FrameReader, acknowledgement};
 use crate::pipeline::plugin::settings::{Default as Preset, Kind, Setting, Settings, Status, Transport};
 use crate::pipeline::plugin::{
-    Batch, Build, BuildContext, BuildError, Codec, EcsCompatibility, Input, InputContext, MakeInput,
-    PluginSpec,
+    Batch, Build, BuildContext, BuildError, Codec, EcsCompatibility, Input, InputContext, InputError,
+    MakeInput, PluginSpec,
 };
 use crate::pipeline::tls;
 use crate::tls::Stream;
@@ -205,7 +205,7 @@ impl Connections {
 
 #[async_trait]
 impl Input for Beats {
-    async fn run(self: Box<Self>, cx: InputContext) -> Result<(), String> {
+    async fn run(self: Box<Self>, cx: InputContext) -> Result<(), InputError> {
         let connections = self.connections;
         let talk = move |stream, peer, cx: Arc<InputContext>| {
             let connections = Arc::clone(&connections);

@@ -19,7 +19,8 @@ use super::keeper::{Keeper, Place, decode};
 use crate::event::{Clock, Event, Map, Origin, StreamKey, Text, Value};
 use crate::pipeline::plugin::settings::{Default as Preset, Kind, Setting, Settings, Status};
 use crate::pipeline::plugin::{
-    Batch, Build, BuildContext, BuildError, Codec, Deferred, Input, InputContext, MakeInput, PluginSpec,
+    Batch, Build, BuildContext, BuildError, Codec, Deferred, Input, InputContext, InputError, MakeInput,
+    PluginSpec,
 };
 use crate::source::{
     Checkpoints, Decoder, Directories, Ended, Flush, Follow, Framing, HostFile, Identity, Kept, Line,
@@ -263,21 +264,21 @@ struct Completed {
 
 #[async_trait]
 impl Input for File {
-    async fn run(self: Box<Self>, cx: InputContext) -> Result<(), String> {
+    async fn run(self: Box<Self>, cx: InputContext) -> Result<(), InputError> {
         let checkpoints = match &self.positions {
             None => Checkpoints::in_memory(),
             Some(path) => {
                 if let Some(directory) = path.parent() {
                     std::fs::create_dir_all(directory)
-                        .map_err(|error| format!("cannot make `{}`: {error}", directory.display()))?;
+                        .map_err(InputError::machine(format!("cannot make `{}`", directory.display())))?;
                 }
-                Checkpoints::open_file(path).map_err(|error| error.to_string())?
+                Checkpoints::open_file(path).map_err(InputError::other)?
             }
         };
         if let Some(after) = self.forget_after {
             checkpoints.forget_unmoved(after);
         }
-        let readers = Readers::new(1).map_err(|error| format!("no thread to read files: {error}"))?;
+        let readers = Readers::new(1).map_err(InputError::machine("no thread to read files"))?;
         let mut watched = Watched {
             input: &self,
             cx: &cx,
@@ -350,7 +351,7 @@ impl Watched<'_> {
     }
 
     /// Files that could not be read to their end are no success.
-    fn result(&self) -> Result<(), String> {
+    fn result(&self) -> Result<(), InputError> {
         let of = |wanted: fn(&State) -> bool| {
             let files = self.files.iter().filter(|(_, state)| wanted(state));
             let mut files: Vec<_> = files.map(|(path, _)| path.display().to_string()).collect();
@@ -362,9 +363,13 @@ impl Watched<'_> {
         match (self.input.exits, broken.is_empty(), failed.is_empty()) {
             (false, ..) | (_, true, true) => Ok(()),
             (_, false, _) => {
-                Err(format!("these compressed files are broken and were left where they are: {broken}"))
+                let what = "these compressed files are broken and were left where they are";
+                Err(InputError::other(format!("{what}: {broken}")))
             }
-            _ => Err(format!("these files could not be read and were left where they are: {failed}")),
+            _ => {
+                let what = "these files could not be read and were left where they are";
+                Err(InputError::other(format!("{what}: {failed}")))
+            }
         }
     }
 

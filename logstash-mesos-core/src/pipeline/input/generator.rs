@@ -6,7 +6,7 @@ use super::common::{InputOptions, SharedField, host_field, unacknowledged};
 use crate::event::{Blob, Event, FieldReference, Text, Value};
 use crate::pipeline::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::pipeline::plugin::{
-    Build, BuildContext, BuildError, Codec, Input, InputContext, MakeInput, PluginSpec,
+    Build, BuildContext, BuildError, Codec, Input, InputContext, InputError, MakeInput, PluginSpec,
 };
 
 /// The declaration.
@@ -65,13 +65,14 @@ const AT_ONCE: usize = 500;
 
 #[async_trait]
 impl Input for Generator {
-    async fn run(mut self: Box<Self>, cx: InputContext) -> Result<(), String> {
+    async fn run(mut self: Box<Self>, cx: InputContext) -> Result<(), InputError> {
         if self.reads_stdin {
             let read = tokio::task::spawn_blocking(|| {
                 let mut line = String::new();
                 std::io::stdin().read_line(&mut line).map(|_| line)
             });
-            let line = read.await.map_err(|e| e.to_string())?.map_err(|e| format!("standard input: {e}"))?;
+            let line =
+                read.await.map_err(InputError::other)?.map_err(InputError::machine("standard input"))?;
             self.lines = vec![Text::from(line)];
         }
         let mut threads = tokio::task::JoinSet::new();

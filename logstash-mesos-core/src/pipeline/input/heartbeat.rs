@@ -9,7 +9,7 @@ use super::common::{InputOptions, SharedField, host_field, unacknowledged};
 use crate::event::{Event, FieldReference, Text, Value};
 use crate::pipeline::plugin::settings::{Default as Preset, Kind, Setting, Settings};
 use crate::pipeline::plugin::{
-    Build, BuildContext, BuildError, EcsCompatibility, Input, InputContext, MakeInput, PluginSpec,
+    Build, BuildContext, BuildError, EcsCompatibility, Input, InputContext, InputError, MakeInput, PluginSpec,
 };
 
 /// The declaration.
@@ -82,7 +82,7 @@ struct Heartbeat {
 
 #[async_trait]
 impl Input for Heartbeat {
-    async fn run(self: Box<Self>, cx: InputContext) -> Result<(), String> {
+    async fn run(self: Box<Self>, cx: InputContext) -> Result<(), InputError> {
         let (heart, cx) = (Arc::new(*self), Arc::new(cx));
         let mut hearts = tokio::task::JoinSet::new();
         for _ in 0..heart.threads {

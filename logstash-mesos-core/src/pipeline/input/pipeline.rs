@@ -11,7 +11,8 @@ use crate::event::{Event, StreamKey, Text};
 use crate::pipeline::bus::Listening;
 use crate::pipeline::plugin::settings::{Kind, Setting, Settings};
 use crate::pipeline::plugin::{
-    Batch, BatchSender, Build, BuildContext, BuildError, Input, InputContext, MakeInput, PluginSpec,
+    Batch, BatchSender, Build, BuildContext, BuildError, Input, InputContext, InputError, MakeInput,
+    PluginSpec,
 };
 
 /// The declaration.
@@ -48,7 +49,7 @@ const AGAIN: Duration = Duration::from_millis(500);
 
 #[async_trait]
 impl Input for Pipeline {
-    async fn run(self: Box<Self>, cx: InputContext) -> Result<(), String> {
+    async fn run(self: Box<Self>, cx: InputContext) -> Result<(), InputError> {
         let Self { address, pipeline_id, options } = *self;
         let receiving: Arc<dyn BatchSender> = Arc::new(Receiving {
             events: Arc::clone(&cx.events),
@@ -61,15 +62,12 @@ impl Input for Pipeline {
         let listening: Listening = loop {
             match cx.bus.listen(&address, &pipeline_id, &cx.events, Arc::clone(&receiving)) {
                 Ok(listening) => break listening,
-                Err(other) => {
-                    let problem = format!(
-                        "the address `{address}` is taken by pipeline `{other}`; give each pipeline its own"
-                    );
-                    if other == pipeline_id || begun.elapsed() >= PATIENCE {
-                        return Err(problem);
+                Err(taken) => {
+                    if taken.by == pipeline_id || begun.elapsed() >= PATIENCE {
+                        return Err(InputError::other(taken));
                     }
                     if !said {
-                        warn!(error = problem, pipeline_id, "Input waits for its address");
+                        warn!(error = %taken, pipeline_id, "Input waits for its address");
                         said = true;
                     }
                 }

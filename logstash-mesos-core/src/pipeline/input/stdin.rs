@@ -9,7 +9,7 @@ use super::common::{InputOptions, SharedField, unacknowledged};
 use crate::event::{Blob, Event, Value};
 use crate::pipeline::plugin::settings::{Default as Preset, Kind, Setting, Settings};
 use crate::pipeline::plugin::{
-    Build, BuildContext, BuildError, Codec, Input, InputContext, MakeInput, PluginSpec,
+    Build, BuildContext, BuildError, Codec, Input, InputContext, InputError, MakeInput, PluginSpec,
 };
 
 /// The declaration.
@@ -44,7 +44,7 @@ const BLOCK: usize = 64 << 10;
 
 #[async_trait]
 impl Input for Stdin {
-    async fn run(mut self: Box<Self>, cx: InputContext) -> Result<(), String> {
+    async fn run(mut self: Box<Self>, cx: InputContext) -> Result<(), InputError> {
         let (blocks, mut received) = mpsc::channel::<Vec<u8>>(4);
         // Reading cannot be interrupted; at the end the thread is left behind.
         std::thread::Builder::new()
@@ -62,7 +62,7 @@ impl Input for Stdin {
                     }
                 }
             })
-            .map_err(|error| format!("no thread to read standard input: {error}"))?;
+            .map_err(InputError::machine("no thread to read standard input"))?;
         let Self { codec, options, host } = &mut *self;
         let finish = |event: &mut Event| {
             options.apply(event);

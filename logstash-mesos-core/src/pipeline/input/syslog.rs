@@ -21,7 +21,7 @@ use crate::pipeline::plugin::settings::{
 };
 use crate::pipeline::plugin::{
     Build, BuildContext, BuildError, Codec, Decoration, EcsCompatibility, Filter, FilterContext, Input,
-    InputContext, MakeInput, PluginSpec,
+    InputContext, InputError, MakeInput, PluginSpec,
 };
 use crate::tls::Stream;
 
@@ -115,7 +115,7 @@ const AT_ONCE: usize = 500;
 
 #[async_trait]
 impl Input for Syslog {
-    async fn run(self: Box<Self>, cx: InputContext) -> Result<(), String> {
+    async fn run(self: Box<Self>, cx: InputContext) -> Result<(), InputError> {
         let (Self { place, relay }, cx) = (*self, Arc::new(cx));
         tokio::join!(place.serve_tcp(relay.fork(), &cx), place.serve_udp(relay, &cx));
         Ok(())

@@ -14,7 +14,8 @@ use crate::event::{Text, Value};
 use crate::pipeline::filter::dns::Names;
 use crate::pipeline::plugin::settings::{Default as Preset, Kind, Setting, Settings, Transport};
 use crate::pipeline::plugin::{
-    Build, BuildContext, BuildError, Codec, EcsCompatibility, Input, InputContext, MakeInput, PluginSpec,
+    Build, BuildContext, BuildError, Codec, EcsCompatibility, Input, InputContext, InputError, MakeInput,
+    PluginSpec,
 };
 use crate::pipeline::tls;
 use crate::tls::{Connector, Stream};
@@ -112,7 +113,7 @@ struct Connections {
 
 #[async_trait]
 impl Input for Tcp {
-    async fn run(self: Box<Self>, cx: InputContext) -> Result<(), String> {
+    async fn run(self: Box<Self>, cx: InputContext) -> Result<(), InputError> {
         let cx = Arc::new(cx);
         match &self.connects {
             Some(tls) => self.connect(tls.as_ref(), &cx).await,

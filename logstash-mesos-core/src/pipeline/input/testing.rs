@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::event::{Ack, Event, FieldReference, Text, write_json};
 use crate::pipeline::plugin::{
-    Batch, BatchSender, BuildError, EcsCompatibility, Input, InputContext, MakeInput, PluginSpec,
+    Batch, BatchSender, BuildError, EcsCompatibility, Input, InputContext, InputError, MakeInput, PluginSpec,
 };
 
 /// No event takes longer.
@@ -51,7 +51,7 @@ pub(crate) fn refused(spec: &PluginSpec, settings: &str) -> String {
 pub(crate) struct Running {
     events: mpsc::UnboundedReceiver<Received>,
     shutdown: CancellationToken,
-    task: JoinHandle<Result<(), String>>,
+    task: JoinHandle<Result<(), InputError>>,
 }
 
 /// An event, and the acknowledgement of its batch.
@@ -123,7 +123,7 @@ impl Running {
     }
 
     /// What the input says when it ends by itself.
-    pub(crate) async fn ended(self) -> Result<(), String> {
+    pub(crate) async fn ended(self) -> Result<(), InputError> {
         let ended = tokio::time::timeout(PATIENCE, self.task).await.expect("it ends in time");
         ended.expect("it does not panic")
     }

@@ -10,7 +10,7 @@ use super::net::{self, MissingFields};
 use crate::event::{Blob, Event, Text, Value};
 use crate::pipeline::plugin::settings::{Default as Preset, Kind, Setting, Settings, Status, Transport};
 use crate::pipeline::plugin::{
-    Build, BuildContext, BuildError, Codec, Input, InputContext, MakeInput, PluginSpec,
+    Build, BuildContext, BuildError, Codec, Input, InputContext, InputError, MakeInput, PluginSpec,
 };
 
 /// The declaration.
@@ -72,7 +72,7 @@ const AT_ONCE: usize = 500;
 
 #[async_trait]
 impl Input for Udp {
-    async fn run(mut self: Box<Self>, cx: InputContext) -> Result<(), String> {
+    async fn run(mut self: Box<Self>, cx: InputContext) -> Result<(), InputError> {
         let address = format!("{}:{}", self.host, self.port);
         let bind = || UdpSocket::bind((self.host.as_str(), self.port));
         let Some(socket) = net::bound(&address, &cx, bind).await else { return Ok(()) };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::event::{Event, Template};
-use crate::pipeline::plugin::{Codec, Output};
+use crate::pipeline::plugin::{Codec, EncodeError, Output};
 use crate::sink::{LogSink, RecordBatch};
 
 /// Encodes with a codec; a record's route is a template's text.
@@ -20,9 +20,8 @@ impl CodecOutput {
 }
 
 impl Output for CodecOutput {
-    fn encode(&mut self, event: &Event, batch: &mut RecordBatch) -> Result<(), String> {
-        let route = self.route.as_ref().map(|route| route.render(event)).transpose();
-        let route = route.map_err(|error| error.to_string())?;
+    fn encode(&mut self, event: &Event, batch: &mut RecordBatch) -> Result<(), EncodeError> {
+        let route = self.route.as_ref().map(|route| route.render(event)).transpose()?;
         if let Err(error) = self.codec.encode(event, &mut batch.body) {
             batch.undo_unfinished();
             return Err(error);

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use crate::event::{Event, Template, Text};
 use crate::pipeline::plugin::settings::{Default, Kind, Setting, Settings, Status};
-use crate::pipeline::plugin::{Build, BuildContext, BuildError, Codec, MakeOutput, Output, PluginSpec};
+use crate::pipeline::plugin::{
+    Build, BuildContext, BuildError, Codec, EncodeError, MakeOutput, Output, PluginSpec,
+};
 use crate::sink::{FileSink, FileSinkSettings, LogSink, RecordBatch, WriteBehavior};
 
 /// The declaration.
@@ -145,7 +147,7 @@ impl File {
 }
 
 impl Output for File {
-    fn encode(&mut self, event: &Event, batch: &mut RecordBatch) -> Result<(), String> {
+    fn encode(&mut self, event: &Event, batch: &mut RecordBatch) -> Result<(), EncodeError> {
         let route = self.route(event)?;
         if let Err(error) = self.codec.encode(event, &mut batch.body) {
             batch.undo_unfinished();

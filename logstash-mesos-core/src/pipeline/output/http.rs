@@ -8,7 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::event::{EscapeStyle, Event, SprintfError, Template, Text, write_json_map, write_json_string};
 use crate::pipeline::plugin::settings::{Default, Kind, Setting, SettingValue, Settings, Status};
-use crate::pipeline::plugin::{Build, BuildContext, BuildError, MakeOutput, Output, PluginSpec};
+use crate::pipeline::plugin::{Build, BuildContext, BuildError, EncodeError, MakeOutput, Output, PluginSpec};
 use crate::pipeline::tls;
 use crate::sink::http_client::HttpClientSettings;
 use crate::sink::{HttpSettings, HttpSink, LogSink, RecordBatch};
@@ -396,12 +396,11 @@ struct Http {
 }
 
 impl Output for Http {
-    fn encode(&mut self, event: &Event, batch: &mut RecordBatch) -> Result<(), String> {
-        let route = self.route.as_ref().map(|route| route.render(event)).transpose();
-        let route = route.map_err(|error| error.to_string())?;
+    fn encode(&mut self, event: &Event, batch: &mut RecordBatch) -> Result<(), EncodeError> {
+        let route = self.route.as_ref().map(|route| route.render(event)).transpose()?;
         if let Err(error) = self.body.write(event, &mut batch.body) {
             batch.undo_unfinished();
-            return Err(error.to_string());
+            return Err(error.into());
         }
         batch.finish_record(route);
         Ok(())

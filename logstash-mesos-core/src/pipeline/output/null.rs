@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::event::Event;
 use crate::pipeline::plugin::settings::Settings;
-use crate::pipeline::plugin::{Build, BuildContext, BuildError, MakeOutput, Output, PluginSpec};
+use crate::pipeline::plugin::{Build, BuildContext, BuildError, EncodeError, MakeOutput, Output, PluginSpec};
 use crate::sink::{LogSink, NullSink, RecordBatch};
 
 /// The declaration.
@@ -22,7 +22,7 @@ fn build(_: &Settings, _: &BuildContext) -> Result<Box<dyn Output>, BuildError> 
 struct Null;
 
 impl Output for Null {
-    fn encode(&mut self, _: &Event, _: &mut RecordBatch) -> Result<(), String> {
+    fn encode(&mut self, _: &Event, _: &mut RecordBatch) -> Result<(), EncodeError> {
         Ok(())
     }
 

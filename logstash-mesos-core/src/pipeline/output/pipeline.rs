@@ -8,7 +8,9 @@ use tracing::debug;
 use crate::event::{Ack, Event, Text};
 use crate::pipeline::bus::{Bus, Registration};
 use crate::pipeline::plugin::settings::{Default, Kind, Setting, Settings};
-use crate::pipeline::plugin::{Batch, Build, BuildContext, BuildError, MakeOutput, Output, PluginSpec};
+use crate::pipeline::plugin::{
+    Batch, Build, BuildContext, BuildError, EncodeError, MakeOutput, Output, PluginSpec,
+};
 use crate::sink::{Batching, Delivered, LogSink, RecordBatch, SinkError};
 
 /// The declaration.
@@ -39,7 +41,7 @@ fn build(settings: &Settings, _: &BuildContext, bus: &Bus) -> Result<Box<dyn Out
 struct Pipeline(Arc<PipelineSink>);
 
 impl Output for Pipeline {
-    fn encode(&mut self, event: &Event, batch: &mut RecordBatch) -> Result<(), String> {
+    fn encode(&mut self, event: &Event, batch: &mut RecordBatch) -> Result<(), EncodeError> {
         batch.push_event(event.clone());
         Ok(())
     }

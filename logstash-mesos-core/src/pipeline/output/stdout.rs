@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::event::Event;
 use crate::pipeline::plugin::settings::{Default, Kind, Setting, Settings};
-use crate::pipeline::plugin::{Build, BuildContext, BuildError, Codec, MakeOutput, Output, PluginSpec};
+use crate::pipeline::plugin::{
+    Build, BuildContext, BuildError, Codec, EncodeError, MakeOutput, Output, PluginSpec,
+};
 use crate::sink::{LogSink, RecordBatch, StdoutSink};
 
 /// The declaration.
@@ -27,7 +29,7 @@ struct Stdout {
 }
 
 impl Output for Stdout {
-    fn encode(&mut self, event: &Event, batch: &mut RecordBatch) -> Result<(), String> {
+    fn encode(&mut self, event: &Event, batch: &mut RecordBatch) -> Result<(), EncodeError> {
         let encoded = self.codec.encode(event, &mut batch.body);
         match &encoded {
             Ok(()) => batch.finish_record(None),

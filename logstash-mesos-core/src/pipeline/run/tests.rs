@@ -14,7 +14,8 @@ use super::*;
 use crate::event::{Ack, Event, Outcome, Text, Timestamp};
 use crate::pipeline::plugin::settings::{Kind, Setting, Settings};
 use crate::pipeline::plugin::{
-    Batch, Build, BuildContext, Deferred, Filter, FilterContext, MakeInput, MakeOutput, Output, PluginSpec,
+    Batch, Build, BuildContext, Deferred, EncodeError, Filter, FilterContext, InputError, MakeInput,
+    MakeOutput, Output, PluginSpec,
 };
 use crate::pipeline::{CompileOptions, catalog, compile};
 use crate::sink::{Batching, Delivered, LogSink, RecordBatch, Rejection, SinkError};
@@ -94,7 +95,7 @@ struct Unsteady;
 
 #[async_trait]
 impl Input for Unsteady {
-    async fn run(self: Box<Self>, cx: InputContext) -> Result<(), String> {
+    async fn run(self: Box<Self>, cx: InputContext) -> Result<(), InputError> {
         assert!(STARTS.fetch_add(1, Ordering::Relaxed) > 1, "input bug");
         let event = Event::from_message(Text::from("at last"), Timestamp::new(0, 0));
         cx.events.send(Batch { events: vec![event], ..Batch::default() }).await;
@@ -128,11 +129,11 @@ fn sink(name: &str) -> Arc<ProbeSink> {
 struct Probe(Arc<ProbeSink>);
 
 impl Output for Probe {
-    fn encode(&mut self, event: &Event, batch: &mut RecordBatch) -> Result<(), String> {
+    fn encode(&mut self, event: &Event, batch: &mut RecordBatch) -> Result<(), EncodeError> {
         let message =
             event.fields().get("message").and_then(|value| value.as_text().cloned()).unwrap_or_default();
         if message == "unwritable" {
-            return Err("cannot be written".to_owned());
+            return Err("cannot be written".into());
         }
         if message == "explosive" {
             batch.body.extend_from_slice(b"half a rec");

@@ -46,12 +46,12 @@ impl Slot {
             // What it wrote of the record is no record.
             self.batch.undo_unfinished();
             self.output = self.output.fork();
-            result = Err(format!("the plugin failed: {panic}"));
+            result = Err(format!("the plugin failed: {panic}").into());
             counters.failed(format!("output `{}` failed on an event: {panic}", self.lane.id));
         }
         match result {
             Ok(()) => true,
-            Err(reason) => self.lane.refuse(&reason, &as_json(event)),
+            Err(reason) => self.lane.refuse(&reason.to_string(), &as_json(event)),
         }
     }
 

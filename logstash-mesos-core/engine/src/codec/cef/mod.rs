@@ -14,7 +14,7 @@ use crate::compat::ruby;
 use crate::event::{Blob, Clock, EscapeStyle, Event, FieldReference, Map, Template, Text, Value, write_json};
 use crate::plugin::field::set_named;
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
-use crate::plugin::{Build, BuildContext, BuildError, Codec, PluginSpec};
+use crate::plugin::{Build, BuildContext, BuildError, Codec, EncodeError, PluginSpec};
 use crate::tools::tokenizer::Tokenizer;
 
 /// The declaration.
@@ -159,7 +159,7 @@ impl Codec for Cef {
         }
     }
 
-    fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), String> {
+    fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         self.shared.encode(event, out)
     }
 
@@ -269,15 +269,14 @@ impl Shared {
             .map_err(|_| format!("there can be no field `{name}`"))
     }
 
-    fn encode(&self, event: &Event, out: &mut Vec<u8>) -> Result<(), String> {
-        let render = |template: &Template| template.render(event).map_err(|error| error.to_string());
+    fn encode(&self, event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         out.extend_from_slice(b"CEF:0");
         for part in &self.header {
-            let text = header_text(&render(&part.template)?);
+            let text = header_text(&part.template.render(event)?);
             out.push(b'|');
             out.extend_from_slice(if text.is_empty() { part.default.as_bytes() } else { text.as_bytes() });
         }
-        let severity = ruby::strip(&Text::from(header_text(&render(&self.severity)?)));
+        let severity = ruby::strip(&Text::from(header_text(&self.severity.render(event)?)));
         let severity = if is_severity(&severity) { ruby::string_to_i64(&severity) } else { DEFAULT_SEVERITY };
         out.push(b'|');
         out.extend_from_slice(severity.to_string().as_bytes());

@@ -17,7 +17,7 @@ use super::json::TARGET;
 use crate::event::{Blob, Clock, Event, FieldReference, Map, Text, Timestamp, Value};
 use crate::plugin::charset::Charset;
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
-use crate::plugin::{Build, BuildContext, BuildError, Codec, PluginSpec};
+use crate::plugin::{Build, BuildContext, BuildError, Codec, EncodeError, PluginSpec};
 
 /// The declaration.
 pub(crate) static COLLECTD: PluginSpec = PluginSpec {
@@ -145,8 +145,8 @@ impl Codec for Collectd {
         true
     }
 
-    fn encode(&mut self, _: &Event, _: &mut Vec<u8>) -> Result<(), String> {
-        Err("the codec `collectd` only reads".to_owned())
+    fn encode(&mut self, _: &Event, _: &mut Vec<u8>) -> Result<(), EncodeError> {
+        Err("the codec `collectd` only reads".into())
     }
 
     fn fork(&self) -> Box<dyn Codec> {

@@ -26,7 +26,8 @@ use crate::pipeline::plugin::settings::{
     Default as Preset, Kind, Setting, SettingValue, Settings, Transport,
 };
 use crate::pipeline::plugin::{
-    Build, BuildContext, BuildError, Codec, EcsCompatibility, Input, InputContext, MakeInput, PluginSpec,
+    Build, BuildContext, BuildError, Codec, EcsCompatibility, Input, InputContext, InputError, MakeInput,
+    PluginSpec,
 };
 use crate::pipeline::tls;
 use crate::tls::Stream;
@@ -255,7 +256,7 @@ const BLOCKED: Duration = Duration::from_secs(10);
 
 #[async_trait]
 impl Input for Http {
-    async fn run(self: Box<Self>, cx: InputContext) -> Result<(), String> {
+    async fn run(self: Box<Self>, cx: InputContext) -> Result<(), InputError> {
         let server = self.server;
         let talk = move |stream, peer, cx: Arc<InputContext>| {
             let server = Arc::clone(&server);

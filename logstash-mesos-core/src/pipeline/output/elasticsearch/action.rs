@@ -5,6 +5,7 @@ use crate::event::{
     EscapeStyle, Event, JsonReader, JsonRules, JsonWriter, Origin, Template, Text, write_json,
     write_json_string,
 };
+use crate::pipeline::plugin::EncodeError;
 use crate::pipeline::plugin::settings::Settings;
 
 /// What the server shall do.
@@ -109,7 +110,7 @@ impl Encoder {
     }
 
     /// Appends the lines of `event`.
-    pub(super) fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), String> {
+    pub(super) fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         if let Some(line) = &self.constant {
             out.extend_from_slice(line);
             self.json.write_document(event.fields(), out);
@@ -120,7 +121,7 @@ impl Encoder {
         let chosen;
         let action = match &parts.action {
             Action::Template(template) => {
-                chosen = Action::parse(&render(template, event)?, template.style())?;
+                chosen = Action::parse(&template.render(event)?, template.style())?;
                 &chosen
             }
             fixed => fixed,
@@ -144,26 +145,27 @@ impl Parts {
         }
     }
 
-    fn write_action(&self, event: &Event, action: &Action, out: &mut Vec<u8>) -> Result<(), String> {
+    fn write_action(&self, event: &Event, action: &Action, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         let name = match action {
             Action::Index => "index",
             Action::Create => "create",
             Action::Update => "update",
             Action::Delete => "delete",
-            Action::Template(_) => return Err("the action depends on itself".to_owned()),
+            Action::Template(_) => return Err("the action depends on itself".into()),
         };
         out.extend_from_slice(b"{\"");
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(b"\":{\"_index\":");
         let index = match &self.stream {
             Some(stream) => stream.name(event),
-            None => render(&self.index, event)?,
+            None => self.index.render(event)?,
         };
         if self.refuses_open_index && is_open(&index) {
             return Err(format!(
                 "the event has no field for the name of its index, `{index}`: give it one, or set \
                  `dlq_on_failed_indexname_interpolation` to false to have an index of that name"
-            ));
+            )
+            .into());
         }
         write_json_string(&index, out);
         let optional = [
@@ -174,7 +176,7 @@ impl Parts {
         ];
         for (name, template) in optional {
             let Some(template) = template else { continue };
-            let value = render(template, event)?;
+            let value = template.render(event)?;
             // An empty pipeline or id would make the server refuse the whole request.
             if !value.is_empty() {
                 write_member(name, &value, out);
@@ -196,16 +198,21 @@ impl Parts {
         Ok(())
     }
 
-    fn write_update(&self, event: &Event, json: &mut JsonWriter, out: &mut Vec<u8>) -> Result<(), String> {
+    fn write_update(
+        &self,
+        event: &Event,
+        json: &mut JsonWriter,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
         let upsert = match &self.upsert {
-            Some(template) => Some(document(&render(template, event)?)?),
+            Some(template) => Some(document(&template.render(event)?)?),
             None => None,
         };
         if let Some(script) = &self.script {
             out.extend_from_slice(b"{\"script\":{");
             write_json_string(if script.is_name { "id" } else { "source" }, out);
             out.push(b':');
-            write_json_string(&render(&script.text, event)?, out);
+            write_json_string(&script.text.render(event)?, out);
             if !script.is_name && !script.lang.is_empty() {
                 write_member("lang", &script.lang, out);
             }
@@ -267,8 +274,4 @@ fn write_member(name: &str, value: &Text, out: &mut Vec<u8>) {
     write_json_string(name, out);
     out.push(b':');
     write_json_string(value, out);
-}
-
-fn render(template: &Template, event: &Event) -> Result<Text, String> {
-    template.render(event).map_err(|error| error.to_string())
 }

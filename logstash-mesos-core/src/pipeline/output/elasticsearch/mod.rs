@@ -13,7 +13,7 @@ use data_stream::DataStream;
 
 use crate::event::{Event, Text};
 use crate::pipeline::plugin::settings::{SettingValue, Settings};
-use crate::pipeline::plugin::{Build, BuildContext, BuildError, MakeOutput, Output, PluginSpec};
+use crate::pipeline::plugin::{Build, BuildContext, BuildError, EncodeError, MakeOutput, Output, PluginSpec};
 use crate::pipeline::tls;
 use crate::sink::elasticsearch::{
     ElasticsearchSettings, ElasticsearchSink, IndexTemplate, Node, TemplateApi,
@@ -54,7 +54,7 @@ struct Elasticsearch {
 }
 
 impl Output for Elasticsearch {
-    fn encode(&mut self, event: &Event, batch: &mut RecordBatch) -> Result<(), String> {
+    fn encode(&mut self, event: &Event, batch: &mut RecordBatch) -> Result<(), EncodeError> {
         match self.encoder.encode(event, &mut batch.body) {
             Ok(()) => {
                 batch.finish_record(None);

@@ -95,7 +95,8 @@ fn without_an_index_documents_go_to_a_data_stream() {
 #[test]
 fn an_index_name_that_the_event_leaves_open_makes_a_dead_letter_unless_it_is_wanted() {
     let mut batch = RecordBatch::default();
-    let refused = output("index => 'a-%{missing}'").unwrap().encode(&event(), &mut batch).unwrap_err();
+    let refused =
+        output("index => 'a-%{missing}'").unwrap().encode(&event(), &mut batch).unwrap_err().to_string();
     assert!(refused.contains("`a-%{missing}`") && batch.is_empty(), "{refused}");
     let mut routed = event();
     routed.set(&FieldReference::parse("[data_stream][dataset]").unwrap(), "%{missing}").unwrap();
