@@ -15,6 +15,53 @@ const GOOD: &str = "input { docker { } }\noutput { stdout { } }";
 const BROKEN: &str =
     "input { docker { } }\nfilter {\n  grok { match => { \"message\" => \"%{NO_SUCH_PATTERN}\" } }\n}";
 
+/// Orders of the command line, with what they print and how they end.
+#[test]
+fn a_shell_writes_compares_and_brings_back_configurations() {
+    let place = Place::new("orders");
+    let mut scheduler = scheduler(&place);
+    let file = |name: &str, text: &str| {
+        let path = place.join(name);
+        fs::write(&path, text).expect("the test's directory is writable");
+        path.display().to_string()
+    };
+    let (good, other, broken) =
+        (file("good.conf", GOOD), file("other.conf", &format!("{GOOD}\n# new")), file("broken.conf", BROKEN));
+    let order = |scheduler: &Scheduler, line: &[&str], code: i32, said: &str| {
+        let ended = scheduler.ask(&[&["configs"], line].concat());
+        let printed = format!("{}{}", ended.stdout, ended.stderr);
+        assert_eq!(ended.status.code(), Some(code), "{line:?}: {printed}");
+        assert!(printed.contains(said), "{line:?}: {printed}");
+        printed
+    };
+    order(&scheduler, &["put", "web:1", &good, "--match", "label.app=web"], 0, "web:1 is created");
+    order(&scheduler, &["put", "web:1", &broken], 1, "line 3");
+    assert_eq!(order(&scheduler, &["get", "web:1"], 0, ""), GOOD);
+    assert_eq!(order(&scheduler, &["diff", "web:1", &good], 0, ""), "");
+    order(&scheduler, &["diff", "web:1", &other], 1, "+# new");
+    order(&scheduler, &["put", "web:1", &other], 0, "web:1 is changed");
+    order(&scheduler, &["list"], 0, "docker  web:1");
+    order(&scheduler, &["put", "--host", "syslog", &good], 0, "syslog is created");
+    order(&scheduler, &["delete", "--host", "syslog"], 0, "syslog is removed");
+    order(&scheduler, &["delete", "--host", "syslog"], 2, "there is no configuration `syslog`");
+
+    // Another scheduler on the same state knows what was before.
+    scheduler.kill();
+    scheduler.restart();
+    let history = order(&scheduler, &["history", "web:1"], 0, "in force");
+    let first = history.lines().find(|line| line.contains("replaced")).expect("there was one before");
+    assert!(first.contains("anybody from 127.0.0.1"), "{history}");
+    let version = first.split(' ').next().expect("it begins with it");
+    order(&scheduler, &["diff", "web:1", "--version", version], 1, "+# new");
+    order(&scheduler, &["rollback", "web:1", version], 0, version);
+    assert_eq!(order(&scheduler, &["get", "web:1"], 0, ""), GOOD);
+    let kept = scheduler.request("GET", "/api/configs/web:1", None).expect("it answers").expect(200).json();
+    assert_eq!(kept["match"], json!({"label.app": "web"}));
+    let log = scheduler.process().printed();
+    assert!(log.contains("audit: Configuration changed") && log.contains("anybody"), "{log}");
+    order(&scheduler, &["rollback", "web:1", "0000"], 2, "no version 0000");
+}
+
 /// A scheduler alone: its API needs no Mesos.
 fn scheduler(place: &Place) -> Scheduler {
     Scheduler::start(

@@ -230,6 +230,21 @@ fn a_configuration_is_written_broken_mended_compared_saved_and_deleted() {
     browser.press(&["Escape"]);
     assert!(browser.complaints().iter().all(|text| text.contains("412")), "only the refusal");
 
+    // What another saved is brought back from the version before it, as a new text to look over.
+    browser.run("[...document.querySelectorAll('form.editor button')].find(it => it.textContent === 'Discard').click(); location.reload()");
+    browser.wait_for("document.getElementById('code')?.value.includes('by another')");
+    browser.run("document.querySelector('form.editor + details').open = true");
+    browser.shows("by anybody from 127.0.0.1");
+    browser.run("document.querySelectorAll('form.editor + details button')[1].click()");
+    browser.shows("1 line added");
+    browser.press(&["Enter"]);
+    browser.wait_for("!document.querySelector('dialog')");
+    browser.wait_for("document.getElementById('code').value.endsWith('}\\n')");
+    browser.press(&["Control+s"]);
+    browser.shows("1 removed");
+    browser.press(&["Enter"]);
+    browser.shows("Saved busybox-test:1");
+
     browser.run("document.querySelector('.danger').click()");
     browser.shows("1 stream on 1 agent stops");
     browser.run("document.querySelector('dialog .danger').click()");

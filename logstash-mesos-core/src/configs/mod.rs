@@ -2,12 +2,14 @@
 
 pub mod directory;
 mod executor_settings;
+mod history;
 mod matching;
 mod reader;
 mod registry;
 mod set;
 
 pub use executor_settings::{ExecutorSettingError, ExecutorSettings, PipelineSettings};
+pub use history::{Author, Change, Past, VERSIONS_KEPT};
 pub use matching::{Matcher, UnknownCondition};
 pub use reader::SnapshotReader;
 pub use registry::{
@@ -166,6 +168,11 @@ pub fn name_problem(name: &str) -> Option<&'static str> {
 }
 
 const MAX_NAME_BYTES: usize = 512;
+
+/// Names are longer and stranger than keys of a store may be.
+fn hashed(name: &str) -> String {
+    hex::encode(Sha256::digest(name))
+}
 
 /// A short name for a list of texts: equal for equal lists, 16 hex digits.
 fn digest<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {

@@ -1,10 +1,12 @@
 //! The configurations in force, kept in the state store.
 
 use super::directory::Found;
-use super::{ConfigKey, Configuration, Kind, Matcher, Source, digest, name_problem};
+use super::history::{self, Author, Change, Past};
+use super::{ConfigKey, Configuration, Matcher, Source, digest, hashed, name_problem};
 use crate::store::{Expect, JsonStore, StateKey, StateStore, StoreError, Version};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use sha2::{Digest, Sha256};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
@@ -65,7 +67,26 @@ pub struct Entry {
     pub configuration: Configuration,
     /// Hash of the content, 16 hex digits: equal for equal configurations.
     pub version: String,
+    /// Who wrote it and when; unknown of what was written before this was kept.
+    pub change: Option<Change>,
     stored: Version,
+}
+
+#[cfg(test)]
+impl Entry {
+    pub(super) fn new(configuration: Configuration, change: Option<Change>) -> Self {
+        let version = configuration.version();
+        Self { configuration, version, change, stored: Version::new("test") }
+    }
+}
+
+/// A configuration as it is stored.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    #[serde(flatten)]
+    configuration: Configuration,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    change: Option<Change>,
 }
 
 /// Why a file is not in force.
@@ -242,12 +263,17 @@ impl Registry {
         (self.checker)(configuration)
     }
 
-    /// Creates or replaces a configuration.
+    /// Creates or replaces a configuration, for `author`. What was there before is kept: see [`past`](Self::past).
     ///
     /// # Errors
     ///
     /// [`PutError`]; nothing is changed then.
-    pub async fn put(&self, configuration: Configuration, expect: Precondition) -> Result<Stored, PutError> {
+    pub async fn put(
+        &self,
+        configuration: Configuration,
+        expect: Precondition,
+        author: &Author,
+    ) -> Result<Stored, PutError> {
         if let Some(problem) = name_problem(&configuration.name) {
             return Err(PutError::Invalid(problem.to_owned()));
         }
@@ -256,7 +282,7 @@ impl Registry {
         let _changing = self.changing.lock().await;
         let id = configuration.key();
         loop {
-            match self.try_put(&id, configuration.clone(), &expect).await {
+            match self.try_put(&id, configuration.clone(), &expect, author).await {
                 Err(PutError::Store(error)) if error.is_conflict() => {
                     // Another scheduler wrote it in the meantime: decided again on what it is now.
                     self.reread(&id).await.map_err(PutError::Store)?;
@@ -271,6 +297,7 @@ impl Registry {
         id: &ConfigKey,
         configuration: Configuration,
         expect: &Precondition,
+        author: &Author,
     ) -> Result<Stored, PutError> {
         let snapshot = self.snapshot();
         let present = snapshot.entries.get(id);
@@ -293,30 +320,43 @@ impl Registry {
             return Err(PutError::Refused(checked.errors));
         }
         let created = present.is_none();
-        let version = self.store(&snapshot, configuration).await.map_err(|error| match error {
+        let version = self.store(&snapshot, configuration, author).await.map_err(|error| match error {
             StoreError::TooLarge { bytes, limit, .. } => PutError::TooLarge { bytes, limit },
             other => PutError::Store(other),
         })?;
         Ok(Stored { version, created, warnings: checked.warnings })
     }
 
-    /// Removes a configuration; `false` when there is none.
+    /// What a configuration was before, the youngest first; also of one that was removed.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    ///
+    /// # Cancellation safety
+    ///
+    /// Only reads; may be dropped at any time.
+    pub async fn past(&self, key: &ConfigKey) -> Result<Vec<Past>, StoreError> {
+        let snapshot = self.snapshot();
+        history::list(&*self.store, key, snapshot.entries.get(key)).await
+    }
+
+    /// Removes a configuration, for `author`; `false` when there is none. What it was is kept.
     ///
     /// # Errors
     ///
     /// [`RemoveError`]; nothing is changed then.
-    pub async fn remove(&self, kind: Kind, name: &str) -> Result<bool, RemoveError> {
+    pub async fn remove(&self, id: &ConfigKey, author: &Author) -> Result<bool, RemoveError> {
         let _changing = self.changing.lock().await;
-        let id = ConfigKey { kind, name: name.to_owned() };
         loop {
             let snapshot = self.snapshot();
-            let Some(entry) = snapshot.entries.get(&id) else { return Ok(false) };
+            let Some(entry) = snapshot.entries.get(id) else { return Ok(false) };
             if let Some(place) = entry.configuration.source.place(&id.name) {
-                return Err(RemoveError::Managed { name: id.name, place });
+                return Err(RemoveError::Managed { name: id.name.clone(), place });
             }
-            match self.unstore(&snapshot, &id).await {
+            match self.unstore(entry, id, author).await {
                 Ok(()) => return Ok(true),
-                Err(error) if error.is_conflict() => self.reread(&id).await.map_err(RemoveError::Store)?,
+                Err(error) if error.is_conflict() => self.reread(id).await.map_err(RemoveError::Store)?,
                 Err(error) => return Err(RemoveError::Store(error)),
             }
         }
@@ -337,6 +377,7 @@ impl Registry {
             let id = ConfigKey { kind, name };
             present.insert(id.clone());
             let snapshot = self.snapshot();
+            let author = Author { by: Cow::Borrowed(WATCHER), from: path.display().to_string() };
             let text = match content {
                 Err(text) => text,
                 Ok(new) if snapshot.entries.get(&id).is_some_and(|e| e.configuration == new) => continue,
@@ -351,7 +392,7 @@ impl Registry {
                             let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
                             format!("{first}{more}")
                         }
-                        None => match self.store(&snapshot, new).await {
+                        None => match self.store(&snapshot, new, &author).await {
                             Ok(version) => {
                                 tracing::info!(path = %path.display(), name = %id.name, version, "Configuration taken over");
                                 continue;
@@ -382,7 +423,8 @@ impl Registry {
         let gone: Vec<_> = snapshot.entries.iter().filter(gone).map(|(id, _)| id.clone()).collect();
         for id in gone {
             tracing::info!(kind = id.kind.name(), name = %id.name, "Configuration removed, as its file or setting is gone");
-            if let Err(error) = self.unstore(&self.snapshot(), &id).await {
+            let Some(entry) = snapshot.entries.get(&id) else { continue };
+            if let Err(error) = self.unstore(entry, &id, &Author::part(WATCHER)).await {
                 if error.is_conflict() {
                     self.reread(&id).await?;
                 }
@@ -399,12 +441,26 @@ impl Registry {
         Ok(())
     }
 
-    async fn store(&self, snapshot: &Snapshot, configuration: Configuration) -> Result<String, StoreError> {
+    async fn store(
+        &self,
+        snapshot: &Snapshot,
+        configuration: Configuration,
+        author: &Author,
+    ) -> Result<String, StoreError> {
         let id = configuration.key();
-        let expect = snapshot.entries.get(&id).map_or(Expect::Absent, |e| Expect::Version(e.stored.clone()));
-        let stored = self.store.put_json(&key(&id), &configuration, expect).await?;
+        let change = Change::now(author);
         let version = configuration.version();
-        let entry = Entry { configuration, version: version.clone(), stored };
+        let present = snapshot.entries.get(&id);
+        // Written once more as it is, nothing becomes past.
+        if let Some(present) = present.filter(|present| present.version != version) {
+            self.keep(present, &change, false).await?;
+        }
+        let expect = present.map_or(Expect::Absent, |e| Expect::Version(e.stored.clone()));
+        let record = Record { configuration, change: Some(change) };
+        let stored = self.store.put_json(&key(&id), &record, expect).await?;
+        tell(&id, present.map(|e| &*e.version), Some(&version), author);
+        let Record { configuration, change } = record;
+        let entry = Entry { configuration, version: version.clone(), change, stored };
         self.current.send_modify(|current| {
             Arc::make_mut(current).entries.insert(id, entry);
         });
@@ -424,9 +480,15 @@ impl Registry {
         Ok(())
     }
 
-    async fn unstore(&self, snapshot: &Snapshot, id: &ConfigKey) -> Result<(), StoreError> {
-        let expect = snapshot.entries.get(id).map_or(Expect::Any, |e| Expect::Version(e.stored.clone()));
-        self.store.delete(&key(id), expect).await?;
+    async fn keep(&self, entry: &Entry, ended: &Change, removed: bool) -> Result<(), StoreError> {
+        let (configuration, written) = (entry.configuration.clone(), entry.change.clone());
+        history::keep(&*self.store, &Past { configuration, written, ended: ended.clone(), removed }).await
+    }
+
+    async fn unstore(&self, entry: &Entry, id: &ConfigKey, author: &Author) -> Result<(), StoreError> {
+        self.keep(entry, &Change::now(author), true).await?;
+        self.store.delete(&key(id), Expect::Version(entry.stored.clone())).await?;
+        tell(id, Some(&entry.version), None, author);
         self.current.send_modify(|current| {
             Arc::make_mut(current).entries.remove(id);
         });
@@ -435,19 +497,30 @@ impl Registry {
 }
 
 async fn read(store: &dyn StateStore, key: &StateKey) -> Result<Option<(ConfigKey, Entry)>, StoreError> {
-    let Some((configuration, stored)) = store.get_json::<Configuration>(key).await? else { return Ok(None) };
+    let Some((record, stored)) = store.get_json::<Record>(key).await? else { return Ok(None) };
+    let Record { configuration, change } = record;
     let version = configuration.version();
     let id = configuration.key();
-    Ok(Some((id, Entry { configuration, version, stored })))
+    Ok(Some((id, Entry { configuration, version, change, stored })))
 }
 
 /// Names are longer and stranger than keys may be.
 fn key(ConfigKey { kind, name }: &ConfigKey) -> StateKey {
-    let hash = hex::encode(Sha256::digest(name));
-    StateKey::new(format!("{PREFIX}/{}/{hash}", kind.name())).expect("made of plain names and hex digits")
+    StateKey::new(format!("{PREFIX}/{}/{}", kind.name(), hashed(name)))
+        .expect("made of plain names and hex digits")
 }
 
-const PREFIX: &str = "configs";
+/// Says who changed what. The target stands alone, so that an audit log can be made of it.
+fn tell(id: &ConfigKey, before: Option<&str>, after: Option<&str>, author: &Author) {
+    let Author { by, from } = author;
+    let (kind, name) = (id.kind.name(), &id.name);
+    let (before, after) = (before.unwrap_or("none"), after.unwrap_or("none"));
+    tracing::info!(target: "audit", %by, from, kind, name, before, after, "Configuration changed");
+}
+
+pub(super) const PREFIX: &str = "configs";
+/// Who keeps what is managed elsewhere as it is there.
+const WATCHER: &str = "scheduler";
 /// Records that are read at the same time.
 const AT_ONCE: usize = 16;
 
@@ -456,6 +529,8 @@ mod tests {
     use super::super::directory::scan;
     use super::*;
     use crate::store::MemoryStore;
+
+    const ME: Author = Author::part("test");
 
     /// Refuses what has `bad` in it.
     fn checker() -> Checker {
@@ -488,20 +563,31 @@ mod tests {
         let registry = registry(&store).await;
         let mut changes = registry.subscribe();
         let long = "registry.example:5000/".to_owned() + &"x/".repeat(200);
-        let first = registry.put(docker(&long, "filter { }"), Precondition::default()).await.expect("stores");
+        let first =
+            registry.put(docker(&long, "filter { }"), Precondition::default(), &ME).await.expect("stores");
         assert!(first.created && changes.has_changed().expect("is open"));
-        let again = registry.put(docker(&long, "filter { }"), Precondition::default()).await.expect("stores");
+        let again =
+            registry.put(docker(&long, "filter { }"), Precondition::default(), &ME).await.expect("stores");
         assert_eq!((again.version, again.created), (first.version.clone(), false));
-        let other = registry.put(docker(&long, "output { }"), Precondition::default()).await.expect("stores");
+        let other =
+            registry.put(docker(&long, "output { }"), Precondition::default(), &ME).await.expect("stores");
         assert_ne!(other.version, first.version);
         changes.mark_unchanged();
         let read = super::tests::registry(&store).await.snapshot();
         let (_, entry) = read.entries.first_key_value().expect("is there");
         assert_eq!((entry.configuration.input.as_str(), &entry.version), ("output { }", &other.version));
         assert_eq!(read.version(), registry.snapshot().version());
-        assert!(registry.remove(Kind::Docker, &long).await.expect("removes"));
-        assert!(!registry.remove(Kind::Docker, &long).await.expect("is gone"));
-        assert_eq!(store.list(None).await.expect("lists"), []);
+        assert!(registry.remove(&ConfigKey::docker(&long), &ME).await.expect("removes"));
+        assert!(!registry.remove(&ConfigKey::docker(&long), &ME).await.expect("is gone"));
+        assert_eq!(store.list(Some(&StateKey::new(PREFIX).expect("is plain"))).await.expect("lists"), []);
+        let past = registry.past(&ConfigKey::docker(&long)).await.expect("reads");
+        let told: Vec<_> = past.iter().map(|p| (&*p.configuration.input, p.removed)).collect();
+        assert_eq!(
+            told,
+            [("output { }", true), ("filter { }", false)],
+            "what was written twice is there once"
+        );
+        assert_eq!(past[0].written.as_ref(), Some(&past[1].ended));
     }
 
     #[tokio::test]
@@ -510,7 +596,7 @@ mod tests {
         let registry = registry(&store).await;
         let put = async |input: &str, only_create, version: Option<&str>| {
             let expect = Precondition { only_create, version: version.map(str::to_owned) };
-            registry.put(docker("a", input), expect).await
+            registry.put(docker("a", input), expect, &ME).await
         };
         let error = put("x\nbad", false, None).await.expect_err("does not compile");
         assert!(matches!(&error, PutError::Refused(c) if c[0].line == 2), "{error}");
@@ -523,7 +609,10 @@ mod tests {
         assert!(matches!(put(&large, false, None).await, Err(PutError::TooLarge { .. })));
         let strange =
             Configuration { matches: BTreeMap::from([("x".into(), "y".into())]), ..docker("b", "") };
-        assert!(matches!(registry.put(strange, Precondition::default()).await, Err(PutError::Invalid(_))));
+        assert!(matches!(
+            registry.put(strange, Precondition::default(), &ME).await,
+            Err(PutError::Invalid(_))
+        ));
         assert_eq!(registry.snapshot().entries.len(), 1);
     }
 
@@ -546,7 +635,7 @@ mod tests {
         std::fs::write(&file, "bad").expect("writes");
         sync().await;
         assert_eq!((input(), problem().is_some()), (None, true));
-        let managed = registry.put(docker("a", "x"), Precondition::default()).await;
+        let managed = registry.put(docker("a", "x"), Precondition::default(), &ME).await;
         assert!(matches!(managed, Err(PutError::Managed { .. })));
         std::fs::write(&file, "one").expect("writes");
         sync().await;
@@ -558,7 +647,10 @@ mod tests {
         let mut quiet = registry.subscribe();
         sync().await;
         assert!(!quiet.has_changed().expect("is open"), "nothing new, nothing told");
-        assert!(matches!(registry.remove(Kind::Docker, "a").await, Err(RemoveError::Managed { .. })));
+        assert!(matches!(
+            registry.remove(&ConfigKey::docker("a"), &ME).await,
+            Err(RemoveError::Managed { .. })
+        ));
         quiet.mark_unchanged();
         std::fs::write(dir.path().join("docker/.new"), "three").expect("writes");
         std::fs::rename(dir.path().join("docker/.new"), &file).expect("renames");
@@ -578,26 +670,27 @@ mod tests {
             entries.entries.values().map(|e| e.configuration.input.clone()).collect::<Vec<_>>()
         };
         // One that was deposed writes late; the leader does not know of it yet.
-        let version = late.put(docker("a", "late"), Precondition::default()).await.expect("stores").version;
+        let version =
+            late.put(docker("a", "late"), Precondition::default(), &ME).await.expect("stores").version;
         let only_create = Precondition { only_create: true, version: None };
-        let refused = leader.put(docker("a", "new"), only_create).await;
+        let refused = leader.put(docker("a", "new"), only_create, &ME).await;
         assert!(matches!(refused, Err(PutError::Precondition(_))), "{refused:?}");
         assert_eq!(inputs(&leader), ["late"]);
-        late.put(docker("a", "later"), Precondition::default()).await.expect("stores");
+        late.put(docker("a", "later"), Precondition::default(), &ME).await.expect("stores");
         let expect = Precondition { only_create: false, version: Some(version) };
-        let refused = leader.put(docker("a", "new"), expect).await;
+        let refused = leader.put(docker("a", "new"), expect, &ME).await;
         assert!(matches!(refused, Err(PutError::Precondition(_))), "{refused:?}");
-        let replaced = leader.put(docker("a", "new"), Precondition::default()).await.expect("replaces");
+        let replaced = leader.put(docker("a", "new"), Precondition::default(), &ME).await.expect("replaces");
         assert!(!replaced.created);
 
         let mut changes = leader.subscribe();
-        late.put(docker("b", "late"), Precondition::default()).await.expect("stores");
+        late.put(docker("b", "late"), Precondition::default(), &ME).await.expect("stores");
         assert!(leader.reload().await.expect("reads") && changes.has_changed().expect("is open"));
         assert_eq!(inputs(&leader), ["new", "late"]);
         changes.mark_unchanged();
         assert!(!leader.reload().await.expect("reads") && !changes.has_changed().expect("is open"));
-        assert!(late.remove(Kind::Docker, "a").await.expect("removes what the leader wrote"));
-        assert!(!leader.remove(Kind::Docker, "a").await.expect("is gone"));
+        assert!(late.remove(&ConfigKey::docker("a"), &ME).await.expect("removes what the leader wrote"));
+        assert!(!leader.remove(&ConfigKey::docker("a"), &ME).await.expect("is gone"));
         assert_eq!(inputs(&leader), ["late"]);
     }
 
@@ -605,7 +698,7 @@ mod tests {
     async fn what_rest_wrote_is_not_removed_with_a_directory() {
         let store: Arc<dyn StateStore> = Arc::new(MemoryStore::default());
         let registry = registry(&store).await;
-        registry.put(docker("a", "x"), Precondition::default()).await.expect("stores");
+        registry.put(docker("a", "x"), Precondition::default(), &ME).await.expect("stores");
         registry.sync(&[Source::Directory], vec![]).await.expect("syncs");
         assert_eq!(registry.snapshot().entries.len(), 1);
     }
@@ -615,12 +708,12 @@ mod tests {
         let store: Arc<dyn StateStore> = Arc::new(MemoryStore::default());
         let registry = registry(&store).await;
         let made = |name: &str| Found {
-            kind: Kind::Docker,
+            kind: super::super::Kind::Docker,
             name: name.to_owned(),
             path: "A_SETTING".into(),
             content: Ok(Configuration { source: Source::Settings, ..docker(name, "made") }),
         };
-        registry.put(docker("a", "x"), Precondition::default()).await.expect("stores");
+        registry.put(docker("a", "x"), Precondition::default(), &ME).await.expect("stores");
         registry.sync(&[Source::Settings], vec![made("a"), made("b")]).await.expect("syncs");
         let input = |name: &str| {
             let snapshot = registry.snapshot();
@@ -628,7 +721,8 @@ mod tests {
         };
         assert_eq!((input("a").as_deref(), input("b").as_deref()), (Some("x"), Some("made")));
         assert_eq!(registry.snapshot().problems.len(), 1);
-        let refused = registry.put(docker("b", "x"), Precondition::default()).await.expect_err("is managed");
+        let refused =
+            registry.put(docker("b", "x"), Precondition::default(), &ME).await.expect_err("is managed");
         assert!(refused.to_string().contains("settings of the scheduler"), "{refused}");
         registry.sync(&[Source::Directory], vec![]).await.expect("syncs");
         assert_eq!(input("b").as_deref(), Some("made"));

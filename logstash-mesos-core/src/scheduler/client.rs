@@ -6,10 +6,11 @@ use crate::tls::ClientTls;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, HeaderValue};
-use http::{Request, StatusCode, Uri};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
 use std::time::Duration;
 use thiserror::Error;
 
@@ -144,16 +145,58 @@ impl SchedulerClient {
     ///
     /// Only reads; may be dropped at any time.
     pub async fn get(&self, path: &str) -> Result<Bytes, ClientError> {
+        self.send(Method::GET, path, None).await
+    }
+
+    /// Puts `body` at a path of the API.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]. After `NoAnswer` it may have been done or not.
+    ///
+    /// # Cancellation safety
+    ///
+    /// Dropped, it may have been done or not.
+    pub async fn put(&self, path: &str, body: &Value) -> Result<Bytes, ClientError> {
+        self.send(Method::PUT, path, Some(body)).await
+    }
+
+    /// Posts `body` to a path of the API; otherwise as [`put`](Self::put).
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]. After `NoAnswer` it may have been done or not.
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Bytes, ClientError> {
+        self.send(Method::POST, path, Some(body)).await
+    }
+
+    /// Deletes what is at a path of the API; otherwise as [`put`](Self::put).
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]. After `NoAnswer` it may have been done or not.
+    pub async fn delete(&self, path: &str) -> Result<Bytes, ClientError> {
+        self.send(Method::DELETE, path, None).await
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Bytes, ClientError> {
         let url = format!("{}{path}", self.url);
         let failed = |source: Box<dyn std::error::Error + Send + Sync>| ClientError::NoAnswer {
             url: self.url.clone(),
             source,
         };
-        let mut request = Request::get(&url);
+        let mut request = Request::builder().method(method).uri(&url);
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        let request = request.body(Full::default()).map_err(|error| failed(error.into()))?;
+        let body = match body {
+            Some(body) => {
+                request = request.header(CONTENT_TYPE, "application/json");
+                Full::from(body.to_string())
+            }
+            None => Full::default(),
+        };
+        let request = request.body(body).map_err(|error| failed(error.into()))?;
         let asking = async {
             let response = self.client.request(request).await.map_err(|error| failed(error.into()))?;
             let status = response.status();
@@ -165,7 +208,7 @@ impl SchedulerClient {
         if status == StatusCode::OK {
             return Ok(body);
         }
-        let said = serde_json::from_slice::<serde_json::Value>(&body).ok();
+        let said = serde_json::from_slice::<Value>(&body).ok();
         let said = said.as_ref().and_then(|said| said.get("error")?.as_str());
         let text =
             said.map_or_else(|| String::from_utf8_lossy(&body).chars().take(300).collect(), str::to_owned);

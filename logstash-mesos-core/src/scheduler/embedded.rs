@@ -3,7 +3,7 @@
 use super::node::{Node, Responsible};
 use super::run::run_with;
 use super::{RunError, Settings};
-use crate::configs::{ConfigKey, Configuration, Precondition, PutError, RemoveError, Stored};
+use crate::configs::{Author, ConfigKey, Configuration, Precondition, PutError, RemoveError, Stored};
 use crate::election::Election;
 use crate::offer::{OfferStrategy, OnePerAgent};
 use crate::store::{SharedState, StateStore, StoreError};
@@ -197,6 +197,9 @@ pub enum ChangeError {
     Remove(#[from] RemoveError),
 }
 
+/// Who changes configurations by method calls.
+const PROGRAM: Author = Author::part("the program that runs the scheduler");
+
 impl Configurations {
     /// Creates or replaces a configuration once `expect` holds; running executors have it a moment later. Waits until
     /// it is known who leads.
@@ -214,7 +217,7 @@ impl Configurations {
         expect: Precondition,
     ) -> Result<Stored, ChangeError> {
         match self.node.responsible().await {
-            Responsible::Here(leading) => Ok(leading.registry.put(configuration, expect).await?),
+            Responsible::Here(leading) => Ok(leading.registry.put(configuration, expect, &PROGRAM).await?),
             Responsible::There(leader) => Err(ChangeError::NotLeading { url: leader.url }),
         }
     }
@@ -226,7 +229,7 @@ impl Configurations {
     /// [`ChangeError`]: nothing is changed then, unless the state gave no answer.
     pub async fn remove(&self, key: &ConfigKey) -> Result<bool, ChangeError> {
         match self.node.responsible().await {
-            Responsible::Here(leading) => Ok(leading.registry.remove(key.kind, &key.name).await?),
+            Responsible::Here(leading) => Ok(leading.registry.remove(key, &PROGRAM).await?),
             Responsible::There(leader) => Err(ChangeError::NotLeading { url: leader.url }),
         }
     }

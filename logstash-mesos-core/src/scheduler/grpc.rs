@@ -3,7 +3,7 @@
 use super::explain;
 use super::shared::{Shared, now_ms};
 use super::status::{self, Page};
-use crate::configs::{Complaint, Precondition, PutError, RemoveError};
+use crate::configs::{Author, Complaint, ConfigKey, Precondition, PutError, RemoveError};
 use crate::protocol::control_server::Control;
 use crate::protocol::{
     AssetChunk, AssetRequest, ClusterStatus, DeleteConfigRequest, DeleteConfigResponse, Diagnostic,
@@ -69,6 +69,7 @@ impl Control for ControlService {
         &self,
         request: Request<PutConfigRequest>,
     ) -> Result<Response<PutConfigResponse>, Status> {
+        let author = author(&request);
         let PutConfigRequest { configuration, only_create, expect_version } = request.into_inner();
         let wire = configuration.ok_or_else(|| Status::invalid_argument("configuration is missing"))?;
         let configuration = wire.known().ok_or_else(unknown_kind)?;
@@ -76,7 +77,7 @@ impl Control for ControlService {
         let stored = self
             .shared
             .registry
-            .put(configuration, Precondition { only_create, version })
+            .put(configuration, Precondition { only_create, version }, &author)
             .await
             .map_err(put_status)?;
         let warnings = stored.warnings.iter().map(to_diagnostic).collect();
@@ -87,11 +88,13 @@ impl Control for ControlService {
         &self,
         request: Request<DeleteConfigRequest>,
     ) -> Result<Response<DeleteConfigResponse>, Status> {
+        let author = author(&request);
         let request = request.into_inner();
         let kind = request.kind().known().ok_or_else(unknown_kind)?;
-        match self.shared.registry.remove(kind, &request.name).await {
+        let key = ConfigKey { kind, name: request.name };
+        match self.shared.registry.remove(&key, &author).await {
             Ok(true) => Ok(Response::new(DeleteConfigResponse {})),
-            Ok(false) => Err(Status::not_found(format!("there is no configuration `{}`", request.name))),
+            Ok(false) => Err(Status::not_found(format!("there is no configuration `{}`", key.name))),
             Err(error @ RemoveError::Managed { .. }) => Err(Status::failed_precondition(error.to_string())),
             Err(error) => Err(Status::unavailable(crate::error_chain(&error))),
         }
@@ -140,6 +143,11 @@ impl Control for ControlService {
         });
         Ok(Response::new(Box::pin(futures_util::StreamExt::take_until(stream, lead_ends))))
     }
+}
+
+/// Who sends a request, as the guard of the port found out.
+fn author<T>(request: &Request<T>) -> Author {
+    request.extensions().get::<Author>().cloned().unwrap_or(Author::part("gRPC"))
 }
 
 fn page(page: Option<StatusPage>) -> Page {

@@ -3,7 +3,7 @@
 use super::RunError;
 use super::run::Lead;
 use super::settings::{Master, Settings};
-use crate::configs::{Configuration, Precondition};
+use crate::configs::{Author, Configuration, Precondition};
 use crate::local::{Cluster, LocalSettings};
 use crate::store::StateUrl;
 use mesos_v1::endpoint::{DEFAULT_MASTER_PORT, Endpoint};
@@ -70,7 +70,9 @@ impl Trial {
                 samples.push(Configuration::docker(ALL, ALL_CONFIGURATION));
             }
             for sample in samples {
-                if let Err(error) = registry.put(sample, Precondition::default()).await {
+                if let Err(error) =
+                    registry.put(sample, Precondition::default(), &Author::part("sample")).await
+                {
                     tracing::warn!(
                         error = crate::error_chain(&error),
                         "The sample configuration is not used"

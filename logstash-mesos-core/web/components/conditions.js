@@ -12,9 +12,12 @@ export function conditions(text) {
   return Object.fromEntries(pairs);
 }
 
+/** @param {Record<string, string>} match */
+export const conditionsText = match => Object.entries(match).map(([key, value]) => `${key}=${value}`).join(", ");
+
 /** @param {Record<string, string>} match @param {boolean} managed */
 export function conditionsField(match, managed) {
-  const was = Object.entries(match).map(([key, value]) => `${key}=${value}`).join(", ");
+  const was = conditionsText(match);
   const input = h("input", { id: "match", type: "text", value: was, readonly: managed, placeholder: "any; or label.app=web, framework=marathon", autocomplete: "off", spellcheck: "false" });
   const problem = () => {
     const wrong = Object.entries(conditions(input.value)).find(([key, value]) => !KEYS.test(key) || !value);

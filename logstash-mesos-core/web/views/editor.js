@@ -10,7 +10,8 @@ import { lineDiff } from "../components/line-diff.js";
 import { problemPane } from "../components/problem-pane.js";
 import { stateMark } from "../components/state-mark.js";
 import { tryPane } from "../components/try-pane.js";
-import { conditions, conditionsField } from "../components/conditions.js";
+import { versionList } from "../components/version-list.js";
+import { conditions, conditionsField, conditionsText } from "../components/conditions.js";
 import "../components/code-editor.js";
 
 /** @param {import("../lib/router.js").Route} route */
@@ -166,7 +167,11 @@ function editor(was, signal) {
     fill(head, headline(was));
   }, 3000);
   signal.addEventListener("abort", () => clearInterval(timer));
-  return [head, form];
+  return [head, form, !fresh && versionList(was, () => code.value, locked ? null : then => {
+    code.value = then.input;
+    if (was.kind === "docker") match.input.value = conditionsText(then.match);
+    check();
+  }, signal)];
 }
 
 /** Its name and how it does. @param {Stored} was */

@@ -1,5 +1,6 @@
-//! `explain`, `status` and `health`: questions to a scheduler that runs.
+//! `explain`, `status`, `health` and `configs`: questions and orders to a scheduler that runs.
 
+pub(crate) mod configs;
 mod explain;
 mod paper;
 mod status;
@@ -29,6 +30,7 @@ enum What {
     Explain { name: String, only: Option<String>, limit: String, offset: String },
     Status,
     Health,
+    Configs(configs::Order),
 }
 
 /// Something is wrong in the cluster, as opposed to with the question.
@@ -40,14 +42,18 @@ impl Request {
     /// What the command line asks, if it asks anything; ends the program with 2 on wrong use.
     pub(crate) fn from_args(command: impl FnOnce() -> Command) -> Option<Self> {
         let first = std::env::args_os().nth(1)?;
-        if !["explain", "status", "health"].iter().any(|question| first == *question) {
+        if !["explain", "status", "health", "configs"].iter().any(|question| first == *question) {
             return None;
         }
         Self::from_matches(&command().get_matches())
     }
 
     fn from_matches(matches: &ArgMatches) -> Option<Self> {
-        let (name, matches) = matches.subcommand()?;
+        let (name, mut matches) = matches.subcommand()?;
+        let configs = (name == "configs").then(|| matches.subcommand()).flatten();
+        if let Some((_, order)) = configs {
+            matches = order;
+        }
         let text = |id: &str| matches.get_one::<String>(id).cloned();
         let number = |id: &str| matches.get_one::<u32>(id).map(u32::to_string).unwrap_or_default();
         let what = match name {
@@ -58,6 +64,7 @@ impl Request {
                 offset: number("offset"),
             },
             "health" => What::Health,
+            "configs" => What::Configs(configs::Order::from_matches(configs?.0, matches)),
             _ => What::Status,
         };
         let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
@@ -116,6 +123,7 @@ impl Request {
                     if self.json { json(&answer)? } else { explain::text(&answer, &Paper::of_stdout()) };
                 Ok((text, well))
             }
+            What::Configs(order) => order.carry_out(&client, self.json).await,
             What::Health => {
                 client.get("/health").await?;
                 Ok((String::new(), true))

@@ -4,6 +4,8 @@
 //! without credentials, unless somebody said that this is wanted.
 
 use super::super::sessions::same;
+use super::server::Peer;
+use crate::configs::Author;
 use crate::protocol::Texts;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -11,6 +13,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use std::borrow::Cow;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -142,6 +145,29 @@ impl Access {
         if self.may_write(headers).is_ok() { Texts::Whole } else { Texts::WithoutSecrets }
     }
 
+    /// Which of the credentials these are.
+    fn known(&self, headers: &HeaderMap) -> Option<&Credential> {
+        let Rule::Credentials(known) = &self.rule else { return None };
+        known.iter().find(|credential| credential.is_in(headers))
+    }
+
+    /// Who sends these, over a connection from `peer`.
+    fn author(&self, headers: &HeaderMap, peer: Option<&Peer>) -> Author {
+        let by = match self.known(headers) {
+            Some(Credential::Basic { user, .. }) => Cow::Owned(user.clone()),
+            Some(Credential::Bearer(_)) => Cow::Borrowed("a token"),
+            None => Cow::Borrowed("anybody"),
+        };
+        let client = headers.get(FORWARDED_FOR).and_then(|client| client.to_str().ok());
+        let peer = peer.map(|peer| peer.0.ip().to_string()).unwrap_or_default();
+        let from = match client.filter(|_| headers.contains_key(FORWARDED)) {
+            // What it says is as true as whoever passed it on.
+            Some(client) => format!("{client} by way of {peer}"),
+            None => peer,
+        };
+        Author { by, from }
+    }
+
     fn check(&self, wish: Wish, headers: &HeaderMap) -> Result<(), Refusal> {
         if wish == Wish::Free {
             return Ok(());
@@ -151,7 +177,7 @@ impl Access {
         }
         match &self.rule {
             Rule::Open => Ok(()),
-            Rule::Credentials(known) if known.iter().any(|c| c.is_in(headers)) => Ok(()),
+            Rule::Credentials(_) if self.known(headers).is_some() => Ok(()),
             Rule::Credentials(_) => Err(Refusal::Unauthorized),
             Rule::ByAddress if wish == Wish::Read => Ok(()),
             Rule::ByAddress if !self.loopback || came_from_beyond(headers) => {
@@ -185,12 +211,19 @@ impl Credential {
 }
 
 /// Turns away who may not.
-pub(super) async fn guard(State(access): State<Arc<Access>>, request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    let refusal = match access.check(wish(request.method(), path), request.headers()) {
-        Ok(()) => return next.run(request).await,
+pub(super) async fn guard(State(access): State<Arc<Access>>, mut request: Request, next: Next) -> Response {
+    let wish = wish(request.method(), request.uri().path());
+    let refusal = match access.check(wish, request.headers()) {
+        Ok(()) => {
+            if wish == Wish::Write {
+                let author = access.author(request.headers(), request.extensions().get());
+                request.extensions_mut().insert(author);
+            }
+            return next.run(request).await;
+        }
         Err(refusal) => refusal,
     };
+    let path = request.uri().path();
     if path.starts_with(GRPC) {
         return match refusal {
             Refusal::Unauthorized => tonic::Status::unauthenticated("credentials are needed"),
@@ -271,6 +304,8 @@ fn read(path: &Path) -> Result<Vec<Credential>, AccessError> {
 
 /// Says that another scheduler passed the request on, and where it listens.
 pub(super) const FORWARDED: HeaderName = HeaderName::from_static("x-logstash-mesos-forwarded");
+/// The address of the client whose request another scheduler passed on.
+pub(super) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const LOOPBACK: &str = "loopback";
 pub(super) const GRPC: &str = "/logstash_mesos.control.v1.Control/";
 const READ_ONLY: &str = "The HTTP API is read-only, as it is bound beyond loopback without credentials: give \
@@ -350,6 +385,21 @@ mod tests {
         for bad in ["", "nobody", "bearer \n", ":x"] {
             assert!(access("0.0.0.0:1", false, Some(bad)).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn who_changes_something_is_known_by_name_and_address() {
+        let known = access("0.0.0.0:9092", false, Some("ann:s3:cret\nbearer abc\n")).expect("is fine");
+        let peer = Peer("10.0.0.9:5000".parse().expect("an address"));
+        let author = |pairs: &[(HeaderName, &str)]| known.author(&headers(pairs), Some(&peer)).to_string();
+        let ann = (header::AUTHORIZATION, "Basic YW5uOnMzOmNyZXQ=");
+        assert_eq!(author(std::slice::from_ref(&ann)), "ann from 10.0.0.9");
+        assert_eq!(author(&[(header::AUTHORIZATION, "Bearer abc")]), "a token from 10.0.0.9");
+        assert_eq!(author(&[]), "anybody from 10.0.0.9");
+        let client = (FORWARDED_FOR, "1.2.3.4");
+        assert_eq!(author(&[ann.clone(), client.clone()]), "ann from 10.0.0.9", "no scheduler says so");
+        let passed_on = (FORWARDED, "network");
+        assert_eq!(author(&[ann, client, passed_on]), "ann from 1.2.3.4 by way of 10.0.0.9");
     }
 
     #[test]

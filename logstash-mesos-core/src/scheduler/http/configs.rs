@@ -4,14 +4,15 @@ use super::super::shared::Shared;
 use super::Access;
 use super::error;
 use crate::configs::{
-    Complaint, ConfigKey, Configuration, Entry, Kind, Precondition, PutError, RemoveError, Snapshot, Source,
+    Author, Complaint, ConfigKey, Configuration, Entry, Kind, Precondition, PutError, RemoveError, Snapshot,
+    Source,
 };
 use crate::protocol::Texts;
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -68,27 +69,30 @@ pub(super) fn one(snapshot: &Snapshot, name: &str) -> Response {
 
 pub(super) async fn post(
     State(shared): State<Arc<Shared>>,
+    Extension(author): Extension<Author>,
     Query(query): Query<Given>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
     match parse(&headers, &body, query) {
-        Ok(given) => store(&shared, Kind::Docker, given, &headers).await,
+        Ok(given) => store(&shared, Kind::Docker, given, &headers, &author).await,
         Err(response) => *response,
     }
 }
 
 pub(super) async fn put_by_query(
     state: State<Arc<Shared>>,
+    author: Extension<Author>,
     query: Query<Given>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    post(state, query, headers, body).await
+    post(state, author, query, headers, body).await
 }
 
 pub(super) async fn put(
     State(shared): State<Arc<Shared>>,
+    Extension(author): Extension<Author>,
     Path(name): Path<String>,
     Query(query): Query<Given>,
     headers: HeaderMap,
@@ -105,24 +109,26 @@ pub(super) async fn put(
         let text = format!("the path names `{name}` and the body `{other}`; leave the name out of the body");
         return error(StatusCode::BAD_REQUEST, &text);
     }
-    store(&shared, Kind::Docker, Given { name: Some(name), ..given }, &headers).await
+    store(&shared, Kind::Docker, Given { name: Some(name), ..given }, &headers, &author).await
 }
 
 pub(super) async fn delete(
     State(shared): State<Arc<Shared>>,
+    Extension(author): Extension<Author>,
     Path(name): Path<String>,
     Query(query): Query<Given>,
 ) -> Response {
     let by_query = query.name.is_some();
-    remove(&shared, Kind::Docker, &query.name.unwrap_or(name), by_query).await
+    remove(&shared, ConfigKey::docker(query.name.unwrap_or(name)), by_query, &author).await
 }
 
 pub(super) async fn delete_by_query(
     State(shared): State<Arc<Shared>>,
+    Extension(author): Extension<Author>,
     Query(query): Query<Given>,
 ) -> Response {
     match query.name {
-        Some(name) => remove(&shared, Kind::Docker, &name, true).await,
+        Some(name) => remove(&shared, ConfigKey::docker(name), true, &author).await,
         None => error(StatusCode::BAD_REQUEST, "which one? DELETE /api/configs/{name}"),
     }
 }
@@ -147,6 +153,7 @@ pub(super) fn host(snapshot: &Snapshot, query: Given) -> Response {
 
 pub(super) async fn put_host(
     State(shared): State<Arc<Shared>>,
+    Extension(author): Extension<Author>,
     Query(query): Query<Given>,
     headers: HeaderMap,
     body: Bytes,
@@ -158,9 +165,9 @@ pub(super) async fn put_host(
         Err(response) => return *response,
     };
     if given.input.as_deref().is_some_and(|input| input.trim().is_empty()) {
-        return remove(&shared, Kind::Host, &name, true).await;
+        return remove(&shared, ConfigKey::host(name), true, &author).await;
     }
-    store(&shared, Kind::Host, given, &headers).await
+    store(&shared, Kind::Host, given, &headers, &author).await
 }
 
 /// From the body, whose values win, and the query.
@@ -186,7 +193,7 @@ fn parse(headers: &HeaderMap, body: &[u8], query: Given) -> Result<Given, Box<Re
     })
 }
 
-async fn store(shared: &Shared, kind: Kind, given: Given, headers: &HeaderMap) -> Response {
+async fn store(shared: &Shared, kind: Kind, given: Given, headers: &HeaderMap, author: &Author) -> Response {
     let (Some(name), Some(input)) = (given.name, given.input) else {
         return error(StatusCode::BAD_REQUEST, "both `name` and `input` are needed");
     };
@@ -196,8 +203,18 @@ async fn store(shared: &Shared, kind: Kind, given: Given, headers: &HeaderMap) -
     };
     let matches = given.matches.unwrap_or_default();
     let configuration = Configuration { name, kind, input, matches, source: Source::Rest };
+    put_in_force(shared, configuration, expect, author).await
+}
+
+/// Stores a configuration, and answers with what is in force then.
+pub(super) async fn put_in_force(
+    shared: &Shared,
+    configuration: Configuration,
+    expect: Precondition,
+    author: &Author,
+) -> Response {
     let key = configuration.key();
-    match shared.registry.put(configuration, expect).await {
+    match shared.registry.put(configuration, expect, author).await {
         Ok(stored) => {
             let snapshot = shared.registry.snapshot();
             let mut body = snapshot.entries.get(&key).map(to_json).unwrap_or_default();
@@ -219,11 +236,11 @@ async fn store(shared: &Shared, kind: Kind, given: Given, headers: &HeaderMap) -
     }
 }
 
-async fn remove(shared: &Shared, kind: Kind, name: &str, unknown_is_fine: bool) -> Response {
-    match shared.registry.remove(kind, name).await {
-        Ok(true) => Json(json!({"removed": name})).into_response(),
+async fn remove(shared: &Shared, key: ConfigKey, unknown_is_fine: bool, author: &Author) -> Response {
+    match shared.registry.remove(&key, author).await {
+        Ok(true) => Json(json!({"removed": key.name})).into_response(),
         Ok(false) if unknown_is_fine => Json(json!({"removed": Value::Null})).into_response(),
-        Ok(false) => unknown(name),
+        Ok(false) => unknown(&key.name),
         Err(e @ RemoveError::Managed { .. }) => error(StatusCode::CONFLICT, &e.to_string()),
         Err(e) => error(StatusCode::SERVICE_UNAVAILABLE, &crate::error_chain(&e)),
     }
@@ -244,7 +261,7 @@ pub(super) fn refused(complaints: &[Complaint]) -> Response {
     (StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response()
 }
 
-fn precondition(headers: &HeaderMap) -> Result<Precondition, &'static str> {
+pub(super) fn precondition(headers: &HeaderMap) -> Result<Precondition, &'static str> {
     let text = |name| headers.get(name).and_then(|v: &header::HeaderValue| v.to_str().ok());
     let only_create = match text(header::IF_NONE_MATCH) {
         None => false,
@@ -274,7 +291,7 @@ fn with_version(entry: &Entry, response: Response) -> Response {
     ([(header::ETAG, format!("\"{}\"", entry.version))], response).into_response()
 }
 
-fn unknown(name: &str) -> Response {
+pub(super) fn unknown(name: &str) -> Response {
     error(StatusCode::NOT_FOUND, &format!("there is no configuration `{name}`"))
 }
 

@@ -160,7 +160,7 @@ mod tests {
     use super::super::super::definition::Program;
     use super::super::{Access, front};
     use super::*;
-    use crate::configs::{Checked, Configuration, Precondition, Registry};
+    use crate::configs::{Author, Checked, Configuration, Precondition, Registry};
     use crate::election::{Leader, MemoryElection};
     use crate::protocol::control_client::ControlClient;
     use crate::scheduler::node::Leading;
@@ -174,7 +174,7 @@ mod tests {
         let store = Arc::new(MemoryStore::default());
         let registry = Registry::load(store.clone(), Arc::new(|_| Checked::default())).await.expect("loads");
         let configuration = Configuration::docker("a", "filter { }");
-        registry.put(configuration, Precondition::default()).await.expect("stores");
+        registry.put(configuration, Precondition::default(), &Author::part("test")).await.expect("stores");
         let me =
             Leader { id: "me".to_owned(), url: "http://127.0.0.1:9092".to_owned(), holder: "me".to_owned() };
         let state = SharedState { store, election: Arc::new(MemoryElection::default()) };

@@ -5,8 +5,9 @@
 //! on a connection whose other end has gone unnoticed.
 
 use super::super::node::{Leading, Node, Responsible};
-use super::access::{FORWARDED, GRPC};
+use super::access::{FORWARDED, FORWARDED_FOR, GRPC};
 use super::error;
+use super::server::Peer;
 use crate::election::Leader;
 use axum::body::Body;
 use axum::extract::Request;
@@ -66,7 +67,9 @@ async fn at_leader(node: &Arc<Node>, mut request: Request) -> Result<Response, F
         let leader = match timeout_at(deadline, node.responsible()).await {
             Ok(Responsible::Here(Leading { router, .. })) => {
                 // What the follower's routes made of the path is none of the leader's routes' business.
+                let peer = request.extensions_mut().remove::<Peer>();
                 request.extensions_mut().clear();
+                peer.and_then(|peer| request.extensions_mut().insert(peer));
                 let Ok(response) = router.oneshot(request).await;
                 return Ok(response);
             }
@@ -191,6 +194,11 @@ fn outgoing(node: &Node, target: Target, request: Request) -> Result<Request, Fo
     }
     // The Host stays that of the client, so that the leader sees whether a page of another site asks.
     parts.headers.insert(FORWARDED, node.access.forwarded());
+    // For the leader's audit log.
+    let peer = parts.extensions.get::<Peer>().map(|peer| peer.0.ip().to_string());
+    if let Some(client) = peer.and_then(|peer| HeaderValue::try_from(peer).ok()) {
+        parts.headers.insert(FORWARDED_FOR, client);
+    }
     Ok(Request::from_parts(parts, body))
 }
 

@@ -14,6 +14,7 @@ mod plugins;
 mod server;
 mod streams;
 mod try_out;
+mod versions;
 
 pub use access::{Access, AccessError};
 pub(super) use forward::answers;
@@ -67,6 +68,8 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/api/streams", get(streams::get))
         .route("/api/find", get(find::get))
         .route("/api/plugins", get(plugins::get))
+        .route("/api/versions", get(versions::get))
+        .route("/api/rollback", post(versions::roll_back))
         .route("/api/check", post(check::post))
         .route("/api/try", post(try_out::post))
         .route("/health", get(|| async { "alive\n" }))

@@ -52,6 +52,7 @@ static FILES: &[(&str, &[u8])] = files![
     "components/state-mark.js",
     "components/time-ago.js",
     "components/try-pane.js",
+    "components/version-list.js",
     "components/way-steps.js",
     "views/agent.js",
     "views/agents.js",

@@ -1,6 +1,8 @@
 //! The port: HTTP/1.1 and HTTP/2 without TLS, as the client begins.
 
 use axum::Router;
+use axum::http::Request;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
@@ -11,6 +13,11 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+/// Whom a request comes from: an extension of each.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) SocketAddr);
 
 /// A bound port.
 #[derive(Debug)]
@@ -65,8 +72,8 @@ pub(in super::super) async fn serve(listener: Listener, router: Router, shutdown
             accepted = listener.listener.accept() => accepted,
             () = shutdown.cancelled() => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 // Too many open files, mostly: one that closes helps.
                 tracing::warn!(%error, "Cannot accept a connection");
@@ -76,7 +83,11 @@ pub(in super::super) async fn serve(listener: Listener, router: Router, shutdown
         };
         // Small answers are waited for.
         let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(router.clone());
+        let service = router.clone().map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Peer(peer));
+            request
+        });
+        let service = TowerToHyperService::new(service);
         let shutdown = shutdown.clone();
         connections.spawn(async move {
             let mut builder = Builder::new(TokioExecutor::new());

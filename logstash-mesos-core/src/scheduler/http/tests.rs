@@ -7,7 +7,7 @@ use super::super::shared::{Link, Shared};
 use super::super::state::{Event, Policy, State};
 use super::super::status;
 use super::{Access, router};
-use crate::configs::{Configuration, Kind, Precondition, Registry, Source};
+use crate::configs::{Author, Configuration, Kind, Precondition, Registry, Source};
 use crate::offer::Needs;
 use crate::offer::testing::plain_strategy;
 use crate::pipeline::compile::HIDDEN;
@@ -197,6 +197,48 @@ async fn configurations_are_created_read_replaced_and_removed() {
 }
 
 #[tokio::test]
+async fn versions_are_told_and_brought_back() {
+    let server = Server::new("127.0.0.1:9092").await;
+    let put = async |input: &str| {
+        let body = json!({"input": input}).to_string();
+        let (status, stored) = server.call("PUT", "/api/configs/web", &body).await;
+        assert_eq!(status, 200, "{stored}");
+        stored["version"].clone()
+    };
+    let first = put("filter { drop { } }").await;
+    let second = put("filter { }").await;
+    let (_, told) = server.call("GET", "/api/versions?name=web", "").await;
+    assert_eq!((&told["current"]["version"], &told["past"][0]["version"]), (&second, &first));
+    assert_eq!(told["past"][0]["ended"], told["current"]["written"]);
+    assert_eq!(told["current"]["written"]["by"], "anybody");
+    assert!(told["current"]["written"]["at"].as_str().is_some_and(|at| at.ends_with('Z')), "{told}");
+    let one = format!("/api/versions?name=web&version={}", first.as_str().expect("a text"));
+    assert_eq!(server.call("GET", &one, "").await.1["input"], "filter { drop { } }");
+
+    let back = json!({"name": "web", "version": first}).to_string();
+    let (status, stored) = server.call("POST", "/api/rollback", &back).await;
+    assert_eq!((status, &stored["input"]), (200, &json!("filter { drop { } }")), "{stored}");
+    // Also what was removed comes back.
+    server.call("DELETE", "/api/configs/web", "").await;
+    let (_, told) = server.call("GET", "/api/versions?name=web", "").await;
+    assert_eq!((&told["current"], &told["past"][0]["removed"]), (&Value::Null, &json!(true)));
+    assert_eq!(told["past"].as_array().map(Vec::len), Some(3));
+    let (status, _) = server.call("POST", "/api/rollback", &back).await;
+    assert_eq!((status, server.call("GET", "/api/configs/web", "").await.0), (200, 200));
+
+    for (path, body, expected) in [
+        ("/api/rollback", json!({"name": "web", "version": "none"}), 404),
+        ("/api/rollback", json!({"name": "web"}), 400),
+        ("/api/rollback", json!({}), 400),
+    ] {
+        let (status, said) = server.call("POST", path, &body.to_string()).await;
+        assert!(status == expected && said["error"].is_string(), "{status} {said}");
+    }
+    assert_eq!(server.call("GET", "/api/versions?name=other", "").await.0, 404);
+    assert_eq!(server.call("GET", "/api/versions", "").await.0, 400);
+}
+
+#[tokio::test]
 async fn the_predecessors_forms_work_too() {
     let server = Server::new("127.0.0.1:9092").await;
     let form = [("content-type", "application/x-www-form-urlencoded")];
@@ -323,7 +365,12 @@ async fn who_may_not_write_sees_no_secret() {
         let secret =
             "output { elasticsearch { hosts => 'http://a:s3cret@h' password => \"s3cret\" user => \"u\" } }";
         for configuration in [Configuration::docker("a", secret), Configuration::host("ui", secret)] {
-            server.shared.registry.put(configuration, Precondition::default()).await.expect("stores");
+            server
+                .shared
+                .registry
+                .put(configuration, Precondition::default(), &Author::part("test"))
+                .await
+                .expect("stores");
         }
         let version = Configuration::docker("a", secret).version();
         for path in ["/api/configs", "/api/configs/a", "/configs?name=a", "/api/host-config"] {

@@ -10,7 +10,7 @@ mod tests;
 use self::nodes::{Content, Node, nodes, tasks_node};
 use super::records::Records;
 use super::settings::{Master, Settings};
-use crate::configs::{Configuration, Precondition, Registry};
+use crate::configs::{Author, Configuration, Precondition, Registry};
 use crate::error_chain;
 use crate::ids::FrameworkId;
 use crate::store::{Expect, JsonStore, StateKey, StateStore, StateUrl, StoreError};
@@ -86,7 +86,7 @@ pub(super) async fn predecessor<F: Future<Output = ()>>(
         let (name, kind) = (configuration.name.clone(), configuration.kind.name());
         // One that is there was taken over before an end in the middle, or written since.
         let expect = Precondition { only_create: true, version: None };
-        match registry.put(configuration, expect).await {
+        match registry.put(configuration, expect, &Author::part("import from mesos/logstash")).await {
             Ok(_) => {
                 stored += 1;
                 tracing::info!(name, kind, "From mesos/logstash: configuration taken over");
