@@ -1,6 +1,7 @@
 //! The program that places log shippers: flags to settings, settings to [`logstash_mesos_core::scheduler`].
 
 mod ask;
+mod credential;
 mod flags;
 
 use flags::{Command, Flags};
@@ -16,6 +17,9 @@ use tracing_subscriber::EnvFilter;
 fn main() -> ExitCode {
     if let Some(request) = ask::Request::from_args(flags::command) {
         return request.answer();
+    }
+    if let Some(done) = credential::from_args(flags::command) {
+        return done;
     }
     let flags = Flags::from_args();
     start_logging(flags.verbose);

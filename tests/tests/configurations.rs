@@ -62,6 +62,61 @@ fn a_shell_writes_compares_and_brings_back_configurations() {
     order(&scheduler, &["rollback", "web:1", "0000"], 2, "no version 0000");
 }
 
+/// Somebody who may look, somebody who may change, and somebody who guesses.
+#[test]
+fn people_and_programs_may_do_what_their_roles_say() {
+    let place = Place::new("roles");
+    let make = |name: &str, role: &str, token: &[&str]| {
+        let program = logstash_mesos_tests::place::programs().join("logstash-mesos-scheduler");
+        let recipe = logstash_mesos_tests::process::Recipe::new(program, place.path(), name);
+        recipe.args(["credential", name, "--role", role]).args(token).run(b"s3cret\n", PATIENCE)
+    };
+    let (ann, bob, ci) =
+        (make("ann", "read", &[]), make("bob", "write", &[]), make("ci", "write", &["--token"]));
+    let file = place.join("accounts");
+    fs::write(&file, [&*ann.stdout, &*bob.stdout, &*ci.stdout].concat()).expect("is writable");
+    let token = ci.stderr.trim().rsplit(' ').next().expect("it is the last word").to_owned();
+    assert!(!ann.stdout.contains("s3cret") && !ci.stdout.contains(&token));
+    let scheduler = Scheduler::start(
+        place.path(),
+        SchedulerOptions {
+            master: "127.0.0.1:9".into(),
+            framework: "logstash-roles".into(),
+            state: format!("file:{}", place.join("state").display()),
+            config_dir: None,
+            elasticsearch: None,
+            flags: vec!["--auth-file".to_owned(), file.display().to_string()],
+        },
+    );
+    let url = format!("{}/api/configs/web", scheduler.url());
+    let ask = |method: &str, authorization: &str| {
+        let headers = [("Content-Type", "application/json"), ("Authorization", authorization)];
+        let body =
+            json!({"input": "output { elasticsearch { password => 'hidden' user => 'u' hosts => 'h' } }"});
+        let body = (method != "GET").then(|| body.to_string());
+        request_with(method, &url, &headers, body.as_deref()).expect("it answers")
+    };
+    let basic = |pair: &str| {
+        use base64::Engine;
+        format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
+    };
+    let (ann, bob, ci) = (basic("ann:s3cret"), basic("bob:s3cret"), format!("Bearer {token}"));
+    let refused = ask("PUT", &ann).expect(403);
+    assert!(refused.body.contains("your role is `read`"), "{}", refused.body);
+    ask("PUT", &ci).expect(200);
+    ask("PUT", &bob).expect(200);
+    assert!(!ask("GET", &ann).expect(200).body.contains("hidden"));
+    assert!(ask("GET", &bob).expect(200).body.contains("hidden"));
+    let resume = format!("{}/api/rollout/resume", scheduler.url());
+    let resumed = request_with("POST", &resume, &[("Authorization", &bob)], None).expect("it answers");
+    assert!(resumed.expect(403).body.contains("`admin`"));
+
+    let guessed = (0..20).map(|n| ask("GET", &basic(&format!("ann:{n}"))).status).collect::<Vec<_>>();
+    assert_eq!((guessed[0], guessed[19]), (401, 429), "{guessed:?}");
+    // Who is known goes on.
+    ask("GET", &ann).expect(200);
+}
+
 /// A scheduler alone: its API needs no Mesos.
 fn scheduler(place: &Place) -> Scheduler {
     Scheduler::start(

@@ -46,7 +46,7 @@ pub use credentials::{Credentials, GivenSecret, LoginError, ServiceAccount, Serv
 pub use definition::{Containerizer, Definition, Program};
 pub use embedded::{ChangeError, Configurations, Scheduler, SchedulerBuilder};
 pub use explain::{Answer, Explanation, Moment, Step, Subject, Totals, Verdict};
-pub use http::{Access, AccessError};
+pub use http::{Access, AccessError, CredentialError, Role, UnknownRole, password_line, token_line};
 pub use reconcile::Reconciliation;
 pub use run::{RunError, directory_of, run};
 pub use settings::{

@@ -3,7 +3,7 @@
 //! Whoever writes a configuration acts as root on every agent. So beyond loopback nothing can be written
 //! without credentials, unless somebody said that this is wanted.
 
-use super::super::sessions::same;
+use super::accounts::{AccessError, Account, Accounts, Role};
 use super::server::Peer;
 use crate::configs::Author;
 use crate::protocol::Texts;
@@ -11,14 +11,11 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use std::borrow::Cow;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use thiserror::Error;
+use std::time::Duration;
 
 /// The rules of one scheduler.
 #[derive(Clone, Debug)]
@@ -27,68 +24,35 @@ pub struct Access {
     rule: Rule,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 enum Rule {
     /// Anybody may do anything.
     Open,
     /// Nobody may write, unless bound to loopback.
     ByAddress,
-    /// Whoever has one of these may do anything, others nothing.
-    Credentials(Vec<Credential>),
-}
-
-// Without the secrets.
-impl std::fmt::Debug for Rule {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Open => f.write_str("Open"),
-            Self::ByAddress => f.write_str("ByAddress"),
-            Self::Credentials(all) => write!(f, "Credentials({})", all.len()),
-        }
-    }
-}
-
-#[derive(Clone)]
-enum Credential {
-    Basic { user: String, password: String },
-    Bearer(String),
-}
-
-/// A file of credentials that cannot be used.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum AccessError {
-    /// It cannot be read.
-    #[error("cannot read the credentials in {path}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A line is neither of the two forms.
-    #[error("{path}, line {line}: write `user:password`, or `bearer TOKEN`")]
-    Line {
-        /// The file.
-        path: PathBuf,
-        /// From 1.
-        line: usize,
-    },
-    /// It has none.
-    #[error("{path} has no credentials; write a line `user:password`, or `bearer TOKEN`")]
-    Empty {
-        /// The file.
-        path: PathBuf,
-    },
+    /// Each of these may do what its role says, others nothing.
+    Accounts(Arc<Accounts>),
 }
 
 /// What a request wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Wish {
     /// Harmless, or with credentials of its own.
     Free,
     Read,
     Write,
+    Admin,
+}
+
+impl Wish {
+    /// Who may have it, where there are roles.
+    fn takes(self) -> Role {
+        match self {
+            Self::Free | Self::Read => Role::Read,
+            Self::Write => Role::Write,
+            Self::Admin => Role::Admin,
+        }
+    }
 }
 
 /// Why a request is turned away.
@@ -96,8 +60,10 @@ enum Wish {
 enum Refusal {
     /// It needs credentials.
     Unauthorized,
-    /// Credentials would not help.
+    /// Other credentials, or none, would not help.
     Forbidden(&'static str),
+    /// There were too many wrong ones from this address.
+    Later(Duration),
 }
 
 impl Access {
@@ -108,7 +74,7 @@ impl Access {
     /// When the file of credentials cannot be used.
     pub fn new(bind: SocketAddr, no_auth: bool, auth_file: Option<&Path>) -> Result<Self, AccessError> {
         let rule = match auth_file {
-            Some(path) => Rule::Credentials(read(path)?),
+            Some(path) => Rule::Accounts(Arc::new(Accounts::read(path)?)),
             None if no_auth => Rule::Open,
             None => Rule::ByAddress,
         };
@@ -137,6 +103,7 @@ impl Access {
         self.check(Wish::Write, headers).map_err(|refusal| match refusal {
             Refusal::Unauthorized => "credentials are needed",
             Refusal::Forbidden(text) => text,
+            Refusal::Later(_) => TOO_MANY,
         })
     }
 
@@ -145,17 +112,31 @@ impl Access {
         if self.may_write(headers).is_ok() { Texts::Whole } else { Texts::WithoutSecrets }
     }
 
-    /// Which of the credentials these are.
-    fn known(&self, headers: &HeaderMap) -> Option<&Credential> {
-        let Rule::Credentials(known) = &self.rule else { return None };
-        known.iter().find(|credential| credential.is_in(headers))
+    fn account(&self, headers: &HeaderMap) -> Option<&Account> {
+        let Rule::Accounts(accounts) = &self.rule else { return None };
+        accounts.known(headers)
+    }
+
+    /// Finds out whose credentials a request has, before anything is [checked](Self::check). That may take a while.
+    async fn look(&self, headers: &HeaderMap, peer: Option<Peer>) -> Result<(), Refusal> {
+        let Rule::Accounts(accounts) = &self.rule else { return Ok(()) };
+        if accounts.known(headers).is_some() || !headers.contains_key(header::AUTHORIZATION) {
+            return Ok(());
+        }
+        // Those that another scheduler passed on would all wait for the one that guesses.
+        let from = peer.filter(|_| !headers.contains_key(FORWARDED)).map(|peer| peer.0.ip());
+        let (accounts, headers) = (accounts.clone(), headers.clone());
+        let looked = tokio::task::spawn_blocking(move || accounts.look(&headers, from)).await;
+        match looked {
+            Ok(looked) => looked.map_err(Refusal::Later),
+            Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+        }
     }
 
     /// Who sends these, over a connection from `peer`.
     fn author(&self, headers: &HeaderMap, peer: Option<&Peer>) -> Author {
-        let by = match self.known(headers) {
-            Some(Credential::Basic { user, .. }) => Cow::Owned(user.clone()),
-            Some(Credential::Bearer(_)) => Cow::Borrowed("a token"),
+        let by = match self.account(headers) {
+            Some(account) => Cow::Owned(account.name.clone()),
             None => Cow::Borrowed("anybody"),
         };
         let client = headers.get(FORWARDED_FOR).and_then(|client| client.to_str().ok());
@@ -172,13 +153,17 @@ impl Access {
         if wish == Wish::Free {
             return Ok(());
         }
-        if wish == Wish::Write && is_foreign(headers) {
+        if wish > Wish::Read && is_foreign(headers) {
             return Err(Refusal::Forbidden("the request comes from a page of another site"));
         }
         match &self.rule {
             Rule::Open => Ok(()),
-            Rule::Credentials(_) if self.known(headers).is_some() => Ok(()),
-            Rule::Credentials(_) => Err(Refusal::Unauthorized),
+            Rule::Accounts(accounts) => match accounts.known(headers) {
+                Some(account) if account.role >= wish.takes() => Ok(()),
+                Some(Account { role: Role::Read, .. }) => Err(Refusal::Forbidden(ROLE_READ)),
+                Some(_) => Err(Refusal::Forbidden(ROLE_WRITE)),
+                None => Err(Refusal::Unauthorized),
+            },
             Rule::ByAddress if wish == Wish::Read => Ok(()),
             Rule::ByAddress if !self.loopback || came_from_beyond(headers) => {
                 Err(Refusal::Forbidden(READ_ONLY))
@@ -192,30 +177,16 @@ impl Access {
     }
 }
 
-impl Credential {
-    fn is_in(&self, headers: &HeaderMap) -> bool {
-        let given = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
-        let Some((scheme, value)) = given.and_then(|v| v.split_once(' ')) else { return false };
-        match self {
-            Self::Basic { user, password } => {
-                scheme.eq_ignore_ascii_case("basic")
-                    && STANDARD
-                        .decode(value.trim())
-                        .ok()
-                        .and_then(|b| String::from_utf8(b).ok())
-                        .is_some_and(|pair| same(&pair, &format!("{user}:{password}")))
-            }
-            Self::Bearer(token) => scheme.eq_ignore_ascii_case("bearer") && same(token, value.trim()),
-        }
-    }
-}
-
 /// Turns away who may not.
 pub(super) async fn guard(State(access): State<Arc<Access>>, mut request: Request, next: Next) -> Response {
     let wish = wish(request.method(), request.uri().path());
-    let refusal = match access.check(wish, request.headers()) {
+    let looked = match wish {
+        Wish::Free => Ok(()),
+        _ => access.look(request.headers(), request.extensions().get().copied()).await,
+    };
+    let refusal = match looked.and_then(|()| access.check(wish, request.headers())) {
         Ok(()) => {
-            if wish == Wish::Write {
+            if wish > Wish::Read {
                 let author = access.author(request.headers(), request.extensions().get());
                 request.extensions_mut().insert(author);
             }
@@ -228,11 +199,17 @@ pub(super) async fn guard(State(access): State<Arc<Access>>, mut request: Reques
         return match refusal {
             Refusal::Unauthorized => tonic::Status::unauthenticated("credentials are needed"),
             Refusal::Forbidden(text) => tonic::Status::permission_denied(text),
+            Refusal::Later(_) => tonic::Status::resource_exhausted(TOO_MANY),
         }
         .into_http();
     }
     match refusal {
         Refusal::Forbidden(text) => super::error(StatusCode::FORBIDDEN, text),
+        Refusal::Later(wait) => {
+            let mut response = super::error(StatusCode::TOO_MANY_REQUESTS, TOO_MANY);
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+            response
+        }
         Refusal::Unauthorized => {
             let mut response = super::error(StatusCode::UNAUTHORIZED, "credentials are needed");
             let realm = HeaderValue::from_static("Basic realm=\"logstash-mesos\", charset=\"UTF-8\"");
@@ -256,7 +233,8 @@ fn wish(method: &Method, path: &str) -> Wish {
         "/health" | "/ready" | "/metrics" if reading => Wish::Free,
         // Agents fetch it, and it holds no secret.
         _ if reading && path.starts_with("/executor/") => Wish::Free,
-        // It changes nothing, but it runs what it is given.
+        "/api/rollout/resume" => Wish::Admin,
+        // What changes nothing may still run what it is given.
         _ if reading => Wish::Read,
         _ => Wish::Write,
     }
@@ -285,34 +263,21 @@ fn host_is_local(headers: &HeaderMap) -> bool {
     name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-fn read(path: &Path) -> Result<Vec<Credential>, AccessError> {
-    let owned = || path.to_owned();
-    let text = std::fs::read_to_string(path).map_err(|source| AccessError::Read { path: owned(), source })?;
-    let mut all = Vec::new();
-    for (n, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty() && !l.starts_with('#')) {
-        let bearer = line.strip_prefix("bearer ").or_else(|| line.strip_prefix("Bearer "));
-        all.push(match (bearer.map(str::trim), line.split_once(':')) {
-            (Some(token), _) if !token.is_empty() => Credential::Bearer(token.to_owned()),
-            (None, Some((user, password))) if !user.is_empty() && !password.is_empty() => {
-                Credential::Basic { user: user.trim().to_owned(), password: password.trim_end().to_owned() }
-            }
-            _ => return Err(AccessError::Line { path: owned(), line: n + 1 }),
-        });
-    }
-    if all.is_empty() { Err(AccessError::Empty { path: owned() }) } else { Ok(all) }
-}
-
 /// Says that another scheduler passed the request on, and where it listens.
 pub(super) const FORWARDED: HeaderName = HeaderName::from_static("x-logstash-mesos-forwarded");
 /// The address of the client whose request another scheduler passed on.
 pub(super) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const LOOPBACK: &str = "loopback";
+const TOO_MANY: &str = "there were too many wrong passwords from your address; wait, and try again";
+const ROLE_READ: &str = "your role is `read`: it changes nothing";
+const ROLE_WRITE: &str = "your role is `write`: this takes `admin`";
 pub(super) const GRPC: &str = "/logstash_mesos.control.v1.Control/";
 const READ_ONLY: &str = "The HTTP API is read-only, as it is bound beyond loopback without credentials: give \
                          --auth-file FILE, or --no-auth to let anybody change configurations";
 
 #[cfg(test)]
 mod tests {
+    use super::super::accounts::password_line;
     use super::*;
 
     fn headers(pairs: &[(header::HeaderName, &str)]) -> HeaderMap {
@@ -387,6 +352,24 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_role_says_how_far_one_may_go() {
+        let lines = [("ann", Role::Read), ("bob", Role::Write), ("eve", Role::Admin)]
+            .map(|(name, role)| password_line(name, "secret", role).expect("a line"));
+        let known = access("0.0.0.0:9092", false, Some(&lines.join("\n"))).expect("is fine");
+        for (value, may) in [
+            ("Basic YW5uOnNlY3JldA==", [true, false, false]),
+            ("Basic Ym9iOnNlY3JldA==", [true, true, false]),
+            ("Basic ZXZlOnNlY3JldA==", [true, true, true]),
+            ("Basic ZXZlOndyb25n", [false, false, false]),
+        ] {
+            let given = headers(&[(header::AUTHORIZATION, value)]);
+            known.look(&given, None).await.expect("may be tried");
+            let did = [Wish::Read, Wish::Write, Wish::Admin].map(|wish| known.check(wish, &given).is_ok());
+            assert_eq!(did, may, "{value}");
+        }
+    }
+
     #[test]
     fn who_changes_something_is_known_by_name_and_address() {
         let known = access("0.0.0.0:9092", false, Some("ann:s3:cret\nbearer abc\n")).expect("is fine");
@@ -413,6 +396,7 @@ mod tests {
             (Method::GET, "/executor/abc/logstash-mesos-executor", Wish::Free),
             (Method::GET, "/api/configs", Wish::Read),
             (Method::POST, "/api/try", Wish::Write),
+            (Method::POST, "/api/rollout/resume", Wish::Admin),
             (Method::DELETE, "/configs/x", Wish::Write),
         ] {
             assert_eq!(wish(&method, path), expected, "{method} {path}");

@@ -1,12 +1,14 @@
 //! REST, the page, metrics, the executor's program, and gRPC: everything on one port.
 
 mod access;
+mod accounts;
 mod check;
 mod configs;
 mod explain;
 mod find;
 mod follower;
 mod forward;
+mod guesses;
 mod metrics;
 mod overview;
 mod pages;
@@ -16,7 +18,8 @@ mod streams;
 mod try_out;
 mod versions;
 
-pub use access::{Access, AccessError};
+pub use access::Access;
+pub use accounts::{AccessError, CredentialError, Role, UnknownRole, password_line, token_line};
 pub(super) use forward::answers;
 pub(super) use server::{Listener, serve};
 

@@ -78,7 +78,7 @@ pub static SETTINGS: &[SettingSpec] = &[
         "How agents reach this scheduler, if not at the address that leads to the master.",
     ),
     switch("no_ui", "Serve no page."),
-    one("auth_file", "FILE", "", "Credentials for the HTTP API: lines `user:password` or `bearer TOKEN`."),
+    one("auth_file", "FILE", "", "Who may use the HTTP API: lines that `credential` makes."),
     switch("no_auth", "Let anybody who reaches the HTTP port change configurations."),
     one(
         "executor.binary",
