@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::event::EscapeStyle;
 use crate::pipeline::lang::similar::suggestion;
-use crate::pipeline::plugin::EcsCompatibility;
+use crate::pipeline::plugin::{EcsCompatibility, LineLimit};
 
 /// Settings of an executor, by `--executor-setting` of the scheduler or `--setting` of `ship`. What is `None` stays
 /// as it was at the start.
@@ -31,6 +31,9 @@ pub struct PipelineSettings {
     pub workers: Option<usize>,
     /// `pipeline.batch.size`: most events that go through the filters at a time.
     pub batch_size: Option<usize>,
+    /// `pipeline.max_line_bytes`: what is longer of a line is cut. A stream that is being read keeps the limit it began
+    /// with.
+    pub max_line_bytes: Option<usize>,
     /// `config.support_escapes`: whether `\n` and its siblings mean something in strings.
     pub support_escapes: Option<bool>,
     /// `config.field_reference.escape_style`: how the name of a field may contain brackets.
@@ -68,7 +71,7 @@ struct Known {
     set: fn(&mut ExecutorSettings, &str) -> Option<()>,
 }
 
-const TABLE: [Known; 7] = [
+const TABLE: [Known; 8] = [
     Known {
         key: "drain_timeout_secs",
         takes: "a whole number of seconds, at most a year",
@@ -108,6 +111,14 @@ const TABLE: [Known; 7] = [
         takes: "a whole number above 0",
         set: |settings, text| {
             settings.pipeline.batch_size = Some(text.parse::<NonZeroUsize>().ok()?.get());
+            Some(())
+        },
+    },
+    Known {
+        key: LineLimit::SETTING,
+        takes: "a whole number of bytes from 64 to 1073741824",
+        set: |settings, text| {
+            settings.pipeline.max_line_bytes = Some(LineLimit::parse(text)?);
             Some(())
         },
     },
@@ -180,6 +191,7 @@ mod tests {
             ("pipeline.ecs_compatibility", "disabled"),
             ("pipeline.workers", "2"),
             ("pipeline.batch.size", "1"),
+            ("pipeline.max_line_bytes", "4096"),
             ("config.support_escapes", "true"),
             ("config.field_reference.escape_style", "percent"),
         ] {

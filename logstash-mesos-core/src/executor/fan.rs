@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tracing::warn;
 
 use super::metadata::Metadata;
 use super::records::{Channel, Record, Records};
@@ -12,7 +13,7 @@ use crate::event::{Clock, Event, Origin, StreamKey};
 use crate::pipeline::input::common::EVENT_BYTES;
 use crate::pipeline::input::keeper::{Keeper, Place, decode as decode_content};
 use crate::pipeline::input::stream::{Channels, StreamInput};
-use crate::pipeline::plugin::{Batch, BatchSender, Deferred, EcsCompatibility};
+use crate::pipeline::plugin::{Batch, BatchSender, Deferred, EcsCompatibility, LineLimit};
 use crate::source::{Decoder, Flush, Kept, Lines, Lost, StreamStatus};
 
 /// An input of a configuration, as one of the readers of a stream.
@@ -209,10 +210,11 @@ impl FanDecoder {
         flush: Option<Flush>,
         feed: impl FnOnce(&mut dyn Records, &mut dyn FnMut(Record)) -> Kept,
     ) -> Kept {
-        let Self { records, clock, groups, file, status, .. } = self;
+        let Self { records, clock, groups, key, file, status, .. } = self;
         // Asked once: lines that come together were read at the same moment.
         let now = Clock::Fixed(clock.now());
         let mut kept = feed(&mut **records, &mut |record| {
+            note_cut(status, &key.0, file, &record);
             for group in &mut *groups {
                 if group.channels.wants(record.channel) {
                     group.decode(record.clone(), file, now);
@@ -271,7 +273,8 @@ impl FanDecoder {
         let Some(key) = self.contents.first().cloned() else { return Err(lines) };
         let metadata = Arc::clone(&group.metadata);
         let now = Clock::Fixed(self.clock.now());
-        let status = Arc::clone(&self.status);
+        let (status, stream, file) =
+            (Arc::clone(&self.status), Arc::clone(&self.key.0), Arc::clone(&self.file));
         let (mut unread, mut reading) = (Some(lines), None);
         batch.deferred = Some(Deferred::in_parts(move |events, at_most| {
             if let Some(lines) = unread.take() {
@@ -283,6 +286,7 @@ impl FanDecoder {
                 && let Some(line) = lines.next()
             {
                 let record = Record::from(line);
+                note_cut(&status, &stream, &file, &record);
                 let place = Place::of(&record, &key.0);
                 let mut ordinal = 0;
                 decode_content(&mut *codec, record.content, now, &mut |event| {
@@ -331,10 +335,18 @@ impl Group {
     }
 }
 
+/// Counts a line that was too long, and says so.
+fn note_cut(status: &StreamStatus, stream: &str, file: &Arc<str>, record: &Record) {
+    if record.cut > 0 && status.line_cut(file, record.offset, record.cut) {
+        let (offset, lost_bytes, setting) = (record.offset, record.cut, LineLimit::SETTING);
+        warn!(stream, offset, lost_bytes, setting, "A line is too long, the rest of it is left out");
+    }
+}
+
 impl Place {
     fn of(record: &Record, file: &Arc<str>) -> Self {
-        let Record { offset, at, time, channel, .. } = *record;
-        Self { file: Arc::clone(file), offset, at, time, channel }
+        let Record { offset, at, time, channel, cut, .. } = *record;
+        Self { file: Arc::clone(file), offset, at, time, channel, cut: cut > 0 }
     }
 }
 
@@ -342,6 +354,9 @@ impl Place {
 fn finish(mut event: Event, first: &Place, ordinal: u32, metadata: &Metadata) -> Event {
     event.origin = Some(Origin { stream: StreamKey(Arc::clone(&first.file)), offset: first.offset, ordinal });
     metadata.apply(&mut event, first.offset, first.channel.map(Channel::as_str));
+    if first.cut {
+        event.tag(LineLimit::TAG);
+    }
     event
 }
 

@@ -24,6 +24,8 @@ use crate::source::Framing;
 /// All pipelines, and what they want to read.
 pub(crate) struct Pipelines {
     compile: CompileOptions,
+    // As the last set says it.
+    max_line_bytes: usize,
     /// How much memory all queues together may hold.
     pub(super) queue_bytes: usize,
     workers: usize,
@@ -76,6 +78,7 @@ impl Pipelines {
     pub(crate) fn new(settings: &ShipperSettings) -> Self {
         Self {
             compile: settings.compile.clone(),
+            max_line_bytes: settings.compile.max_line_bytes,
             queue_bytes: settings.queue_bytes,
             workers: settings.workers,
             output_closed: settings.output_closed.clone(),
@@ -91,6 +94,7 @@ impl Pipelines {
     /// Takes over a set: compiles and starts what is new or has changed, leaves the rest alone, puts aside
     /// what is gone. A configuration that cannot be used leaves its previous version running.
     pub(crate) fn apply(&mut self, set: &ConfigSet, settings: &PipelineSettings) -> Vec<ConfigOutcome> {
+        self.max_line_bytes = settings.max_line_bytes.unwrap_or(self.compile.max_line_bytes);
         let mut results = Vec::with_capacity(set.configurations.len());
         for configuration in &set.configurations {
             let (key, version) = (configuration.key(), configuration.version());
@@ -164,6 +168,7 @@ impl Pipelines {
             ecs: settings.ecs.unwrap_or(self.compile.ecs),
             support_escapes: settings.support_escapes.unwrap_or(self.compile.support_escapes),
             escape_style: settings.escape_style.unwrap_or(self.compile.escape_style),
+            max_line_bytes: self.max_line_bytes,
             pipeline_id: key.to_string(),
             origin: configuration.name.clone(),
             ..self.compile.clone()
@@ -224,6 +229,11 @@ impl Pipelines {
     /// What each pipeline may have in its queue.
     pub(crate) fn share(&self) -> Share {
         Share(self.queue_bytes / self.running.len().max(1))
+    }
+
+    /// How long a line may be in streams that begin now.
+    pub(crate) fn max_line_bytes(&self) -> usize {
+        self.max_line_bytes
     }
 
     /// Drains what was replaced: nothing is sent to it any more.

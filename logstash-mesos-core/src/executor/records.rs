@@ -26,12 +26,15 @@ pub(crate) struct Record {
     pub(crate) time: Option<Timestamp>,
     /// Where it was written to, for a container's output.
     pub(crate) channel: Option<Channel>,
+    /// How many of its bytes were left out, as it was too long.
+    pub(crate) cut: u64,
 }
 
 /// A line that is all of the record.
 impl From<Line> for Record {
     fn from(line: Line) -> Self {
-        Self { content: line.content, offset: line.offset, at: line.offset, time: None, channel: None }
+        let Line { content, offset, cut } = line;
+        Self { content, offset, at: offset, time: None, channel: None, cut }
     }
 }
 
@@ -39,6 +42,11 @@ impl From<Line> for Record {
 pub(crate) trait Records: Send {
     /// Gives out the records of `lines`; returns what is not complete yet.
     fn read(&mut self, lines: Lines, emit: &mut dyn FnMut(Record)) -> Kept;
+
+    /// How long a line may be in which a record of `max_line_bytes` stands.
+    fn longest(&self, max_line_bytes: usize) -> usize {
+        max_line_bytes
+    }
 
     /// Whether each line is a record, whatever came before it.
     fn are_lines(&self) -> bool {

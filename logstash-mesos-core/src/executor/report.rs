@@ -124,6 +124,8 @@ pub struct PipelineReport {
     pub failures: u64,
     /// What the last such failure was, or why an input can never work.
     pub failure: Option<String>,
+    /// Bytes that its own inputs left out, by reason.
+    pub lost: BTreeMap<String, u64>,
     /// Its filters and outputs, in order.
     pub plugins: Vec<PluginReport>,
     /// Its outputs.
@@ -180,6 +182,7 @@ pub(crate) fn pipeline(key: &ConfigKey, running: &RunningPipeline) -> PipelineRe
         configuration: key.name.clone(),
         failures: counters.failures(),
         failure: counters.last_failure(),
+        lost: running.lost().into_iter().map(|(reason, bytes)| (reason.as_str().to_owned(), bytes)).collect(),
         plugins: plugins.collect(),
         events_in: counters.events_in(),
         events_out: counters.events_out(),

@@ -316,6 +316,7 @@ fn pipeline_to_wire(pipeline: &super::report::PipelineReport) -> wire::PipelineS
         events_out: pipeline.events_out,
         failures: pipeline.failures,
         failure: pipeline.failure.clone().unwrap_or_default(),
+        lost: pipeline.lost.clone(),
         plugins: pipeline
             .plugins
             .iter()

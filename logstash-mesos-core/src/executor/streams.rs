@@ -387,6 +387,7 @@ impl Streams {
         pipelines: &Pipelines,
         container: Option<&Arc<Container>>,
     ) {
+        let max_line_bytes = pipelines.max_line_bytes();
         let (source, metadata) = match (&id.place, container) {
             (Place::HostFile { path }, _) => {
                 let metadata = Metadata::of_host(&self.machine, &path.to_string_lossy());
@@ -403,9 +404,10 @@ impl Streams {
                     Metadata::of_container(&self.machine, container, Some(&path.to_string_lossy()));
                 (self.container_file(container, path), metadata)
             }
-            (Place::ContainerOutput { .. }, Some(container)) => {
-                (self.container_output(container), Metadata::of_container(&self.machine, container, None))
-            }
+            (Place::ContainerOutput { .. }, Some(container)) => (
+                self.container_output(container, max_line_bytes),
+                Metadata::of_container(&self.machine, container, None),
+            ),
             (_, None) => return,
         };
         #[cfg(feature = "docker")]
@@ -423,13 +425,14 @@ impl Streams {
             Box::new(FanDecoder::new(fan, records, metadata, key, self.clock, Arc::clone(&status)))
         };
         let sender = Arc::clone(&fan) as Arc<dyn BatchSender>;
+        let framing = Framing {
+            delimiter: id.delimiter.clone().into(),
+            max_line_bytes,
+            block_bytes: pipelines.share().block_bytes(),
+        };
         let (method, reader) = match source {
             Source::File(opener, records) => {
-                let framing = Framing {
-                    delimiter: id.delimiter.clone().into(),
-                    block_bytes: pipelines.share().block_bytes(),
-                    ..Framing::default()
-                };
+                let framing = Framing { max_line_bytes: records.longest(max_line_bytes), ..framing };
                 let settings = TailSettings {
                     framing,
                     start: if want.from_end { StartPosition::End } else { StartPosition::Beginning },
@@ -454,12 +457,12 @@ impl Streams {
                 let decoder = decoder(Box::new(PlainLines));
                 let (status, stop) = (Arc::clone(&status), stop.clone());
                 let stream = DaemonStream { docker, container, positions, decoder, sender, status, stop };
-                let tail = ExecTail { stream, path, delimiter: id.delimiter.clone().into() };
+                let tail = ExecTail { stream, path, framing };
                 (Method::Daemon(reason), Some(tokio::spawn(tail.run())))
             }
             #[cfg(feature = "docker")]
             Source::Logs { docker, container, reason } => {
-                let decoder = decoder(Box::new(ApiLines::new(tty)));
+                let decoder = decoder(Box::new(ApiLines::new(tty, max_line_bytes)));
                 let (status, stop) = (Arc::clone(&status), stop.clone());
                 let stream = DaemonStream { docker, container, positions, decoder, sender, status, stop };
                 (Method::Daemon(reason), Some(tokio::spawn(DockerLogs(stream).run())))
@@ -504,9 +507,12 @@ impl Streams {
     }
 
     /// The daemon's own file where it can be read, the logs API otherwise.
-    fn container_output(&self, container: &Container) -> Source {
+    fn container_output(&self, container: &Container, max_line_bytes: usize) -> Source {
         let reason = match self.daemon_log(container) {
-            Ok(log) => return Source::File(Arc::new(log), Box::new(JsonFile::new(container.tty))),
+            Ok(log) => {
+                let records = JsonFile::new(container.tty, max_line_bytes);
+                return Source::File(Arc::new(log), Box::new(records));
+            }
             Err(reason) => reason,
         };
         if container.log.name == "none" {

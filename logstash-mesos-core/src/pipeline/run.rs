@@ -7,6 +7,7 @@
 //! Workers are threads of their own; inputs and deliveries are tasks of the runtime that is current when
 //! the pipeline starts. Everything that is full makes what is before it wait.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,11 +26,14 @@ use tracing::{Instrument, error, info, info_span, warn};
 use super::bus::Bus;
 use super::dead_letter::DeadLetters;
 use super::deliver::Lane;
-use super::plugin::{BatchSender, BuildError, CompiledPlugin, Input, InputContext, MakeInput, MakeOutput};
+use super::plugin::{
+    BatchSender, BuildError, CompiledPlugin, Input, InputContext, LineLimit, MakeInput, MakeOutput,
+};
 use super::queue::Queue;
 use crate::backoff::Backoff;
 use crate::error_chain;
 use crate::event::Clock;
+use crate::source::Lost;
 
 mod worker;
 
@@ -187,6 +191,7 @@ pub struct RunningPipeline {
     settings: RunSettings,
     queue: Arc<Queue>,
     counters: Arc<PipelineCounters>,
+    lines: Arc<LineLimit>,
     filters: Vec<FilterStatus>,
     lanes: Vec<Arc<Lane>>,
     inputs: TaskTracker,
@@ -256,6 +261,7 @@ impl RunningPipeline {
             settings,
             queue,
             counters,
+            lines: Arc::clone(&compiled.lines),
             filters: compiled.filters.counters(),
             lanes,
             inputs: TaskTracker::new(),
@@ -306,6 +312,13 @@ impl RunningPipeline {
     #[must_use]
     pub fn counters(&self) -> &PipelineCounters {
         &self.counters
+    }
+
+    /// Bytes that its own inputs left out, by reason.
+    #[must_use]
+    pub fn lost(&self) -> BTreeMap<Lost, u64> {
+        let too_long = (Lost::LineTooLong, self.lines.bytes_cut());
+        [too_long].into_iter().filter(|(_, bytes)| *bytes > 0).collect()
     }
 
     /// What its filters have done so far.
@@ -375,6 +388,13 @@ impl RunningPipeline {
             () = self.drain() => true,
             () = too_long => false,
         };
+        if self.lines.lines_cut() > 0 {
+            let (lines, lost_bytes) = (self.lines.lines_cut(), self.lines.bytes_cut());
+            warn!(
+                pipeline_id = self.settings.pipeline_id,
+                lines, lost_bytes, "Lines were too long and were cut"
+            );
+        }
         if drained {
             info!(pipeline_id = self.settings.pipeline_id, "Pipeline drained");
             return Shutdown::Drained;

@@ -150,6 +150,9 @@ pub struct PipelineStatus {
     /// Its filters and outputs, in order.
     #[prost(message, repeated, tag = "6")]
     pub plugins: ::prost::alloc::vec::Vec<PluginStatus>,
+    /// Bytes that its own inputs left out, by reason.
+    #[prost(btree_map = "string, uint64", tag = "16")]
+    pub lost: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, u64>,
 }
 /// What one plugin has done so far.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

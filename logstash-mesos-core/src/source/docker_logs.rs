@@ -233,7 +233,7 @@ impl Reader {
         let bytes = data.len();
         let lines = Lines::new(data, Arc::from(*b"\n"), self.at);
         self.at += bytes as u64;
-        self.status.read_on(bytes, self.at);
+        self.status.read_on(bytes as u64, self.at);
         remember(&mut self.starts.lock().unwrap_or_else(PoisonError::into_inner), starts);
         let (seen, tracker, starts) = (self.seen.clone(), self.tracker.clone(), Arc::clone(&self.starts));
         let settle = move |kept: Option<u64>| {

@@ -17,7 +17,9 @@ use serde::{Deserialize, Serialize};
 
 use super::daemon_stream::DaemonStream;
 use super::outlet::Outlet;
-use super::{Ended, Fingerprint, Flush, Lines, Stop, StreamPositions, StreamStatus, Tracker};
+use super::{
+    Ended, Fingerprint, Flush, Framer, Framing, Lines, Stop, StreamPositions, StreamStatus, Tracker,
+};
 use crate::discovery::{ContainerId, DockerEndpoint};
 use crate::error_chain;
 
@@ -27,8 +29,8 @@ pub struct ExecTail {
     pub stream: DaemonStream,
     /// The file inside the container.
     pub path: PathBuf,
-    /// What ends a line.
-    pub delimiter: Arc<[u8]>,
+    /// How it is cut into lines.
+    pub framing: Framing,
 }
 
 /// The place in a stream: which file, and the first byte that has not arrived.
@@ -51,16 +53,18 @@ const SCRIPT: &str = include_str!("exec_tail.sh");
 const RUNG: &str = "exec-tail";
 const RETRY: Duration = Duration::from_secs(2);
 const RETRY_UNUSABLE: Duration = Duration::from_secs(15);
-/// A line longer than this is passed on in pieces.
-const MOST_LINE: usize = 64 << 20;
+/// The script says no more than this at a time that is not in the file.
+const MOST_TALK: usize = 64 << 10;
+/// The paths that a container's shell may name.
+const MOST_PATHS: usize = 1 << 20;
 
 impl ExecTail {
     /// Reads until the stream is stopped or its container has ended.
     pub async fn run(self) -> Ended {
-        let Self { stream, path, delimiter } = self;
+        let Self { stream, path, framing } = self;
         let DaemonStream { docker, container, positions, decoder, sender, status, stop } = stream;
         let mut outlet = Outlet::new(decoder, sender, Arc::clone(&status), stop.now.clone());
-        let begin = || Reader::new(&positions, Arc::clone(&delimiter), Arc::clone(&status));
+        let begin = || Reader::new(&positions, framing.clone(), Arc::clone(&status));
         let mut reader = begin();
         loop {
             let given_up = outlet.given_up();
@@ -87,7 +91,7 @@ impl ExecTail {
                 status.failed(why);
             }
             // What was read of an unfinished line is read again.
-            reader.rest.clear();
+            reader.begin_at(reader.framer.start());
             tokio::select! {
                 () = stop.now.cancelled() => return Ended::Stopped,
                 () = stop.at_end.cancelled() => {}
@@ -181,6 +185,13 @@ async fn try_follow(
                         return Ok(Follow::Over);
                     }
                 }
+                if parser.is_lost() {
+                    return Ok(Follow::Unusable(
+                        "the container's `sh` writes something else than what it is asked for: let the executor see \
+                         the host's files"
+                            .to_owned(),
+                    ));
+                }
             }
             LogOutput::StdErr { message } if complaint.len() < 1024 => complaint.extend_from_slice(&message),
             _ => {}
@@ -205,29 +216,36 @@ async fn try_follow(
 struct Reader {
     // Of the next byte that comes.
     cursor: Cursor,
-    // The beginning of an unfinished line, before that byte.
-    rest: Vec<u8>,
+    // Has the beginning of an unfinished line, before that byte.
+    framer: Framer,
+    framing: Framing,
     // The first bytes of the file.
     head: Vec<u8>,
     // The file has other content than the position is about: it is to be read from its beginning.
     written_anew: bool,
-    delimiter: Arc<[u8]>,
     tracker: Tracker<String>,
     status: Arc<StreamStatus>,
 }
 
 impl Reader {
-    fn new(positions: &StreamPositions, delimiter: Arc<[u8]>, status: Arc<StreamStatus>) -> Self {
+    fn new(positions: &StreamPositions, framing: Framing, status: Arc<StreamStatus>) -> Self {
         let cursor = positions.cursor().and_then(|text| serde_json::from_str(&text).ok());
+        let cursor: Cursor = cursor.unwrap_or_default();
         Self {
-            cursor: cursor.unwrap_or_default(),
-            rest: Vec::new(),
+            framer: Framer::new(framing.clone(), cursor.offset),
+            framing,
+            cursor,
             head: Vec::new(),
             written_anew: false,
-            delimiter,
             tracker: positions.cursor_tracker(),
             status,
         }
+    }
+
+    /// The next byte that comes is at `offset`; what was read of an unfinished line is forgotten.
+    fn begin_at(&mut self, offset: u64) {
+        self.cursor.offset = offset;
+        self.framer = Framer::new(self.framing.clone(), offset);
     }
 
     async fn take(&mut self, found: Found, outlet: &mut Outlet) -> Option<Ended> {
@@ -238,6 +256,7 @@ impl Reader {
                         return Some(ended);
                     }
                     self.cursor = Cursor::default();
+                    self.begin_at(0);
                     self.written_anew = true;
                 }
                 self.head = data;
@@ -255,44 +274,39 @@ impl Reader {
                 if another || self.cursor.begun == 0 {
                     let now = crate::event::Timestamp::now();
                     let begun = now.secs().unsigned_abs() * 1_000_000_000 + u64::from(now.subsec_nanos());
-                    self.cursor = Cursor { ino, offset, begun, ..Cursor::default() };
+                    self.cursor = Cursor { ino, begun, ..Cursor::default() };
+                    self.begin_at(offset);
                 }
                 None
             }
             Found::Piece { offset, data } => {
-                if offset != self.cursor.offset {
-                    self.rest.clear();
-                    self.cursor.offset = offset;
+                if offset != self.framer.position() {
+                    self.begin_at(offset);
                 }
                 if offset == self.head.len() as u64 {
                     let room = HEAD.saturating_sub(self.head.len());
                     self.head.extend_from_slice(&data[..data.len().min(room)]);
                 }
                 self.cursor.offset += data.len() as u64;
-                self.rest.extend_from_slice(&data);
-                let whole = match memchr::memmem::rfind(&self.rest, &self.delimiter) {
-                    Some(at) => at + self.delimiter.len(),
-                    None if self.rest.len() >= MOST_LINE => self.rest.len(),
-                    None => return None,
-                };
-                let rest = self.rest.split_off(whole);
-                let data = std::mem::replace(&mut self.rest, rest);
-                self.pass_on(data, outlet).await
+                self.framer.push(data);
+                while let Some(lines) = self.framer.take() {
+                    if let Some(ended) = self.pass_on(lines, outlet).await {
+                        return Some(ended);
+                    }
+                }
+                None
             }
         }
     }
 
-    /// Passes on `data`, which ends where the unfinished line begins.
-    async fn pass_on(&mut self, data: Vec<u8>, outlet: &mut Outlet) -> Option<Ended> {
-        let end = self.cursor.offset - self.rest.len() as u64;
-        let start = end.saturating_sub(data.len() as u64);
-        let mut lines = Lines::new(data, Arc::clone(&self.delimiter), start);
+    async fn pass_on(&mut self, mut lines: Lines, outlet: &mut Outlet) -> Option<Ended> {
+        let end = lines.end();
         self.cursor.head = Fingerprint::of_bytes(&self.head);
         let Cursor { ino, begun, head, .. } = self.cursor;
         lines.set_file(Arc::from(format!("{begun:x}")));
         let tracker = self.tracker.clone();
         let read = self.cursor.offset;
-        self.status.read_on(lines.byte_len(), read);
+        self.status.read_on(end - lines.offset(), read);
         let settle = move |kept: Option<u64>| {
             tracker.begin(text(&Cursor { ino, offset: kept.unwrap_or(end), begun, head }))
         };
@@ -300,8 +314,8 @@ impl Reader {
     }
 
     async fn pass_on_rest(&mut self, outlet: &mut Outlet) -> Option<Ended> {
-        let rest = std::mem::take(&mut self.rest);
-        if rest.is_empty() { None } else { self.pass_on(rest, outlet).await }
+        let rest = self.framer.take_rest()?;
+        self.pass_on(rest, outlet).await
     }
 
     async fn file_ended(&mut self, outlet: &mut Outlet) -> Option<Ended> {
@@ -352,6 +366,11 @@ impl Parser {
 
     fn push(&mut self, bytes: &[u8]) {
         self.buf.extend_from_slice(bytes);
+    }
+
+    /// Whether this is not what the script says: it would be held for ever.
+    fn is_lost(&self) -> bool {
+        self.piece.is_none() && self.buf.len() > MOST_TALK
     }
 
     fn next(&mut self) -> Option<Found> {
@@ -423,6 +442,9 @@ pub(crate) async fn expand(
         if let LogOutput::StdOut { message } | LogOutput::Console { message } = piece.map_err(failed)? {
             text.extend_from_slice(&message);
         }
+        if text.len() > MOST_PATHS {
+            return Err(io::Error::other("its shell names more than 1 MiB of paths"));
+        }
     }
     Ok(String::from_utf8_lossy(&text)
         .lines()
@@ -464,6 +486,26 @@ mod tests {
             assert_eq!(heads, [(7, b"123abc".to_vec())], "pieces of {size}");
             assert_eq!(files, [(7, 3, 0), (7, 0, 11)], "pieces of {size}");
             assert_eq!(data, b"abc\nMAR no\nx\n", "pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn a_shell_that_writes_without_end_is_found_out() {
+        let mut parser = Parser::new("MARK");
+        let mut said = 0;
+        while !parser.is_lost() {
+            parser.push(&[b'y'; 8 << 10]);
+            said += 8 << 10;
+            assert_eq!(parser.next(), None);
+        }
+        assert!(said <= 2 * MOST_TALK, "{said}");
+        // In the file it may be as long as it likes: nothing is held of it here.
+        let mut parser = Parser::new("MARK");
+        parser.push(b"\nMARK D 7 0\n");
+        for _ in 0..100 {
+            parser.push(&[b'y'; 8 << 10]);
+            assert!(matches!(parser.next(), Some(Found::Piece { .. })));
+            assert!(!parser.is_lost() && parser.buf.len() < 8 << 10);
         }
     }
 
@@ -517,7 +559,7 @@ mod tests {
         let (received, status) = (Arc::<Received>::default(), Arc::<StreamStatus>::default());
         let sender = Arc::clone(&received) as Arc<dyn BatchSender>;
         let mut outlet = Outlet::new(Box::new(Plain), sender, Arc::clone(&status), Stop::default().now);
-        let mut reader = Reader::new(&positions, Arc::from(*b"\n"), status);
+        let mut reader = Reader::new(&positions, Framing::default(), status);
         let mut parser = Parser::new("MARK");
         let mut rewritten = false;
         while !reader.written_anew {

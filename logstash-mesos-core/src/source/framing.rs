@@ -7,13 +7,15 @@ use memchr::{memchr, memmem, memrchr};
 
 use super::{Body, Mark};
 use crate::event::{Blob, Text};
+use crate::pipeline::plugin::LineLimit;
+use logstash_mesos_engine::tools::characters::whole_characters;
 
 /// How a stream is cut into lines.
 #[derive(Clone, Debug)]
 pub struct Framing {
     /// What ends a line; not part of it.
     pub delimiter: Arc<[u8]>,
-    /// A line longer than this is passed on in pieces of this size.
+    /// Of a line that is longer only so much is passed on. The rest is read over and not held.
     pub max_line_bytes: usize,
     /// How much is read at a time.
     pub block_bytes: usize,
@@ -21,7 +23,11 @@ pub struct Framing {
 
 impl Default for Framing {
     fn default() -> Self {
-        Self { delimiter: Arc::from(*b"\n"), max_line_bytes: 64 << 20, block_bytes: 256 << 10 }
+        Self {
+            delimiter: Arc::from(*b"\n"),
+            max_line_bytes: LineLimit::DEFAULT_BYTES,
+            block_bytes: 256 << 10,
+        }
     }
 }
 
@@ -30,15 +36,30 @@ impl Default for Framing {
 pub struct Lines {
     data: Vec<u8>,
     delimiter: Arc<[u8]>,
+    max_line_bytes: usize,
     offset: u64,
     file: Option<Arc<str>>,
+    // Set where `data` is only the beginning of one line that was too long.
+    rest: Option<Rest>,
+}
+
+/// What is not held of a line that is too long.
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    /// Bytes of the line.
+    bytes: u64,
+    /// Where the next line starts.
+    end: u64,
+    /// Of the bytes before that.
+    mark: Mark,
 }
 
 impl Lines {
     /// Cuts `data`, which starts at `offset` of its stream. What follows the last delimiter is a line too.
     #[must_use]
     pub fn new(data: Vec<u8>, delimiter: Arc<[u8]>, offset: u64) -> Self {
-        Self { data, delimiter, offset, file: None }
+        let max_line_bytes = LineLimit::DEFAULT_BYTES;
+        Self { data, delimiter, max_line_bytes, offset, file: None, rest: None }
     }
 
     /// Names the content of the file they are from: another one after a rotation or a truncation. With the
@@ -61,15 +82,30 @@ impl Lines {
     /// Where the next line after these starts.
     #[must_use]
     pub fn end(&self) -> u64 {
-        self.offset + self.data.len() as u64
+        self.rest.map_or(self.offset + self.data.len() as u64, |rest| rest.end)
     }
 
     /// The last bytes of them, to know the file by.
     pub(super) fn mark(&self) -> Mark {
-        Mark::of(&self.data, self.end())
+        self.rest.map_or_else(|| Mark::of(&self.data, self.end()), |rest| rest.mark)
     }
 
-    /// How many bytes they have, delimiters included.
+    /// Those that begin at `offset` or behind it, if there are any. It is the beginning of a line, or no line is before
+    /// it.
+    pub(crate) fn from(mut self, offset: u64) -> Option<Self> {
+        if offset >= self.end() {
+            return None;
+        }
+        let before = usize::try_from(offset.saturating_sub(self.offset)).unwrap_or(usize::MAX);
+        // Within the one line whose beginning this is nothing begins.
+        if self.rest.is_none() {
+            self.data.drain(..before.min(self.data.len()));
+            self.offset = self.offset.max(offset);
+        }
+        Some(self)
+    }
+
+    /// How many bytes are held of them, delimiters included.
     #[must_use]
     pub fn byte_len(&self) -> usize {
         self.data.len()
@@ -81,12 +117,13 @@ impl IntoIterator for Lines {
     type IntoIter = LineIter;
 
     /// Looks at the bytes once to see whether they are UTF-8: then every line is a [`Text`] for free.
-    fn into_iter(self) -> LineIter {
-        let block = match String::from_utf8(self.data) {
+    fn into_iter(mut self) -> LineIter {
+        let block = match String::from_utf8(std::mem::take(&mut self.data)) {
             Ok(text) => Block::Utf8(Text::from(text)),
             Err(error) => Block::Bytes(Blob::from(error.into_bytes())),
         };
-        LineIter { block, delimiter: self.delimiter, start: self.offset, at: 0 }
+        let Self { delimiter, max_line_bytes, offset, rest, .. } = self;
+        LineIter { block, delimiter, max_line_bytes, start: offset, at: 0, rest }
     }
 }
 
@@ -97,6 +134,8 @@ pub struct Line {
     pub offset: u64,
     /// Its bytes.
     pub content: Content,
+    /// How many of its bytes were left out, as it was too long.
+    pub cut: u64,
 }
 
 /// The bytes of a line, with what is known about them.
@@ -139,8 +178,10 @@ enum Block {
 pub struct LineIter {
     block: Block,
     delimiter: Arc<[u8]>,
+    max_line_bytes: usize,
     start: u64,
     at: usize,
+    rest: Option<Rest>,
 }
 
 impl LineIter {
@@ -167,8 +208,15 @@ impl Iterator for LineIter {
             return None;
         }
         let from = self.at;
-        let end = find(&self.delimiter, &bytes[from..]).map_or(bytes.len(), |len| from + len);
-        self.at = (end + self.delimiter.len()).min(bytes.len());
+        let whole = match self.rest {
+            None => find(&self.delimiter, &bytes[from..]).map_or(bytes.len(), |len| from + len),
+            Some(_) => bytes.len(),
+        };
+        self.at = (whole + self.delimiter.len()).min(bytes.len());
+        let mut end = whole;
+        if end - from > self.max_line_bytes {
+            end = from + whole_characters(&bytes[from..], self.max_line_bytes);
+        }
         let content = match &self.block {
             // A delimiter that is not ASCII could end within a character: then the line is bytes.
             Block::Utf8(text) => match text.try_slice(from..end) {
@@ -177,33 +225,37 @@ impl Iterator for LineIter {
             },
             Block::Bytes(bytes) => Content::Bytes(bytes.slice(from..end)),
         };
-        Some(Line { offset: self.start + from as u64, content })
+        let cut = (whole - end) as u64 + self.rest.map_or(0, |rest| rest.bytes);
+        Some(Line { offset: self.start + from as u64, content, cut })
     }
 }
 
-/// Reads a file forward from an offset and gives out whole lines.
+/// Reads a stream forward from an offset and gives out whole lines. Of a line that is too long it holds the beginning
+/// and what was read last.
 #[derive(Debug)]
-pub(super) struct Framer {
+pub(crate) struct Framer {
     framing: Framing,
     buf: Vec<u8>,
     // No delimiter starts before this place of `buf`.
     scanned: usize,
     start: u64,
+    // Bytes of the unfinished line that were dropped: they were between `kept` and the rest of `buf`.
+    dropped: u64,
 }
 
 impl Framer {
-    pub(super) fn new(framing: Framing, offset: u64) -> Self {
-        Self { framing, buf: Vec::new(), scanned: 0, start: offset }
+    pub(crate) fn new(framing: Framing, offset: u64) -> Self {
+        Self { framing, buf: Vec::new(), scanned: 0, start: offset, dropped: 0 }
     }
 
     /// Where the line begins that is not finished.
-    pub(super) fn start(&self) -> u64 {
+    pub(crate) fn start(&self) -> u64 {
         self.start
     }
 
     /// Where the next read starts.
-    pub(super) fn position(&self) -> u64 {
-        self.start + self.buf.len() as u64
+    pub(crate) fn position(&self) -> u64 {
+        self.start + self.buf.len() as u64 + self.dropped
     }
 
     /// Reads the next block; `available` is how much is known to be there. Returns how much came.
@@ -211,32 +263,51 @@ impl Framer {
         let want = usize::try_from(available).unwrap_or(usize::MAX).clamp(1, self.framing.block_bytes);
         if self.buf.is_empty() {
             self.buf = Vec::with_capacity(want);
-        } else {
+        } else if self.buf.len() < self.kept() {
             // A long line grows by doubling, so that it is copied a few times at most.
             self.buf.reserve(want);
+        } else {
+            self.buf.reserve_exact(want);
         }
         let position = self.position();
         body.read_at(&mut self.buf, position)
     }
 
-    /// The whole lines read so far.
-    pub(super) fn take(&mut self) -> Option<Lines> {
+    /// Takes the next bytes.
+    pub(crate) fn push(&mut self, bytes: Vec<u8>) {
+        if self.buf.is_empty() { self.buf = bytes } else { self.buf.extend_from_slice(&bytes) }
+    }
+
+    /// The whole lines read so far; asked until there are none.
+    pub(crate) fn take(&mut self) -> Option<Lines> {
         let delimiter = &self.framing.delimiter;
-        let end = match rfind(delimiter, &self.buf[self.scanned..]) {
-            Some(at) => self.scanned + at + delimiter.len(),
-            None if self.buf.len() >= self.framing.max_line_bytes => self.buf.len(),
-            None => {
-                self.scanned = self.buf.len().saturating_sub(delimiter.len() - 1);
-                return None;
+        if self.dropped == 0 {
+            if let Some(at) = rfind(delimiter, &self.buf[self.scanned..]) {
+                let end = self.scanned + at + delimiter.len();
+                let rest = self.buf[end..].to_vec();
+                self.buf.truncate(end);
+                return Some(self.give(rest));
             }
-        };
-        let rest = self.buf[end..].to_vec();
-        self.buf.truncate(end);
-        Some(self.give(rest))
+        } else if let Some(at) = find(delimiter, &self.buf[self.scanned..]) {
+            return Some(self.give_beginning(self.scanned + at, delimiter.len()));
+        }
+        let kept = self.kept();
+        self.scanned = self.buf.len().saturating_sub(delimiter.len() - 1);
+        if self.scanned > kept {
+            self.dropped += (self.scanned - kept) as u64;
+            self.buf.drain(kept..self.scanned);
+            self.scanned = kept;
+        } else if self.dropped > 0 {
+            self.scanned = kept;
+        }
+        None
     }
 
     /// The unfinished line: the stream has ended.
-    pub(super) fn take_rest(&mut self) -> Option<Lines> {
+    pub(crate) fn take_rest(&mut self) -> Option<Lines> {
+        if self.dropped > 0 {
+            return Some(self.give_beginning(self.buf.len(), 0));
+        }
         (!self.buf.is_empty()).then(|| self.give(Vec::new()))
     }
 
@@ -245,14 +316,45 @@ impl Framer {
         self.buf.shrink_to_fit();
     }
 
+    /// How much is held of a line that is too long: one byte more than is passed on, to see where its last character
+    /// ends.
+    fn kept(&self) -> usize {
+        self.framing.max_line_bytes + 1
+    }
+
     fn give(&mut self, rest: Vec<u8>) -> Lines {
+        let data = std::mem::replace(&mut self.buf, rest);
+        self.lines(data, None)
+    }
+
+    /// The line that is too long, which ends at `end` of `buf`, with the `delimiter` bytes that end it behind that.
+    fn give_beginning(&mut self, end: usize, delimiter: usize) -> Lines {
+        let kept = self.kept();
+        let next = end + delimiter;
+        let rest = self.buf[next..].to_vec();
+        let bytes = self.dropped + (end - kept) as u64;
+        let position = self.start + self.dropped + next as u64;
+        let mark = Mark::of(&self.buf[kept..next], position);
         let mut data = std::mem::replace(&mut self.buf, rest);
+        data.truncate(kept);
+        self.dropped = 0;
+        self.lines(data, Some(Rest { bytes, end: position, mark }))
+    }
+
+    fn lines(&mut self, mut data: Vec<u8>, rest: Option<Rest>) -> Lines {
         if data.capacity() > 2 * data.len() {
             data.shrink_to_fit();
         }
         self.scanned = 0;
-        let lines =
-            Lines { offset: self.start, data, delimiter: Arc::clone(&self.framing.delimiter), file: None };
+        let Framing { delimiter, max_line_bytes, .. } = &self.framing;
+        let lines = Lines {
+            offset: self.start,
+            data,
+            delimiter: Arc::clone(delimiter),
+            max_line_bytes: *max_line_bytes,
+            file: None,
+            rest,
+        };
         self.start = lines.end();
         lines
     }
@@ -276,31 +378,101 @@ fn rfind(delimiter: &[u8], bytes: &[u8]) -> Option<usize> {
 mod tests {
     use std::io::Write;
 
+    use proptest::prelude::*;
+
     use super::*;
 
-    fn lines_of(text: &[u8], delimiter: &[u8], block: usize, max: usize) -> Vec<(u64, String)> {
+    type Found = Vec<(u64, String, u64)>;
+
+    /// The lines with their offsets and what was cut, read in blocks; and that no more than a line and two blocks is
+    /// held at any time.
+    fn lines_of(text: &[u8], delimiter: &[u8], block: usize, max: usize) -> Found {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(text).unwrap();
         let framing = Framing { delimiter: Arc::from(delimiter), max_line_bytes: max, block_bytes: block };
         let mut body = Body::new(file, false);
         let mut framer = Framer::new(framing, 0);
         let mut out = Vec::new();
+        let mut next = 0;
         let mut push = |lines: Lines| {
-            out.extend(
-                lines
-                    .into_iter()
-                    .map(|l| (l.offset, String::from_utf8_lossy(l.content.as_bytes()).into_owned())),
-            );
+            assert_eq!(lines.offset(), next, "they follow one another");
+            assert!(lines.mark().matches(&body_of(text)).unwrap(), "the file is known by what was read");
+            next = lines.end();
+            out.extend(lines.into_iter().map(|line| {
+                (line.offset, String::from_utf8_lossy(line.content.as_bytes()).into_owned(), line.cut)
+            }));
         };
         while framer.fill(&mut body, 1 << 20).unwrap() > 0 {
-            if let Some(lines) = framer.take() {
+            assert!(framer.buf.len() <= 2 * (max + 1 + block) + delimiter.len(), "{}", framer.buf.len());
+            while let Some(lines) = framer.take() {
                 push(lines);
             }
         }
         if let Some(lines) = framer.take_rest() {
             push(lines);
         }
+        assert_eq!((next, framer.position()), (text.len() as u64, text.len() as u64));
         out
+    }
+
+    fn body_of(text: &[u8]) -> std::fs::File {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(text).unwrap();
+        file
+    }
+
+    /// What a line is, said in the simplest way.
+    fn model(text: &[u8], delimiter: &[u8], max: usize) -> Found {
+        let (mut found, mut start) = (Vec::new(), 0);
+        while start < text.len() {
+            let len = memmem::find(&text[start..], delimiter);
+            let line = &text[start..start + len.unwrap_or(text.len() - start)];
+            let kept = whole_characters(line, max);
+            let shown = String::from_utf8_lossy(&line[..kept]).into_owned();
+            found.push((start as u64, shown, (line.len() - kept) as u64));
+            start += line.len() + delimiter.len();
+        }
+        found
+    }
+
+    /// Any bytes in which delimiters and halves of them are frequent.
+    fn stream() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            Just(&b"\n"[..]),
+            Just(&b"\r"[..]),
+            Just(&b"\r\n"[..]),
+            Just("\u{e9}\u{1f980}".as_bytes()),
+            Just(&b"abcdefgh"[..]),
+            Just(&b"\xff"[..])
+        ];
+        prop::collection::vec((piece, 1..12_usize), 0..20)
+            .prop_map(|pieces| pieces.into_iter().flat_map(|(piece, times)| piece.repeat(times)).collect())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+
+        #[test]
+        fn lines_are_those_of_the_model(text in stream(), delimiter in prop_oneof![Just(&b"\n"[..]), Just(&b"\r\n"[..])],
+                                        block in 1..70_usize, max in 4..40_usize) {
+            let expected = model(&text, delimiter, max);
+            prop_assert_eq!(&lines_of(&text, delimiter, block, max), &expected);
+            // The same in pieces that somebody else has read.
+            let framing = Framing { delimiter: Arc::from(delimiter), max_line_bytes: max, block_bytes: 0 };
+            let mut framer = Framer::new(framing, 0);
+            let mut found = Vec::new();
+            for piece in text.chunks(block) {
+                framer.push(piece.to_vec());
+                found.extend(std::iter::from_fn(|| framer.take()).flatten());
+                prop_assert!(framer.buf.len() <= 2 * (max + 1 + block) + delimiter.len());
+            }
+            found.extend(framer.take_rest().into_iter().flatten());
+            let found: Found = found
+                .into_iter()
+                .map(|line| (line.offset, String::from_utf8_lossy(line.content.as_bytes()).into_owned(), line.cut))
+                .collect();
+            prop_assert_eq!(&found, &expected);
+        }
     }
 
     #[test]
@@ -310,11 +482,11 @@ mod tests {
         assert_eq!(
             expect,
             [
-                (0, "one".into()),
-                (4, String::new()),
-                (5, "two is longer".into()),
-                (19, "ümläut".into()),
-                (28, "last without end".into())
+                (0, "one".into(), 0),
+                (4, String::new(), 0),
+                (5, "two is longer".into(), 0),
+                (19, "ümläut".into(), 0),
+                (28, "last without end".into(), 0)
             ]
         );
         for block in 1..40 {
@@ -327,17 +499,25 @@ mod tests {
         for block in 1..12 {
             assert_eq!(
                 lines_of(b"a\r\nb\rc\r\n\r\nd", b"\r\n", block, 1 << 20),
-                [(0, "a".into()), (3, "b\rc".into()), (8, String::new()), (10, "d".into())],
+                [(0, "a".into(), 0), (3, "b\rc".into(), 0), (8, String::new(), 0), (10, "d".into(), 0)],
                 "block of {block}"
             );
         }
     }
 
     #[test]
-    fn a_line_above_the_limit_comes_in_pieces() {
-        let pieces = lines_of(b"aaaaaaaaaab\nc\n", b"\n", 4, 8);
-        assert_eq!(pieces.iter().map(|(_, text)| text.as_str()).collect::<String>(), "aaaaaaaaaabc");
-        assert!(pieces.len() > 2);
+    fn of_a_line_above_the_limit_the_beginning_comes_and_nothing_else_is_held() {
+        for block in [3, 4, 5, 8, 100] {
+            assert_eq!(
+                lines_of(b"aaaaaaaaaab\nc\n", b"\n", block, 8),
+                [(0, "aaaaaaaa".into(), 3), (12, "c".into(), 0)],
+                "block of {block}"
+            );
+        }
+        // Three times the limit, and no end.
+        let long = vec![b'x'; 3 << 20];
+        let found = lines_of(&long, b"\n", 64 << 10, 1 << 20);
+        assert_eq!(found, [(0, "x".repeat(1 << 20), 2 << 20)]);
     }
 
     #[test]

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use super::chain::Known;
 use super::checkpoint::LiveFile;
-use super::framing::Framer;
 use super::holdings::{Hold, Holdings};
 use super::writers::{Writer, Writers};
-use super::{Body, Fingerprint, Framing, Identity, Lines, Mark, Opened, Stat, StreamPositions, TailSettings};
+use super::{
+    Body, Fingerprint, Framer, Framing, Identity, Lines, Mark, Opened, Stat, StreamPositions, TailSettings,
+};
 
 /// A file that is held: as long as it may still bring something, or something of it has not arrived.
 #[derive(Debug)]
@@ -178,6 +179,10 @@ impl Member {
 
     /// The next lines, if there are any.
     pub(super) fn read(&mut self, now: Instant) -> io::Result<Read> {
+        // Behind a line that was too long there may be others already.
+        if let Some(lines) = self.framer.take() {
+            return Ok(Read::Lines(self.name(lines)));
+        }
         loop {
             if self.at_end || self.doubted {
                 let mut stat = Stat::of(&self.body.file().metadata()?);

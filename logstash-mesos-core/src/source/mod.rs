@@ -50,6 +50,7 @@ pub use tail::{StartPosition, TailSettings};
 pub use tracker::Tracker;
 
 use body::Body;
+pub(crate) use framing::Framer;
 
 use std::ffi::OsStr;
 use std::fs::File;

@@ -230,9 +230,9 @@ impl StreamStatus {
 
     /// Some bytes were read; the next one is at `offset`.
     #[cfg(feature = "docker")]
-    pub(crate) fn read_on(&self, bytes: usize, offset: u64) {
+    pub(crate) fn read_on(&self, bytes: u64, offset: u64) {
         self.update(|status| {
-            status.read_bytes += bytes as u64;
+            status.read_bytes += bytes;
             status.offset = offset;
         });
     }

@@ -1,7 +1,7 @@
 //! What can be said about a stream while it is read.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Why bytes of a stream will never arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,6 +14,8 @@ pub enum Lost {
     GoneWhileStopped,
     /// A compressed file is broken, and nobody writes to it any more; or a piece of the Docker daemon's log is.
     Unreadable,
+    /// A line was longer than `pipeline.max_line_bytes`: its beginning has been passed on.
+    LineTooLong,
     /// More files had been put aside than may be held open, or more bytes of removed ones.
     NoRoom,
 }
@@ -27,6 +29,7 @@ impl Lost {
             Self::ReplacedWhileStopped => "replaced_while_stopped",
             Self::GoneWhileStopped => "gone_while_stopped",
             Self::Unreadable => "unreadable",
+            Self::LineTooLong => "line_too_long",
             Self::NoRoom => "no_room",
         }
     }
@@ -36,6 +39,8 @@ impl Lost {
 #[derive(Debug, Default)]
 pub struct StreamStatus {
     now: Mutex<StreamSnapshot>,
+    // The last line that was cut: lines that are given up are read again.
+    cut: Mutex<Option<(Arc<str>, u64)>>,
 }
 
 /// A stream at one moment.
@@ -77,6 +82,18 @@ impl StreamStatus {
         if bytes > 0 {
             self.update(|status| *status.lost.entry(reason).or_default() += bytes);
         }
+    }
+
+    /// Counts what was left out of a line that is too long, once however often it is read. Returns whether this was
+    /// the first time.
+    pub(crate) fn line_cut(&self, file: &Arc<str>, offset: u64, bytes: u64) -> bool {
+        let mut last = self.cut.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.as_ref().is_some_and(|(known, to)| known == file && *to >= offset) {
+            return false;
+        }
+        *last = Some((Arc::clone(file), offset));
+        self.lost(Lost::LineTooLong, bytes);
+        true
     }
 
     pub(super) fn update(&self, change: impl FnOnce(&mut StreamSnapshot)) {

@@ -14,13 +14,12 @@ use tracing::warn;
 
 use super::chain::{self, Known, Look, Meaning, Seen};
 use super::checkpoint::{FilePosition, LiveFile};
-use super::framing::Framer;
 use super::holdings::{Hold, Holdings};
 use super::member::{End, Member, Place, Read};
 use super::writers::Writers;
 use super::{
-    Body, FileOpener, Fingerprint, Framing, Identity, Lines, Lost, Names, Opened, Stat, StreamPositions,
-    StreamStatus, Tracker,
+    Body, FileOpener, Fingerprint, Framer, Framing, Identity, Lines, Lost, Names, Opened, Stat,
+    StreamPositions, StreamStatus, Tracker,
 };
 
 /// Where a file is begun that is seen for the first time.
@@ -276,7 +275,7 @@ impl Tail {
             status.rung = Some(member.rung);
             status.offset = member.framer.position();
             status.lag_bytes = member.lag();
-            status.read_bytes += lines.byte_len() as u64;
+            status.read_bytes += lines.end() - lines.offset();
         });
         let tracker = member.live.tracker().clone();
         match std::mem::take(&mut member.fresh) {

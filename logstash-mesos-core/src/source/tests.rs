@@ -128,6 +128,31 @@ fn append(path: &Path, text: &str) {
 }
 
 #[tokio::test]
+async fn a_line_that_is_too_long_arrives_once_and_the_position_is_behind_it() {
+    let bed = Bed::new();
+    let (log, positions) = (bed.path("app.log"), bed.positions());
+    let framing = Framing { max_line_bytes: 8, block_bytes: 16, ..Framing::default() };
+    let settings = TailSettings { framing, ..quick() };
+    append(&log, &format!("one\n{}", "x".repeat(300)));
+    let stream = bed.follow(&positions, settings.clone());
+    bed.expect(&["one"]).await;
+    // Its end is not there yet: nothing of it is passed on, and nothing of it has been read after a restart.
+    stream.stop().await;
+    let stream = bed.follow(&positions, settings.clone());
+    append(&log, &format!("{}\ntwo\nthree\n", "x".repeat(100)));
+    bed.expect(&["one", "xxxxxxxx", "two", "three"]).await;
+    stream.stop().await;
+    assert_eq!(positions.stream("app.log").arrived(), Some(4 + 401 + 10));
+    let stream = bed.follow(&positions, settings);
+    append(&log, "four\n");
+    bed.expect(&["one", "xxxxxxxx", "two", "three", "four"]).await;
+    // The last one has no end at all.
+    append(&log, &"y".repeat(50));
+    stream.finish().await;
+    bed.expect(&["one", "xxxxxxxx", "two", "three", "four", "yyyyyyyy"]).await;
+}
+
+#[tokio::test]
 async fn growth_is_followed_and_an_unfinished_line_waits() {
     let bed = Bed::new();
     let (log, positions) = (bed.path("app.log"), bed.positions());

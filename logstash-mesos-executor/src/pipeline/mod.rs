@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use logstash_mesos_core::event::{Clock, EscapeStyle, Timestamp};
-use logstash_mesos_core::pipeline::plugin::EcsCompatibility;
+use logstash_mesos_core::pipeline::plugin::{EcsCompatibility, LineLimit};
 use logstash_mesos_core::pipeline::{CompileOptions, catalog};
 
 mod check;
@@ -120,13 +120,17 @@ impl Settings {
                     options.ecs =
                         EcsCompatibility::named(value).ok_or_else(|| wrong("disabled, v1 or v8"))?;
                 }
+                LineLimit::SETTING => {
+                    options.max_line_bytes = LineLimit::parse(value)
+                        .ok_or_else(|| wrong("a number of bytes from 64 to 1073741824"))?;
+                }
                 "pipeline.id" => value.clone_into(&mut options.pipeline_id),
                 "pipeline.workers" | "pipeline.batch.size" | "pipeline.batch.delay" | "pipeline.ordered" => {}
                 _ => {
                     return Err(Unusable(format!(
                         "--setting {key} is not known; known are config.support_escapes, \
                          config.field_reference.escape_style, pipeline.ecs_compatibility, pipeline.id, \
-                         pipeline.workers, pipeline.batch.size, pipeline.batch.delay, pipeline.ordered"
+                         pipeline.max_line_bytes, pipeline.workers, pipeline.batch.size, pipeline.batch.delay, pipeline.ordered"
                     )));
                 }
             }

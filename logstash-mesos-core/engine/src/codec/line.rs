@@ -1,10 +1,10 @@
 //! `line`: a stream cut at a delimiter.
 
 use super::plain::{CHARSET, TextCodec};
+use super::stream_lines::StreamLines;
 use crate::event::{Blob, Clock, Event, Text};
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Codec, EncodeError, PluginSpec};
-use crate::tools::tokenizer::Tokenizer;
 
 /// The declaration.
 pub(crate) static LINE: PluginSpec = PluginSpec {
@@ -20,20 +20,21 @@ pub(crate) static LINE: PluginSpec = PluginSpec {
 
 fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Codec>, BuildError> {
     let delimiter = settings.text("delimiter").unwrap_or(Text::from_static("\n"));
-    Ok(Box::new(Line { text: TextCodec::new(settings, cx)?, lines: Tokenizer::new(&delimiter), delimiter }))
+    let lines = StreamLines::new(&delimiter, &cx.lines);
+    Ok(Box::new(Line { text: TextCodec::new(settings, cx)?, lines, delimiter }))
 }
 
 #[derive(Clone, Debug)]
 struct Line {
     text: TextCodec,
-    lines: Tokenizer,
+    lines: StreamLines,
     delimiter: Text,
 }
 
 impl Codec for Line {
     fn decode(&mut self, data: Blob, clock: Clock, emit: &mut dyn FnMut(Event)) {
         let text = &self.text;
-        self.lines.extract(data, |line| emit(text.event(text.charset.decode(line), clock)));
+        self.lines.extract(data, emit, |line, emit| emit(text.event(text.charset.decode(line), clock)));
     }
 
     fn keeps(&self) -> bool {
@@ -41,9 +42,8 @@ impl Codec for Line {
     }
 
     fn flush(&mut self, clock: Clock, emit: &mut dyn FnMut(Event)) {
-        if let Some(rest) = self.lines.flush() {
-            emit(self.text.event(self.text.charset.decode(rest), clock));
-        }
+        let text = &self.text;
+        self.lines.flush(emit, |line, emit| emit(text.event(text.charset.decode(line), clock)));
     }
 
     fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
@@ -53,7 +53,7 @@ impl Codec for Line {
     }
 
     fn fork(&self) -> Box<dyn Codec> {
-        Box::new(Self { lines: Tokenizer::new(&self.delimiter), ..self.clone() })
+        Box::new(Self { lines: self.lines.fresh(), ..self.clone() })
     }
 }
 

@@ -11,3 +11,4 @@ pub(crate) mod msgpack;
 pub(crate) mod multiline;
 pub(crate) mod plain;
 pub(crate) mod rubydebug;
+mod stream_lines;

@@ -6,11 +6,11 @@ use std::time::Duration;
 use logstash_mesos_regex::Scratch;
 
 use super::plain::{CHARSET, TextCodec};
+use super::stream_lines::StreamLines;
 use crate::event::{Blob, Clock, Event, Text};
 use crate::grok::{Grok, PatternSet, Patterns};
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
-use crate::plugin::{Build, BuildContext, BuildError, Codec, EncodeError, PluginSpec};
-use crate::tools::tokenizer::Tokenizer;
+use crate::plugin::{Build, BuildContext, BuildError, Codec, EncodeError, LineLimit, PluginSpec};
 
 /// The declaration.
 pub(crate) static MULTILINE: PluginSpec = PluginSpec {
@@ -78,7 +78,8 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Codec>, Build
         text: TextCodec::new(settings, cx)?,
         delimiter,
     });
-    Ok(Box::new(Multiline::new(shared)))
+    let rest = StreamLines::new(&shared.delimiter, &cx.lines);
+    Ok(Box::new(Multiline::new(shared, rest)))
 }
 
 #[derive(Debug)]
@@ -98,26 +99,27 @@ struct Shared {
 struct Multiline {
     shared: Arc<Shared>,
     scratch: Scratch,
-    rest: Tokenizer,
+    rest: StreamLines,
     // What is gathered for the next event.
     lines: Vec<Text>,
     bytes: usize,
+    // Whether one of these lines was cut.
+    cut: bool,
 }
 
 impl Multiline {
-    fn new(shared: Arc<Shared>) -> Self {
-        let rest = Tokenizer::new(&shared.delimiter);
-        Self { shared, scratch: Scratch::new(), rest, lines: Vec::new(), bytes: 0 }
+    fn new(shared: Arc<Shared>, rest: StreamLines) -> Self {
+        Self { shared, scratch: Scratch::new(), rest, lines: Vec::new(), bytes: 0, cut: false }
     }
 
-    fn line(&mut self, line: Text, clock: Clock, emit: &mut dyn FnMut(Event)) {
+    fn line(&mut self, line: Text, cut: bool, clock: Clock, emit: &mut dyn FnMut(Event)) {
         let found = self.shared.pattern.regex().is_match(&line, &mut self.scratch).unwrap_or_else(|error| {
             tracing::warn!(%error, pattern = self.shared.pattern.pattern(), "Pattern gives no answer for a line");
             false
         });
         let belongs = found != self.shared.negate;
         if self.shared.to_next {
-            self.keep(line);
+            self.keep(line, cut);
             if !belongs || self.is_full() {
                 self.end_event(clock, emit);
             }
@@ -125,12 +127,13 @@ impl Multiline {
             if !belongs || self.is_full() {
                 self.end_event(clock, emit);
             }
-            self.keep(line);
+            self.keep(line, cut);
         }
     }
 
-    fn keep(&mut self, line: Text) {
+    fn keep(&mut self, line: Text, cut: bool) {
         self.bytes += line.len();
+        self.cut |= cut;
         self.lines.push(line);
     }
 
@@ -156,6 +159,9 @@ impl Multiline {
         if self.lines.len() > 1 && !self.shared.tag.is_empty() {
             event.tag(&self.shared.tag);
         }
+        if std::mem::take(&mut self.cut) {
+            event.tag(LineLimit::TAG);
+        }
         if self.has_most_bytes() {
             event.tag("multiline_codec_max_bytes_reached");
         }
@@ -175,9 +181,9 @@ impl Codec for Multiline {
             return self.decode_text(shared.text.charset.decode(data), clock, emit);
         }
         let mut lines = Vec::new();
-        self.rest.extract(data, |line| lines.push(shared.text.charset.decode(line)));
-        for line in lines {
-            self.line(line, clock, emit);
+        self.rest.pieces(data, |line, cut| lines.push((shared.text.charset.decode(line), cut)));
+        for (line, cut) in lines {
+            self.line(line, cut, clock, emit);
         }
     }
 
@@ -187,12 +193,12 @@ impl Codec for Multiline {
             return self.decode(text.into_bytes(), clock, emit);
         }
         if shared.delimiter.is_empty() {
-            return self.line(text, clock, emit);
+            return self.line(text, false, clock, emit);
         }
         // An input that hands over lines has taken their ends away: an empty text is an empty line. Since it has
         // `streaming_input`, Logstash's codec adds the delimiter and cuts, where it split before and lost such lines.
         for line in text.as_str().split(shared.delimiter.as_str()) {
-            self.line(text.slice_ref(line), clock, emit);
+            self.line(text.slice_ref(line), false, clock, emit);
         }
     }
 
@@ -205,9 +211,9 @@ impl Codec for Multiline {
     }
 
     fn flush(&mut self, clock: Clock, emit: &mut dyn FnMut(Event)) {
-        if let Some(rest) = self.rest.flush() {
+        if let Some((rest, cut)) = self.rest.last_piece() {
             let line = self.shared.text.charset.decode(rest);
-            self.line(line, clock, emit);
+            self.line(line, cut, clock, emit);
         }
         self.end_event(clock, emit);
     }
@@ -217,7 +223,7 @@ impl Codec for Multiline {
     }
 
     fn fork(&self) -> Box<dyn Codec> {
-        Box::new(Self::new(Arc::clone(&self.shared)))
+        Box::new(Self::new(Arc::clone(&self.shared), self.rest.fresh()))
     }
 }
 

@@ -20,8 +20,8 @@ use crate::lang::ast::{Config, Plugin, SectionKind, Statement, ValueKind};
 use crate::lang::{Code, Diagnostic, Diagnostics, PluginKind, Span, parse};
 use crate::plugin::settings::Kind;
 use crate::plugin::{
-    Build, BuildContext, BuildError, Catalog, CompiledPlugin, Decoration, EcsCompatibility, ListeningPort,
-    PluginSpec, Warning, Warnings, common,
+    Build, BuildContext, BuildError, Catalog, CompiledPlugin, Decoration, EcsCompatibility, LineLimit,
+    ListeningPort, PluginSpec, Warning, Warnings, common,
 };
 use crate::run::{FilterGraph, FilterSlot, Graph, Node};
 
@@ -52,6 +52,8 @@ pub struct CompileOptions {
     /// Whether somebody reads containers and files of the machine for inputs, as an executor does. Without,
     /// such inputs are refused.
     pub serves_streams: bool,
+    /// `pipeline.max_line_bytes`: what is longer of a line is cut.
+    pub max_line_bytes: usize,
     /// The plugins there are.
     pub catalog: Catalog,
     /// Whether outputs give documents an id made from the event's place in its source.
@@ -84,6 +86,7 @@ impl CompileOptions {
             unknown_variables: UnknownVariable::Refuse,
             check_paths: true,
             serves_streams: true,
+            max_line_bytes: LineLimit::DEFAULT_BYTES,
             catalog,
             deterministic_ids: false,
         }
@@ -126,6 +129,8 @@ pub struct Compiled {
     pub filters: FilterGraph,
     /// The outputs, to be made by whoever runs them.
     pub outputs: Graph<CompiledPlugin>,
+    /// How long a line may be, and how many were cut.
+    pub lines: Arc<LineLimit>,
     /// What its author should know.
     pub warnings: Diagnostics,
 }
@@ -139,6 +144,7 @@ pub fn compile(source: &str, options: &CompileOptions) -> Result<Compiled, Diagn
     let (config, complaints) = parse(source);
     let mut compiler = Compiler {
         checker: Checker { options, source, complaints, unknown: Vec::new() },
+        lines: Arc::new(LineLimit::new(options.max_line_bytes)),
         ids: HashMap::new(),
         counts: HashMap::new(),
         guards: Vec::new(),
@@ -155,6 +161,7 @@ pub fn compile(source: &str, options: &CompileOptions) -> Result<Compiled, Diagn
         listens,
         filters: FilterGraph { graph: filters, clock: options.clock },
         outputs,
+        lines: compiler.lines,
         warnings: diagnostics,
     })
 }
@@ -181,6 +188,7 @@ struct Parts {
 
 struct Compiler<'o> {
     checker: Checker<'o>,
+    lines: Arc<LineLimit>,
     ids: HashMap<String, Span>,
     counts: HashMap<(PluginKind, &'static str), usize>,
     /// Fields that the conditions around the present place have found to be there.
@@ -293,6 +301,7 @@ impl Compiler<'_> {
             catalog: options.catalog.clone(),
             deterministic_ids: options.deterministic_ids,
             serves_streams: options.serves_streams,
+            lines: Arc::clone(&self.lines),
             warnings: None,
         };
         let plugin = CompiledPlugin { spec, settings, context, span: written.span };

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::charset::Charset;
 use super::settings::{SettingValue, Settings};
-use super::{Build, BuildError, Catalog, Codec};
+use super::{Build, BuildError, Catalog, Codec, LineLimit};
 use crate::event::{Clock, Text};
 use crate::lang::PluginKind;
 
@@ -67,6 +67,8 @@ pub struct BuildContext {
     pub deterministic_ids: bool,
     /// Whether somebody reads containers and files of the machine for inputs.
     pub serves_streams: bool,
+    /// How long a line may be, and what was cut: one for the whole pipeline.
+    pub lines: Arc<LineLimit>,
     // Where warnings go while a configuration is checked; nobody listens when it starts, as they have been said.
     pub(crate) warnings: Option<Warnings>,
 }
@@ -96,6 +98,7 @@ impl BuildContext {
             catalog,
             deterministic_ids: false,
             serves_streams: false,
+            lines: Arc::default(),
             warnings: None,
         }
     }

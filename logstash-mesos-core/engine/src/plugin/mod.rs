@@ -11,6 +11,7 @@ mod error;
 pub mod field;
 mod filter;
 pub(crate) mod json_text;
+mod line_limit;
 pub mod settings;
 mod spec;
 
@@ -22,6 +23,7 @@ pub(crate) use context::{Warning, Warnings};
 pub use decorate::Decoration;
 pub use error::{BuildError, EncodeError};
 pub use filter::{Filter, FilterContext};
+pub use line_limit::LineLimit;
 pub use spec::{Build, End, Make, PluginSpec};
 
 pub use crate::lang::PluginKind;

@@ -1,6 +1,7 @@
 //! Small things that know nothing of plugins.
 
 pub mod cache;
+pub mod characters;
 pub(crate) mod digest;
 mod error_chain;
 pub mod glob;

@@ -13,7 +13,8 @@ use super::*;
 use crate::event::Ack;
 use crate::pipeline::{CompileOptions, catalog, compile};
 use crate::source::{
-    Checkpoints, Directories, Ended, Follow, HostFile, Readers, Stop, StreamPositions, TailSettings,
+    Checkpoints, Directories, Ended, Follow, Framer, Framing, HostFile, Readers, Stop, StreamPositions,
+    TailSettings,
 };
 
 /// Keeps what was sent, and its acknowledgements until they are let go.
@@ -104,7 +105,7 @@ fn from(at: u64) -> Kept {
 fn what_is_joined_has_the_place_and_the_time_of_its_first_line_and_stays_in_its_channel() {
     let receiver = Arc::<Receiver>::default();
     let fan = Fan::new(vec![target("c#0", &stack(""), &receiver)], InFlight::default());
-    let mut decoder = decoder(&fan, Box::new(JsonFile::new(false)));
+    let mut decoder = decoder(&fan, Box::new(JsonFile::new(false, 10 << 20)));
     let entry = |log: &str, stream: &str, second: u32| {
         format!("{{\"log\":\"{log}\\n\",\"stream\":\"{stream}\",\"time\":\"2026-01-01T00:00:0{second}Z\"}}\n")
     };
@@ -160,6 +161,70 @@ fn limits_end_an_event_and_tag_it() {
     assert!(tags(0).contains("multiline_codec_max_lines_reached"), "{}", tags(0));
     let offsets: Vec<_> = batch.events.iter().map(|event| event.origin.as_ref().unwrap().offset).collect();
     assert_eq!(offsets, [0, 8]);
+}
+
+#[test]
+fn a_line_that_is_too_long_marks_the_event_it_is_in_and_is_counted_once() {
+    let long = |max_line_bytes| Framing { max_line_bytes, ..Framing::default() };
+    let framed = |text: &str, max| {
+        let mut framer = Framer::new(long(max), 0);
+        framer.push(text.as_bytes().to_vec());
+        framer.take().unwrap()
+    };
+    let text = "a\n 12345678\nb\nc12345678\n";
+    let joins = |what: &str, pattern: &str| {
+        input(&format!("codec => multiline {{ pattern => '{pattern}' what => {what} multiline_tag => '' }}"))
+    };
+    for (input, expected) in [
+        (input(""), vec![("a", false), (" 12345", true), ("b", false), ("c12345", true)]),
+        (joins("previous", "^ "), vec![("a\n 12345", true), ("b", false), ("c12345", true)]),
+        (joins("next", "^a"), vec![("a\n 12345", true), ("b", false), ("c12345", true)]),
+        (joins("next", "^b"), vec![("a", false), (" 12345", true), ("b\nc12345", true)]),
+    ] {
+        let receiver = Arc::<Receiver>::default();
+        let fan = Fan::new(vec![target("c#0", &input, &receiver)], InFlight::default());
+        let mut decoder = decoder(&fan, Box::new(PlainLines));
+        let status = Arc::clone(&decoder.status);
+        // The second time it is read again.
+        for _ in 0..2 {
+            let mut batch = Batch::default();
+            decoder.decode(framed(text, 6), &mut batch);
+            let mut events = batch.take_events();
+            let mut batch = Batch::default();
+            decoder.flush(Flush::End, &mut batch);
+            events.append(&mut batch.take_events());
+            let marked = |event: &Event| {
+                event.fields().get("tags").is_some_and(|tags| format!("{tags:?}").contains(LineLimit::TAG))
+            };
+            let found: Vec<_> = events.iter().map(|event| (message(event), marked(event))).collect();
+            let expected: Vec<_> = expected.iter().map(|(text, cut)| ((*text).to_owned(), *cut)).collect();
+            assert_eq!(found, expected);
+            decoder.reset();
+        }
+        assert_eq!(status.snapshot().lost, [(Lost::LineTooLong, 6)].into());
+    }
+}
+
+#[test]
+fn a_line_that_docker_split_is_no_longer_than_others() {
+    let receiver = Arc::<Receiver>::default();
+    let fan = Fan::new(vec![target("c#0", &input(""), &receiver)], InFlight::default());
+    let mut decoder = decoder(&fan, Box::new(JsonFile::new(false, 20_000)));
+    let part = "x".repeat(16 << 10);
+    let entry = |log: &str, stream: &str| {
+        format!("{{\"log\":\"{log}\",\"stream\":\"{stream}\",\"time\":\"2026-01-01T00:00:00Z\"}}\n")
+    };
+    let mut text = entry("short\\n", "stderr");
+    for _ in 0..100 {
+        text += &entry(&part, "stdout");
+    }
+    text += &(entry("end\\n", "stdout") + &entry("next\\n", "stdout"));
+    let mut batch = Batch::default();
+    assert_eq!(decoder.decode(lines(&text, 0), &mut batch), Kept::NOTHING);
+    let found: Vec<_> = batch.events.iter().map(|event| message(event).len()).collect();
+    assert_eq!(found, ["short".len(), 20_000, "next".len()]);
+    let left_out = 100 * part.len() as u64 + 3 - 20_000;
+    assert_eq!(decoder.status.snapshot().lost, [(Lost::LineTooLong, left_out)].into());
 }
 
 #[test]

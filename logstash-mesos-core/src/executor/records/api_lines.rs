@@ -13,8 +13,8 @@ pub(crate) struct ApiLines {
 
 impl ApiLines {
     /// Of a container with a terminal (`tty`) or without.
-    pub(crate) fn new(tty: bool) -> Self {
-        Self { joiner: Joiner::new(tty) }
+    pub(crate) fn new(tty: bool, max_line_bytes: usize) -> Self {
+        Self { joiner: Joiner::new(tty, max_line_bytes) }
     }
 }
 
@@ -23,7 +23,7 @@ impl Records for ApiLines {
         for line in lines {
             let at = line.offset;
             let blob = line.content.into_blob();
-            let Some(piece) = unpack(&blob, at) else { continue };
+            let Some(piece) = unpack(&blob, at, line.cut) else { continue };
             let (record, whole) = piece;
             self.joiner.add(record, whole, emit);
         }
@@ -39,7 +39,7 @@ impl Records for ApiLines {
     }
 }
 
-fn unpack(blob: &Blob, at: u64) -> Option<(Record, bool)> {
+fn unpack(blob: &Blob, at: u64, cut: u64) -> Option<(Record, bool)> {
     let bytes = blob.as_slice();
     let channel = match bytes.first()? {
         b'e' => Channel::Stderr,
@@ -56,5 +56,5 @@ fn unpack(blob: &Blob, at: u64) -> Option<(Record, bool)> {
         nanos.unsigned_abs() * 8 + u64::from(channel == Channel::Stderr) * 4 + count.unsigned_abs() % 4;
     let time = Some(Timestamp::from_nanos(i128::from(nanos)));
     let content = Content::Bytes(blob.slice(count_end + 1..));
-    Some((Record { content, offset, at, time, channel: Some(channel) }, whole))
+    Some((Record { content, offset, at, time, channel: Some(channel), cut }, whole))
 }

@@ -1,5 +1,7 @@
 //! Joins the pieces into which the daemon splits long lines.
 
+use logstash_mesos_engine::tools::characters::whole_characters;
+
 use super::{Channel, Record};
 use crate::event::Blob;
 use crate::source::{Content, Flush, Kept};
@@ -8,6 +10,7 @@ use crate::source::{Content, Flush, Kept};
 #[derive(Debug)]
 pub(super) struct Joiner {
     tty: bool,
+    max_line_bytes: usize,
     parts: [Option<Part>; 2],
 }
 
@@ -19,35 +22,37 @@ struct Part {
     // Whether it starts in a file before that one.
     earlier: bool,
     first: Record,
+    // Of a line that is too long one byte more than is passed on, to see where its last character ends.
     content: Vec<u8>,
+    len: u64,
 }
 
-/// A line is passed on in pieces of this size, whatever the daemon does.
-const MOST_JOINED: usize = 64 << 20;
-
 impl Joiner {
-    /// For a container with a terminal (`tty`) or without.
-    pub(super) fn new(tty: bool) -> Self {
-        Self { tty, parts: [None, None] }
+    /// For a container with a terminal (`tty`) or without; `max_line_bytes` are passed on of a line at most.
+    pub(super) fn new(tty: bool, max_line_bytes: usize) -> Self {
+        Self { tty, max_line_bytes, parts: [None, None] }
     }
 
     /// Takes a piece; `whole` when it ends its line.
     pub(super) fn add(&mut self, piece: Record, whole: bool, emit: &mut dyn FnMut(Record)) {
-        let tty = self.tty;
+        let Self { tty, max_line_bytes, .. } = *self;
         let kept = &mut self.parts[usize::from(piece.channel == Some(Channel::Stderr))];
         match kept {
-            None if whole => emit(as_written(piece, tty)),
+            None if whole => emit(shortened(as_written(piece, tty), max_line_bytes)),
             None => {
-                let content = piece.content.as_bytes().to_vec();
-                *kept = Some(Part { here: Some(piece.at), earlier: false, content, first: piece });
+                let (content, len) = (Vec::new(), 0);
+                let at = piece.at;
+                // Not the content: it holds the block that it was read in.
+                let first = Record { content: Content::Bytes(Blob::default()), ..piece.clone() };
+                let mut part = Part { here: Some(at), earlier: false, content, len, first };
+                part.add(&piece, max_line_bytes);
+                *kept = Some(part);
             }
             Some(part) => {
                 part.here.get_or_insert(piece.at);
-                part.content.extend_from_slice(piece.content.as_bytes());
-                if (whole || part.content.len() >= MOST_JOINED)
-                    && let Some(part) = kept.take()
-                {
-                    emit(as_written(part.end(), tty && whole));
+                part.add(&piece, max_line_bytes);
+                if whole && let Some(part) = kept.take() {
+                    emit(part.end(max_line_bytes, tty));
                 }
             }
         }
@@ -55,7 +60,8 @@ impl Joiner {
 
     /// Gives out what is kept as it is: what follows cannot be trusted to be its other half.
     pub(super) fn give_up(&mut self, emit: &mut dyn FnMut(Record)) {
-        self.parts.iter_mut().filter_map(Option::take).map(Part::end).for_each(emit);
+        let parts = self.parts.iter_mut().filter_map(Option::take);
+        parts.map(|part| part.end(self.max_line_bytes, false)).for_each(emit);
     }
 
     /// Forgets what is kept.
@@ -85,9 +91,35 @@ impl Joiner {
 }
 
 impl Part {
-    fn end(self) -> Record {
-        Record { content: Content::Bytes(Blob::from(self.content)), ..self.first }
+    fn add(&mut self, piece: &Record, max_line_bytes: usize) {
+        let bytes = piece.content.as_bytes();
+        let room = (max_line_bytes + 1).saturating_sub(self.content.len());
+        self.content.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        self.len += bytes.len() as u64 + piece.cut;
     }
+
+    fn end(self, max_line_bytes: usize, tty: bool) -> Record {
+        let cut = self.len - self.content.len() as u64;
+        let record = Record { content: Content::Bytes(Blob::from(self.content)), cut, ..self.first };
+        // What ends a line that is too long was left out with the rest.
+        let ends = tty && cut == 0;
+        shortened(as_written(record, ends), max_line_bytes)
+    }
+}
+
+/// The beginning of a line that is too long.
+fn shortened(record: Record, max_line_bytes: usize) -> Record {
+    let bytes = record.content.as_bytes();
+    if bytes.len() <= max_line_bytes {
+        return record;
+    }
+    let kept = whole_characters(bytes, max_line_bytes);
+    let cut = record.cut + (bytes.len() - kept) as u64;
+    let content = match record.content {
+        Content::Text(text) => Content::Text(text.slice(..kept)),
+        Content::Bytes(bytes) => Content::Bytes(bytes.slice(..kept)),
+    };
+    Record { content, cut, ..record }
 }
 
 /// The program's own line: a terminal puts a carriage return before each end of line (`onlcr`), which the program did

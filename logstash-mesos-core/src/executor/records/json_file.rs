@@ -21,15 +21,21 @@ pub(crate) struct JsonFile {
 
 impl JsonFile {
     /// Of a container with a terminal (`tty`) or without.
-    pub(crate) fn new(tty: bool) -> Self {
-        Self { joiner: Joiner::new(tty), unreadable: 0, counted_to: 0 }
+    pub(crate) fn new(tty: bool, max_line_bytes: usize) -> Self {
+        Self { joiner: Joiner::new(tty, max_line_bytes), unreadable: 0, counted_to: 0 }
     }
 
     fn add(&mut self, piece: Piece, offset: u64, emit: &mut dyn FnMut(Record)) {
         let Piece { content, whole, channel, time } = piece;
         let whole = whole || content.len() < SPLIT_AT;
-        let record =
-            Record { content: Content::Text(content), offset, at: offset, time, channel: Some(channel) };
+        let record = Record {
+            content: Content::Text(content),
+            offset,
+            at: offset,
+            time,
+            channel: Some(channel),
+            cut: 0,
+        };
         self.joiner.add(record, whole, emit);
     }
 
@@ -37,7 +43,8 @@ impl JsonFile {
     /// the file, ends of lines included, and a full disk half a record, with the next one right behind it.
     ///
     /// A quote within a text is escaped, so [`START`] is nowhere but where a record begins.
-    fn salvage(&mut self, line: &Blob, offset: u64, emit: &mut dyn FnMut(Record)) {
+    /// `cut` bytes of it were left out: no record of the daemon is that long.
+    fn salvage(&mut self, line: &Blob, offset: u64, cut: u64, emit: &mut dyn FnMut(Record)) {
         let mut starts: Vec<usize> = memmem::find_iter(line, START).collect();
         let mut lost = starts.first().copied().unwrap_or(line.len());
         starts.push(line.len());
@@ -58,8 +65,9 @@ impl JsonFile {
             }
         }
         if offset >= self.counted_to {
-            self.counted_to = offset + line.len() as u64;
-            self.unreadable += lost as u64;
+            self.counted_to = offset + line.len() as u64 + cut;
+            let lost = lost as u64 + cut;
+            self.unreadable += lost;
             warn!(
                 offset,
                 lost_bytes = lost,
@@ -85,12 +93,17 @@ struct Entry<'a> {
 impl Records for JsonFile {
     fn read(&mut self, lines: Lines, emit: &mut dyn FnMut(Record)) -> Kept {
         for line in lines {
-            match unpack(&line.content) {
+            match unpack(&line.content).filter(|_| line.cut == 0) {
                 Some(piece) => self.add(piece, line.offset, emit),
-                None => self.salvage(&line.content.into_blob(), line.offset, emit),
+                None => self.salvage(&line.content.into_blob(), line.offset, line.cut, emit),
             }
         }
         self.joiner.kept()
+    }
+
+    /// The daemon splits before that: only the attributes that it may add have no bound.
+    fn longest(&self, max_line_bytes: usize) -> usize {
+        max_line_bytes.max(1 << 20)
     }
 
     fn flush(&mut self, reason: Flush, emit: &mut dyn FnMut(Record)) -> Kept {
@@ -181,6 +194,8 @@ mod tests {
 
     use super::*;
 
+    const LIMIT: usize = 10 << 20;
+
     type Seen = Vec<(u64, String, &'static str)>;
 
     fn read(records: &mut JsonFile, text: &str, offset: u64) -> (Seen, Kept) {
@@ -205,7 +220,10 @@ mod tests {
         let text = entry("plain\n", "stdout") + &entry("with \"quotes\" and \u{e9}\t\n", "stderr");
         let lines = Lines::new(text.clone().into_bytes(), Arc::from(*b"\n"), 0);
         let mut records = Vec::new();
-        assert_eq!(JsonFile::new(false).read(lines, &mut |record| records.push(record)), Kept::NOTHING);
+        assert_eq!(
+            JsonFile::new(false, LIMIT).read(lines, &mut |record| records.push(record)),
+            Kept::NOTHING
+        );
         assert_eq!(records[0].time.unwrap().to_string(), "2026-11-23T02:00:00.123456789Z");
         assert_eq!(records[0].content.as_bytes(), b"plain");
         assert_eq!(records[1].content.as_bytes(), "with \"quotes\" and \u{e9}\t".as_bytes());
@@ -219,7 +237,7 @@ mod tests {
         let first = entry(&long, "stdout");
         let between = entry("error\n", "stderr");
         let last = entry("end\n", "stdout");
-        let mut records = JsonFile::new(false);
+        let mut records = JsonFile::new(false, LIMIT);
         let (seen, kept) = read(&mut records, &(first.clone() + &between), 100);
         assert_eq!(seen, [(100 + first.len() as u64, "error".to_owned(), "stderr")]);
         assert_eq!(kept.from, Some(100));
@@ -230,7 +248,7 @@ mod tests {
 
     #[test]
     fn the_last_words_without_an_end_of_line_are_a_line() {
-        let mut records = JsonFile::new(false);
+        let mut records = JsonFile::new(false, LIMIT);
         let (seen, kept) = read(&mut records, &(entry("bye", "stdout") + &entry("again\n", "stdout")), 0);
         assert_eq!(seen.iter().map(|(_, text, _)| text.as_str()).collect::<Vec<_>>(), ["bye", "again"]);
         assert_eq!(kept, Kept::NOTHING);
@@ -248,7 +266,7 @@ mod tests {
         let len = lines[0].len();
         let mut file = lines.concat().into_bytes();
         damage(&mut file, len..2 * len);
-        let (mut records, mut seen) = (JsonFile::new(false), Vec::new());
+        let (mut records, mut seen) = (JsonFile::new(false, LIMIT), Vec::new());
         for _ in 0..2 {
             // The second time is after an output has given up.
             seen.clear();
@@ -285,7 +303,7 @@ mod tests {
         for keep in 1..len - 1 {
             let file =
                 [&entry("one\n", "stdout").as_bytes()[..keep], entry("six\n", "stderr").as_bytes()].concat();
-            let (mut records, mut seen) = (JsonFile::new(false), Vec::new());
+            let (mut records, mut seen) = (JsonFile::new(false, LIMIT), Vec::new());
             records.read(Lines::new(file, Arc::from(*b"\n"), 0), &mut |record| seen.push(shown(record)));
             assert_eq!(seen, [(keep as u64, "six".to_owned(), "stderr")], "{keep}");
             assert_eq!(records.take_unreadable(), keep as u64);
@@ -295,7 +313,7 @@ mod tests {
     #[test]
     fn half_a_long_line_is_not_joined_to_what_is_behind_the_damage() {
         let long = entry(&"x".repeat(SPLIT_AT), "stdout");
-        let mut records = JsonFile::new(false);
+        let mut records = JsonFile::new(false, LIMIT);
         let (seen, kept) = read(&mut records, &(long + "\0\0\0" + &entry("next\n", "stdout")), 0);
         assert_eq!(seen.iter().map(|(_, text, _)| text.len()).collect::<Vec<_>>(), [SPLIT_AT, 4]);
         assert_eq!((kept, records.take_unreadable()), (Kept::NOTHING, 3));
@@ -307,7 +325,7 @@ mod tests {
         let text =
             ["one\r\n", "50%\r100%\r\n", "\r\n", &split, "\n"].map(|log| entry(log, "stdout")).concat();
         let texts = |tty| -> Vec<String> {
-            read(&mut JsonFile::new(tty), &text, 0).0.into_iter().map(|(_, text, _)| text).collect()
+            read(&mut JsonFile::new(tty, LIMIT), &text, 0).0.into_iter().map(|(_, text, _)| text).collect()
         };
         assert_eq!(texts(true), ["one", "50%\r100%", "", &split[..SPLIT_AT - 1]]);
         // A program's own.
@@ -320,12 +338,15 @@ mod tests {
         for tty in [false, true] {
             let logs = ["one\r\n", "two\n", "\n", "a\rb\n", "last\r"];
             let file = logs.map(|log| entry(log, "stdout")).concat();
-            let from_file: Vec<_> =
-                read(&mut JsonFile::new(tty), &file, 0).0.into_iter().map(|(_, text, _)| text).collect();
+            let from_file: Vec<_> = read(&mut JsonFile::new(tty, LIMIT), &file, 0)
+                .0
+                .into_iter()
+                .map(|(_, text, _)| text)
+                .collect();
             let api = logs.map(|log| format!("o.1 1 {}\n", log.trim_end_matches('\n'))).concat();
             let mut from_api = Vec::new();
             let lines = Lines::new(api.into_bytes(), Arc::from(*b"\n"), 0);
-            ApiLines::new(tty).read(lines, &mut |record| from_api.push(shown(record).1));
+            ApiLines::new(tty, LIMIT).read(lines, &mut |record| from_api.push(shown(record).1));
             assert_eq!(from_file, from_api);
         }
     }

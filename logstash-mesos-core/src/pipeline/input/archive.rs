@@ -10,7 +10,7 @@ use tracing::warn;
 
 use super::file::{Stamp, stamp};
 use crate::pipeline::plugin::Batch;
-use crate::source::{Ended, Flush, Follow, HostFile, Kept, Lines};
+use crate::source::{Ended, Flush, Follow, Framer, HostFile};
 
 /// A compressed file that is to be read.
 pub(super) struct Archive {
@@ -61,7 +61,6 @@ impl Archive {
         };
         let Some((tracker, size)) = positions.begin_whole(&opened) else { return Ok(Ended::Finished) };
         let whole = tracker.begin(size);
-        let delimiter = settings.framing.delimiter.clone();
         let (blocks, mut received) = tokio::sync::mpsc::channel::<std::io::Result<Vec<u8>>>(2);
         let block_bytes = settings.framing.block_bytes;
         tokio::task::spawn_blocking(move || {
@@ -82,7 +81,7 @@ impl Archive {
                 }
             }
         });
-        let (mut rest, mut offset) = (Vec::new(), 0_u64);
+        let mut framer = Framer::new(settings.framing, 0);
         loop {
             let block = tokio::select! {
                 block = received.recv() => block,
@@ -90,8 +89,7 @@ impl Archive {
             };
             let last = block.is_none();
             match block {
-                Some(Ok(block)) if rest.is_empty() => rest = block,
-                Some(Ok(block)) => rest.extend_from_slice(&block),
+                Some(Ok(block)) => framer.push(block),
                 Some(Err(error)) => {
                     // The unfinished line, and what a codec keeps, are for the next time.
                     say(&error);
@@ -99,35 +97,30 @@ impl Archive {
                 }
                 None => {}
             }
-            let end = match memchr::memmem::rfind(&rest, &delimiter) {
-                _ if last => rest.len(),
-                Some(at) => at + delimiter.len(),
-                None => continue,
-            };
-            let tail = rest.split_off(end);
-            let mut data = std::mem::replace(&mut rest, tail);
-            let end = offset + data.len() as u64;
-            // Sent the last time.
-            let skipped = sent.saturating_sub(offset).min(data.len() as u64);
-            data.drain(..usize::try_from(skipped).unwrap_or(usize::MAX));
-            let lines = Lines::new(data, delimiter.clone(), offset + skipped);
-            offset = end;
-            let mut batch = Batch { byte_size: lines.byte_len(), ..Batch::default() };
-            let mut kept = Kept::NOTHING;
-            if lines.byte_len() > 0 {
-                kept = decoder.decode(lines, &mut batch);
-            }
-            if last {
-                decoder.flush(Flush::End, &mut batch);
-            }
-            if !batch.is_empty() {
-                batch.ack = whole.clone();
-                if !sender.send(batch).await {
-                    return Ok(Ended::PipelineGone);
+            while let Some(lines) = framer.take().or_else(|| if last { framer.take_rest() } else { None }) {
+                let end = lines.end();
+                // Those of the last time.
+                let Some(lines) = lines.from(sent) else { continue };
+                let mut batch = Batch { byte_size: lines.byte_len(), ..Batch::default() };
+                let kept = decoder.decode(lines, &mut batch);
+                if !batch.is_empty() {
+                    batch.ack = whole.clone();
+                    if !sender.send(batch).await {
+                        return Ok(Ended::PipelineGone);
+                    }
                 }
+                broken.sent = sent.max(kept.from.unwrap_or(end));
             }
-            broken.sent = sent.max(kept.from.unwrap_or(offset));
             if last {
+                let mut batch = Batch::default();
+                decoder.flush(Flush::End, &mut batch);
+                if !batch.is_empty() {
+                    batch.ack = whole.clone();
+                    if !sender.send(batch).await {
+                        return Ok(Ended::PipelineGone);
+                    }
+                }
+                broken.sent = sent.max(framer.position());
                 if stamp(&path) != broken.stamp {
                     // More was added to it, perhaps another member.
                     return Err(broken);

@@ -19,8 +19,8 @@ use super::keeper::{Keeper, Place, decode};
 use crate::event::{Clock, Event, Map, Origin, StreamKey, Text, Value};
 use crate::pipeline::plugin::settings::{Default as Preset, Kind, Setting, Settings, Status};
 use crate::pipeline::plugin::{
-    Batch, Build, BuildContext, BuildError, Codec, Deferred, Input, InputContext, InputError, MakeInput,
-    PluginSpec,
+    Batch, Build, BuildContext, BuildError, Codec, Deferred, Input, InputContext, InputError, LineLimit,
+    MakeInput, PluginSpec,
 };
 use crate::source::{
     Checkpoints, Decoder, Directories, Ended, Flush, Follow, Framing, HostFile, Identity, Kept, Line,
@@ -152,7 +152,7 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, Build
             .remedy("add `mode => \"read\"`, or leave it out"));
     }
     let positive = |name| settings.int(name).and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
-    let mut framing = Framing::default();
+    let mut framing = Framing { max_line_bytes: cx.lines.max_bytes(), ..Framing::default() };
     if let Some(delimiter) = settings.text("delimiter").filter(|delimiter| !delimiter.is_empty()) {
         framing.delimiter = Arc::from(delimiter.as_bytes());
     }
@@ -179,6 +179,7 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, Build
         exits: settings.bool("exit_after_read"),
         checks_archives: settings.bool("check_archive_validity"),
         codec: Mutex::new(codec),
+        lines: Arc::clone(&cx.lines),
         options: InputOptions::new(settings),
         host: host_field(cx),
         path_field: cx.ecs.select(&["path"], &["log", "file", "path"]),
@@ -250,6 +251,7 @@ struct File {
     checks_archives: bool,
     // Only forked; behind a lock so that several tasks may look at it.
     codec: Mutex<Box<dyn Codec>>,
+    lines: Arc<LineLimit>,
     options: InputOptions,
     host: SharedField,
     path_field: &'static [&'static str],
@@ -618,6 +620,7 @@ impl File {
                 stream: StreamKey(Arc::from(key)),
                 clock,
                 status,
+                lines: Arc::clone(&self.lines),
             }),
         }
     }
@@ -640,6 +643,7 @@ struct FileFields {
     stream: StreamKey,
     clock: Clock,
     status: Arc<StreamStatus>,
+    lines: Arc<LineLimit>,
 }
 
 impl FileFields {
@@ -648,7 +652,10 @@ impl FileFields {
         Clock::Fixed(self.clock.now())
     }
 
-    fn finish(&self, mut event: Event, stream: &Arc<str>, offset: u64, ordinal: u32) -> Event {
+    fn finish(&self, mut event: Event, stream: &Arc<str>, offset: u64, ordinal: u32, cut: bool) -> Event {
+        if cut {
+            event.tag(LineLimit::TAG);
+        }
         event.set_metadata(self.metadata.clone());
         self.path.apply(&mut event);
         self.host.apply(&mut event);
@@ -671,10 +678,18 @@ impl FileFields {
         while events.len() < full {
             let Some(line) = lines.next() else { break };
             let mut ordinal = 0;
+            self.note_cut(stream, line.offset, line.cut);
             decode(codec, line.content, now, &mut |event| {
-                events.push(self.finish(event, stream, line.offset, ordinal));
+                events.push(self.finish(event, stream, line.offset, ordinal, line.cut > 0));
                 ordinal += 1;
             });
+        }
+    }
+
+    /// Counts what was left out of a line that is too long.
+    fn note_cut(&self, stream: &Arc<str>, offset: u64, bytes: u64) {
+        if bytes > 0 && self.status.line_cut(stream, offset, bytes) {
+            self.lines.cut(bytes);
         }
     }
 
@@ -691,7 +706,7 @@ impl FileDecoder {
     fn flush_keeper(&mut self, reason: Flush, batch: &mut Batch) -> Kept {
         let fields = &self.fields;
         self.keeper.flush(reason, fields.now(), &mut |event, first| {
-            batch.events.push(fields.finish(event, &first.file, first.offset, 0));
+            batch.events.push(fields.finish(event, &first.file, first.offset, 0, first.cut));
         });
         self.keeper.kept()
     }
@@ -706,12 +721,13 @@ impl Decoder for FileDecoder {
                 self.flush_keeper(Flush::Rotated, batch);
             }
             let (fields, now) = (&self.fields, self.fields.now());
-            for Line { content, offset } in lines {
+            for Line { content, offset, cut } in lines {
+                fields.note_cut(&stream, offset, cut);
                 let file = Arc::clone(&stream);
-                let place = Place { file, offset, at: offset, time: None, channel: None };
+                let place = Place { file, offset, at: offset, time: None, channel: None, cut: cut > 0 };
                 let mut ordinal = 0;
                 self.keeper.decode(content, place, now, &mut |event, first| {
-                    batch.events.push(fields.finish(event, &first.file, first.offset, ordinal));
+                    batch.events.push(fields.finish(event, &first.file, first.offset, ordinal, first.cut));
                     ordinal += 1;
                 });
             }

@@ -1,5 +1,7 @@
 //! `generator`: makes events out of nothing.
 
+use std::io::{BufRead, Read};
+
 use async_trait::async_trait;
 
 use super::common::{InputOptions, SharedField, host_field, unacknowledged};
@@ -31,6 +33,7 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, Build
         reads_stdin: !settings.is_given("lines")
             && settings.text("message").is_some_and(|text| text == "stdin"),
         count: u64::try_from(settings.int("count").unwrap_or(0)).unwrap_or(0),
+        longest: cx.lines.max_bytes(),
         threads: settings.int("threads").unwrap_or(1).clamp(1, 64),
         maker: Maker {
             codec: cx.codec(settings, "codec")?,
@@ -49,6 +52,8 @@ struct Generator {
     lines: Vec<Text>,
     reads_stdin: bool,
     count: u64,
+    // Of a line from standard input.
+    longest: usize,
     threads: i64,
     maker: Maker,
 }
@@ -67,9 +72,10 @@ const AT_ONCE: usize = 500;
 impl Input for Generator {
     async fn run(mut self: Box<Self>, cx: InputContext) -> Result<(), InputError> {
         if self.reads_stdin {
-            let read = tokio::task::spawn_blocking(|| {
+            let longest = self.longest as u64;
+            let read = tokio::task::spawn_blocking(move || {
                 let mut line = String::new();
-                std::io::stdin().read_line(&mut line).map(|_| line)
+                std::io::stdin().lock().take(longest).read_line(&mut line).map(|_| line)
             });
             let line =
                 read.await.map_err(InputError::other)?.map_err(InputError::machine("standard input"))?;

@@ -21,6 +21,8 @@ pub(crate) struct Place {
     pub(crate) time: Option<Timestamp>,
     /// Where it was written to, for a container's output.
     pub(crate) channel: Option<Channel>,
+    /// Whether it was too long, or one that is joined to it.
+    pub(crate) cut: bool,
 }
 
 /// Decodes the lines of one stream, one after the other.
@@ -56,14 +58,21 @@ impl Keeper {
             return decode(&mut *self.codec, content, clock, &mut |event| emit(event, &place));
         }
         self.touched = Instant::now();
-        let (mut count, first) = (0, self.lines.first().map(|(_, first)| first.clone()));
+        let (mut count, mut first) = (0, self.first());
+        // Whether a line that was cut is in the event that it ends, or in the next one, is seen afterwards.
+        let mut waiting = None;
         decode(&mut *self.codec, content.clone(), clock, &mut |event| {
             match &first {
+                Some(_) if count == 0 && place.cut => waiting = Some(event),
                 Some(first) if count == 0 => emit(of_time(event, first), first),
                 _ => emit(event, &place),
             }
             count += 1;
         });
+        if let (Some(event), Some(first)) = (waiting, &mut first) {
+            first.cut |= !self.codec.keeps();
+            emit(of_time(event, first), first);
+        }
         if count > 0 {
             self.forget();
         }
@@ -87,7 +96,7 @@ impl Keeper {
             Flush::Idle if !self.is_due() => return,
             Flush::Idle | Flush::End => {}
         }
-        let Some((_, first)) = self.lines.first().cloned() else { return };
+        let Some(first) = self.first() else { return };
         self.codec.flush(clock, &mut |event| emit(of_time(event, &first), &first));
         self.forget();
     }
@@ -117,6 +126,12 @@ impl Keeper {
     /// the next line can tell.
     pub(crate) fn idle_flush(&self) -> Option<Duration> {
         if self.lines.is_empty() { None } else { self.codec.auto_flush() }
+    }
+
+    /// The place of the first line that is kept.
+    fn first(&self) -> Option<Place> {
+        let (_, first) = self.lines.first()?;
+        Some(Place { cut: self.lines.iter().any(|(_, place)| place.cut), ..first.clone() })
     }
 
     fn is_due(&self) -> bool {

@@ -21,7 +21,7 @@ use crate::pipeline::plugin::settings::{
 };
 use crate::pipeline::plugin::{
     Build, BuildContext, BuildError, Codec, Decoration, EcsCompatibility, Filter, FilterContext, Input,
-    InputContext, InputError, MakeInput, PluginSpec,
+    InputContext, InputError, LineLimit, MakeInput, PluginSpec,
 };
 use crate::tls::Stream;
 
@@ -183,13 +183,14 @@ async fn read_messages(
 ) -> std::io::Result<()> {
     let mut reader = BufReader::with_capacity(64 << 10, stream);
     let mut read = Vec::new();
+    let longest = relay.shared.lines.max_bytes();
     let (mut events, mut bytes, mut counted) = (Vec::new(), 0, false);
     loop {
         // Cancelled only at the end: what was read of a message is in `read`.
-        tokio::select! {
-            result = frames::read(&mut reader, &mut read) => result?,
-            () = cx.shutdown.cancelled() => {}
-        }
+        let cut = tokio::select! {
+            cut = frames::read(&mut reader, &mut read, longest) => cut?,
+            () = cx.shutdown.cancelled() => 0,
+        };
         if read.is_empty() {
             return Ok(());
         }
@@ -198,7 +199,12 @@ async fn read_messages(
         // Some end a line that they have counted.
         if !(counted && message == b"\n") {
             // With its end, as in Logstash: a pattern stops there, and `[event][original]` has it.
+            let before = events.len();
             relay.decode(message, client, cx.clock, &mut events);
+            if cut > 0 {
+                relay.shared.lines.cut(cut);
+                events[before..].iter_mut().for_each(|event| event.tag(LineLimit::TAG));
+            }
         }
         counted = message.len() < read.len();
         read.clear();
@@ -221,6 +227,7 @@ struct Relay {
 }
 
 struct Shared {
+    lines: Arc<LineLimit>,
     options: InputOptions,
     ecs: EcsCompatibility,
     // Unless there is a pattern of the user's.
@@ -283,6 +290,7 @@ impl Relay {
             grok: filter("grok", &grok, cx)?,
             date: filter("date", &date, cx)?,
             shared: Arc::new(Shared {
+                lines: Arc::clone(&cx.lines),
                 options: InputOptions::new(settings),
                 ecs: cx.ecs,
                 rfc5424: (!has_own_pattern)

@@ -158,6 +158,7 @@ fn filters(pipeline: &PipelineStatus) -> Step {
     step.figures.insert("events_in".to_owned(), pipeline.events_in as f64);
     step.figures.insert("events_out".to_owned(), pipeline.events_out as f64);
     step.figures.insert("failures".to_owned(), pipeline.failures as f64);
+    step.figures.insert("lost_bytes".to_owned(), pipeline.lost.values().sum::<u64>() as f64);
     step
 }
 

@@ -88,9 +88,11 @@ fn text(shared: &Shared) -> String {
             events_out += status.events_out;
             failed += status.events_failed;
         }
-        for stream in executor.streams.values() {
-            lag += stream.lag_bytes;
-            for (reason, count) in &stream.lost {
+        let pipelines = executor.status.iter().flat_map(|status| &status.pipelines);
+        lag += executor.streams.values().map(|stream| stream.lag_bytes).sum::<u64>();
+        let losses = executor.streams.values().map(|stream| &stream.lost);
+        for lost_here in losses.chain(pipelines.map(|pipeline| &pipeline.lost)) {
+            for (reason, count) in lost_here {
                 let reason: String = reason.chars().filter(|c| !matches!(c, '"' | '\\' | '\n')).collect();
                 *lost.entry(format!("{{reason=\"{reason}\"}}")).or_default() += counter(*count);
             }

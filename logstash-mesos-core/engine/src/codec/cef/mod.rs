@@ -8,14 +8,14 @@ use std::sync::Arc;
 use mapping::{Mapping, Named};
 use timestamp::Times;
 
+use super::stream_lines::StreamLines;
 use crate::compat::java::joda::names::names;
 use crate::compat::java::joda::zone::Zone;
 use crate::compat::ruby;
 use crate::event::{Blob, Clock, EscapeStyle, Event, FieldReference, Map, Template, Text, Value, write_json};
 use crate::plugin::field::set_named;
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
-use crate::plugin::{Build, BuildContext, BuildError, Codec, EncodeError, PluginSpec};
-use crate::tools::tokenizer::Tokenizer;
+use crate::plugin::{Build, BuildContext, BuildError, Codec, EncodeError, LineLimit, PluginSpec};
 
 /// The declaration.
 pub(crate) static CEF: PluginSpec = PluginSpec {
@@ -99,7 +99,7 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Codec>, Build
         mapping,
         style: settings.escape_style(),
     };
-    Ok(Box::new(Cef::new(Arc::new(shared))))
+    Ok(Box::new(Cef::new(Arc::new(shared), &cx.lines)))
 }
 
 #[derive(Debug)]
@@ -126,12 +126,12 @@ struct Part {
 struct Cef {
     shared: Arc<Shared>,
     /// What of a stream is no whole event yet.
-    rest: Option<Tokenizer>,
+    rest: Option<StreamLines>,
 }
 
 impl Cef {
-    fn new(shared: Arc<Shared>) -> Self {
-        let rest = shared.delimiter.as_deref().map(Tokenizer::new);
+    fn new(shared: Arc<Shared>, lines: &Arc<LineLimit>) -> Self {
+        let rest = shared.delimiter.as_deref().map(|delimiter| StreamLines::new(delimiter, lines));
         Self { shared, rest }
     }
 }
@@ -141,7 +141,7 @@ impl Codec for Cef {
         let shared = Arc::clone(&self.shared);
         match &mut self.rest {
             None => emit(shared.event(data, clock)),
-            Some(rest) => rest.extract(data, |unit| emit(shared.event(unit, clock))),
+            Some(rest) => rest.extract(data, emit, |unit, emit| emit(shared.event(unit, clock))),
         }
     }
 
@@ -154,8 +154,8 @@ impl Codec for Cef {
     }
 
     fn flush(&mut self, clock: Clock, emit: &mut dyn FnMut(Event)) {
-        if let Some(unit) = self.rest.as_mut().and_then(Tokenizer::flush) {
-            emit(self.shared.event(unit, clock));
+        if let Some(rest) = &mut self.rest {
+            rest.flush(emit, |unit, emit| emit(self.shared.event(unit, clock)));
         }
     }
 
@@ -164,7 +164,8 @@ impl Codec for Cef {
     }
 
     fn fork(&self) -> Box<dyn Codec> {
-        Box::new(Self::new(Arc::clone(&self.shared)))
+        let rest = self.rest.as_ref().map(StreamLines::fresh);
+        Box::new(Self { shared: Arc::clone(&self.shared), rest })
     }
 }
 
