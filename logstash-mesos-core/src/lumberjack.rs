@@ -1,8 +1,8 @@
 //! The protocol between beats and Logstash, in its versions 1 and 2: windows of events, acknowledged by number.
 
-use std::collections::VecDeque;
-use std::io::Read;
+use std::io::{self, Read};
 
+use flate2::read::ZlibDecoder;
 use thiserror::Error;
 
 use crate::event::{Blob, Map, Value};
@@ -45,78 +45,144 @@ pub(crate) enum ProtocolError {
     Compressed,
 }
 
-/// No frame, and nothing that was compressed, is longer.
+/// No frame is longer, packed or not.
 const MAX_BYTES: usize = 64 << 20;
 /// No event of version 1 has more keys.
 const MAX_PAIRS: u32 = 10_000;
+/// How much is unpacked at a time.
+const UNPACK_BYTES: usize = 64 << 10;
 
-/// Finds frames in pieces of a stream.
+/// Finds frames in pieces of a stream. What is compressed is unpacked frame by frame: it is never held whole.
 #[derive(Debug, Default)]
 pub(crate) struct FrameReader {
-    rest: Vec<u8>,
-    // With the version of the protocol they came by.
-    ready: VecDeque<(u8, Frame)>,
+    outer: Pieces,
+    inner: Option<Inner>,
+}
+
+/// Bytes of a stream from the first frame on that has not been given out.
+#[derive(Debug, Default)]
+struct Pieces {
+    bytes: Vec<u8>,
+    at: usize,
+}
+
+/// The content of a compressed frame.
+#[derive(Debug)]
+struct Inner {
+    decoder: ZlibDecoder<io::Cursor<Vec<u8>>>,
+    unpacked: Pieces,
 }
 
 impl FrameReader {
     /// Takes the next piece.
-    pub(crate) fn feed(&mut self, data: &[u8]) -> Result<(), ProtocolError> {
-        self.rest.extend_from_slice(data);
-        let rest = std::mem::take(&mut self.rest);
-        let used = self.frames(&rest, true)?;
-        self.rest = rest;
-        self.rest.drain(..used);
-        Ok(())
+    pub(crate) fn feed(&mut self, data: &[u8]) {
+        self.outer.push(data);
     }
 
-    /// The next whole frame.
-    pub(crate) fn next(&mut self) -> Option<(u8, Frame)> {
-        self.ready.pop_front()
-    }
-
-    fn frames(&mut self, data: &[u8], outermost: bool) -> Result<usize, ProtocolError> {
-        let mut cursor = Cursor { data, at: 0 };
+    /// The next whole frame, with the version of the protocol it came by. Without one, more has to be fed.
+    pub(crate) fn next(&mut self) -> Result<Option<(u8, Frame)>, ProtocolError> {
         loop {
-            let start = cursor.at;
-            if self.frame(&mut cursor, outermost)?.is_none() {
-                return Ok(start);
+            if let Some(inner) = &mut self.inner {
+                match inner.next()? {
+                    Some(frame) => return Ok(Some(frame)),
+                    None => self.inner = None,
+                }
+            }
+            match self.outer.next(true)? {
+                Some((version, Part::Frame(frame))) => return Ok(Some((version, frame))),
+                Some((_, Part::Compressed(packed))) => {
+                    let decoder = ZlibDecoder::new(io::Cursor::new(packed));
+                    self.inner = Some(Inner { decoder, unpacked: Pieces::default() });
+                }
+                None => return Ok(None),
             }
         }
     }
 
-    /// `None` where the frame is not whole yet.
-    fn frame(&mut self, cursor: &mut Cursor<'_>, outermost: bool) -> Result<Option<()>, ProtocolError> {
-        let Some(version) = cursor.byte() else { return Ok(None) };
-        if !matches!(version, b'1' | b'2') {
-            return Err(ProtocolError::Version(version));
-        }
-        let Some(kind) = cursor.byte() else { return Ok(None) };
-        let frame = match kind {
-            b'W' => cursor.number().map(Frame::Window),
-            b'J' => {
-                let Some(sequence) = cursor.number() else { return Ok(None) };
-                cursor.sized()?.map(|payload| Frame::Json { sequence, payload: Blob::from(payload) })
-            }
-            b'D' => data(cursor)?,
-            b'C' if outermost => {
-                let Some(compressed) = cursor.sized()? else { return Ok(None) };
-                let mut inner = Vec::new();
-                flate2::read::ZlibDecoder::new(compressed)
-                    .take(MAX_BYTES as u64 + 1)
-                    .read_to_end(&mut inner)
-                    .map_err(|_| ProtocolError::Compressed)?;
-                if inner.len() > MAX_BYTES {
-                    return Err(ProtocolError::Length(inner.len()));
-                }
-                if self.frames(&inner, false)? != inner.len() {
-                    return Err(ProtocolError::Compressed);
-                }
-                return Ok(Some(()));
-            }
-            other => return Err(ProtocolError::Kind(other)),
+    /// How long the frame is that has begun, as far as that is known.
+    pub(crate) fn wants(&self) -> usize {
+        let held = &self.outer.bytes[self.outer.at..];
+        let mut cursor = Cursor { data: held, at: 1 };
+        let announced = match cursor.byte() {
+            Some(b'C') => cursor.number(),
+            Some(b'J') => cursor.number().and_then(|_| cursor.number()),
+            _ => None,
         };
-        Ok(frame.map(|frame| self.ready.push_back((version, frame))))
+        announced.map_or(0, |len| len as usize).max(held.len())
     }
+}
+
+impl Inner {
+    fn next(&mut self) -> Result<Option<(u8, Frame)>, ProtocolError> {
+        loop {
+            if let Some((version, part)) = self.unpacked.next(false)? {
+                let Part::Frame(frame) = part else { return Err(ProtocolError::Kind(b'C')) };
+                return Ok(Some((version, frame)));
+            }
+            let mut block = Vec::new();
+            let read = self.decoder.by_ref().take(UNPACK_BYTES as u64).read_to_end(&mut block);
+            match read.map_err(|_| ProtocolError::Compressed)? {
+                0 if self.unpacked.is_empty() => return Ok(None),
+                0 => return Err(ProtocolError::Compressed),
+                _ => self.unpacked.push(&block),
+            }
+        }
+    }
+}
+
+/// What a frame holds.
+enum Part {
+    Frame(Frame),
+    Compressed(Vec<u8>),
+}
+
+impl Pieces {
+    fn push(&mut self, data: &[u8]) {
+        self.bytes.drain(..std::mem::take(&mut self.at));
+        self.bytes.extend_from_slice(data);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.at == self.bytes.len()
+    }
+
+    /// The next frame, if it is whole.
+    fn next(&mut self, outermost: bool) -> Result<Option<(u8, Part)>, ProtocolError> {
+        let mut cursor = Cursor { data: &self.bytes, at: self.at };
+        let part = frame(&mut cursor, outermost)?;
+        if part.is_some() {
+            self.at = cursor.at;
+        } else if self.bytes.len() - self.at > MAX_BYTES + UNPACK_BYTES {
+            return Err(ProtocolError::Length(self.bytes.len() - self.at));
+        }
+        if self.is_empty() {
+            // A long frame does not keep its memory.
+            *self = Self::default();
+        }
+        Ok(part)
+    }
+}
+
+/// `None` where the frame is not whole yet.
+fn frame(cursor: &mut Cursor<'_>, outermost: bool) -> Result<Option<(u8, Part)>, ProtocolError> {
+    let Some(version) = cursor.byte() else { return Ok(None) };
+    if !matches!(version, b'1' | b'2') {
+        return Err(ProtocolError::Version(version));
+    }
+    let Some(kind) = cursor.byte() else { return Ok(None) };
+    let frame = match kind {
+        b'W' => cursor.number().map(Frame::Window),
+        b'J' => {
+            let Some(sequence) = cursor.number() else { return Ok(None) };
+            cursor.sized()?.map(|payload| Frame::Json { sequence, payload: Blob::from(payload) })
+        }
+        b'D' => data(cursor)?,
+        b'C' if outermost => {
+            return Ok(cursor.sized()?.map(|packed| (version, Part::Compressed(packed.to_vec()))));
+        }
+        other => return Err(ProtocolError::Kind(other)),
+    };
+    Ok(frame.map(|frame| (version, Part::Frame(frame))))
 }
 
 fn data(cursor: &mut Cursor<'_>) -> Result<Option<Frame>, ProtocolError> {
@@ -124,6 +190,14 @@ fn data(cursor: &mut Cursor<'_>) -> Result<Option<Frame>, ProtocolError> {
     if pairs > MAX_PAIRS {
         return Err(ProtocolError::Length(pairs as usize));
     }
+    // Nothing is copied before all of it has come: it is asked again with every piece.
+    let first = cursor.at;
+    for _ in 0..2 * pairs {
+        if cursor.sized()?.is_none() {
+            return Ok(None);
+        }
+    }
+    cursor.at = first;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let mut fields = Map::new();
     for _ in 0..pairs {
@@ -236,8 +310,8 @@ mod tests {
             let mut reader = FrameReader::default();
             let mut frames = Vec::new();
             for chunk in bytes.chunks(piece) {
-                reader.feed(chunk).unwrap();
-                frames.extend(std::iter::from_fn(|| reader.next()));
+                reader.feed(chunk);
+                frames.extend(std::iter::from_fn(|| reader.next().unwrap()));
             }
             let fields = Map::from_iter([("line", "hi")]);
             let json =
@@ -257,11 +331,41 @@ mod tests {
 
     #[test]
     fn what_is_no_frame_is_refused() {
-        let refused = |bytes: &[u8]| FrameReader::default().feed(bytes).unwrap_err();
+        let refused = |bytes: &[u8]| {
+            let mut reader = FrameReader::default();
+            reader.feed(bytes);
+            loop {
+                match reader.next() {
+                    Ok(found) => assert!(found.is_some(), "{bytes:?}"),
+                    Err(error) => return error,
+                }
+            }
+        };
         assert_eq!(refused(b"GET / HTTP/1.1"), ProtocolError::Version(b'G'));
         assert_eq!(refused(b"2Z"), ProtocolError::Kind(b'Z'));
         assert_eq!(refused(b"2J\0\0\0\x01\xff\xff\xff\xff"), ProtocolError::Length(0xffff_ffff));
         assert_eq!(refused(b"2C\0\0\0\x02zz"), ProtocolError::Compressed);
         assert_eq!(refused(b"2D\0\0\0\x01\xff\xff\xff\xff"), ProtocolError::Length(0xffff_ffff));
+    }
+    #[test]
+    fn a_bomb_is_unpacked_frame_by_frame() {
+        // Sixteen million empty events in some hundred kilobytes.
+        let mut compressor = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+        let many = b"2J\0\0\0\x01\0\0\0\0".repeat(1 << 16);
+        for _ in 0..256 {
+            std::io::Write::write_all(&mut compressor, &many).unwrap();
+        }
+        let packed = compressor.finish().unwrap();
+        let mut reader = FrameReader::default();
+        reader.feed(b"2C");
+        assert_eq!(reader.wants(), 2);
+        reader.feed(&(packed.len() as u32).to_be_bytes());
+        assert_eq!(reader.wants(), packed.len());
+        reader.feed(&packed);
+        for number in 0..1 << 18 {
+            assert!(matches!(reader.next(), Ok(Some((b'2', Frame::Json { .. })))), "{number}");
+            let held = reader.inner.as_ref().unwrap().unpacked.bytes.capacity();
+            assert!(held <= 4 * UNPACK_BYTES, "{held}");
+        }
     }
 }

@@ -14,6 +14,7 @@ mod identity;
 mod images;
 mod import;
 mod ladder;
+mod limits;
 mod lines;
 mod local;
 mod marathon;

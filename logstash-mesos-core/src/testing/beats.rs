@@ -13,12 +13,12 @@ pub fn frames(data: &[u8], piece: usize) -> Result<Vec<String>, String> {
     let mut json = JsonReader::new(JsonRules::CODEC);
     let mut found = Vec::new();
     for chunk in data.chunks(piece.max(1)) {
-        reader.feed(chunk).map_err(|error| error.to_string())?;
-        while let Some((version, frame)) = reader.next() {
+        reader.feed(chunk);
+        while let Some((version, frame)) = reader.next().map_err(|error| error.to_string())? {
             if let Frame::Json { payload, .. } = &frame
                 && let Ok(text) = Text::from_utf8(payload.clone())
             {
-                // An event that is no JSON is left out.
+                // An event that is no JSON is one with its text.
                 let _any_answer_will_do = json.read(&text);
             }
             found.push(format!("{version} {frame:?}"));

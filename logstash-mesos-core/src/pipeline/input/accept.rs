@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use super::net;
+use super::room::Room;
 use crate::event::Text;
 use crate::pipeline::plugin::settings::Settings;
 use crate::pipeline::plugin::{BuildError, InputContext};
@@ -22,7 +24,14 @@ pub(super) struct Listen {
     /// Whether the system asks idle peers if they are still there.
     pub(super) keep_alive: bool,
     pub(super) tls: Option<Acceptor>,
+    /// What its connections may hold together.
+    pub(super) room: Room,
 }
+
+/// So many connections are served at a time: others wait until one of them ends.
+const MOST_CONNECTIONS: usize = 1024;
+/// How often to say that there are more.
+const SAY_EVERY: Duration = Duration::from_secs(15);
 
 /// After an error of the system, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -35,7 +44,7 @@ impl Listen {
         tls: Option<Acceptor>,
     ) -> Result<Self, BuildError> {
         let host = settings.text("host").unwrap_or(Text::from_static("0.0.0.0"));
-        Ok(Self { host, port: net::port(settings)?, keep_alive, tls })
+        Ok(Self { host, port: net::port(settings)?, keep_alive, tls, room: Room::default() })
     }
 
     /// Takes connections until the input shall end, each in a task of its own; returns when all have ended.
@@ -48,15 +57,21 @@ impl Listen {
         let bind = || net::listen(&self.host, self.port, self.keep_alive);
         let Some(listener) = net::bound(&address, cx, bind).await else { return };
         let running = TaskTracker::new();
+        let places = Arc::new(Semaphore::new(most_connections()));
         loop {
+            let Some(place) = place(&places, &address, cx).await else { break };
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
                 () = cx.shutdown.cancelled() => break,
             };
             match accepted {
                 Ok((stream, peer)) => {
+                    if self.keep_alive {
+                        net::ask_whether_there(&stream);
+                    }
                     let (cx, handle, tls) = (Arc::clone(cx), handle.clone(), self.tls.clone());
                     running.spawn(async move {
+                        let _until_it_ends = place;
                         // A peer that is slow to agree on keys keeps nobody else waiting.
                         let secured = tokio::select! {
                             secured = secure(stream, tls) => secured,
@@ -80,6 +95,32 @@ impl Listen {
         running.close();
         running.wait().await;
     }
+}
+
+/// A place for a connection; `None` when the input shall end.
+async fn place(places: &Arc<Semaphore>, address: &str, cx: &InputContext) -> Option<OwnedSemaphorePermit> {
+    let free = Arc::clone(places).acquire_owned();
+    tokio::pin!(free);
+    let mut say = tokio::time::interval(SAY_EVERY);
+    loop {
+        tokio::select! {
+            biased;
+            place = &mut free => return place.ok(),
+            () = cx.shutdown.cancelled() => return None,
+            _ = say.tick() => {
+                let connections = most_connections();
+                warn!(connections, address, "As many connections as are served at a time, others wait until one of them ends");
+            }
+        }
+    }
+}
+
+/// Less where the process may have few descriptors: other inputs, files and outputs need some too.
+fn most_connections() -> usize {
+    let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    descriptors
+        .and_then(|most| usize::try_from(most / 4).ok())
+        .map_or(MOST_CONNECTIONS, |most| most.clamp(16, MOST_CONNECTIONS))
 }
 
 async fn secure(stream: TcpStream, tls: Option<Acceptor>) -> std::io::Result<Stream> {

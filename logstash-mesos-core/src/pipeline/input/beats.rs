@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use logstash_mesos_engine::compat::ruby;
+use logstash_mesos_engine::tools::characters::whole_characters;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
@@ -15,14 +16,16 @@ use tracing::{debug, warn};
 
 use super::accept::Listen;
 use super::common::{EVENT_BYTES, InputOptions};
+use super::room::{FREE_BYTES, Held, Room};
 use crate::event::{
-    Ack, Clock, Event, FieldReference, JsonReader, JsonRules, Map, Outcome, Text, Timestamp, Value,
+    Ack, Blob, Clock, Event, FieldReference, JsonReader, JsonRules, Map, Outcome, Text, Timestamp, Value,
+    write_json_map,
 };
-use crate::lumberjack::{Frame, FrameReader, acknowledgement};
+use crate::lumberjack::{Frame, FrameReader, ProtocolError, acknowledgement};
 use crate::pipeline::plugin::settings::{Default as Preset, Kind, Setting, Settings, Status, Transport};
 use crate::pipeline::plugin::{
     Batch, Build, BuildContext, BuildError, Codec, EcsCompatibility, Input, InputContext, InputError,
-    MakeInput, PluginSpec,
+    LineLimit, MakeInput, PluginSpec,
 };
 use crate::pipeline::tls;
 use crate::tls::Stream;
@@ -101,12 +104,15 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, Build
         cx.with_ecs(EcsCompatibility::Disabled).codec(settings, "codec")?
     };
     let idle = settings.float("client_inactivity_timeout").filter(|seconds| *seconds > 0.0);
+    let listen = Listen::new(settings, true, tls::acceptor(settings, cx, tls::Rules::Beats)?)?;
     Ok(Box::new(Beats {
-        listen: Listen::new(settings, true, tls::acceptor(settings, cx, tls::Rules::Beats)?)?,
         connections: Arc::new(Connections {
             idle: idle.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
             codec_tag: enrich.codec.then(|| format!("beats_input_codec_{name}_applied")),
             codec: Mutex::new(codec),
+            room: listen.room.clone(),
+            lines: Arc::clone(&cx.lines),
+            complaints: Complaints::default(),
             options: InputOptions::new(settings),
             ip_field: enrich
                 .source
@@ -127,6 +133,7 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, Build
                 )
             }),
         }),
+        listen,
     }))
 }
 
@@ -173,6 +180,9 @@ struct Connections {
     codec_tag: Option<String>,
     // Only forked; behind a lock so that several tasks may look at it.
     codec: Mutex<Box<dyn Codec>>,
+    room: Room,
+    lines: Arc<LineLimit>,
+    complaints: Complaints,
     options: InputOptions,
     ip_field: Option<&'static str>,
     // From where to where the name of a host is copied.
@@ -223,10 +233,37 @@ impl Input for Beats {
 
 /// Windows of one connection that are on their way at a time; then nothing more is read.
 const MOST_WINDOWS: usize = 4;
+/// Events of a window go on when they need about so much memory, before the window is whole.
+const PART_BYTES: usize = 1 << 20;
 /// How often a peer that waits is told that its events are on their way.
 const STILL_THERE: Duration = Duration::from_secs(5);
 /// How long the end of the input waits for acknowledgements.
 const LAST_WAIT: Duration = Duration::from_secs(5);
+/// The tag of an event that is no JSON object: its text is the message.
+const UNREADABLE: &str = "_jsonparsefailure";
+
+/// Says from time to time how many events could not be read.
+#[derive(Debug, Default)]
+struct Complaints(Mutex<(u64, Option<Instant>)>);
+
+/// Events that cannot be read are said this often at most.
+const SAY_EVERY: Duration = Duration::from_secs(15);
+
+impl Complaints {
+    fn say(&self, error: &str) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.0 += 1;
+        if state.1.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
+            state.1 = Some(Instant::now());
+            warn!(
+                error,
+                count = state.0,
+                tag = UNREADABLE,
+                "Events of beats are no JSON objects, they go on with a tag"
+            );
+        }
+    }
+}
 
 /// One peer.
 struct Connection<'c> {
@@ -236,14 +273,36 @@ struct Connection<'c> {
     // What is known of the peer, and where events have it.
     from: Vec<(FieldReference, Value)>,
     frames: FrameReader,
-    // The window that is being read: events announced, come, the last number, the events.
+    // Of the protocol, as the peer speaks it.
+    version: u8,
+    // The window that is being read: events announced, come, the last number, those that have not been sent, and who
+    // is told what becomes of them all.
     announced: u32,
     come: u32,
     last: u32,
     events: Vec<Event>,
     bytes: usize,
+    window: Option<(Ack, oneshot::Receiver<Outcome>)>,
     // Windows on their way.
     sent: VecDeque<Sent>,
+    // What came has not been looked at to its end.
+    todo: bool,
+    // For the long frame that is being read.
+    long: Option<Held>,
+    // To be written.
+    answers: Vec<u8>,
+}
+
+/// What a connection waits for beside its peer. Nothing is read meanwhile.
+type Work = Pin<Box<dyn Future<Output = Done> + Send>>;
+
+enum Done {
+    /// It may make events.
+    Turn(Held),
+    /// It may read a long frame.
+    Room(Held),
+    /// The queue has taken events; or it has ended.
+    Sent(bool),
 }
 
 struct Sent {
@@ -260,12 +319,17 @@ impl<'c> Connection<'c> {
             json: JsonReader::new(JsonRules::CODEC),
             from: shared.known_of(peer, stream),
             frames: FrameReader::default(),
+            version: b'2',
             announced: 0,
             come: 0,
             last: 0,
             events: Vec::new(),
             bytes: 0,
+            window: None,
             sent: VecDeque::new(),
+            todo: false,
+            long: None,
+            answers: Vec::new(),
         }
     }
 
@@ -281,8 +345,12 @@ impl<'c> Connection<'c> {
                 idle.reset(tokio::time::Instant::now() + quiet);
             }
         };
+        let mut work: Option<Work> = None;
         loop {
-            let reads = self.sent.len() < MOST_WINDOWS;
+            if work.is_none() {
+                work = self.next_work();
+            }
+            let reads = work.is_none() && self.sent.len() < MOST_WINDOWS;
             tokio::select! {
                 outcome = first_outcome(&mut self.sent) => {
                     if !self.acknowledge(outcome, &mut stream).await? {
@@ -291,26 +359,40 @@ impl<'c> Connection<'c> {
                     alive.reset();
                     stirred(idle.as_mut());
                 }
+                done = finished(&mut work) => {
+                    work = None;
+                    stirred(idle.as_mut());
+                    match done {
+                        Done::Turn(turn) => {
+                            work = self.make_events(turn, cx)?;
+                            stream.write_all(&std::mem::take(&mut self.answers)).await?;
+                        }
+                        Done::Room(room) => self.long = Some(room),
+                        Done::Sent(true) => {}
+                        Done::Sent(false) => return Ok(()),
+                    }
+                }
                 read = stream.read(&mut block), if reads => {
                     let len = read?;
                     if len == 0 {
                         return Ok(());
                     }
                     stirred(idle.as_mut());
-                    self.frames.feed(&block[..len]).map_err(std::io::Error::other)?;
-                    if !self.take_frames(&mut stream, cx).await? {
-                        return Ok(());
-                    }
+                    self.frames.feed(&block[..len]);
+                    self.todo = true;
                 }
                 _ = alive.tick() => {
-                    if let Some(front) = self.sent.front() {
-                        stream.write_all(&acknowledgement(front.version, 0)).await?;
+                    // Also while its events wait for the queue: it would send them again, and a peer that has gone is
+                    // noticed by this.
+                    if self.is_owed() || work.is_some() {
+                        stream.write_all(&acknowledgement(self.version, 0)).await?;
                     }
                 }
-                () = &mut idle, if quiet.is_some() && self.sent.is_empty() => return Ok(()),
+                () = &mut idle, if quiet.is_some() && self.sent.is_empty() && work.is_none() => return Ok(()),
                 () = cx.shutdown.cancelled() => break,
             }
         }
+        drop(work);
         // What is on its way may still arrive; what does not is sent again by the peer.
         let _time_is_up = tokio::time::timeout(LAST_WAIT, async {
             while !self.sent.is_empty() {
@@ -335,30 +417,57 @@ impl<'c> Connection<'c> {
         Ok(true)
     }
 
-    /// `false` when the pipeline has ended.
-    async fn take_frames(&mut self, stream: &mut Stream, cx: &InputContext) -> std::io::Result<bool> {
-        while let Some((version, frame)) = self.frames.next() {
+    fn is_owed(&self) -> bool {
+        !self.sent.is_empty()
+    }
+
+    /// What has to be waited for before more is read.
+    fn next_work(&mut self) -> Option<Work> {
+        let room = self.shared.room.clone();
+        if self.todo {
+            return Some(Box::pin(async move { Done::Turn(room.turn().await) }));
+        }
+        let wants = self.frames.wants();
+        if wants <= FREE_BYTES {
+            self.long = None;
+        } else if self.long.is_none() {
+            return Some(Box::pin(async move { Done::Room(room.bytes(wants).await) }));
+        }
+        None
+    }
+
+    /// Makes events of the frames that have come, up to a part of a window, and sends them. They are held in turn with
+    /// other connections.
+    fn make_events(&mut self, turn: Held, cx: &InputContext) -> std::io::Result<Option<Work>> {
+        let Some(batch) = self.next_batch(cx.clock).map_err(std::io::Error::other)? else {
+            self.todo = false;
+            return Ok(None);
+        };
+        let events = Arc::clone(&cx.events);
+        Ok(Some(Box::pin(async move {
+            let taken = events.send(batch).await;
+            drop(turn);
+            Done::Sent(taken)
+        })))
+    }
+
+    fn next_batch(&mut self, clock: Clock) -> Result<Option<Batch>, ProtocolError> {
+        while let Some((version, frame)) = self.frames.next()? {
+            self.version = version;
             match frame {
-                Frame::Window(0) => stream.write_all(&acknowledgement(version, 0)).await?,
+                Frame::Window(0) => self.answers.extend_from_slice(&acknowledgement(version, 0)),
                 Frame::Window(announced) => {
                     self.announced = announced;
                     self.come = 0;
                     self.events.clear();
                     self.bytes = 0;
+                    self.window = None;
                     continue;
                 }
                 Frame::Json { sequence, payload } => {
                     self.last = sequence;
                     self.bytes += payload.len();
-                    let text = Text::from_utf8(payload)
-                        .map_err(|_| std::io::Error::other("an event of a beat is not UTF-8"))?;
-                    match self.json.read(&text) {
-                        Ok(Value::Map(map)) => self.event(Arc::unwrap_or_clone(map), cx.clock),
-                        Ok(other) => {
-                            warn!(found = other.type_name(), "An event of a beat is no hash, left out");
-                        }
-                        Err(error) => warn!(%error, "An event of a beat is no JSON, left out"),
-                    }
+                    self.json(payload, clock);
                     self.come += 1;
                 }
                 Frame::Data { sequence, fields } => {
@@ -368,27 +477,77 @@ impl<'c> Connection<'c> {
                         .filter_map(|(_, value)| value.as_text())
                         .map(|text| text.len())
                         .sum::<usize>();
-                    self.event(fields, cx.clock);
+                    self.event(fields, clock);
                     self.come += 1;
                 }
             }
-            if self.announced > 0 && self.come >= self.announced && !self.send(version, cx).await {
-                return Ok(false);
+            let whole = self.announced > 0 && self.come >= self.announced;
+            if whole || self.bytes + self.events.len() * EVENT_BYTES >= PART_BYTES {
+                return Ok(Some(self.batch(whole)));
             }
         }
-        Ok(true)
+        // What has been made is not held while more is waited for.
+        Ok((!self.events.is_empty()).then(|| self.batch(false)))
     }
 
-    async fn send(&mut self, version: u8, cx: &InputContext) -> bool {
-        let (done, outcome) = oneshot::channel();
-        let ack = Ack::new(move |outcome| {
-            let _connection_has_ended = done.send(outcome);
+    /// The events so far; the last ones when the window is `whole`.
+    fn batch(&mut self, whole: bool) -> Batch {
+        let (ack, outcome) = self.window.take().unwrap_or_else(|| {
+            let (done, outcome) = oneshot::channel();
+            let ack = Ack::new(move |outcome| {
+                let _connection_has_ended = done.send(outcome);
+            });
+            (ack, outcome)
         });
+        let part = ack.clone();
+        if whole {
+            self.announced = 0;
+            self.sent.push_back(Sent { version: self.version, last: self.last, outcome });
+            // Each part has a duty of its own.
+            ack.delivered();
+        } else {
+            self.window = Some((ack, outcome));
+        }
         let events = std::mem::take(&mut self.events);
-        let byte_size = self.bytes + events.len() * EVENT_BYTES;
-        self.announced = 0;
-        self.sent.push_back(Sent { version, last: self.last, outcome });
-        cx.events.send(Batch { events, byte_size, ack, ..Batch::default() }).await
+        let byte_size = std::mem::take(&mut self.bytes) + events.len() * EVENT_BYTES;
+        Batch { events, byte_size, ack: part, ..Batch::default() }
+    }
+
+    /// The events of a JSON object. Whatever else it is becomes an event too: the window is acknowledged, and the peer
+    /// would send it for ever otherwise.
+    fn json(&mut self, payload: Blob, clock: Clock) {
+        let (text, problem) = match Text::from_utf8(payload) {
+            Err(error) => (
+                String::from_utf8_lossy(&error.into_bytes()).into_owned().into(),
+                "it is not UTF-8".to_owned(),
+            ),
+            Ok(text) => match self.json.read(&text) {
+                Ok(Value::Map(map)) => return self.event(Arc::unwrap_or_clone(map), clock),
+                Ok(other) => (text, format!("it is no object, but {}", other.type_name())),
+                Err(error) => (text, error.to_string()),
+            },
+        };
+        self.unreadable(text, &problem, clock);
+    }
+
+    fn unreadable(&mut self, text: Text, problem: &str, clock: Clock) {
+        self.shared.complaints.say(problem);
+        let (text, _) = self.cut(text);
+        let mut event = Event::from_message(text, clock.now());
+        self.finish(&mut event, None);
+        event.tag(UNREADABLE);
+        self.events.push(event);
+    }
+
+    /// The text as far as a line may go, and whether that is not all of it.
+    fn cut(&self, text: Text) -> (Text, bool) {
+        let limit = &self.shared.lines;
+        if text.len() <= limit.max_bytes() {
+            return (text, false);
+        }
+        let kept = whole_characters(text.as_bytes(), limit.max_bytes());
+        limit.cut((text.len() - kept) as u64);
+        (text.slice(..kept), true)
     }
 
     /// The events of one that a beat sent: the codec reads the line, and gets the other fields.
@@ -398,12 +557,25 @@ impl<'c> Connection<'c> {
             .find(|name| fields.get(name).is_some_and(|v| !matches!(v, Value::Null)))
             .and_then(|name| fields.remove(name));
         let Some(line) = line.map(|line| ruby::to_s(&line)) else {
-            if let Ok(mut event) = Event::from_map(fields, clock) {
-                self.finish(&mut event, Some("beats_input_raw_event"));
-                self.events.push(event);
+            let shown = fields.clone();
+            match Event::from_map(fields, clock) {
+                Ok(mut event) => {
+                    self.finish(&mut event, Some("beats_input_raw_event"));
+                    self.events.push(event);
+                }
+                Err(problem) => {
+                    let mut text = Vec::new();
+                    write_json_map(&shown, &mut text);
+                    self.unreadable(
+                        String::from_utf8_lossy(&text).into_owned().into(),
+                        &problem.to_string(),
+                        clock,
+                    );
+                }
             }
             return;
         };
+        let (line, cut) = self.cut(line);
         let time = match fields.remove("@timestamp") {
             Some(Value::Text(text)) => Timestamp::parse_iso8601(&text),
             _ => None,
@@ -411,6 +583,9 @@ impl<'c> Connection<'c> {
         let mut events = Vec::new();
         self.codec.decode_text(line, clock, &mut |event| events.push(event));
         for mut event in events {
+            if cut {
+                event.tag(LineLimit::TAG);
+            }
             if let Some(time) = time {
                 event.fields_mut().insert("@timestamp", time);
             }
@@ -439,6 +614,14 @@ impl<'c> Connection<'c> {
         {
             event.tag(tag);
         }
+    }
+}
+
+/// What was waited for.
+async fn finished(work: &mut Option<Work>) -> Done {
+    match work {
+        Some(work) => work.await,
+        None => std::future::pending().await,
     }
 }
 
@@ -525,6 +708,112 @@ mod tests {
         }
         assert!(begun.elapsed() > quiet / 2, "not before its time");
         input.stop().await;
+    }
+
+    #[tokio::test]
+    async fn an_event_that_cannot_be_read_goes_on_with_a_tag_and_the_others_too() {
+        let port = free_port();
+        let mut input =
+            Running::start(&BEATS, &format!(r#"{{"host":"127.0.0.1","port":{port}}}"#), EcsCompatibility::V8);
+        let mut stream = connect(port).await;
+        let bad = ["{\"message\":", "[1]", r#"{"message":"good"}"#, r#"{"a":1,"@timestamp":{"x":2}}"#];
+        stream.write_all(&window(&bad)).await.unwrap();
+        for (message, tagged) in [("{\"message\":", true), ("[1]", true), ("good", false)] {
+            let event = input.next().await;
+            assert_eq!(event.text("message"), message);
+            assert_eq!(event.json("tags").contains(UNREADABLE), tagged, "{message}");
+            event.ack.delivered();
+        }
+        // Whatever becomes of the last one, it is an event.
+        input.next().await.ack.delivered();
+        assert_eq!(read_ack(&mut stream).await, *b"2A\0\0\0\x04");
+        input.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_window_of_any_size_is_held_in_parts_and_acknowledged_whole() {
+        let port = free_port();
+        let mut input =
+            Running::start(&BEATS, &format!(r#"{{"host":"127.0.0.1","port":{port}}}"#), EcsCompatibility::V8);
+        let mut stream = connect(port).await;
+        let long = format!(r#"{{"message":"{}"}}"#, "x".repeat(PART_BYTES / 4));
+        let events = vec![long.as_str(); 20];
+        stream.write_all(&window(&events)).await.unwrap();
+        let mut last = None;
+        for _ in 0..20 {
+            let received = input.next().await;
+            assert!(last.is_none(), "the one before is let go");
+            last = Some(received);
+            last.take().unwrap().ack.delivered();
+        }
+        assert_eq!(read_ack(&mut stream).await, *b"2A\0\0\0\x14");
+        input.stop().await;
+    }
+
+    /// A queue that takes nothing.
+    struct Full;
+
+    #[async_trait]
+    impl crate::event::BatchSender for Full {
+        async fn send(&self, _: Batch) -> bool {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test]
+    async fn peers_that_wait_are_told_so_and_those_that_have_gone_are_noticed() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        let port = free_port();
+        let settings = format!(r#"{{"host":"127.0.0.1","port":{port},"client_inactivity_timeout":1}}"#);
+        let cx = logstash_mesos_engine::testing::context(&BEATS, EcsCompatibility::V8);
+        let make = MakeInput::of(&BEATS).unwrap();
+        let input = make(&logstash_mesos_engine::testing::settings_of(&BEATS, &settings), &cx).unwrap();
+        let sends = Arc::new(AtomicUsize::new(0));
+        struct Counting(Arc<AtomicUsize>);
+        #[async_trait]
+        impl crate::event::BatchSender for Counting {
+            async fn send(&self, batch: Batch) -> bool {
+                self.0.fetch_add(1, Ordering::SeqCst);
+                struct Less<'c>(&'c AtomicUsize);
+                impl Drop for Less<'_> {
+                    fn drop(&mut self) {
+                        self.0.fetch_sub(1, Ordering::SeqCst);
+                    }
+                }
+                let _held = Less(&self.0);
+                Full.send(batch).await
+            }
+        }
+        let shutdown = tokio_util::sync::CancellationToken::new();
+        let running = tokio::spawn(input.run(InputContext {
+            events: Arc::new(Counting(Arc::clone(&sends))),
+            shutdown: shutdown.clone(),
+            clock: Clock::System,
+            bus: crate::pipeline::Bus::default(),
+        }));
+        // As a beat that hears nothing and connects again with the same window.
+        let whole = window(&[r#"{"message":"x"}"#]);
+        let mut streams = Vec::new();
+        for _ in 0..60 {
+            let mut stream = connect(port).await;
+            stream.write_all(&whole).await.unwrap();
+            streams.push(stream);
+        }
+        let mut last = streams.pop().unwrap();
+        let mut ack = [0; 6];
+        tokio::time::timeout(STILL_THERE * 4, last.read_exact(&mut ack)).await.unwrap().unwrap();
+        assert_eq!(ack, *b"2A\0\0\0\0", "it waits, and is told");
+        assert!((1..=4).contains(&sends.load(Ordering::SeqCst)), "few hold events: {sends:?}");
+        drop((streams, last));
+        for _ in 0..2000 {
+            if sends.load(Ordering::SeqCst) == 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(sends.load(Ordering::SeqCst), 0, "nothing is held for peers that have gone");
+        shutdown.cancel();
+        running.await.unwrap().unwrap();
     }
 
     #[tokio::test]

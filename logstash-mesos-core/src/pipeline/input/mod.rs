@@ -13,6 +13,7 @@ pub(crate) mod http;
 pub(crate) mod keeper;
 pub(crate) mod net;
 pub(crate) mod pipeline;
+mod room;
 pub(crate) mod stdin;
 pub(crate) mod stream;
 pub(crate) mod syslog;

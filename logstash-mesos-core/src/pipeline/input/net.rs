@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::net::{TcpListener, TcpSocket, lookup_host};
-use tracing::{info, warn};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
+use tracing::{debug, info, warn};
 
 use super::common::unacknowledged;
+use super::room::Room;
 use crate::event::{Blob, Event, FieldReference, Value};
 use crate::pipeline::plugin::settings::Settings;
 use crate::pipeline::plugin::{BuildError, Codec, InputContext};
@@ -60,6 +62,18 @@ pub(super) async fn listen(host: &str, port: u16, keep_alive: bool) -> std::io::
     socket.set_keepalive(keep_alive)?;
     socket.bind(address)?;
     socket.listen(1024)
+}
+
+/// Has the system find out within two minutes that a peer has gone without a word: it waits two hours otherwise.
+pub(super) fn ask_whether_there(stream: &TcpStream) {
+    let quiet = Duration::from_secs(60);
+    let set = sockopt::set_tcp_keepidle(stream, quiet)
+        .and_then(|()| sockopt::set_tcp_keepintvl(stream, quiet / 4))
+        .and_then(|()| sockopt::set_tcp_keepcnt(stream, 4))
+        .and_then(|()| sockopt::set_tcp_user_timeout(stream, 120_000));
+    if let Err(error) = set {
+        debug!(%error, "The system asks peers whether they are there at times of its own");
+    }
 }
 
 /// Connects to `host` and `port`, with TLS or without.
@@ -127,11 +141,13 @@ impl MissingFields {
 
 const BLOCK: usize = 16 << 10;
 
-/// Reads `stream` to its end, through `codec`. `first` came from it before.
+/// Reads `stream` to its end, through `codec`. `first` came from it before. Events are held only in turn with the other
+/// connections of `room`.
 pub(super) async fn pump(
     mut stream: impl AsyncRead + Unpin,
     first: &[u8],
     mut codec: Box<dyn Codec>,
+    room: &Room,
     cx: &InputContext,
     mut finish: impl FnMut(&mut Event) + Send,
 ) -> std::io::Result<()> {
@@ -139,34 +155,45 @@ pub(super) async fn pump(
     let mut events = Vec::new();
     if !first.is_empty() {
         decode(&mut *codec, first, cx, &mut finish, &mut events);
-    }
-    let ended = loop {
-        if !events.is_empty() {
-            let bytes = BLOCK.min(events.len() * 64);
-            if !cx.events.send(unacknowledged(std::mem::take(&mut events), bytes)).await {
-                return Ok(());
-            }
+        if !pass_on(&mut events, cx).await {
+            return Ok(());
         }
+    }
+    loop {
         let idle = codec.auto_flush().filter(|_| codec.keeps());
         let read = tokio::select! {
-            read = stream.read(&mut block) => read,
-            () = cx.shutdown.cancelled() => break Ok(()),
-            () = tokio::time::sleep(idle.unwrap_or_default()), if idle.is_some() => {
+            read = stream.read(&mut block) => Some(read),
+            () = cx.shutdown.cancelled() => Some(Ok(0)),
+            () = tokio::time::sleep(idle.unwrap_or_default()), if idle.is_some() => None,
+        };
+        let _turn = room.turn().await;
+        let ended = match read {
+            Some(Ok(len @ 1..)) => {
+                decode(&mut *codec, &block[..len], cx, &mut finish, &mut events);
+                None
+            }
+            Some(Ok(0)) => Some(Ok(())),
+            Some(Err(error)) => Some(Err(error)),
+            None => {
                 flush(&mut *codec, cx, &mut finish, &mut events);
-                continue;
+                None
             }
         };
-        match read {
-            Ok(0) => break Ok(()),
-            Ok(len) => decode(&mut *codec, &block[..len], cx, &mut finish, &mut events),
-            Err(error) => break Err(error),
+        if let Some(ended) = ended {
+            flush(&mut *codec, cx, &mut finish, &mut events);
+            pass_on(&mut events, cx).await;
+            return ended;
         }
-    };
-    flush(&mut *codec, cx, &mut finish, &mut events);
-    if !events.is_empty() {
-        cx.events.send(unacknowledged(events, 0)).await;
+        if !pass_on(&mut events, cx).await {
+            return Ok(());
+        }
     }
-    ended
+}
+
+/// `false` when the pipeline takes nothing any more.
+async fn pass_on(events: &mut Vec<Event>, cx: &InputContext) -> bool {
+    let bytes = BLOCK.min(events.len() * 64);
+    events.is_empty() || cx.events.send(unacknowledged(std::mem::take(events), bytes)).await
 }
 
 fn decode(
@@ -203,6 +230,8 @@ pub(super) struct Proxied {
     pub(super) proxy_port: i64,
 }
 
+/// A proxy says who connected as soon as somebody has.
+const PROXY_PATIENCE: Duration = Duration::from_secs(30);
 /// No line of a proxy is longer.
 const MAX_PROXY_LINE: usize = 1024;
 
@@ -216,7 +245,11 @@ impl Proxied {
                 let line = String::from_utf8_lossy(&begin);
                 return Ok((Self::parse(&line).ok_or_else(|| wrong(&line))?, rest));
             }
-            if begin.len() > MAX_PROXY_LINE || stream.read_buf(&mut begin).await? == 0 {
+            let read = tokio::time::timeout(PROXY_PATIENCE, stream.read_buf(&mut begin));
+            let read = read
+                .await
+                .map_err(|_| std::io::Error::other("no line of the PROXY protocol came in time"))?;
+            if begin.len() > MAX_PROXY_LINE || read? == 0 {
                 return Err(wrong(&String::from_utf8_lossy(&begin)));
             }
         }

@@ -14,6 +14,7 @@ use tracing::{debug, warn};
 use super::accept::Listen;
 use super::common::{InputOptions, unacknowledged};
 use super::net::{self, Proxied};
+use super::room::Room;
 use crate::event::{Blob, Clock, Event, FieldReference, Text, Value};
 use crate::pipeline::plugin::PluginKind;
 use crate::pipeline::plugin::settings::{
@@ -95,7 +96,7 @@ pub(crate) static SYSLOG: PluginSpec = PluginSpec {
 
 fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, BuildError> {
     let place =
-        Place { listen: Listen::new(settings, false, None)?, proxied: settings.bool("proxy_protocol") };
+        Place { listen: Listen::new(settings, true, None)?, proxied: settings.bool("proxy_protocol") };
     Ok(Box::new(Syslog { place, relay: Relay::new(settings, cx)? }))
 }
 
@@ -150,9 +151,10 @@ impl Place {
     }
 
     async fn serve_tcp(&self, relay: Relay, cx: &Arc<InputContext>) {
-        let (relay, proxied) = (Arc::new(Mutex::new(relay)), self.proxied);
+        let (relay, proxied, room) = (Arc::new(Mutex::new(relay)), self.proxied, self.listen.room.clone());
         let read = move |mut stream: Stream, peer: SocketAddr, cx: Arc<InputContext>| {
             let relay = relay.lock().unwrap_or_else(PoisonError::into_inner).fork();
+            let room = room.clone();
             async move {
                 let mut client = peer.ip().to_canonical().to_string();
                 let mut first = Vec::new();
@@ -166,7 +168,8 @@ impl Place {
                         Err(error) => return warn!(%error, %peer, "Connection ended"),
                     }
                 }
-                if let Err(error) = read_messages(first.as_slice().chain(stream), &client, relay, &cx).await {
+                let stream = first.as_slice().chain(stream);
+                if let Err(error) = read_messages(stream, &client, relay, &room, &cx).await {
                     debug!(%error, %peer, "Connection broke");
                 }
             }
@@ -179,12 +182,15 @@ async fn read_messages(
     stream: impl AsyncRead + Unpin,
     client: &str,
     mut relay: Relay,
+    room: &Room,
     cx: &InputContext,
 ) -> std::io::Result<()> {
     let mut reader = BufReader::with_capacity(64 << 10, stream);
     let mut read = Vec::new();
     let longest = relay.shared.lines.max_bytes();
     let (mut events, mut bytes, mut counted) = (Vec::new(), 0, false);
+    // While events are held.
+    let mut turn = None;
     loop {
         // Cancelled only at the end: what was read of a message is in `read`.
         let cut = tokio::select! {
@@ -193,6 +199,9 @@ async fn read_messages(
         };
         if read.is_empty() {
             return Ok(());
+        }
+        if turn.is_none() {
+            turn = Some(room.turn().await);
         }
         let message = frames::message(&read);
         bytes += message.len();
@@ -209,12 +218,15 @@ async fn read_messages(
         counted = message.len() < read.len();
         read.clear();
         // Messages that are there already go along.
-        if (!frames::holds_one(reader.buffer()) || events.len() >= AT_ONCE)
-            && !events.is_empty()
+        if frames::holds_one(reader.buffer()) && events.len() < AT_ONCE {
+            continue;
+        }
+        if !events.is_empty()
             && !cx.events.send(unacknowledged(std::mem::take(&mut events), std::mem::take(&mut bytes))).await
         {
             return Ok(());
         }
+        turn = None;
     }
 }
 

@@ -10,6 +10,7 @@ use tracing::{debug, warn};
 use super::accept::Listen;
 use super::common::InputOptions;
 use super::net::{self, MissingFields, Proxied};
+use super::room::Room;
 use crate::event::{Text, Value};
 use crate::pipeline::filter::dns::Names;
 use crate::pipeline::plugin::settings::{Default as Preset, Kind, Setting, Settings, Transport};
@@ -45,8 +46,12 @@ pub(crate) static TCP: PluginSpec = PluginSpec {
             "Whether a proxy says in a line of its own who connected (version 1).",
         )
         .default(Preset::Bool(false)),
-        Setting::new("tcp_keep_alive", Kind::Boolean, "Asks idle peers whether they are still there.")
-            .default(Preset::Bool(false)),
+        Setting::new(
+            "tcp_keep_alive",
+            Kind::Boolean,
+            "Asks idle peers whether they are still there. Unless it is said that it shall not, the input does.",
+        )
+        .default(Preset::Bool(false)),
         Setting::new(
             "dns_reverse_lookup_enabled",
             Kind::Boolean,
@@ -74,7 +79,12 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, Build
     let connects = settings.text("mode").as_deref() == Some("client");
     let acceptor = if connects { None } else { tls::acceptor(settings, cx, tls::Rules::Tcp)? };
     Ok(Box::new(Tcp {
-        listen: Listen::new(settings, settings.bool("tcp_keep_alive"), acceptor)?,
+        // Peers that have gone without a word would be waited for for ever.
+        listen: Listen::new(
+            settings,
+            settings.bool("tcp_keep_alive") || !settings.is_given("tcp_keep_alive"),
+            acceptor,
+        )?,
         connects: connects.then(|| tls::connector(settings, cx)).transpose()?,
         connections: Arc::new(Connections {
             proxied: settings.bool("proxy_protocol"),
@@ -118,10 +128,11 @@ impl Input for Tcp {
         match &self.connects {
             Some(tls) => self.connect(tls.as_ref(), &cx).await,
             None => {
-                let connections = Arc::clone(&self.connections);
+                let (connections, room) = (Arc::clone(&self.connections), self.listen.room.clone());
                 let read = move |stream, peer, cx: Arc<InputContext>| {
                     let connections = Arc::clone(&connections);
-                    async move { connections.read(stream, peer, &cx).await }
+                    let room = room.clone();
+                    async move { connections.read(stream, peer, &room, &cx).await }
                 };
                 self.listen.serve(&cx, read).await;
             }
@@ -138,7 +149,7 @@ const CONNECT_AGAIN: Duration = Duration::from_secs(1);
 
 impl Tcp {
     async fn connect(&self, tls: Option<&Connector>, cx: &InputContext) {
-        let Listen { host, port, keep_alive, .. } = &self.listen;
+        let Listen { host, port, keep_alive, room, .. } = &self.listen;
         let mut failed = 0_u32;
         loop {
             let connected = tokio::select! {
@@ -148,7 +159,7 @@ impl Tcp {
             match connected {
                 Ok((stream, peer)) => {
                     failed = 0;
-                    self.connections.read(stream, peer, cx).await;
+                    self.connections.read(stream, peer, room, cx).await;
                 }
                 Err(error) => {
                     if failed.is_multiple_of(15) {
@@ -166,7 +177,7 @@ impl Tcp {
 }
 
 impl Connections {
-    async fn read(&self, mut stream: Stream, peer: SocketAddr, cx: &InputContext) {
+    async fn read(&self, mut stream: Stream, peer: SocketAddr, room: &Room, cx: &InputContext) {
         let subject = stream.peer().and_then(|peer| peer.subject).filter(|_| self.believes);
         let (mut ip, mut port) = (peer.ip().to_canonical().to_string(), Value::Int(peer.port().into()));
         let (mut proxy, mut first) = (None, Vec::new());
@@ -197,7 +208,7 @@ impl Connections {
             fields.apply(event);
             self.options.apply(event);
         };
-        match net::pump(stream, &first, codec, cx, finish).await {
+        match net::pump(stream, &first, codec, room, cx, finish).await {
             Ok(()) => debug!(%peer, "Connection ended"),
             Err(error) => debug!(%error, %peer, "Connection broke"),
         }

@@ -21,6 +21,7 @@ use tracing::debug;
 
 use super::accept::Listen;
 use super::common::{InputOptions, unacknowledged};
+use super::room::Room;
 use crate::event::{Clock, Event, FieldReference, Text, Value};
 use crate::pipeline::plugin::settings::{
     Default as Preset, Kind, Setting, SettingValue, Settings, Transport,
@@ -125,6 +126,7 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, Build
         Some(204) => StatusCode::NO_CONTENT,
         Some(_) => return Err(BuildError::setting("response_code", "is 200, 201, 202 or 204")),
     };
+    let longest = number("max_content_length", 104_857_600)?;
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let most = number("threads", processors)?.max(1) + number("max_pending_requests", 200)?;
     Ok(Box::new(Http {
@@ -142,7 +144,9 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, Build
             )?,
             ecs: cx.ecs,
             options: InputOptions::new(settings),
-            longest: number("max_content_length", 104_857_600)?,
+            longest,
+            // The longest body may be unpacked while the packed one is there.
+            bytes: Room::of(longest.saturating_mul(2)),
             room: Semaphore::new(most.min(Semaphore::MAX_PERMITS)),
             sending: Mutex::default(),
         }),
@@ -242,6 +246,8 @@ struct Server {
     ecs: EcsCompatibility,
     options: InputOptions,
     longest: usize,
+    // For bodies, and for the events that are made of them.
+    bytes: Room,
     room: Semaphore,
     // Since when requests wait for room in the queue, by a number of their own.
     sending: Mutex<BTreeMap<u64, Instant>>,
@@ -317,23 +323,23 @@ impl Server {
         }
         let Ok(_room) = self.room.try_acquire() else { return empty(StatusCode::TOO_MANY_REQUESTS) };
         let (mut head, body) = request.into_parts();
-        let data = match body::read(&mut head.headers, body, self.longest).await {
-            Ok(data) => data,
+        let read = match body::read(&mut head.headers, body, self.longest, self.bytes.clone()).await {
+            Ok(read) => read,
             Err((status, reason)) => {
                 debug!(reason, %peer, "Request refused");
                 return text(status, reason);
             }
         };
-        let facts = request::Facts::new(&head, data.len(), self.ecs);
-        let bytes = data.len();
+        let bytes = read.data.len();
+        let facts = request::Facts::new(&head, bytes, self.ecs);
         let mut events = Vec::new();
-        let clock = cx.clock;
-        self.decode(codecs.of(facts.content_type()), data, clock, &facts, peer, &mut events);
-        if !events.is_empty() {
-            let _waiting = self.wait();
-            if !cx.events.send(unacknowledged(events, bytes)).await {
-                return text(StatusCode::SERVICE_UNAVAILABLE, "the pipeline ends".to_owned());
-            }
+        let _waiting = self.wait();
+        let _turn = self.bytes.turn().await;
+        let data = read.data.clone();
+        self.decode(codecs.of(facts.content_type()), data, cx.clock, &facts, peer, &mut events);
+        drop(read);
+        if !events.is_empty() && !cx.events.send(unacknowledged(events, bytes)).await {
+            return text(StatusCode::SERVICE_UNAVAILABLE, "the pipeline ends".to_owned());
         }
         let mut answer = Response::new(Full::new(Bytes::new()));
         *answer.status_mut() = self.status;

@@ -1,0 +1,141 @@
+//! Streams that never end a line, and peers that hold on: what the executor holds of them stays bounded.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::time::Duration;
+
+use logstash_mesos_tests::executor::{executor, ship_recipe};
+use logstash_mesos_tests::place::{Place, free_port};
+use logstash_mesos_tests::process::{Process, resident_bytes};
+use logstash_mesos_tests::wait::{PATIENCE, until};
+
+const MIB: u64 = 1 << 20;
+/// A debug build at work, with three times the longest line in its hands.
+const MOST: u64 = 120 * MIB;
+
+/// Fails when `process` holds more than it may.
+#[track_caller]
+fn assert_small(process: &Process) {
+    let resident = resident_bytes(process.id()).unwrap_or(0);
+    assert!(resident < MOST, "{} MiB: {}", resident / MIB, process.printed());
+}
+
+/// Waits for the event of a line that was cut, and the one behind it.
+#[track_caller]
+fn expect_cut(out: &Path, process: &Process) {
+    until("the line that was cut and the next one", PATIENCE, || {
+        assert_small(process);
+        let seen = fs::read_to_string(out).unwrap_or_default();
+        let lines: Vec<&str> = seen.lines().collect();
+        match lines[..] {
+            [cut, next] if cut.ends_with(" _linetoolong") && next.starts_with("next ") => {
+                assert_eq!(cut.len(), "xxxx _linetoolong".len());
+                Ok(())
+            }
+            _ => Err(format!("{seen:.200}: {}", process.printed())),
+        }
+    });
+}
+
+/// The first characters of a message, and the tags.
+fn short(out: &Path) -> String {
+    format!(
+        "filter {{ mutate {{ remove_field => [\"event\"] }} truncate {{ fields => \"message\" length_bytes => 4 }} }}
+         output {{ file {{ path => \"{}\" codec => line {{ format => \"%{{message}} %{{tags}}\" }} }} }}",
+        out.display()
+    )
+}
+
+/// 200 MB without an end of line, then a line.
+fn write_long(into: &mut impl Write, process: &Process) {
+    let block = vec![b'x'; 1 << 20];
+    for _ in 0..200 {
+        into.write_all(&block).expect("it takes them");
+        assert_small(process);
+    }
+    into.write_all(b"\nnext\n").expect("it takes them");
+}
+
+#[test]
+fn a_line_without_an_end_is_cut_and_not_held() {
+    let place = Place::new("long-line");
+    // Over TCP.
+    let (out, port) = (place.join("tcp.txt"), free_port());
+    let text = format!(
+        "input {{ tcp {{ host => \"127.0.0.1\" port => {port} dns_reverse_lookup_enabled => false }} }} {}",
+        short(&out)
+    );
+    let mut tcp = executor(place.path(), "tcp").args(["pipeline", "run", "-w", "1", "-e", &text]).start();
+    let mut stream =
+        until("the input", PATIENCE, || TcpStream::connect(("127.0.0.1", port)).map_err(|e| e.to_string()));
+    write_long(&mut stream, &tcp);
+    expect_cut(&out, &tcp);
+    assert_eq!(tcp.terminate(PATIENCE).code(), Some(0), "{}", tcp.printed());
+    assert!(tcp.printed().contains("Lines were too long"), "{}", tcp.printed());
+
+    // In a file of the machine.
+    let (out, log, configs) = (place.join("ship.txt"), place.join("app.log"), place.directory("configs"));
+    fs::create_dir_all(configs.join("host")).expect("it is writable");
+    let text = format!("input {{ file {{ host-path => \"{}\" }} }} {}", log.display(), short(&out));
+    fs::write(configs.join("host/a.conf"), text).expect("it is writable");
+    let none = format!("unix://{}", place.join("none.sock").display());
+    let mut shipper = ship_recipe(place.path(), &none, &configs, &place.directory("data")).start();
+    write_long(&mut fs::File::create(&log).expect("it is writable"), &shipper);
+    expect_cut(&out, &shipper);
+    assert_eq!(shipper.terminate(PATIENCE).code(), Some(0), "{}", shipper.printed());
+    assert!(shipper.printed().contains("line_too_long"), "{}", shipper.printed());
+}
+
+/// A window of lumberjack with the same event many times over.
+fn window(events: u32) -> Vec<u8> {
+    let event = format!("{{\"message\":\"{}\"}}", "x".repeat(4000));
+    let mut bytes = b"2W".to_vec();
+    bytes.extend_from_slice(&events.to_be_bytes());
+    for number in 1..=events {
+        bytes.extend_from_slice(b"2J");
+        bytes.extend_from_slice(&number.to_be_bytes());
+        bytes.extend_from_slice(&(event.len() as u32).to_be_bytes());
+        bytes.extend_from_slice(event.as_bytes());
+    }
+    bytes
+}
+
+#[test]
+fn a_beat_that_connects_again_and_again_is_held_once() {
+    let place = Place::new("beats-again");
+    // Nobody answers there.
+    let deaf = free_port();
+    let port = free_port();
+    let text = format!(
+        "input {{ beats {{ host => \"127.0.0.1\" port => {port} }} }}
+         output {{ tcp {{ host => \"127.0.0.1\" port => {deaf} codec => json_lines }} }}"
+    );
+    let mut beats = executor(place.path(), "beats").args(["pipeline", "run", "-w", "1", "-e", &text]).start();
+    let connect = || {
+        until("the input", PATIENCE, || TcpStream::connect(("127.0.0.1", port)).map_err(|e| e.to_string()))
+    };
+    let whole = window(2000);
+    for _ in 0..60 {
+        let mut stream = connect();
+        stream.set_write_timeout(Some(Duration::from_millis(50))).expect("a socket has it");
+        // It may well not be read to its end.
+        let _not_all_of_it = stream.write_all(&whole);
+        assert_small(&beats);
+    }
+    // One that stays is told that it is not forgotten.
+    let mut last = connect();
+    last.set_read_timeout(Some(PATIENCE)).expect("a socket has it");
+    last.write_all(&window(1)).expect("it is small");
+    let mut answer = [1; 6];
+    last.read_exact(&mut answer).expect("it is told that its events are on their way");
+    assert_eq!(answer, *b"2A\0\0\0\0");
+    let descriptors = || fs::read_dir(format!("/proc/{}/fd", beats.id())).map_or(0, Iterator::count);
+    until("those that have gone are let go", PATIENCE, || match descriptors() {
+        few @ 0..40 => Ok(few),
+        many => Err(format!("{many} descriptors: {}", beats.printed())),
+    });
+    assert_small(&beats);
+    beats.kill();
+}
