@@ -2,6 +2,7 @@
 
 #[cfg(feature = "agent")]
 pub mod agent;
+mod asking;
 mod builder;
 mod fan;
 mod kept;

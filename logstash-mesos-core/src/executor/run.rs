@@ -138,6 +138,8 @@ enum Command {
     Stop { grace: Duration, done: oneshot::Sender<()> },
 }
 
+/// One may wait for a disk while the others read on.
+const READER_THREADS: usize = 3;
 /// How often everything is looked at again: patterns expanded, streams that ended taken up.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -297,7 +299,7 @@ async fn run(
         }
     };
     let checkpoints = Checkpoints::open(&settings.data_dir)?;
-    let readers = Readers::with(1, settings.host_root.join("proc"), HoldLimits::default());
+    let readers = Readers::with(READER_THREADS, settings.host_root.join("proc"), HoldLimits::default());
     let readers = Arc::new(readers.map_err(ShipperError::Threads)?);
     let kept = if settings.keeps_configurations { kept::load(&settings.data_dir)? } else { None };
     let mut driver = Driver {

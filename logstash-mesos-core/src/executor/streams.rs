@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use tracing::{debug, info, warn};
 
+use super::asking::{Ask, Asking};
 use super::fan::{Fan, FanDecoder};
 use super::metadata::{Machine, Metadata};
 use super::pipelines::Pipelines;
@@ -42,8 +43,7 @@ pub(crate) struct Streams {
     clock: Clock,
     #[cfg(feature = "docker")]
     docker: Option<DockerEndpoint>,
-    #[cfg(feature = "docker")]
-    asked: BTreeMap<Pattern, (Instant, Vec<PathBuf>)>,
+    asking: Asking,
     checkpoints: Checkpoints,
     readers: Arc<Readers>,
     directories: Directories,
@@ -134,6 +134,33 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 #[cfg(feature = "docker")]
 const ASK_EVERY: Duration = Duration::from_secs(5);
 
+/// How long a container's shell may take. A process stays behind in the container each time, so it is not asked again
+/// soon.
+#[cfg(feature = "docker")]
+const ASK_PATIENCE: Duration = Duration::from_secs(300);
+
+fn expand_inside(files: Option<&ContainerFiles>, pattern: &str) -> Vec<PathBuf> {
+    let Some(files) = files else { return Vec::new() };
+    files.expand(pattern).unwrap_or_else(|error| {
+        debug!(%error, container_id = %files.container().id.short(), "Pattern cannot be expanded");
+        Vec::new()
+    })
+}
+
+#[cfg(feature = "docker")]
+async fn ask_container(docker: &DockerEndpoint, files: &ContainerFiles, pattern: &str) -> Vec<PathBuf> {
+    let container = files.container();
+    let answer = tokio::time::timeout(ASK_PATIENCE, exec_tail::expand(docker, &container.id, pattern)).await;
+    match answer {
+        Ok(Ok(paths)) => paths,
+        Ok(Err(error)) => {
+            debug!(%error, container_id = %container.id.short(), "Container does not expand a pattern");
+            Vec::new()
+        }
+        Err(_) => Vec::new(),
+    }
+}
+
 impl Streams {
     pub(crate) fn new(settings: &ShipperSettings, checkpoints: Checkpoints, readers: Arc<Readers>) -> Self {
         Self {
@@ -143,8 +170,7 @@ impl Streams {
             clock: settings.compile.clock,
             #[cfg(feature = "docker")]
             docker: settings.docker.clone(),
-            #[cfg(feature = "docker")]
-            asked: BTreeMap::new(),
+            asking: Asking::default(),
             checkpoints,
             readers,
             directories: Directories::default(),
@@ -188,85 +214,43 @@ impl Streams {
         }
     }
 
-    /// The files that match each pattern now.
+    /// The files that match each pattern, as far as is known now.
     pub(crate) async fn expand(&mut self, patterns: Vec<Pattern>) -> BTreeMap<Pattern, Vec<PathBuf>> {
+        let Self { asking, files, host_root, .. } = self;
+        let files_of = |pattern: &Pattern| {
+            pattern.container.as_ref().map(|container| files.get(container).map(Arc::clone))
+        };
         #[cfg(feature = "docker")]
-        let (asked, patterns) = self.ask_containers(patterns).await;
-        let files: BTreeMap<_, _> = patterns
-            .iter()
-            .filter_map(|pattern| pattern.container.as_ref())
-            .filter_map(|id| Some((id.clone(), Arc::clone(self.files.get(id)?))))
-            .collect();
-        let host_root = self.host_root.clone();
-        let expanded = tokio::task::spawn_blocking(move || {
-            let expand = |pattern: &Pattern| {
-                match &pattern.container {
-                None => crate::source::host_glob::expand(&host_root, &pattern.pattern),
-                Some(id) => files
-                    .get(id)
-                    .and_then(|files| {
-                        let found = files.expand(&pattern.pattern);
-                        found.map_err(|error| debug!(%error, container_id = %id.short(), "Pattern cannot be expanded")).ok()
-                    })
-                    .unwrap_or_default(),
+        let docker = self.docker.as_ref();
+        // Whose files cannot be seen from outside: its shell is asked.
+        #[cfg(feature = "docker")]
+        let unseen = |pattern: &Pattern| {
+            let files = files_of(pattern).flatten()?;
+            let is_unseen = files.rung().is_err() && files.container().pid().is_some();
+            Some((files, docker?.clone())).filter(|_| is_unseen)
+        };
+        let every = |_pattern: &Pattern| {
+            #[cfg(feature = "docker")]
+            if unseen(_pattern).is_some() {
+                return ASK_EVERY;
             }
-            };
-            patterns.into_iter().map(|pattern| (pattern.clone(), expand(&pattern))).collect()
-        });
-        #[cfg_attr(not(feature = "docker"), expect(unused_mut, reason = "nothing is added without Docker"))]
-        let mut found: BTreeMap<_, _> = expanded.await.unwrap_or_default();
-        #[cfg(feature = "docker")]
-        found.extend(asked);
-        found
-    }
-
-    /// Has containers whose files cannot be seen from outside expand their patterns; returns what they
-    /// said, and the patterns of the others.
-    #[cfg(feature = "docker")]
-    async fn ask_containers(
-        &mut self,
-        patterns: Vec<Pattern>,
-    ) -> (BTreeMap<Pattern, Vec<PathBuf>>, Vec<Pattern>) {
-        let mut asked = BTreeMap::new();
-        let mut others = Vec::new();
-        for pattern in patterns {
-            let unseen = pattern
-                .container
-                .as_ref()
-                .and_then(|id| self.files.get(id))
-                .filter(|files| files.rung().is_err() && files.container().pid().is_some());
-            let (Some(files), Some(docker)) = (unseen, &self.docker) else {
-                others.push(pattern);
-                continue;
-            };
-            let known = self.asked.get(&pattern).filter(|(at, _)| at.elapsed() < ASK_EVERY);
-            let paths = match known {
-                Some((_, paths)) => paths.clone(),
+            Duration::ZERO
+        };
+        let ask = |pattern: &Pattern| {
+            let text = pattern.pattern.clone();
+            #[cfg(feature = "docker")]
+            if let Some((files, docker)) = unseen(pattern) {
+                return Ask::Hear(Box::pin(async move { ask_container(&docker, &files, &text).await }));
+            }
+            match files_of(pattern) {
                 None => {
-                    let id = &files.container().id;
-                    let answer =
-                        tokio::time::timeout(ASK_EVERY, exec_tail::expand(docker, id, &pattern.pattern))
-                            .await;
-                    match answer {
-                        Ok(Ok(paths)) => paths,
-                        Ok(Err(error)) => {
-                            debug!(%error, container_id = %id.short(), "Container does not expand a pattern");
-                            Vec::new()
-                        }
-                        Err(_) => Vec::new(),
-                    }
+                    let host_root = host_root.clone();
+                    Ask::Look(Box::new(move || crate::source::host_glob::expand(&host_root, &text)))
                 }
-            };
-            asked.insert(pattern, paths);
-        }
-        let now = Instant::now();
-        let mut kept = BTreeMap::new();
-        for (pattern, paths) in &asked {
-            let at = self.asked.get(pattern).map(|(at, _)| *at).filter(|at| at.elapsed() < ASK_EVERY);
-            kept.insert(pattern.clone(), (at.unwrap_or(now), paths.clone()));
-        }
-        self.asked = kept;
-        (asked, others)
+                Some(files) => Ask::Look(Box::new(move || expand_inside(files.as_deref(), &text))),
+            }
+        };
+        asking.expand(patterns, every, ask).await
     }
 
     /// Starts what is wanted and not there, ends what is there and not wanted, and leaves the rest alone.
