@@ -3,12 +3,12 @@
 use std::io;
 use std::sync::Arc;
 
+use logstash_mesos_engine::plugin::LineLimit;
+use logstash_mesos_engine::tools::characters::whole_characters;
 use memchr::{memchr, memmem, memrchr};
 
 use super::{Body, Mark};
 use crate::event::{Blob, Text};
-use crate::pipeline::plugin::LineLimit;
-use logstash_mesos_engine::tools::characters::whole_characters;
 
 /// How a stream is cut into lines.
 #[derive(Clone, Debug)]
