@@ -157,6 +157,20 @@ impl Report {
         }
     }
 
+    /// Prints the figures, and checks that every record has arrived. What else arrived, such as half a record, is printed.
+    ///
+    /// # Panics
+    ///
+    /// If not.
+    #[track_caller]
+    pub fn assert_nothing_lost(&self, seed: u64) {
+        println!("figure: chaos, seed {seed}: {self}");
+        for wrong in &self.wrong {
+            println!("figure: chaos, seed {seed}: {wrong}");
+        }
+        assert!(self.lost.is_empty(), "seed {seed}: {self}\n{}", self.lost.join("\n"));
+    }
+
     /// Prints the figures, and checks that every record has arrived as it was written.
     ///
     /// # Panics
