@@ -1,5 +1,7 @@
-//! A small HTTP client that returns every answer, whatever its status.
+//! A small HTTP client that returns every answer, whatever its status, and what a server by hand reads.
 
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -79,6 +81,25 @@ pub fn request_with(
     let status = answer.status().as_u16();
     let body = answer.body_mut().with_config().limit(1 << 30).read_to_string().map_err(failed)?;
     Ok(Answer { status, body })
+}
+
+/// Reads one request from a client, to be answered by hand, and returns its body; none when the client has gone.
+pub fn read_body(connection: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {
+    let (mut length, mut line) = (0, String::new());
+    while line != "\r\n" {
+        line.clear();
+        if connection.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            length = value.trim().parse().ok()?;
+        }
+    }
+    let mut body = vec![0; length];
+    connection.read_exact(&mut body).ok()?;
+    Some(body)
 }
 
 /// Returns the JSON at `url`.

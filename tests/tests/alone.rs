@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use logstash_mesos_tests::executor::{executor, ship_recipe};
+use logstash_mesos_tests::http::read_body;
 use logstash_mesos_tests::place::{Place, free_port, programs};
 use logstash_mesos_tests::process::Recipe;
 use logstash_mesos_tests::wait::{PATIENCE, until};
@@ -135,20 +136,7 @@ impl Door {
 fn serve(connection: TcpStream, is_open: &AtomicBool, taken: &Mutex<Vec<String>>) -> Option<()> {
     let mut connection = BufReader::new(connection);
     loop {
-        let (mut length, mut line) = (0, String::new());
-        while line != "\r\n" {
-            line.clear();
-            if connection.read_line(&mut line).ok()? == 0 {
-                return None;
-            }
-            if let Some((name, value)) = line.split_once(':')
-                && name.eq_ignore_ascii_case("content-length")
-            {
-                length = value.trim().parse().ok()?;
-            }
-        }
-        let mut body = vec![0; length];
-        connection.read_exact(&mut body).ok()?;
+        let body = read_body(&mut connection)?;
         let open = is_open.load(Ordering::SeqCst);
         if open {
             let text = String::from_utf8(body).ok()?;

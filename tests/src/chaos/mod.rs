@@ -178,7 +178,7 @@ impl Report {
     /// If not.
     #[track_caller]
     pub fn assert_whole(&self, seed: u64) {
-        println!("figure: chaos, seed {seed}: {self}");
-        assert!(self.is_whole(), "seed {seed}: {self}\n{}\n{}", self.lost.join("\n"), self.wrong.join("\n"));
+        self.assert_nothing_lost(seed);
+        assert!(self.wrong.is_empty(), "seed {seed}: {self}\n{}", self.wrong.join("\n"));
     }
 }

@@ -1,6 +1,6 @@
 //! A receiver with the bulk API, which behaves as badly as servers and networks do.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::Ledger;
+use crate::http::read_body;
 
 /// How it answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,7 +67,7 @@ impl Receiver {
     fn serve(&self, connection: TcpStream, ledger: &Ledger) -> Option<()> {
         let mut connection = BufReader::new(connection);
         loop {
-            let body = body(&mut connection)?;
+            let body = String::from_utf8(read_body(&mut connection)?).ok()?;
             while self.behaviour() == Behaviour::Hangs {
                 thread::sleep(Duration::from_millis(20));
             }
@@ -104,25 +105,6 @@ impl Receiver {
             connection.get_mut().write_all(head.as_bytes()).ok()?;
         }
     }
-}
-
-/// Reads a request, and returns its body.
-fn body(connection: &mut BufReader<TcpStream>) -> Option<String> {
-    let (mut length, mut line) = (0, String::new());
-    while line != "\r\n" {
-        line.clear();
-        if connection.read_line(&mut line).ok()? == 0 {
-            return None;
-        }
-        if let Some((name, value)) = line.split_once(':')
-            && name.eq_ignore_ascii_case("content-length")
-        {
-            length = value.trim().parse().ok()?;
-        }
-    }
-    let mut body = vec![0; length];
-    connection.read_exact(&mut body).ok()?;
-    String::from_utf8(body).ok()
 }
 
 /// The record in a document. A document without one is a damaged record.

@@ -16,7 +16,7 @@ use super::{Ledger, Record};
 use crate::docker::{BUSYBOX, Container, Docker};
 use crate::mesos::{Agent, AgentOptions, Master};
 use crate::opensearch::OpenSearch;
-use crate::place::Place;
+use crate::place::{Place, unmount_below};
 use crate::process::send;
 use crate::scheduler::{Scheduler, SchedulerOptions};
 use crate::wait::{PATIENCE, until};
@@ -40,7 +40,7 @@ impl System {
     pub(super) fn start(place: &Place, ledger: &Ledger) -> Self {
         let volume = place.directory("logs");
         let positions = place.directory("positions");
-        // Small, so that it can be filled; unmounted with the agent, below whose directory it is not.
+        // Small, so that it can be filled.
         let mounted =
             Command::new("mount").args(["-t", "tmpfs", "-o", "size=256m", "tmpfs"]).arg(&positions).status();
         assert!(mounted.is_ok_and(|status| status.success()), "tmpfs cannot be mounted: it takes root");
@@ -192,7 +192,7 @@ impl Drop for System {
     fn drop(&mut self) {
         // A stopped process does not end by itself.
         self.tell_executors(Signal::CONT);
-        let _ = Command::new("umount").arg("-l").arg(&self.positions).status();
+        unmount_below(&self.positions);
     }
 }
 
