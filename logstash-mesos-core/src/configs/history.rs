@@ -1,7 +1,7 @@
 //! Who changed a configuration, and what it was before.
 
-use super::registry::{Entry, PREFIX};
-use super::{ConfigKey, Configuration, hashed};
+use super::registry::{Entry, place};
+use super::{ConfigKey, Configuration};
 use crate::store::{Expect, JsonStore, StateKey, StateStore, StoreError};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -65,7 +65,7 @@ pub struct Past {
 /// Keeps `past`, and forgets the oldest above [`VERSIONS_KEPT`]. Done before the change itself: what was not stored has not been
 /// replaced. Should the change then fail, the youngest of the past is what is in force, which [`list`] leaves out.
 pub(super) async fn keep(store: &dyn StateStore, past: &Past) -> Result<(), StoreError> {
-    let place = place(&past.configuration.key());
+    let place = place(PREFIX, &past.configuration.key());
     loop {
         let kept = store.list(Some(&place)).await?;
         let next = kept.last().and_then(number).map_or(0, |last| last + 1);
@@ -89,7 +89,7 @@ pub(super) async fn list(
     current: Option<&Entry>,
 ) -> Result<Vec<Past>, StoreError> {
     let mut found = Vec::<Past>::new();
-    for key in store.list(Some(&place(key))).await?.iter().rev() {
+    for key in store.list(Some(&place(PREFIX, key))).await?.iter().rev() {
         // One that was forgotten meanwhile is not there.
         let Some((past, _)) = store.get_json::<Past>(key).await? else { continue };
         let in_force = current.is_some_and(|entry| {
@@ -106,11 +106,6 @@ pub(super) async fn list(
     Ok(found)
 }
 
-fn place(key: &ConfigKey) -> StateKey {
-    StateKey::new(format!("{PREFIX}-past/{}/{}", key.kind.name(), hashed(&key.name)))
-        .expect("made of plain names and hex digits")
-}
-
 /// In the order of their numbers as texts, too.
 fn numbered(place: &StateKey, number: u64) -> StateKey {
     StateKey::new(format!("{place}/{number:010}")).expect("made of plain names and digits")
@@ -120,6 +115,7 @@ fn number(key: &StateKey) -> Option<u64> {
     key.to_string().rsplit('/').next()?.parse().ok()
 }
 
+const PREFIX: &str = "configs-past";
 /// How many past versions of a configuration are kept.
 pub const VERSIONS_KEPT: usize = 20;
 

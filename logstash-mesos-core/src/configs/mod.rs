@@ -169,11 +169,6 @@ pub fn name_problem(name: &str) -> Option<&'static str> {
 
 const MAX_NAME_BYTES: usize = 512;
 
-/// Names are longer and stranger than keys of a store may be.
-fn hashed(name: &str) -> String {
-    hex::encode(Sha256::digest(name))
-}
-
 /// A short name for a list of texts: equal for equal lists, 16 hex digits.
 fn digest<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     let mut hash = Sha256::new();

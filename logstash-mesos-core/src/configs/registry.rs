@@ -2,14 +2,14 @@
 
 use super::directory::Found;
 use super::history::{self, Author, Change, Past};
-use super::{ConfigKey, Configuration, Matcher, Source, digest, hashed, name_problem};
+use super::{ConfigKey, Configuration, Matcher, Source, digest, name_problem};
 use crate::store::{Expect, JsonStore, StateKey, StateStore, StoreError, Version};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use thiserror::Error;
 use tokio::sync::{Mutex, watch};
@@ -377,7 +377,6 @@ impl Registry {
             let id = ConfigKey { kind, name };
             present.insert(id.clone());
             let snapshot = self.snapshot();
-            let author = Author { by: Cow::Borrowed(WATCHER), from: path.display().to_string() };
             let text = match content {
                 Err(text) => text,
                 Ok(new) if snapshot.entries.get(&id).is_some_and(|e| e.configuration == new) => continue,
@@ -392,7 +391,7 @@ impl Registry {
                             let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
                             format!("{first}{more}")
                         }
-                        None => match self.store(&snapshot, new, &author).await {
+                        None => match self.store(&snapshot, new, &watcher(&path)).await {
                             Ok(version) => {
                                 tracing::info!(path = %path.display(), name = %id.name, version, "Configuration taken over");
                                 continue;
@@ -420,13 +419,11 @@ impl Registry {
         let gone = |(id, entry): &(&ConfigKey, &Entry)| {
             sources.contains(&entry.configuration.source) && !present.contains(*id)
         };
-        let gone: Vec<_> = snapshot.entries.iter().filter(gone).map(|(id, _)| id.clone()).collect();
-        for id in gone {
+        for (id, entry) in snapshot.entries.iter().filter(gone) {
             tracing::info!(kind = id.kind.name(), name = %id.name, "Configuration removed, as its file or setting is gone");
-            let Some(entry) = snapshot.entries.get(&id) else { continue };
-            if let Err(error) = self.unstore(entry, &id, &Author::part(WATCHER)).await {
+            if let Err(error) = self.unstore(entry, id, &Author::part(WATCHER)).await {
                 if error.is_conflict() {
-                    self.reread(&id).await?;
+                    self.reread(id).await?;
                 }
                 return Err(error);
             }
@@ -504,10 +501,19 @@ async fn read(store: &dyn StateStore, key: &StateKey) -> Result<Option<(ConfigKe
     Ok(Some((id, Entry { configuration, version, change, stored })))
 }
 
-/// Names are longer and stranger than keys may be.
-fn key(ConfigKey { kind, name }: &ConfigKey) -> StateKey {
-    StateKey::new(format!("{PREFIX}/{}/{}", kind.name(), hashed(name)))
-        .expect("made of plain names and hex digits")
+fn key(id: &ConfigKey) -> StateKey {
+    place(PREFIX, id)
+}
+
+/// Where something about a configuration is, below `prefix`. Names are longer and stranger than keys may be.
+pub(super) fn place(prefix: &str, ConfigKey { kind, name }: &ConfigKey) -> StateKey {
+    let hash = hex::encode(Sha256::digest(name));
+    StateKey::new(format!("{prefix}/{}/{hash}", kind.name())).expect("made of plain names and hex digits")
+}
+
+/// Who keeps what is managed elsewhere as it is there, in the file or setting `path`.
+fn watcher(path: &Path) -> Author {
+    Author { from: path.display().to_string(), ..Author::part(WATCHER) }
 }
 
 /// Says who changed what. The target stands alone, so that an audit log can be made of it.
@@ -518,7 +524,7 @@ fn tell(id: &ConfigKey, before: Option<&str>, after: Option<&str>, author: &Auth
     tracing::info!(target: "audit", %by, from, kind, name, before, after, "Configuration changed");
 }
 
-pub(super) const PREFIX: &str = "configs";
+const PREFIX: &str = "configs";
 /// Who keeps what is managed elsewhere as it is there.
 const WATCHER: &str = "scheduler";
 /// Records that are read at the same time.
@@ -526,6 +532,7 @@ const AT_ONCE: usize = 16;
 
 #[cfg(test)]
 mod tests {
+    use super::super::Kind;
     use super::super::directory::scan;
     use super::*;
     use crate::store::MemoryStore;
@@ -708,7 +715,7 @@ mod tests {
         let store: Arc<dyn StateStore> = Arc::new(MemoryStore::default());
         let registry = registry(&store).await;
         let made = |name: &str| Found {
-            kind: super::super::Kind::Docker,
+            kind: Kind::Docker,
             name: name.to_owned(),
             path: "A_SETTING".into(),
             content: Ok(Configuration { source: Source::Settings, ..docker(name, "made") }),

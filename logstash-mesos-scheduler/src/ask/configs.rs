@@ -2,9 +2,10 @@
 
 use super::{json as printed, with_connection};
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use logstash_mesos_core::configs::Kind;
+use logstash_mesos_core::configs::{Author, Kind};
 use logstash_mesos_core::scheduler::{ClientError, SchedulerClient};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use similar::TextDiff;
 use std::error::Error;
@@ -81,11 +82,10 @@ impl Order {
                 self.stored(client.put(&self.path(), &body).await, as_json)
             }
             What::Diff { file, version } => {
-                let (old, new) = match (file, version) {
-                    (Some(file), version) => (self.text(client, version.as_deref()).await?, read(file)?),
-                    (None, version) => {
-                        (self.text(client, version.as_deref()).await?, self.text(client, None).await?)
-                    }
+                let old = self.text(client, version.as_deref()).await?;
+                let new = match file {
+                    Some(file) => read(file)?,
+                    None => self.text(client, None).await?,
                 };
                 let difference = TextDiff::from_lines(&old, &new);
                 let from = version.as_deref().unwrap_or("in force");
@@ -206,11 +206,7 @@ fn listed(configurations: &Value) -> Vec<Vec<String>> {
 fn past(versions: &Value) -> Vec<Vec<String>> {
     let when = |change: &Value| change["at"].as_str().unwrap_or("not known").to_owned();
     let who = |change: &Value| {
-        let by = change["by"].as_str().unwrap_or("not known");
-        match change["from"].as_str().filter(|from| !from.is_empty()) {
-            Some(from) => format!("{by} from {from}"),
-            None => by.to_owned(),
-        }
+        Author::deserialize(change).map_or("not known".to_owned(), |author| author.to_string())
     };
     let mut rows = vec![["VERSION", "WRITTEN", "BY", "UNTIL"].map(str::to_owned).to_vec()];
     let current = &versions["current"];
@@ -258,8 +254,8 @@ pub(crate) fn command() -> Command {
     };
     let version = |help: &'static str| Arg::new("version").long("version").value_name("VERSION").help(help);
     let order = |order: &'static str, about: &'static str| with_connection(Command::new(order).about(about));
-    let named = |name_of: &'static str, about: &'static str| {
-        order(name_of, about).arg(name()).arg(
+    let named = |of_one: &'static str, about: &'static str| {
+        order(of_one, about).arg(name()).arg(
             Arg::new("host")
                 .long("host")
                 .action(ArgAction::SetTrue)
