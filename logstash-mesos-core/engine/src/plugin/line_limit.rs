@@ -1,10 +1,10 @@
 //! The longest line of a pipeline, and what was cut because of it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use tracing::warn;
+
+use crate::tools::seldom::Seldom;
 
 /// How much of a line is kept: the rest is left out without being held, its event has a tag, and it is counted here.
 ///
@@ -14,11 +14,8 @@ pub struct LineLimit {
     max_bytes: usize,
     lines: AtomicU64,
     bytes: AtomicU64,
-    said: Mutex<Option<Instant>>,
+    said: Seldom,
 }
-
-/// Lines are said to be too long this often at most.
-const SAY_EVERY: Duration = Duration::from_secs(15);
 
 impl LineLimit {
     /// The setting of a pipeline.
@@ -35,7 +32,7 @@ impl LineLimit {
     /// Keeps at most `max_bytes` of a line.
     #[must_use]
     pub fn new(max_bytes: usize) -> Self {
-        Self { max_bytes, lines: AtomicU64::new(0), bytes: AtomicU64::new(0), said: Mutex::new(None) }
+        Self { max_bytes, lines: AtomicU64::new(0), bytes: AtomicU64::new(0), said: Seldom::default() }
     }
 
     /// A value of the setting, if it can be right.
@@ -54,9 +51,7 @@ impl LineLimit {
     pub fn cut(&self, bytes: u64) {
         let lines = self.lines.fetch_add(1, Ordering::Relaxed) + 1;
         let bytes = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
-            *said = Some(Instant::now());
+        if self.said.is_due() {
             warn!(
                 lines,
                 lost_bytes = bytes,

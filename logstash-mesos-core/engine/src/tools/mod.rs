@@ -7,6 +7,7 @@ mod error_chain;
 pub mod glob;
 pub mod host;
 pub(crate) mod one_of_all;
+pub mod seldom;
 pub(crate) mod tokenizer;
 
 pub use error_chain::error_chain;

@@ -3,12 +3,14 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use logstash_mesos_engine::compat::ruby;
 use logstash_mesos_engine::tools::characters::whole_characters;
+use logstash_mesos_engine::tools::seldom::Seldom;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
@@ -244,20 +246,18 @@ const UNREADABLE: &str = "_jsonparsefailure";
 
 /// Says from time to time how many events could not be read.
 #[derive(Debug, Default)]
-struct Complaints(Mutex<(u64, Option<Instant>)>);
-
-/// Events that cannot be read are said this often at most.
-const SAY_EVERY: Duration = Duration::from_secs(15);
+struct Complaints {
+    events: AtomicU64,
+    said: Seldom,
+}
 
 impl Complaints {
     fn say(&self, error: &str) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.0 += 1;
-        if state.1.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
-            state.1 = Some(Instant::now());
+        let count = self.events.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.said.is_due() {
             warn!(
                 error,
-                count = state.0,
+                count,
                 tag = UNREADABLE,
                 "Events of beats are no JSON objects, they go on with a tag"
             );
@@ -384,7 +384,7 @@ impl<'c> Connection<'c> {
                 _ = alive.tick() => {
                     // Also while its events wait for the queue: it would send them again, and a peer that has gone is
                     // noticed by this.
-                    if self.is_owed() || work.is_some() {
+                    if !self.sent.is_empty() || work.is_some() {
                         stream.write_all(&acknowledgement(self.version, 0)).await?;
                     }
                 }
@@ -415,10 +415,6 @@ impl<'c> Connection<'c> {
         }
         stream.write_all(&acknowledgement(sent.version, sent.last)).await?;
         Ok(true)
-    }
-
-    fn is_owed(&self) -> bool {
-        !self.sent.is_empty()
     }
 
     /// What has to be waited for before more is read.
@@ -557,7 +553,9 @@ impl<'c> Connection<'c> {
             .find(|name| fields.get(name).is_some_and(|v| !matches!(v, Value::Null)))
             .and_then(|name| fields.remove(name));
         let Some(line) = line.map(|line| ruby::to_s(&line)) else {
-            let shown = fields.clone();
+            // Nothing else is refused, and then nothing is left of the fields.
+            let is_refused = fields.get("@metadata").is_some_and(|value| value.as_map().is_none());
+            let shown = is_refused.then(|| fields.clone());
             match Event::from_map(fields, clock) {
                 Ok(mut event) => {
                     self.finish(&mut event, Some("beats_input_raw_event"));
@@ -565,7 +563,7 @@ impl<'c> Connection<'c> {
                 }
                 Err(problem) => {
                     let mut text = Vec::new();
-                    write_json_map(&shown, &mut text);
+                    write_json_map(&shown.unwrap_or_default(), &mut text);
                     self.unreadable(
                         String::from_utf8_lossy(&text).into_owned().into(),
                         &problem.to_string(),

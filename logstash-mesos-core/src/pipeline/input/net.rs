@@ -167,25 +167,17 @@ pub(super) async fn pump(
             () = tokio::time::sleep(idle.unwrap_or_default()), if idle.is_some() => None,
         };
         let _turn = room.turn().await;
-        let ended = match read {
-            Some(Ok(len @ 1..)) => {
-                decode(&mut *codec, &block[..len], cx, &mut finish, &mut events);
-                None
-            }
-            Some(Ok(0)) => Some(Ok(())),
-            Some(Err(error)) => Some(Err(error)),
-            None => {
-                flush(&mut *codec, cx, &mut finish, &mut events);
-                None
-            }
-        };
-        if let Some(ended) = ended {
-            flush(&mut *codec, cx, &mut finish, &mut events);
-            pass_on(&mut events, cx).await;
-            return ended;
+        match &read {
+            Some(Ok(len @ 1..)) => decode(&mut *codec, &block[..*len], cx, &mut finish, &mut events),
+            // The end, or nothing for a while.
+            _ => flush(&mut *codec, cx, &mut finish, &mut events),
         }
-        if !pass_on(&mut events, cx).await {
-            return Ok(());
+        let goes_on = pass_on(&mut events, cx).await;
+        match read {
+            Some(Err(error)) => return Err(error),
+            Some(Ok(0)) => return Ok(()),
+            _ if !goes_on => return Ok(()),
+            _ => {}
         }
     }
 }

@@ -21,14 +21,17 @@ pub(super) enum Action {
 
 impl Action {
     pub(super) fn parse(text: &str, style: EscapeStyle) -> Result<Self, String> {
-        let template = || Template::parse_with(text, style);
         match text {
             "index" => Ok(Self::Index),
             "create" => Ok(Self::Create),
             "update" => Ok(Self::Update),
             "delete" => Ok(Self::Delete),
-            _ if !template().is_constant() => Ok(Self::Template(template())),
-            _ => Err(format!("`{text}` is none of index, create, update, delete")),
+            _ => match Template::parse_with(text, style) {
+                template if template.is_constant() => {
+                    Err(format!("`{text}` is none of index, create, update, delete"))
+                }
+                template => Ok(Self::Template(template)),
+            },
         }
     }
 }
