@@ -89,6 +89,20 @@ pub fn measure(directory: &Path, agents: usize, patience: Duration) {
     );
     figure("launches on offers that were gone, in all", report["stale"].to_string());
 
+    // Each third call breaks its connection, before or after it is done: what was offered is not kept by it.
+    simulation.happen("lose?every=3");
+    simulation.happen(&format!("leave?count={wave}"));
+    simulation.happen(&format!("join?count={wave}"));
+    let began = Instant::now();
+    let report = until("the new agents to have their tasks although calls get lost", patience, || {
+        simulation.is_whole()
+    });
+    let lost = simulation.happen("lose?every=0")["lost"].clone();
+    figure(
+        &format!("whole again after {} came and went, and {lost} calls got no answer", wave * 5),
+        format!("{:.1} s", began.elapsed().as_secs_f64()),
+    );
+
     // Cut off and back: the tasks are the same, and nothing is launched beside them.
     let launches = report["launches"].clone();
     simulation.happen(&format!("part?count={wave}"));

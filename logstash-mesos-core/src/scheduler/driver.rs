@@ -94,10 +94,19 @@ enum Purpose {
 
 /// What became of a call that matters.
 enum Outcome {
-    NotLaunched { task_id: TaskId, refused: Option<String> },
-    Unknown { agent_id: AgentId },
+    /// Nobody else would make this call up.
+    Again(SchedulerCall),
+    NotLaunched {
+        task_id: TaskId,
+        refused: Option<String>,
+    },
+    Unknown {
+        agent_id: AgentId,
+    },
     NotRaised,
-    NotNarrowed { error: String },
+    NotNarrowed {
+        error: String,
+    },
 }
 
 /// What to store.
@@ -116,6 +125,8 @@ struct Link {
     knows_constraints: bool,
     /// What the master was last asked for.
     asked: Asked,
+    /// Made with the next tick, in place of calls that failed.
+    again: Vec<SchedulerCall>,
 }
 
 impl Driver {
@@ -144,6 +155,10 @@ impl Driver {
                     Err(end) => return end,
                 },
                 Some(outcome) = link.outcomes.recv() => match outcome {
+                    Outcome::Again(call) => {
+                        link.again.push(call);
+                        continue;
+                    }
                     Outcome::NotLaunched { task_id, refused } => Event::NotLaunched { task_id, refused },
                     Outcome::Unknown { agent_id } => Event::Failure { agent_id },
                     Outcome::NotRaised => {
@@ -165,6 +180,12 @@ impl Driver {
                     None => continue,
                 },
                 _ = ticks.tick() => {
+                    for call in std::mem::take(&mut link.again) {
+                        let is_over = matches!(call, SchedulerCall::Suppress { .. }) && !self.shared.state().is_suppressed();
+                        if !is_over {
+                            self.enqueue(&link, call, None);
+                        }
+                    }
                     if link.stream.is_some() {
                         told = Instant::now();
                     } else if told.elapsed() >= TELL_EVERY {
@@ -258,7 +279,15 @@ impl Driver {
         let (calls, queue) = mpsc::unbounded_channel();
         let (report, outcomes) = mpsc::unbounded_channel();
         tokio::spawn(send_calls(handle, queue, report, self.shared.clone()));
-        Link { feed: Feed::new(events), calls, outcomes, stream: None, knows_constraints: false, asked }
+        Link {
+            feed: Feed::new(events),
+            calls,
+            outcomes,
+            stream: None,
+            knows_constraints: false,
+            asked,
+            again: Vec::new(),
+        }
     }
 
     /// Turns what the client says into an event of the state machine, if it is one.
@@ -573,10 +602,15 @@ async fn send_calls(
     while let Some(Some(outgoing)) = stop.run_until_cancelled(queue.recv()).await {
         let Outgoing { call, stream, launches, updates } = outgoing;
         let name = call.name();
+        let substitute = substitute(&call);
         let Some(called) = stop.run_until_cancelled(handle.call_on(&stream, call)).await else { return };
         let Err(error) = called else { continue };
         shared.call_errors.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(call = name, error = error_chain(&error), "Call failed");
+        if let Some(call) = substitute {
+            // Whoever asked may have another client by now, and offers end with their subscription.
+            let _ = report.send(Outcome::Again(call));
+        }
         let outcome = match launches {
             Some((_, agent_id)) if error.outcome_unknown() => Outcome::Unknown { agent_id },
             Some((task_id, _)) => {
@@ -593,6 +627,26 @@ async fn send_calls(
         };
         // Whoever asked has another client by now.
         let _ = report.send(outcome);
+    }
+}
+
+/// The call to make when this one failed, and may or may not have reached the master.
+///
+/// An offer is ours until we answer it: a master without `--offer_timeout`, which is the default, never takes it back,
+/// and makes no other for these resources. It ignores the decline of an offer that it no longer has
+/// (`Master::decline`). The state machine repeats KILL, RECONCILE and REVIVE by itself, and an agent its update until
+/// it is acknowledged.
+fn substitute(call: &SchedulerCall) -> Option<SchedulerCall> {
+    match call {
+        SchedulerCall::Accept(accept) => Some(SchedulerCall::Decline(call::Decline {
+            offer_ids: accept.offer_ids.clone(),
+            filters: Some(filters(Duration::ZERO)),
+        })),
+        SchedulerCall::Decline(_)
+        | SchedulerCall::AcceptInverseOffers(_)
+        | SchedulerCall::Suppress { .. }
+        | SchedulerCall::Teardown => Some(call.clone()),
+        _ => None,
     }
 }
 

@@ -29,7 +29,19 @@ pub(crate) struct Cluster {
     pub(crate) suppressed: bool,
     pub(crate) confirm: Duration,
     pub(crate) counted: Counted,
+    /// One call of so many breaks its connection; none of zero.
+    pub(crate) lose: u64,
+    received: u64,
     serial: u64,
+}
+
+/// What becomes of a call.
+pub(crate) enum Fate {
+    Done,
+    /// Done, but nobody hears of it.
+    Unanswered,
+    /// It never arrives.
+    Lost,
 }
 
 /// One machine.
@@ -74,6 +86,8 @@ pub(crate) struct Counted {
     pub(crate) doubled: u64,
     /// Tasks asked about one by one.
     pub(crate) questions: u64,
+    /// Calls that got no answer.
+    pub(crate) lost: u64,
 }
 
 impl Cluster {
@@ -134,6 +148,16 @@ impl Cluster {
     pub(crate) fn is_current(&self, stream_id: Option<&str>) -> bool {
         let stream = self.framework.as_ref().and_then(|f| f.stream.as_ref());
         stream.is_some_and(|(current, _)| Some(current.as_str()) == stream_id)
+    }
+
+    /// Decides about the call that has come. Lost calls and lost answers take turns.
+    pub(crate) fn fate(&mut self) -> Fate {
+        self.received += 1;
+        if self.lose == 0 || !self.received.is_multiple_of(self.lose) {
+            return Fate::Done;
+        }
+        self.counted.lost += 1;
+        if self.counted.lost.is_multiple_of(2) { Fate::Unanswered } else { Fate::Lost }
     }
 
     /// Does what a call of the subscribed framework says.
@@ -237,7 +261,7 @@ impl Cluster {
 
     /// What it holds and what it counted.
     pub(crate) fn report(&self) -> Value {
-        let Counted { calls, offers, launches, stale, doubled, questions } = &self.counted;
+        let Counted { calls, offers, launches, stale, doubled, questions, lost } = &self.counted;
         let live = self.tasks.values().filter(|t| !t.has_ended());
         let covered: BTreeSet<_> = live.clone().map(|t| &t.agent_id).collect();
         let lacking = self.agents.iter().filter(|(id, _)| !covered.contains(id)).count();
@@ -255,6 +279,7 @@ impl Cluster {
             "stale": stale,
             "doubled": doubled,
             "questions": questions,
+            "lost": lost,
         })
     }
 }

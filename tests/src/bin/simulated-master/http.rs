@@ -22,7 +22,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::cluster::{Cluster, Presence};
+use crate::cluster::{Cluster, Fate, Presence};
 
 const PROTOBUF: &str = "application/x-protobuf";
 const STREAM_ID: &str = "mesos-stream-id";
@@ -58,13 +58,16 @@ pub(crate) async fn serve(cluster: Shared, listener: TcpListener) -> std::io::Re
     }
 }
 
-async fn answer(cluster: Shared, request: Request<Incoming>) -> Result<Response<Chunks>, hyper::Error> {
+/// Without an answer the connection ends.
+type Answer = Result<Response<Chunks>, Box<dyn std::error::Error + Send + Sync>>;
+
+async fn answer(cluster: Shared, request: Request<Incoming>) -> Answer {
     let (parts, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
     let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
     Ok(match (&parts.method, parts.uri.path()) {
         (&Method::POST, "/api/v1/scheduler" | "/master/api/v1/scheduler") => match Call::decode(body) {
-            Ok(call) => scheduler(&cluster, call, header(STREAM_ID)),
+            Ok(call) => scheduler(&cluster, call, header(STREAM_ID)).ok_or("it broke")?,
             Err(error) => plain(StatusCode::BAD_REQUEST, error.to_string()),
         },
         (&Method::POST, "/api/v1") => operator(&cluster, &body, header(ACCEPT.as_str())),
@@ -76,6 +79,7 @@ async fn answer(cluster: Shared, request: Request<Incoming>) -> Result<Response<
                 "leave" => lock(&cluster).leave(number),
                 "join" => lock(&cluster).join(number),
                 "part" => lock(&cluster).part(number),
+                "lose" => lock(&cluster).lose = number as u64,
                 "heal" => lock(&cluster).heal(),
                 "failover" => lock(&cluster).fail_over(Duration::from_millis(number as u64)),
                 _ => return Ok(plain(StatusCode::NOT_FOUND, String::new())),
@@ -86,11 +90,12 @@ async fn answer(cluster: Shared, request: Request<Incoming>) -> Result<Response<
     })
 }
 
-fn scheduler(cluster: &Shared, call: Call, stream_id: Option<&str>) -> Response<Chunks> {
+/// `None` for a call that is lost on its way, or whose answer is.
+fn scheduler(cluster: &Shared, call: Call, stream_id: Option<&str>) -> Option<Response<Chunks>> {
     let mut cluster = lock(cluster);
     if call.r#type() == call::Type::Subscribe {
         let Some(subscribe) = call.subscribe else {
-            return plain(StatusCode::BAD_REQUEST, "Expecting 'subscribe' to be present".to_owned());
+            return Some(plain(StatusCode::BAD_REQUEST, "Expecting 'subscribe' to be present".to_owned()));
         };
         let (sender, receiver) = unbounded_channel();
         let stream_id = cluster.subscribe(subscribe, sender);
@@ -98,13 +103,20 @@ fn scheduler(cluster: &Shared, call: Call, stream_id: Option<&str>) -> Response<
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROTOBUF));
         let value = HeaderValue::from_str(&stream_id).expect("a UUID is plain text");
         response.headers_mut().insert(STREAM_ID, value);
-        return response;
+        return Some(response);
     }
     if !cluster.is_current(stream_id) {
-        return plain(StatusCode::BAD_REQUEST, "The stream ID didn't match".to_owned());
+        return Some(plain(StatusCode::BAD_REQUEST, "The stream ID didn't match".to_owned()));
     }
-    cluster.call(call);
-    plain(StatusCode::ACCEPTED, String::new())
+    match cluster.fate() {
+        Fate::Lost => return None,
+        Fate::Done => cluster.call(call),
+        Fate::Unanswered => {
+            cluster.call(call);
+            return None;
+        }
+    }
+    Some(plain(StatusCode::ACCEPTED, String::new()))
 }
 
 /// GET_AGENTS and GET_VERSION, in the form that was asked for.

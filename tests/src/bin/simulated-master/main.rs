@@ -11,6 +11,7 @@
 //! POST /simulation/leave?count=N        N agents vanish with their tasks
 //! POST /simulation/join?count=N         N agents join, under ids that were not there before
 //! POST /simulation/part?count=N         N agents are cut off: their tasks are unreachable
+//! POST /simulation/lose?every=N         one call of N gets no answer from now on, done or not; none of 0
 //! POST /simulation/heal                 all of those come back, with their tasks
 //! POST /simulation/failover?within=MS   another master leads, and agents register within this time
 //! ```
