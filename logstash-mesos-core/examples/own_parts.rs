@@ -44,7 +44,8 @@ impl ContainerDiscovery for Machines {
                 (machine.id.clone(), Arc::new(machine))
             });
             let daemon = DaemonState::Connected { id: self.directory.display().to_string() };
-            picture.send_replace(Arc::new(Discovered { daemon, containers: found.collect() }));
+            let containers = found.collect();
+            picture.send_replace(Arc::new(Discovered { daemon, containers, ..Discovered::default() }));
             let pause = tokio::time::sleep(Duration::from_secs(1));
             if shutdown.run_until_cancelled(pause).await.is_none() {
                 return Ok(());

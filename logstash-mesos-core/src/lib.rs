@@ -47,6 +47,7 @@
 //! | feature | brings |
 //! | --- | --- |
 //! | `docker` | containers of a Docker daemon: discovery, logs API, commands in containers (`bollard`) |
+//! | `sandboxes` | what Mesos tasks write into their sandboxes on an agent |
 //! | `tls` | TLS for inputs and outputs; the outputs and inputs that need it (`rustls`) |
 //! | `http` | input and output `http` (`hyper`), and `tls` |
 //! | `elasticsearch` | output `elasticsearch`, and `http` |

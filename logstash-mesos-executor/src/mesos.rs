@@ -97,6 +97,7 @@ pub(crate) fn run(flags: AgentFlags, token: Option<String>) -> Result<(), Box<dy
         docker: flags.docker_host.and_then(|host| host.0),
         data_dir: flags.data_dir,
         host_root: flags.common.host_root,
+        mesos_work_dir: flags.common.mesos_work_dir,
         drain_timeout: Duration::from_secs(flags.common.drain_timeout_secs),
         compile: CompileOptions {
             deterministic_ids: true,

@@ -71,6 +71,9 @@ pub(crate) struct Common {
     /// The machine's root directory as this process sees it, when it runs in a container
     #[arg(long, value_name = "DIR", env = "LOGSTASH_MESOS_HOST_ROOT", default_value = "/", value_parser = directory)]
     pub(crate) host_root: PathBuf,
+    /// The --work_dir of the Mesos agent on this machine, for the input `sandbox`; an executor of the agent knows it
+    #[arg(long, value_name = "DIR", env = "LOGSTASH_MESOS_WORK_DIR", value_parser = absolute)]
+    pub(crate) mesos_work_dir: Option<PathBuf>,
     /// How long the files of a removed container are still read
     #[arg(long, value_name = "N", env = "LOGSTASH_MESOS_DRAIN_TIMEOUT_SECS", default_value_t = 10)]
     pub(crate) drain_timeout_secs: u64,
@@ -86,6 +89,9 @@ pub(crate) fn run(flags: ShipFlags) -> Result<(), Box<dyn Error>> {
     shipper.name = format!("`ship` (process {})", std::process::id());
     shipper.host_root.clone_from(&flags.common.host_root);
     shipper.docker = Some(docker.clone());
+    shipper.mesos_work_dir.clone_from(&flags.common.mesos_work_dir);
+    // As a task of Mesos it would read what it says itself.
+    shipper.traces.sandbox = std::env::var_os("MESOS_DIRECTORY").map(PathBuf::from);
     if let Some(name) = flags.host_name {
         shipper.machine.host_name = name;
     }
@@ -129,6 +135,12 @@ fn setting(text: &str) -> Result<(String, String), String> {
 fn directory(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     if path.is_dir() { Ok(path) } else { Err("it is not a directory".to_owned()) }
+}
+
+/// On the machine: it may not be there as this process sees it, or not yet.
+fn absolute(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.is_absolute() { Ok(path) } else { Err("it must be an absolute path".to_owned()) }
 }
 
 fn field(text: &str) -> Result<FieldReference, String> {

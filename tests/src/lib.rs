@@ -15,6 +15,7 @@
 //! | [`scale`] | how a scheduler does with it |
 //! | [`tls`], [`dcos`] | TLS in front of parts that have none, and the login of DC/OS |
 //! | [`cluster`] | all of the above in the usual arrangement: a master, two agents, a Docker daemon for each |
+//! | [`tasks`] | a framework of the tests' own |
 //! | [`browser`] | a Chromium, for the console |
 //! | [`chaos`] | all of it, broken at random while records are counted |
 //! | [`lines`] | numbered log lines: how a container writes them, and whether all of them arrived |
@@ -46,6 +47,7 @@ pub mod process;
 pub mod scale;
 pub mod scheduler;
 pub mod simulation;
+pub mod tasks;
 pub mod tls;
 pub mod wait;
 pub mod zookeeper;

@@ -14,6 +14,14 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::place::MARK;
 use crate::wait::attempt;
 
+/// Returns where `cargo` has left another program of this package.
+#[must_use]
+pub fn built_beside(name: &str) -> PathBuf {
+    let own = env::current_exe().expect("a running program has a path");
+    let beside = own.ancestors().map(|directory| directory.join(name)).find(|path| path.is_file());
+    beside.unwrap_or_else(|| panic!("cargo builds `{name}` together with this test"))
+}
+
 /// How to start a program, again and again.
 #[derive(Debug, Clone)]
 pub struct Recipe {

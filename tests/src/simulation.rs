@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::http::{get_json, request};
 use crate::place::free_port;
-use crate::process::{Process, Recipe};
+use crate::process::{Process, Recipe, built_beside};
 use crate::wait::{PATIENCE, until};
 
 /// A simulated master that runs.
@@ -22,7 +22,7 @@ impl Simulation {
     #[must_use]
     pub fn start(directory: &Path, agents: usize) -> Self {
         let port = free_port();
-        let process = Recipe::new(program(), directory, "simulated-master")
+        let process = Recipe::new(simulated_master(), directory, "simulated-master")
             .args(["--port", &port.to_string(), "--agents", &agents.to_string()])
             .start();
         let simulation = Self { _process: process, port };
@@ -69,13 +69,8 @@ impl Simulation {
     }
 }
 
-/// Where `cargo` leaves the programs of this package, or `LOGSTASH_MESOS_TEST_SIMULATED_MASTER`.
-fn program() -> PathBuf {
-    if let Some(path) = env::var_os("LOGSTASH_MESOS_TEST_SIMULATED_MASTER") {
-        return path.into();
-    }
-    let own = env::current_exe().expect("a running program has a path");
-    let beside =
-        own.ancestors().map(|directory| directory.join("simulated-master")).find(|path| path.is_file());
-    beside.expect("cargo builds `simulated-master` together with this test")
+/// `LOGSTASH_MESOS_TEST_SIMULATED_MASTER`, or the one that was built with this test.
+fn simulated_master() -> PathBuf {
+    env::var_os("LOGSTASH_MESOS_TEST_SIMULATED_MASTER")
+        .map_or_else(|| built_beside("simulated-master"), PathBuf::from)
 }

@@ -25,6 +25,7 @@ mod page;
 mod parts;
 mod placement;
 mod refusals;
+mod sandboxes;
 mod scale;
 mod ship;
 mod state;

@@ -80,7 +80,13 @@ impl Matcher {
                 Subject::Label(label) => container.labels.get(label).map(String::as_str),
                 Subject::ContainerName => Some(container.name.as_str()),
                 Subject::Image => return fits_image(wanted, &container.image),
-                Subject::Framework => task.and_then(|task| task.framework_id.as_deref()),
+                Subject::Framework => {
+                    let name = task.and_then(|task| task.framework_name.as_deref());
+                    if name.is_some_and(|name| fits(wanted, name)) {
+                        return true;
+                    }
+                    task.and_then(|task| task.framework_id.as_deref())
+                }
                 Subject::Agent => task.and_then(|task| task.agent_id.as_deref()),
                 Subject::Executor => task.and_then(|task| task.executor_id.as_deref()),
                 Subject::Task => task.and_then(|task| task.task_id.as_deref()),
@@ -110,6 +116,7 @@ mod tests {
             labels: BTreeMap::from([("app".into(), "web".into())]),
             mesos: Some(MesosTask {
                 framework_id: Some("f-0001".into()),
+                framework_name: Some("marathon".into()),
                 task_id: Some("web.instance-7".into()),
                 ..MesosTask::default()
             }),
@@ -150,6 +157,7 @@ mod tests {
         assert!(!matches("*", &[("label.app", "web"), ("container_name", "db-*")], "x"));
         assert!(!matches("*", &[("label.missing", "*")], "x"));
         assert!(matches("*", &[("framework", "f-0001"), ("task_id", "web.*")], "x"));
+        assert!(matches("*", &[("framework", "mara*")], ""), "by its name, and without an image");
         assert!(matches("*", &[("match.label.app", "web")], "x"));
         let unknown = BTreeMap::from([("colour".to_owned(), "red".to_owned())]);
         assert!(Matcher::new("*", &unknown).unwrap_err().to_string().contains("colour"));

@@ -51,6 +51,8 @@ pub struct Container {
     pub mesos: Option<MesosTask>,
     /// The framework whose log shipper runs in it, if it is a Mesos executor.
     pub shipper_of: Option<String>,
+    /// For a container that was found by the sandbox it has on an agent: only that is read of it.
+    pub sandbox: Option<Sandbox>,
 }
 
 impl Container {
@@ -69,8 +71,20 @@ impl Container {
             tty: false,
             mesos: None,
             shipper_of: None,
+            sandbox: None,
         }
     }
+}
+
+/// Where a Mesos agent lets a container write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sandbox {
+    /// The agent's `--work_dir`, as the machine calls it.
+    pub work_dir: PathBuf,
+    /// The sandbox below it: `slaves/…/runs/…`, for a nested container `…/containers/…` behind that.
+    pub below: PathBuf,
+    /// Whether the Docker containerizer runs it. Docker keeps its standard output and error too, then.
+    pub by_docker: bool,
 }
 
 /// The life of a container.

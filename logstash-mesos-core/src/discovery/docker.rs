@@ -221,7 +221,11 @@ impl Known {
                 && seen.containers.len() == self.containers.len()
                 && seen.containers.values().zip(self.containers.values()).all(|(a, b)| Arc::ptr_eq(a, b));
             if !same {
-                *seen = Arc::new(Discovered { daemon, containers: self.containers.clone() });
+                *seen = Arc::new(Discovered {
+                    daemon,
+                    containers: self.containers.clone(),
+                    ..Discovered::default()
+                });
             }
             !same
         });

@@ -47,6 +47,7 @@ fn picture(containers: Vec<Container>) -> Arc<Discovered> {
             .into_iter()
             .map(|container| (container.id.clone(), Arc::new(container)))
             .collect(),
+        ..Discovered::default()
     })
 }
 

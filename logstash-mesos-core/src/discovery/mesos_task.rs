@@ -11,6 +11,10 @@ pub struct MesosTask {
     pub agent_id: Option<String>,
     /// The framework it belongs to.
     pub framework_id: Option<String>,
+    /// What that calls itself, where the agent has noted it.
+    pub framework_name: Option<String>,
+    /// The role that its resources are allocated to, where the agent has noted it.
+    pub role: Option<String>,
     /// Its executor; for a task that is a container of its own this is the task's id.
     pub executor_id: Option<String>,
     /// The task's id, where the container tells it, as those that Marathon starts do.
@@ -74,8 +78,8 @@ fn from_sandbox(source: &Path) -> Option<MesosTask> {
         agent_id: Some(parts[at + 1].to_owned()),
         framework_id: Some(parts[at + 3].to_owned()),
         executor_id: Some(parts[at + 5].to_owned()),
-        task_id: None,
         mesos_container_id: parts.get(at + 7).map(|id| (*id).to_owned()),
+        ..MesosTask::default()
     })
 }
 

@@ -6,6 +6,8 @@ mod docker;
 mod endpoint;
 mod fixed;
 pub mod mesos_task;
+#[cfg(feature = "sandboxes")]
+mod sandbox;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,12 +17,16 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub use container::{Container, ContainerId, ContainerState, IGNORE_LABEL, Layers, LogDriver, Mount};
+pub use container::{
+    Container, ContainerId, ContainerState, IGNORE_LABEL, Layers, LogDriver, Mount, Sandbox,
+};
 #[cfg(feature = "docker")]
 pub use docker::{DockerDiscovery, daemon_id};
 pub use endpoint::DockerEndpoint;
 pub use fixed::FixedDiscovery;
 pub use mesos_task::MesosTask;
+#[cfg(feature = "sandboxes")]
+pub use sandbox::{SandboxDiscovery, work_dir_of};
 
 /// Finds the containers of one machine and keeps the picture current.
 ///
@@ -62,6 +68,8 @@ pub trait ContainerDiscovery: std::fmt::Debug + Send + Sync + 'static {
 pub struct Discovered {
     /// How it stands with the daemon that was asked.
     pub daemon: DaemonState,
+    /// How it stands with the sandboxes of a Mesos agent.
+    pub sandboxes: SandboxState,
     /// Every container by its id.
     pub containers: BTreeMap<ContainerId, Arc<Container>>,
 }
@@ -80,6 +88,21 @@ pub enum DaemonState {
     /// It does not answer.
     Unreachable {
         /// What happened, with the address and a remedy.
+        reason: String,
+    },
+}
+
+/// How it stands with the sandboxes of a Mesos agent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum SandboxState {
+    /// Nobody looks for them.
+    #[default]
+    Unused,
+    /// All that are there are in the picture.
+    Seen,
+    /// They cannot be listed.
+    Unreadable {
+        /// What happened, with the directory and a remedy.
         reason: String,
     },
 }

@@ -21,7 +21,9 @@ use super::metadata::Machine;
 use super::run::{Shipper, ShipperError, ShipperSettings};
 use super::session::{self, Access};
 use super::traces::OwnTraces;
-use crate::discovery::{ContainerDiscovery, DiscoveryError, DockerDiscovery, DockerEndpoint, daemon_id};
+use crate::discovery::{
+    ContainerDiscovery, DiscoveryError, DockerDiscovery, DockerEndpoint, daemon_id, work_dir_of,
+};
 use crate::pipeline::compile::CompileOptions;
 use crate::protocol::{Bootstrap, Hello, Wake};
 use crate::tls::{ClientTls, Reloaded, TlsError};
@@ -35,6 +37,8 @@ pub struct AgentSettings {
     pub data_dir: Option<PathBuf>,
     /// The machine's root directory as this process sees it.
     pub host_root: PathBuf,
+    /// The agent's `--work_dir` on the machine; without it the one that our own sandbox lies in.
+    pub mesos_work_dir: Option<PathBuf>,
     /// How long a removed container's files are still read.
     pub drain_timeout: Duration,
     /// What configurations are compiled with.
@@ -109,6 +113,9 @@ pub async fn run(settings: AgentSettings, shutdown: CancellationToken) -> Result
         }
     };
     let grace = environment.shutdown_grace;
+    let mut settings = settings;
+    settings.mesos_work_dir =
+        settings.mesos_work_dir.or_else(|| work_dir_of(Path::new(environment.directory.as_ref()?)));
     let framework_id = environment.framework_id.value.clone();
     let executor_id = environment.executor_id.value.clone();
     let agent_id = environment.agent_id.as_ref().map(|id| id.value.clone()).unwrap_or_default();
@@ -257,6 +264,7 @@ impl Agent {
             name: format!("executor {} (process {})", self.executor_id, std::process::id()),
             host_root: self.settings.host_root.clone(),
             docker: Some(endpoint.clone()),
+            mesos_work_dir: self.settings.mesos_work_dir.clone(),
             machine: Machine {
                 host_name: hostname.clone(),
                 agent_id: Some(self.agent_id.clone()).filter(|id| !id.is_empty()),

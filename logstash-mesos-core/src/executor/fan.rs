@@ -32,6 +32,8 @@ pub(crate) struct Target {
 /// The targets may change while the stream is read: the next lines go to the new ones.
 pub(crate) struct Fan {
     targets: RwLock<Arc<[Target]>>,
+    // What its events say about where they come from. It is taken over with the targets.
+    metadata: RwLock<Arc<Metadata>>,
     // How the batch that was decoded last is shared out. A stream decodes and sends in turn.
     shares: Mutex<Option<Shares>>,
     in_flight: InFlight,
@@ -44,8 +46,24 @@ struct Shares {
 }
 
 impl Fan {
-    pub(crate) fn new(targets: Vec<Target>, in_flight: InFlight) -> Arc<Self> {
-        Arc::new(Self { targets: RwLock::new(targets.into()), shares: Mutex::new(None), in_flight })
+    pub(crate) fn new(targets: Vec<Target>, metadata: Metadata, in_flight: InFlight) -> Arc<Self> {
+        Arc::new(Self {
+            targets: RwLock::new(targets.into()),
+            metadata: RwLock::new(Arc::new(metadata)),
+            shares: Mutex::new(None),
+            in_flight,
+        })
+    }
+
+    /// The next lines say this about where they come from.
+    pub(crate) fn set_metadata(&self, metadata: Metadata) {
+        *self.metadata.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(metadata);
+        // A list of its own, by which decoders know that something is new.
+        self.set_targets(self.targets().to_vec());
+    }
+
+    fn metadata(&self) -> Arc<Metadata> {
+        Arc::clone(&self.metadata.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn set_targets(&self, targets: Vec<Target>) {
@@ -99,7 +117,6 @@ impl BatchSender for Fan {
 pub(crate) struct FanDecoder {
     fan: Arc<Fan>,
     records: Box<dyn Records>,
-    metadata: Arc<Metadata>,
     key: StreamKey,
     // The content of the file that the last lines were from, and its name for each target.
     file: Arc<str>,
@@ -125,7 +142,6 @@ impl FanDecoder {
     pub(crate) fn new(
         fan: Arc<Fan>,
         records: Box<dyn Records>,
-        metadata: Arc<Metadata>,
         key: StreamKey,
         clock: Clock,
         status: Arc<StreamStatus>,
@@ -133,7 +149,6 @@ impl FanDecoder {
         Self {
             fan,
             records,
-            metadata,
             key,
             file: Arc::from(""),
             contents: Vec::new(),
@@ -150,6 +165,7 @@ impl FanDecoder {
         if Arc::ptr_eq(&targets, &self.known) {
             return;
         }
+        let metadata = self.fan.metadata();
         let mut before = std::mem::take(&mut self.groups);
         for (at, target) in targets.iter().enumerate() {
             let alike = self.groups.iter_mut().find(|group| {
@@ -164,8 +180,8 @@ impl FanDecoder {
                         keepers: [keeper(), keeper()],
                         channels: target.input.channels,
                         metadata: match target.input.ecs {
-                            EcsCompatibility::Disabled => Arc::new(self.metadata.by_old_names()),
-                            EcsCompatibility::V1 | EcsCompatibility::V8 => Arc::clone(&self.metadata),
+                            EcsCompatibility::Disabled => Arc::new(metadata.by_old_names()),
+                            EcsCompatibility::V1 | EcsCompatibility::V8 => Arc::clone(&metadata),
                         },
                         members: vec![at],
                         events: Vec::new(),

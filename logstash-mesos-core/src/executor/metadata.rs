@@ -1,5 +1,6 @@
 //! What every event of a stream says about where it came from.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::discovery::Container;
@@ -39,14 +40,14 @@ impl Metadata {
     /// Of a stream of `container`; `path` is that of a file inside it.
     #[must_use]
     pub fn of_container(machine: &Machine, container: &Container, path: Option<&str>) -> Self {
-        let image: Map = [("name", Value::Text(container.image.clone()))].into_iter().collect();
-        let mut about: Map = [
-            ("id", Value::Text(container.id.0.clone())),
-            ("name", Value::Text(container.name.clone())),
-            ("image", Value::from(image)),
-        ]
-        .into_iter()
-        .collect();
+        let mut about: Map =
+            [("id", Value::Text(container.id.0.clone())), ("name", Value::Text(container.name.clone()))]
+                .into_iter()
+                .collect();
+        if !container.image.is_empty() {
+            let image: Map = [("name", Value::Text(container.image.clone()))].into_iter().collect();
+            about.insert("image", image);
+        }
         if !container.labels.is_empty() {
             // A dot would make a path of the name: `app` and `app.kind` cannot both be fields then.
             let labels: Map = container
@@ -59,6 +60,17 @@ impl Metadata {
         let mut fields = vec![(Text::from_static("container"), Value::from(about))];
         machine.add(&mut fields, Some(container));
         Self { fields, file: path.map(log_file), target: machine.target.clone() }
+    }
+
+    /// Of a file in the sandbox behind `container`. Its standard output and error say so, as those of Docker do.
+    #[must_use]
+    pub fn of_sandbox(machine: &Machine, container: &Container, path: &Path) -> Self {
+        let path = path.strip_prefix("/").unwrap_or(path).to_string_lossy();
+        let mut metadata = Self::of_container(machine, container, Some(&path));
+        if matches!(&*path, "stdout" | "stderr") {
+            metadata.fields.push((Text::from_static("stream"), Value::from(path.into_owned())));
+        }
+        metadata
     }
 
     /// The same by the names that inputs of Logstash used before ECS: `host` is the name itself, as `syslog`, `udp` and
@@ -132,6 +144,7 @@ impl Machine {
         let mesos: Map = [
             ("agent_id", task.and_then(|task| task.agent_id.as_ref()).or(self.agent_id.as_ref())),
             ("framework_id", task.and_then(|task| task.framework_id.as_ref())),
+            ("framework_name", task.and_then(|task| task.framework_name.as_ref())),
             ("executor_id", task.and_then(|task| task.executor_id.as_ref())),
             ("task_id", task.and_then(|task| task.task_id.as_ref())),
         ]

@@ -16,7 +16,7 @@ use super::state::Subscription;
 use crate::configs::{ConfigKey, ConfigSet, Configuration, Kind, Matcher, PipelineSettings};
 use crate::pipeline::Bus;
 use crate::pipeline::compile::{CompileOptions, compile};
-use crate::pipeline::input::stream::StreamInput;
+use crate::pipeline::input::stream::{Reads, StreamInput};
 use crate::pipeline::plugin::BatchSender;
 use crate::pipeline::run::{RunSettings, RunningPipeline, Shutdown, StartError};
 use crate::source::Framing;
@@ -30,6 +30,7 @@ pub(crate) struct Pipelines {
     pub(super) queue_bytes: usize,
     workers: usize,
     output_closed: CancellationToken,
+    sees_sandboxes: bool,
     // Pipelines of one shipper send to each other.
     bus: Bus,
     running: BTreeMap<ConfigKey, Running>,
@@ -45,7 +46,7 @@ struct Running {
     version: String,
     default_output: String,
     settings: PipelineSettings,
-    matcher: Option<Matcher>,
+    matcher: Matcher,
     inputs: Vec<Arc<StreamInput>>,
     pipeline: RunningPipeline,
     sender: Arc<dyn BatchSender>,
@@ -74,6 +75,9 @@ const LEAST_BLOCK: usize = 4 << 10;
 /// How long the outputs of a replaced pipeline may take nothing. What they have not is read again, for its successor.
 const REPLACED_PATIENCE: Duration = Duration::from_secs(2);
 
+const NO_SANDBOXES: &str = "`sandbox` reads what tasks write on a Mesos agent, and it is not known where its work \
+                            directory is: give the agent's `--work_dir` with --mesos-work-dir or LOGSTASH_MESOS_WORK_DIR";
+
 impl Pipelines {
     pub(crate) fn new(settings: &ShipperSettings) -> Self {
         Self {
@@ -82,6 +86,7 @@ impl Pipelines {
             queue_bytes: settings.queue_bytes,
             workers: settings.workers,
             output_closed: settings.output_closed.clone(),
+            sees_sandboxes: settings.mesos_work_dir.is_some(),
             bus: Bus::default(),
             running: BTreeMap::new(),
             subscriptions: Vec::new(),
@@ -157,13 +162,12 @@ impl Pipelines {
         settings: &PipelineSettings,
     ) -> Result<Running, String> {
         let key = configuration.key();
-        let matcher = match configuration.kind {
-            Kind::Docker => Some(
-                Matcher::new(&configuration.name, &configuration.matches)
-                    .map_err(|error| error.to_string())?,
-            ),
-            Kind::Host => None,
+        // The machine has no image; among its sandboxes the conditions choose.
+        let images = match configuration.kind {
+            Kind::Docker => &configuration.name,
+            Kind::Host => "*",
         };
+        let matcher = Matcher::new(images, &configuration.matches).map_err(|error| error.to_string())?;
         let options = CompileOptions {
             ecs: settings.ecs.unwrap_or(self.compile.ecs),
             support_escapes: settings.support_escapes.unwrap_or(self.compile.support_escapes),
@@ -191,6 +195,9 @@ impl Pipelines {
         let mut own = Vec::new();
         for plugin in compiled.inputs {
             match StreamInput::of(&plugin).map_err(|error| error.to_string())? {
+                Some(input) if matches!(input.reads, Reads::Sandbox(_)) && !self.sees_sandboxes => {
+                    return Err(NO_SANDBOXES.to_owned());
+                }
                 Some(input) => inputs.push(Arc::new(input)),
                 None => own.push(plugin),
             }

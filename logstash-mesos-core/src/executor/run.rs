@@ -20,7 +20,11 @@ use super::state::{self, Pattern};
 use super::streams::Streams;
 use super::traces::OwnTraces;
 use crate::configs::{ConfigKey, ConfigSet, ExecutorSettings, PipelineSettings};
-use crate::discovery::{ContainerDiscovery, DaemonState, Discovered, DiscoveryError, DockerEndpoint};
+#[cfg(feature = "sandboxes")]
+use crate::discovery::SandboxDiscovery;
+use crate::discovery::{
+    ContainerDiscovery, DaemonState, Discovered, DiscoveryError, DockerEndpoint, SandboxState,
+};
 use crate::pipeline::catalog;
 use crate::pipeline::compile::CompileOptions;
 use crate::source::{CheckpointError, Checkpoints, HoldLimits, Readers};
@@ -41,6 +45,9 @@ pub struct ShipperSettings {
     pub host_root: PathBuf,
     /// The daemon, for what only it can read. It needs the feature `docker`.
     pub docker: Option<DockerEndpoint>,
+    /// The `--work_dir` of the machine's Mesos agent, as the machine calls it: with it, sandboxes are found beside the
+    /// containers of the discovery. It needs the feature `sandboxes`.
+    pub mesos_work_dir: Option<PathBuf>,
     /// For the metadata of events.
     pub machine: Machine,
     /// How to know our own output.
@@ -68,6 +75,7 @@ impl ShipperSettings {
             name: format!("process {}", std::process::id()),
             host_root: PathBuf::from("/"),
             docker: None,
+            mesos_work_dir: None,
             machine: Machine { host_name: Machine::own_name(), ..Machine::default() },
             traces: OwnTraces::of_this_process(None),
             drain_timeout: Duration::from_secs(10),
@@ -163,6 +171,7 @@ impl Shipper {
     /// While another process holds the data directory it reads nothing, says so in its report, and waits.
     #[must_use]
     pub fn start(settings: ShipperSettings, discovery: Arc<dyn ContainerDiscovery>) -> Self {
+        let discovery = with_sandboxes(&settings, discovery);
         let (commands, received) = mpsc::channel(16);
         let (report_sender, report) = watch::channel(Arc::new(Report::default()));
         let (picture_sender, picture) = watch::channel(Arc::new(Discovered::default()));
@@ -260,6 +269,25 @@ impl ShipperHandle {
     pub fn report(&self) -> watch::Receiver<Arc<Report>> {
         self.report.clone()
     }
+}
+
+#[cfg(feature = "sandboxes")]
+fn with_sandboxes(
+    settings: &ShipperSettings,
+    discovery: Arc<dyn ContainerDiscovery>,
+) -> Arc<dyn ContainerDiscovery> {
+    match &settings.mesos_work_dir {
+        Some(dir) => Arc::new(SandboxDiscovery::beside(discovery, dir, &settings.host_root)),
+        None => discovery,
+    }
+}
+
+#[cfg(not(feature = "sandboxes"))]
+fn with_sandboxes(
+    _: &ShipperSettings,
+    discovery: Arc<dyn ContainerDiscovery>,
+) -> Arc<dyn ContainerDiscovery> {
+    discovery
 }
 
 async fn run(
@@ -444,7 +472,8 @@ impl Driver {
         let wanted = state::wanted(subscriptions, &picture.containers, &self.settings.traces, &self.expanded);
         self.streams.reconcile(wanted, &self.pipelines, &picture, &self.settings.traces).await;
         self.pipelines.reap();
-        if !self.tidy && matches!(picture.daemon, DaemonState::Connected { .. }) {
+        let all_seen = !matches!(picture.sandboxes, SandboxState::Unreadable { .. });
+        if !self.tidy && all_seen && matches!(picture.daemon, DaemonState::Connected { .. }) {
             self.tidy = true;
             self.streams.forget_removed(&picture.containers);
         }
@@ -509,5 +538,7 @@ impl Driver {
     }
 }
 
+#[cfg(all(test, feature = "sandboxes"))]
+mod sandbox_tests;
 #[cfg(test)]
 mod tests;

@@ -1,27 +1,28 @@
 //! Decides what is to be read: configurations × containers → streams. No I/O happens here.
 
 use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::traces::OwnTraces;
-use crate::configs::{ConfigKey, Matcher};
+use crate::configs::{ConfigKey, Kind, Matcher};
 use crate::discovery::{Container, ContainerId, ContainerState};
-use crate::pipeline::input::stream::{FileSettings, Reads, StreamInput};
+use crate::pipeline::input::stream::{FileSettings, InSandbox, Reads, StreamInput};
 use crate::source::glob;
 
 /// A configuration as far as it matters here.
 pub(crate) struct Subscription {
     pub(crate) key: ConfigKey,
-    /// For a docker configuration.
-    pub(crate) matcher: Option<Matcher>,
+    /// Which containers and sandboxes it applies to.
+    pub(crate) matcher: Matcher,
     pub(crate) inputs: Vec<Arc<StreamInput>>,
 }
 
 /// Where the bytes of a stream are.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Place {
-    /// A file inside a container.
+    /// A file inside a container, or in a sandbox.
     ContainerFile { container: ContainerId, path: PathBuf },
     /// Standard output and error of a container.
     ContainerOutput { container: ContainerId },
@@ -90,7 +91,11 @@ pub(crate) fn patterns(
 ) -> Vec<Pattern> {
     let mut found = Vec::new();
     visit(subscriptions, containers, traces, |_, _, input, container| {
-        let (Reads::DockerPaths(paths) | Reads::HostPaths(paths)) = &input.reads else { return };
+        let (Reads::DockerPaths(paths) | Reads::HostPaths(paths) | Reads::Sandbox(InSandbox { paths, .. })) =
+            &input.reads
+        else {
+            return;
+        };
         for pattern in paths.iter().filter(|path| glob::is_pattern(path)) {
             found.push(Pattern {
                 container: container.map(|found| found.id.clone()),
@@ -111,7 +116,7 @@ pub(crate) fn wanted(
     expanded: &BTreeMap<Pattern, Vec<PathBuf>>,
 ) -> BTreeMap<StreamId, Wanted> {
     let mut wanted: BTreeMap<StreamId, Wanted> = BTreeMap::new();
-    visit(subscriptions, containers, traces, |key, number, input, container| {
+    visit(subscriptions, containers, traces, |subscription, number, input, container| {
         let mut want = |place: Place, by_pattern: bool| {
             let delimiter = input.files.delimiter.clone();
             let entry = wanted.entry(StreamId { place, delimiter }).or_insert_with(|| Wanted {
@@ -120,7 +125,7 @@ pub(crate) fn wanted(
                 ..Wanted::default()
             });
             // Two inputs of one configuration that name the same file get it once each, as in Logstash.
-            entry.readers.push((key.clone(), number));
+            entry.readers.push((subscription.key.clone(), number));
             entry.by_pattern |= by_pattern;
             entry.from_end &= input.files.from_end;
             entry.ignore_older_secs = match (entry.ignore_older_secs, input.files.ignore_older_secs) {
@@ -143,7 +148,17 @@ pub(crate) fn wanted(
                     want(Place::HostFile { path }, by_pattern);
                 });
             }
-            (Reads::DockerOutput | Reads::DockerPaths(_), None) => {}
+            (Reads::Sandbox(wish), Some(container)) => {
+                let id = &container.id;
+                let from_docker = !wish.also_docker && docker_has_output(subscription, container, containers);
+                each_path(&wish.paths, Some(id), &input.files, expanded, |path, by_pattern| {
+                    let left_to_docker = from_docker && is_output(&path);
+                    if !left_to_docker && !is_no_log(&path) {
+                        want(Place::ContainerFile { container: id.clone(), path }, by_pattern);
+                    }
+                });
+            }
+            (Reads::DockerOutput | Reads::DockerPaths(_) | Reads::Sandbox(_), None) => {}
         }
     });
     wanted
@@ -174,24 +189,64 @@ fn visit<'s>(
     subscriptions: &'s [Subscription],
     containers: &'s BTreeMap<ContainerId, Arc<Container>>,
     traces: &OwnTraces,
-    mut visit: impl FnMut(&'s ConfigKey, usize, &'s StreamInput, Option<&'s Container>),
+    mut visit: impl FnMut(&'s Subscription, usize, &'s StreamInput, Option<&'s Container>),
 ) {
     for subscription in subscriptions {
+        let of_containers = subscription.key.kind == Kind::Docker;
         for (number, input) in subscription.inputs.iter().enumerate() {
-            match &subscription.matcher {
-                Some(matcher) if !matches!(input.reads, Reads::HostPaths(_)) => {
-                    for container in containers.values() {
-                        // One that was never started has written nothing.
-                        let lived = container.state != ContainerState::Created;
-                        if lived && traces.may_read(container) && matcher.matches(container) {
-                            visit(&subscription.key, number, input, Some(container));
-                        }
-                    }
+            let may_read = |container: &Container| match &input.reads {
+                // A configuration of the machine, too: its sandboxes have no image to be named by.
+                Reads::Sandbox(wish) => {
+                    container.sandbox.is_some() && traces.may_read_sandbox(container, wish.own)
                 }
-                _ => visit(&subscription.key, number, input, None),
+                Reads::DockerOutput | Reads::DockerPaths(_) => {
+                    of_containers && container.sandbox.is_none() && traces.may_read(container)
+                }
+                Reads::HostPaths(_) => false,
+            };
+            if matches!(input.reads, Reads::HostPaths(_)) {
+                visit(subscription, number, input, None);
+                continue;
+            }
+            for container in containers.values() {
+                // One that was never started has written nothing.
+                let lived = container.state != ContainerState::Created;
+                if lived && may_read(container) && subscription.matcher.matches(container) {
+                    visit(subscription, number, input, Some(container));
+                }
             }
         }
     }
+}
+
+/// Whether the configuration takes the output of a task from Docker, which has it too.
+fn docker_has_output(
+    subscription: &Subscription,
+    of: &Container,
+    containers: &BTreeMap<ContainerId, Arc<Container>>,
+) -> bool {
+    let by_docker = of.sandbox.as_ref().is_some_and(|sandbox| sandbox.by_docker);
+    let takes = subscription.key.kind == Kind::Docker
+        && subscription.inputs.iter().any(|input| input.reads == Reads::DockerOutput);
+    let mesos_id = |container: &Container| container.mesos.as_ref()?.mesos_container_id.clone();
+    let keeps_nothing = |container: &Arc<Container>| {
+        container.sandbox.is_none() && container.log.name == "none" && mesos_id(container) == mesos_id(of)
+    };
+    by_docker && takes && !containers.values().any(keeps_nothing)
+}
+
+fn is_output(path: &Path) -> bool {
+    let base = |output: &str| {
+        let rest = path.to_str().and_then(|path| path.strip_prefix(output));
+        // A pattern may find what the logrotate module made of it.
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    InSandbox::OUTPUT.iter().any(|output| base(output))
+}
+
+fn is_no_log(path: &Path) -> bool {
+    let name = path.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
+    InSandbox::NO_LOGS.iter().any(|pattern| glob::matches(pattern.as_bytes(), name))
 }
 
 fn each_path(
@@ -208,7 +263,7 @@ fn each_path(
         }
         let pattern = Pattern { container: container.cloned(), pattern: path.clone() };
         for path in expanded.get(&pattern).into_iter().flatten() {
-            let name = path.file_name().map(std::os::unix::ffi::OsStrExt::as_bytes).unwrap_or_default();
+            let name = path.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
             let left_out = settings.exclude.iter().any(|exclude| glob::matches(exclude.as_bytes(), name));
             if !left_out {
                 visit(path.clone(), true);

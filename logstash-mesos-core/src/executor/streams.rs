@@ -61,6 +61,8 @@ struct Stream {
     reader: Option<JoinHandle<Ended>>,
     // As it was when reading began.
     container: Option<Arc<Container>>,
+    // As it is in the metadata of the events: an agent notes a task some time after it has made its sandbox.
+    described: Option<Arc<Container>>,
     method: Method,
     phase: Phase,
     readers: Vec<(crate::configs::ConfigKey, usize)>,
@@ -180,7 +182,8 @@ impl Streams {
         }
     }
 
-    /// Takes over what is newly known of the containers.
+    /// Takes over what is newly known of the containers. Positions of those that are gone are forgotten once nothing of
+    /// them is read any more.
     pub(crate) fn update_containers(&mut self, containers: &BTreeMap<ContainerId, Arc<Container>>) {
         for (id, container) in containers {
             match self.files.get(id) {
@@ -191,10 +194,16 @@ impl Streams {
                 }
             }
         }
-        let running = &self.running;
-        self.files.retain(|id, _| {
-            containers.contains_key(id) || running.keys().any(|stream| stream.container() == Some(id))
-        });
+        let is_read = |id: &ContainerId| self.running.keys().any(|stream| stream.container() == Some(id));
+        let gone: Vec<ContainerId> =
+            self.files.keys().filter(|id| !containers.contains_key(id) && !is_read(id)).cloned().collect();
+        for id in gone {
+            self.files.remove(&id);
+            let of_it = format!("container:{id}:");
+            for key in self.checkpoints.keys().into_iter().filter(|key| key.starts_with(&of_it)) {
+                self.checkpoints.forget(&key);
+            }
+        }
     }
 
     /// Forgets the positions of containers that were removed while nobody looked.
@@ -265,7 +274,14 @@ impl Streams {
         for id in ids {
             let container = id.container().and_then(|container| picture.containers.get(container));
             let gone = id.container().is_some() && container.is_none();
+            let news = container
+                .filter(|now| self.running.get(&id).is_some_and(|stream| stream.describes_otherwise(now)))
+                .map(|now| (Arc::clone(now), self.metadata(&id.place, Some(now))));
             let Some(stream) = self.running.get_mut(&id) else { continue };
+            if let Some((now, metadata)) = news {
+                stream.fan.set_metadata(metadata);
+                stream.described = Some(now);
+            }
             stream.take_end(&id).await;
             match wanted.remove(&id) {
                 Some(want) => {
@@ -295,9 +311,6 @@ impl Streams {
                     }
                     if stream.is_over() {
                         self.forget(&id);
-                        if gone {
-                            self.checkpoints.forget(&id.position_key());
-                        }
                     }
                 }
             }
@@ -372,41 +385,30 @@ impl Streams {
         container: Option<&Arc<Container>>,
     ) {
         let max_line_bytes = pipelines.max_line_bytes();
-        let (source, metadata) = match (&id.place, container) {
-            (Place::HostFile { path }, _) => {
-                let metadata = Metadata::of_host(&self.machine, &path.to_string_lossy());
-                (
-                    Source::File(
-                        Arc::new(HostFile::new(self.below_root(path), &self.directories)),
-                        Box::new(PlainLines),
-                    ),
-                    metadata,
-                )
-            }
-            (Place::ContainerFile { path, .. }, Some(container)) => {
-                let metadata =
-                    Metadata::of_container(&self.machine, container, Some(&path.to_string_lossy()));
-                (self.container_file(container, path), metadata)
-            }
-            (Place::ContainerOutput { .. }, Some(container)) => (
-                self.container_output(container, max_line_bytes),
-                Metadata::of_container(&self.machine, container, None),
+        let source = match (&id.place, container) {
+            (Place::HostFile { path }, _) => Source::File(
+                Arc::new(HostFile::new(self.below_root(path), &self.directories)),
+                Box::new(PlainLines),
             ),
+            (Place::ContainerFile { path, .. }, Some(container)) => self.container_file(container, path),
+            (Place::ContainerOutput { .. }, Some(container)) => {
+                self.container_output(container, max_line_bytes)
+            }
             (_, None) => return,
         };
+        let metadata = self.metadata(&id.place, container.map(|container| &**container));
         #[cfg(feature = "docker")]
         let tty = container.is_some_and(|container| container.tty);
         let (targets, generation) = pipelines.targets(&want.readers);
         let in_flight = InFlight::default();
-        let fan = Fan::new(targets, in_flight.clone());
+        let fan = Fan::new(targets, metadata, in_flight.clone());
         let status = Arc::new(StreamStatus::default());
         let stop = Stop::default();
         let positions = self.checkpoints.stream(&id.position_key());
         let key = StreamKey(Arc::clone(positions.key()));
-        let metadata = Arc::new(metadata);
         let decoder = |records| {
             let fan = Arc::clone(&fan);
-            Box::new(FanDecoder::new(fan, records, metadata, key, self.clock, Arc::clone(&status)))
+            Box::new(FanDecoder::new(fan, records, key, self.clock, Arc::clone(&status)))
         };
         let sender = Arc::clone(&fan) as Arc<dyn BatchSender>;
         let framing = Framing {
@@ -465,6 +467,7 @@ impl Streams {
             stop,
             reader,
             container: container.cloned(),
+            described: container.cloned(),
             method,
             phase: Phase::Reading,
             readers: want.readers.clone(),
@@ -473,6 +476,24 @@ impl Streams {
         };
         stream.follow_life(container, self.drain_timeout);
         self.running.insert(id, stream);
+    }
+
+    fn metadata(&self, place: &Place, container: Option<&Container>) -> Metadata {
+        let path = match place {
+            Place::ContainerFile { path, .. } | Place::HostFile { path } => path.as_path(),
+            Place::ContainerOutput { .. } => Path::new(""),
+        };
+        let text = path.to_string_lossy();
+        match container {
+            None => Metadata::of_host(&self.machine, &text),
+            Some(container) if container.sandbox.is_some() => {
+                Metadata::of_sandbox(&self.machine, container, path)
+            }
+            Some(container) => {
+                let path = Some(&*text).filter(|path| !path.is_empty());
+                Metadata::of_container(&self.machine, container, path)
+            }
+        }
     }
 
     /// The ladder: from the machine's side where that is possible, from inside the container otherwise.
@@ -611,6 +632,10 @@ impl Stream {
         self.fan.set_targets(targets);
         self.readers.clone_from(&want.readers);
         self.generation = generation;
+    }
+
+    fn describes_otherwise(&self, now: &Container) -> bool {
+        self.described.as_ref().is_some_and(|then| then.labels != now.labels || then.mesos != now.mesos)
     }
 
     /// Drains when the container has ended, and takes note when it lives again.

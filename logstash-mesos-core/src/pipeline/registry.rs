@@ -12,6 +12,7 @@ static PLUGINS: &[&PluginSpec] = &[
     &filter::dns::DNS,
     &input::beats::BEATS,
     &input::docker::DOCKER,
+    &input::sandbox::SANDBOX,
     &input::file::FILE,
     &input::generator::GENERATOR,
     &input::heartbeat::HEARTBEAT,

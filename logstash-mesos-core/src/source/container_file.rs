@@ -6,10 +6,13 @@
 //! 2. [`Rung::HostLayers`]: it has ended, or its processes are not accessible: mounts and layers, from the
 //!    machine's side.
 //! 3. [`Rung::ExecTail`]: the machine's files are not visible: `tail` inside the container.
+//!
+//! A sandbox of a Mesos agent has a rung of its own, [`Rung::Sandbox`]: it is a directory of the machine.
 
 pub(crate) mod layers;
 mod opener;
 pub(crate) mod proc_root;
+mod sandbox;
 
 use std::ffi::OsString;
 use std::fs::{File, Metadata};
@@ -25,6 +28,7 @@ pub use self::opener::ContainerFile;
 
 use self::layers::Layered;
 use self::proc_root::ProcRoot;
+use self::sandbox::SandboxView;
 use super::glob::{self, Directories};
 use super::{Identity, Stat};
 use crate::confined::{self, Node};
@@ -39,6 +43,8 @@ pub enum Rung {
     HostLayers,
     /// `docker exec … tail`.
     ExecTail,
+    /// The directory that a Mesos agent gave it.
+    Sandbox,
 }
 
 impl Rung {
@@ -49,6 +55,7 @@ impl Rung {
             Self::ProcRoot => "proc-root",
             Self::HostLayers => "host-layers",
             Self::ExecTail => "exec-tail",
+            Self::Sandbox => "sandbox",
         }
     }
 }
@@ -65,6 +72,12 @@ pub enum ViewError {
     StandardStream {
         /// What the link names.
         target: String,
+    },
+    /// It is a link that leads out of the sandbox.
+    #[error("it is a link that leads out of the sandbox, to {}, and is not followed", target.display())]
+    LeadsOut {
+        /// What the link names.
+        target: PathBuf,
     },
     /// It is something that is never read.
     #[error("it is {kind}, and only regular files are read")]
@@ -214,11 +227,8 @@ impl ContainerFiles {
     ///
     /// As [`ContainerFiles::open`].
     pub fn stat(&self, path: &Path) -> Result<Stat, ViewError> {
-        self.with_view(|view| {
-            let metadata = File::from(regular_file(view, path)?).metadata()?;
-            Ok(Stat { identity: identity(&metadata), ..Stat::of(&metadata) })
-        })
-        .map(|(stat, _)| stat)
+        let found = self.with_view(|view| Ok(File::from(regular_file(view, path)?).metadata()?));
+        found.map(|(metadata, rung)| Stat { identity: identity(&metadata, rung), ..Stat::of(&metadata) })
     }
 
     /// What the system says about a directory: it changes with the names in it.
@@ -272,6 +282,13 @@ impl ContainerFiles {
             && below.is_none_or(|rung| chosen.rung > rung)
         {
             return Ok(chosen.clone());
+        }
+        if let Some(sandbox) = &state.container.sandbox {
+            let view = SandboxView::of(sandbox, &self.host_root);
+            let reason = format!("the sandbox is `{}`", view.directory().display());
+            let chosen = Chosen { view: Arc::new(view), rung: Rung::Sandbox, reason };
+            state.chosen = Some(chosen.clone());
+            return Ok(chosen);
         }
         let first = match state.container.pid() {
             _ if below.is_some() => "the container has ended".to_owned(),
@@ -342,9 +359,13 @@ fn standard_stream(view: &dyn View, path: &Path) -> Option<ViewError> {
     None
 }
 
-/// Without the time of birth: a file of the image has another one once it has been written to, and is the same.
-fn identity(metadata: &Metadata) -> Identity {
-    Identity { born: 0, ..Identity::of(metadata) }
+/// Without the time of birth where there are layers: a file of the image has another one once it has been written to,
+/// and is the same.
+fn identity(metadata: &Metadata, rung: Rung) -> Identity {
+    match rung {
+        Rung::Sandbox => Identity::of(metadata),
+        Rung::ProcRoot | Rung::HostLayers | Rung::ExecTail => Identity { born: 0, ..Identity::of(metadata) },
+    }
 }
 
 /// The names in a directory, and whether each may be a directory.

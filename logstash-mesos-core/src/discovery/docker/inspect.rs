@@ -87,6 +87,7 @@ pub(super) fn container(
             .flatten()
             .map(|(_, framework)| (*framework).to_owned()),
         mesos,
+        sandbox: None,
     })
 }
 

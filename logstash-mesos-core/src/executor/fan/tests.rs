@@ -87,10 +87,13 @@ fn target(name: &str, input: &Arc<StreamInput>, receiver: &Arc<Receiver>) -> Tar
     Target { name: Arc::from(name), input: Arc::clone(input), sender: Arc::clone(receiver) as _ }
 }
 
+fn fan_of(targets: Vec<Target>) -> Arc<Fan> {
+    Fan::new(targets, Metadata::of_host(&Machine::default(), "/x"), InFlight::default())
+}
+
 fn decoder(fan: &Arc<Fan>, records: Box<dyn Records>) -> FanDecoder {
-    let metadata = Arc::new(Metadata::of_host(&Machine::default(), "/x"));
     let key = StreamKey(Arc::from("s"));
-    FanDecoder::new(Arc::clone(fan), records, metadata, key, Clock::System, Arc::default())
+    FanDecoder::new(Arc::clone(fan), records, key, Clock::System, Arc::default())
 }
 
 fn lines(text: &str, offset: u64) -> Lines {
@@ -104,7 +107,7 @@ fn from(at: u64) -> Kept {
 #[test]
 fn what_is_joined_has_the_place_and_the_time_of_its_first_line_and_stays_in_its_channel() {
     let receiver = Arc::<Receiver>::default();
-    let fan = Fan::new(vec![target("c#0", &stack(""), &receiver)], InFlight::default());
+    let fan = fan_of(vec![target("c#0", &stack(""), &receiver)]);
     let mut decoder = decoder(&fan, Box::new(JsonFile::new(false, 10 << 20)));
     let entry = |log: &str, stream: &str, second: u32| {
         format!("{{\"log\":\"{log}\\n\",\"stream\":\"{stream}\",\"time\":\"2026-01-01T00:00:0{second}Z\"}}\n")
@@ -134,7 +137,7 @@ fn what_is_joined_has_the_place_and_the_time_of_its_first_line_and_stays_in_its_
 #[test]
 fn an_event_that_a_rotation_cuts_is_one_event_of_the_first_file() {
     let receiver = Arc::<Receiver>::default();
-    let fan = Fan::new(vec![target("c#0", &stack(""), &receiver)], InFlight::default());
+    let fan = fan_of(vec![target("c#0", &stack(""), &receiver)]);
     let mut decoder = decoder(&fan, Box::new(PlainLines));
     let mut batch = Batch::default();
     assert_eq!(decoder.decode(lines("a\n a1\n", 40), &mut batch), from(40));
@@ -150,7 +153,7 @@ fn an_event_that_a_rotation_cuts_is_one_event_of_the_first_file() {
 #[test]
 fn limits_end_an_event_and_tag_it() {
     let receiver = Arc::<Receiver>::default();
-    let fan = Fan::new(vec![target("c#0", &stack("max_lines => 2"), &receiver)], InFlight::default());
+    let fan = fan_of(vec![target("c#0", &stack("max_lines => 2"), &receiver)]);
     let mut decoder = decoder(&fan, Box::new(PlainLines));
     let mut batch = Batch::default();
     let kept = decoder.decode(lines("a\n 1\n 2\n 3\n 4\nb\n", 0), &mut batch);
@@ -182,7 +185,7 @@ fn a_line_that_is_too_long_marks_the_event_it_is_in_and_is_counted_once() {
         (joins("next", "^b"), vec![("a", false), (" 12345", true), ("b\nc12345", true)]),
     ] {
         let receiver = Arc::<Receiver>::default();
-        let fan = Fan::new(vec![target("c#0", &input, &receiver)], InFlight::default());
+        let fan = fan_of(vec![target("c#0", &input, &receiver)]);
         let mut decoder = decoder(&fan, Box::new(PlainLines));
         let status = Arc::clone(&decoder.status);
         // The second time it is read again.
@@ -208,7 +211,7 @@ fn a_line_that_is_too_long_marks_the_event_it_is_in_and_is_counted_once() {
 #[test]
 fn a_line_that_docker_split_is_no_longer_than_others() {
     let receiver = Arc::<Receiver>::default();
-    let fan = Fan::new(vec![target("c#0", &input(""), &receiver)], InFlight::default());
+    let fan = fan_of(vec![target("c#0", &input(""), &receiver)]);
     let mut decoder = decoder(&fan, Box::new(JsonFile::new(false, 20_000)));
     let part = "x".repeat(16 << 10);
     let entry = |log: &str, stream: &str| {
@@ -230,7 +233,7 @@ fn a_line_that_docker_split_is_no_longer_than_others() {
 #[test]
 fn a_change_of_the_configuration_loses_no_line_that_waits() {
     let receiver = Arc::<Receiver>::default();
-    let fan = Fan::new(vec![target("c#0", &stack(""), &receiver)], InFlight::default());
+    let fan = fan_of(vec![target("c#0", &stack(""), &receiver)]);
     let mut decoder = decoder(&fan, Box::new(PlainLines));
     let mut batch = Batch::default();
     assert_eq!(decoder.decode(lines("a\n a1\n", 0), &mut batch), from(0));
@@ -272,7 +275,7 @@ impl Bed {
 
     fn follow(&self, input: &Arc<StreamInput>, receiver: &Arc<Receiver>) -> Stream {
         let positions = Checkpoints::open(&self.dir.path().join("data")).unwrap().stream("app.log");
-        let fan = Fan::new(vec![target("c#0", input, receiver)], InFlight::default());
+        let fan = fan_of(vec![target("c#0", input, receiver)]);
         let stop = Stop::default();
         let task = self.readers.follow(Follow {
             opener: Arc::new(HostFile::new(self.path(), &Directories::default())),
@@ -410,7 +413,7 @@ async fn lines_that_a_pipeline_gives_up_are_read_again() {
 #[test]
 fn lines_that_a_pipeline_decodes_come_a_few_at_a_time() {
     let receiver = Arc::<Receiver>::default();
-    let fan = Fan::new(vec![target("c#0", &input(""), &receiver)], InFlight::default());
+    let fan = fan_of(vec![target("c#0", &input(""), &receiver)]);
     let mut decoder = decoder(&fan, Box::new(PlainLines));
     let mut batch = Batch::default();
     let text: String = (0..25).map(|number| format!("{number}\n")).collect();
@@ -435,7 +438,7 @@ fn configurations_with_old_and_new_names_share_a_stream() {
     let compiled = compile(text, &options).unwrap_or_else(|e| panic!("{e}"));
     let by_old_names = Arc::new(StreamInput::of(&compiled.inputs[0]).unwrap().unwrap());
     let targets = vec![target("n#0", &input(""), &new), target("o#0", &by_old_names, &old)];
-    let fan = Fan::new(targets, InFlight::default());
+    let fan = fan_of(targets);
     let mut decoder = decoder(&fan, Box::new(PlainLines));
     let mut batch = Batch::default();
     decoder.decode(lines("a\n", 0), &mut batch);

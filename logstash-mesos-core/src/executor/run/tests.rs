@@ -36,7 +36,7 @@ impl ContainerDiscovery for Watched {
     }
 }
 
-async fn until(what: &str, mut is: impl FnMut() -> bool) {
+pub(super) async fn until(what: &str, mut is: impl FnMut() -> bool) {
     for _ in 0..2000 {
         if is() {
             return;

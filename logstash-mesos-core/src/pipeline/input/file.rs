@@ -211,7 +211,11 @@ fn positions_place(
 }
 
 /// A number in `unit`, or a text such as `2 hours`.
-fn duration(settings: &Settings, name: &'static str, unit: Duration) -> Result<Option<Duration>, BuildError> {
+pub(super) fn duration(
+    settings: &Settings,
+    name: &'static str,
+    unit: Duration,
+) -> Result<Option<Duration>, BuildError> {
     let Some(text) = settings.text(name) else { return Ok(None) };
     let text = text.trim();
     let number_end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());

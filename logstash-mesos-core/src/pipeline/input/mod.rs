@@ -14,6 +14,7 @@ pub(crate) mod keeper;
 pub(crate) mod net;
 pub(crate) mod pipeline;
 mod room;
+pub(crate) mod sandbox;
 pub(crate) mod stdin;
 pub(crate) mod stream;
 pub(crate) mod syslog;

@@ -1,11 +1,13 @@
-//! The inputs of a configuration that read containers and files of the machine: the executor reads for them.
+//! The inputs of a configuration that read containers, sandboxes and files of the machine: the executor reads for them.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use super::common::{InputOptions, line_codec};
+use super::file::duration;
 use crate::event::Event;
 use crate::pipeline::plugin::CompiledPlugin;
-use crate::pipeline::plugin::settings::SettingValue;
+use crate::pipeline::plugin::settings::{SettingValue, Settings};
 use crate::pipeline::plugin::{BuildError, Codec, EcsCompatibility};
 
 /// What an input of a configuration reads.
@@ -17,6 +19,48 @@ pub(crate) enum Reads {
     DockerOutput,
     /// Files of the machine.
     HostPaths(Vec<String>),
+    /// Files in the sandboxes of Mesos tasks.
+    Sandbox(InSandbox),
+}
+
+/// What is read of a sandbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct InSandbox {
+    /// As from the root of it.
+    pub(crate) paths: Vec<String>,
+    /// Also where the same configuration has the output from Docker.
+    pub(crate) also_docker: bool,
+    /// Also that of the framework's own executors.
+    pub(crate) own: bool,
+}
+
+impl InSandbox {
+    /// Standard output and error, as the agent names their files.
+    pub(crate) const OUTPUT: [&str; 2] = ["/stdout", "/stderr"];
+
+    /// What the logrotate module of the agent keeps beside them.
+    pub(crate) const NO_LOGS: [&str; 2] = ["*.logrotate.conf", "*.logrotate.state"];
+
+    fn of(settings: &Settings, channels: Option<Channels>) -> Result<Self, BuildError> {
+        let paths = settings.strings("path");
+        if let Some(path) = paths.iter().find(|path| path.trim_start_matches('/').is_empty()) {
+            return Err(BuildError::setting("path", format!("`{path}` names no file in the sandbox"))
+                .remedy("write it as from the sandbox: `path => \"logs/*.log\"`"));
+        }
+        let channels = match channels {
+            Some(channels) => channels,
+            None if paths.is_empty() => Channels::BOTH,
+            None => Channels { stdout: false, stderr: false },
+        };
+        let [stdout, stderr] = Self::OUTPUT.map(str::to_owned);
+        let output = [channels.stdout.then_some(stdout), channels.stderr.then_some(stderr)];
+        let files = paths.iter().map(|path| format!("/{}", path.trim_start_matches('/')));
+        Ok(Self {
+            paths: output.into_iter().flatten().chain(files).collect(),
+            also_docker: settings.bool("also_docker"),
+            own: settings.bool("own"),
+        })
+    }
 }
 
 /// Standard output or error.
@@ -45,6 +89,18 @@ pub(crate) struct Channels {
 impl Channels {
     pub(crate) const BOTH: Self = Self { stdout: true, stderr: true };
 
+    /// As `stdout` and `stderr` say; one that is given alone decides about the other.
+    fn given(settings: &Settings) -> Option<Self> {
+        let given = |name: &str| settings.is_given(name).then(|| settings.bool(name));
+        let (stdout, stderr) = match (given("stdout"), given("stderr")) {
+            (None, None) => return None,
+            (Some(stdout), None) => (stdout, !stdout),
+            (None, Some(stderr)) => (!stderr, stderr),
+            (Some(stdout), Some(stderr)) => (stdout, stderr),
+        };
+        Some(Self { stdout, stderr })
+    }
+
     pub(crate) fn wants(self, channel: Option<Channel>) -> bool {
         match channel {
             None => true,
@@ -72,7 +128,7 @@ impl Reads {
         let (setting, paths) = match self {
             Self::DockerPaths(paths) => ("docker-path", paths),
             Self::HostPaths(paths) => ("host-path", paths),
-            Self::DockerOutput => return Ok(()),
+            Self::DockerOutput | Self::Sandbox(_) => return Ok(()),
         };
         absolute(setting, paths)
     }
@@ -135,7 +191,7 @@ pub(crate) struct StreamInput {
 }
 
 impl StreamInput {
-    /// The input, if it is one that the executor serves: `docker { }`, or `file { }` with `docker-path` or
+    /// The input, if it is one that the executor serves: `docker { }`, `sandbox { }`, or `file { }` with `docker-path` or
     /// `host-path`. `None` for all others, which run by themselves.
     ///
     /// # Errors
@@ -149,19 +205,10 @@ impl StreamInput {
         let mut channels = Channels::BOTH;
         let reads = match plugin.spec.name {
             "docker" => {
-                let given = |name: &str| settings.is_given(name).then(|| settings.bool(name));
-                channels = match (given("stdout"), given("stderr")) {
-                    (None, None) => Channels::BOTH,
-                    (stdout, None) => {
-                        Channels { stdout: stdout == Some(true), stderr: stdout == Some(false) }
-                    }
-                    (None, stderr) => {
-                        Channels { stdout: stderr == Some(false), stderr: stderr == Some(true) }
-                    }
-                    (Some(stdout), Some(stderr)) => Channels { stdout, stderr },
-                };
+                channels = Channels::given(settings).unwrap_or(Channels::BOTH);
                 Reads::DockerOutput
             }
+            "sandbox" => Reads::Sandbox(InSandbox::of(settings, Channels::given(settings))?),
             "file" if settings.is_given("docker-path") => Reads::DockerPaths(paths("docker-path")),
             "file" if settings.is_given("host-path") => Reads::HostPaths(paths("host-path")),
             _ => return Ok(None),
@@ -181,7 +228,7 @@ impl StreamInput {
         let delimiter =
             settings.text("delimiter").map_or_else(|| b"\n".to_vec(), |text| text.as_bytes().to_vec());
         let codec = line_codec(settings, &plugin.context, &delimiter)?;
-        let ignore_older = settings.float("ignore_older").filter(|secs| *secs > 0.0);
+        let ignore_older = duration(settings, "ignore_older", Duration::from_secs(1))?;
         Ok(Some(Self {
             reads,
             channels,
@@ -190,12 +237,7 @@ impl StreamInput {
                 exclude: paths("exclude"),
                 from_end: settings.is_given("start_position")
                     && settings.text("start_position").is_some_and(|at| at == "end"),
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "whole seconds, checked above"
-                )]
-                ignore_older_secs: ignore_older.map(|secs| secs as u64),
+                ignore_older_secs: ignore_older.map(|age| age.as_secs()).filter(|secs| *secs > 0),
             },
             ecs: plugin.context.ecs,
             codec_setting: settings.get("codec").cloned(),

@@ -273,6 +273,7 @@ mod tests {
                 tty: false,
                 mesos: None,
                 shipper_of: None,
+                sandbox: None,
             };
             ContainerFiles::new(Arc::new(container), self.dir.path())
         }

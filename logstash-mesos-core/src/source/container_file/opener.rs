@@ -44,9 +44,10 @@ impl FileOpener for ContainerFile {
     fn open(&self, at: Option<&OsStr>) -> io::Result<Option<Opened>> {
         match self.files.open(&self.at(at)) {
             Ok((file, rung)) => {
-                let identity = super::identity(&file.metadata()?);
+                let identity = super::identity(&file.metadata()?, rung);
                 // Writes through the container's mount are told only to watchers of the same mount's inode.
-                Ok(Some(Opened { file, identity, rung: rung.as_str(), notifies: rung == Rung::ProcRoot }))
+                let notifies = matches!(rung, Rung::ProcRoot | Rung::Sandbox);
+                Ok(Some(Opened { file, identity, rung: rung.as_str(), notifies }))
             }
             Err(error) => none_if_absent(error),
         }
