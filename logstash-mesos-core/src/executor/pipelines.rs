@@ -285,6 +285,12 @@ impl Pipelines {
         &self.subscriptions
     }
 
+    /// Whether anybody would miss the sandboxes of an agent.
+    pub(crate) fn read_sandboxes(&self) -> bool {
+        let inputs = || self.subscriptions.iter().flat_map(|subscription| &subscription.inputs);
+        inputs().any(|input| matches!(input.reads, Reads::Sandbox(_)))
+    }
+
     /// Where the events of a stream with these readers go, and of which generation each is.
     pub(crate) fn targets(&self, readers: &[(ConfigKey, usize)]) -> (Vec<Target>, Vec<u64>) {
         let targets = readers

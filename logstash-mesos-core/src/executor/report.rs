@@ -47,6 +47,9 @@ pub struct Report {
     pub waiting: String,
     /// The Docker daemon.
     pub docker: DockerReport,
+    /// Why the sandboxes of a Mesos agent cannot be seen, with the directory and a remedy; empty when they can, or when no
+    /// configuration reads any.
+    pub sandboxes: String,
     /// The streams.
     pub streams: Vec<StreamReport>,
     /// The pipelines.

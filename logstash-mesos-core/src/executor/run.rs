@@ -531,6 +531,10 @@ impl Driver {
                 DaemonState::Unreachable { reason } => DockerReport::Unreachable(reason.clone()),
                 DaemonState::Unknown => DockerReport::Unused,
             },
+            sandboxes: match &picture.sandboxes {
+                SandboxState::Unreadable { reason } if self.pipelines.read_sandboxes() => reason.clone(),
+                _ => String::new(),
+            },
             streams: self.streams.report(),
             pipelines: self.pipelines.report(),
             memory_bytes: super::report::resident_bytes(),

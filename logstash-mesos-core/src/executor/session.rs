@@ -236,6 +236,7 @@ impl Sent {
             .map(|then| then.id.clone())
             .collect();
         let about_us = before.docker != report.docker
+            || before.sandboxes != report.sandboxes
             || before.waiting != report.waiting
             || before.set_version != report.set_version
             || (details && before.pipelines != report.pipelines)
@@ -281,6 +282,7 @@ fn status<'r>(
         waiting: report.waiting.clone(),
         docker: docker.into(),
         docker_error,
+        sandboxes_error: report.sandboxes.clone(),
         events_in: sum(|pipeline| pipeline.events_in),
         events_out: sum(|pipeline| pipeline.events_out),
         events_failed: sum(|pipeline| pipeline.events_failed),

@@ -128,6 +128,9 @@ pub struct Status {
     /// Pipelines at work.
     #[prost(message, repeated, tag = "14")]
     pub pipelines: ::prost::alloc::vec::Vec<PipelineStatus>,
+    /// Why the sandboxes of the agent cannot be seen; empty when they can, or when no configuration reads any.
+    #[prost(string, tag = "15")]
+    pub sandboxes_error: ::prost::alloc::string::String,
 }
 /// What one pipeline has done so far.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -378,6 +378,7 @@ fn executor_json(executor: &ExecutorStatus, task: Option<&Task>, session: Option
             ("pipelines".to_owned(), json!(pipelines)),
             ("waiting".to_owned(), text_or_null(&status.waiting)),
             ("docker".to_owned(), json!({"state": docker, "error": text_or_null(&status.docker_error)})),
+            ("sandboxes_error".to_owned(), text_or_null(&status.sandboxes_error)),
             ("events_in".to_owned(), json!(status.events_in)),
             ("events_out".to_owned(), json!(status.events_out)),
             ("events_failed".to_owned(), json!(status.events_failed)),

@@ -56,6 +56,7 @@ function facts(executor) {
     ["Memory", executor.memory_bytes ? bytes(executor.memory_bytes) : "not said yet"],
     ["Events", executor.events_in === undefined ? "not said yet" : `${count(executor.events_in)} in, ${count(executor.events_out)} out, ${count(executor.events_failed)} refused`],
     ["Docker", executor.docker?.state ?? "not said yet"],
+    ["Sandboxes", executor.sandboxes_error],
     ["Data", executor.data_dir && cut(executor.data_dir, "code")],
     ["Task", executor.task_id && cut(executor.task_id, "code")],
     ["Executor", cut(executor.executor_id, "code")],

@@ -203,3 +203,22 @@ async fn without_a_work_directory_the_input_is_refused_with_the_remedy() {
     let error = builder.containers(Arc::new(FixedDiscovery::default())).start().await.unwrap_err();
     assert!(error.to_string().contains("--mesos-work-dir"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_work_directory_that_cannot_be_listed_is_named_for_as_long_as_it_is_missed() {
+    let place = Place::new();
+    let sandbox = place.run("web.1", "8f0fb7b4", &["web.1"]);
+    write(&sandbox, "stdout", "web 1\n");
+    let away = place.dir.path().join("away");
+    fs::rename(place.work(""), &away).unwrap();
+    let text = place.text("sandbox { }", "%{message}");
+    let shipper = place.shipper(Configuration::host("tasks", text), Vec::new()).await;
+    let report = shipper.handle().report();
+    let said = |part: &str| report.borrow().sandboxes.contains(part);
+    let work = place.work("").display().to_string();
+    until("the directory to be named", || said(work.trim_end_matches('/')) && said("--mesos-work-dir")).await;
+    fs::rename(&away, place.work("")).unwrap();
+    place.arrives(&["web 1"]).await;
+    until("nothing to be missed", || report.borrow().sandboxes.is_empty()).await;
+    stop(shipper).await;
+}

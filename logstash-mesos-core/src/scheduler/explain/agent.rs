@@ -94,6 +94,8 @@ pub(super) enum Finding<'a> {
     Waiting { why: &'a str },
     /// The Docker daemon does not answer.
     Docker { error: &'a str },
+    /// What tasks write cannot be seen.
+    Sandboxes { error: &'a str },
     /// An output does not deliver.
     Output(&'a OutputStatus),
     /// A pipeline has panicked, or an input can never work.
@@ -152,6 +154,7 @@ impl<'a> Finding<'a> {
             | Self::Refused { .. }
             | Self::Waiting { .. }
             | Self::Docker { .. }
+            | Self::Sandboxes { .. }
             | Self::Output(_)
             | Self::Pipeline { .. } => Verdict::Problem,
         }
@@ -294,6 +297,9 @@ fn work<'a>(status: &'a Status, streams: usize, reads_containers: bool, found: &
     // Without a configuration for containers nobody misses it.
     if reads_containers && status.docker() == DockerState::Unreachable {
         found.push(Finding::Docker { error: &status.docker_error });
+    }
+    if !status.sandboxes_error.is_empty() {
+        found.push(Finding::Sandboxes { error: &status.sandboxes_error });
     }
     let failing = status
         .outputs

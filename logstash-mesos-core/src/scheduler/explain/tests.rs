@@ -283,6 +283,12 @@ fn a_shipper_that_does_not_work_says_what_it_lacks() {
         status.docker_error = "no socket".to_owned();
     })
     .says("docker", Verdict::Problem, "no socket", "DOCKER_HOST");
+    Fixture::shipping(|_, status| status.sandboxes_error = "cannot list `/work`".to_owned()).says(
+        "sandboxes",
+        Verdict::Problem,
+        "cannot list `/work`",
+        "LOGSTASH_MESOS_WORK_DIR",
+    );
     Fixture::shipping(|_, status| {
         status.outputs.push(OutputStatus {
             r#type: "elasticsearch".to_owned(),

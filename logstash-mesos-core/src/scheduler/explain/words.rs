@@ -179,6 +179,8 @@ fn step(finding: &Finding<'_>, facts: &AgentFacts<'_>, around: &Surroundings<'_>
             .next("one executor reads for each Docker daemon; end the other one, or leave it as it is"),
         Finding::Docker { error } => say("docker", format!("its Docker daemon does not answer: {error}"))
             .next("start the daemon, or say where it is with --executor-env DOCKER_HOST=…"),
+        Finding::Sandboxes { error } => say("sandboxes", (*error).to_owned())
+            .next("on agents the directory is given with --executor-env LOGSTASH_MESOS_WORK_DIR=…"),
         Finding::Output(output) => {
             let name = if output.configuration.is_empty() { "the default output" } else { &output.configuration };
             let what = if output.state() == OutputState::Failed { "cannot work" } else { "does not deliver" };
