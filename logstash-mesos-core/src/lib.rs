@@ -65,6 +65,7 @@ pub mod config;
 pub mod configs;
 mod confined;
 pub mod discovery;
+mod dns;
 pub mod election;
 pub mod etcd;
 pub mod event;

@@ -119,9 +119,13 @@ pub(crate) fn run(flags: ShipFlags) -> Result<(), Box<dyn Error>> {
 
 /// The output for configurations that have none.
 fn elasticsearch(url: &str) -> Result<String, Box<dyn Error>> {
-    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    let without = url.strip_prefix("srv+").unwrap_or(url);
+    let rest = without.strip_prefix("http://").or_else(|| without.strip_prefix("https://"));
     if rest.is_none_or(|rest| rest.is_empty() || rest.starts_with(['/', ':'])) || url.contains(['"', '\\']) {
-        return Err(format!("--elasticsearch-endpoint `{url}` is no URL: write http://HOST:PORT").into());
+        return Err(format!(
+            "--elasticsearch-endpoint `{url}` is no URL: write http://HOST:PORT or srv+http://NAME"
+        )
+        .into());
     }
     Ok(format!("output {{ elasticsearch {{ hosts => [\"{url}\"] }} }}"))
 }

@@ -16,6 +16,7 @@
 //! | [`tls`], [`dcos`] | TLS in front of parts that have none, and the login of DC/OS |
 //! | [`cluster`] | all of the above in the usual arrangement: a master, two agents, a Docker daemon for each |
 //! | [`tasks`] | a framework of the tests' own |
+//! | [`dns`] | a name server for one program |
 //! | [`browser`] | a Chromium, for the console |
 //! | [`chaos`] | all of it, broken at random while records are counted |
 //! | [`lines`] | numbered log lines: how a container writes them, and whether all of them arrived |
@@ -35,6 +36,7 @@ pub mod browser;
 pub mod chaos;
 pub mod cluster;
 pub mod dcos;
+pub mod dns;
 pub mod docker;
 pub mod etcd;
 pub mod executor;

@@ -10,6 +10,7 @@ mod discovery;
 mod explain;
 mod failover;
 mod faults;
+mod found;
 mod identity;
 mod images;
 mod import;

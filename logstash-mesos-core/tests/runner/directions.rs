@@ -5,9 +5,10 @@ use std::path::Path;
 use logstash_mesos_engine::testing::directions::against;
 
 /// From the lowest to the highest.
-const ROOMS: [&str; 37] = [
+const ROOMS: [&str; 38] = [
     "backoff",
     "checksum",
+    "dns",
     "ids",
     "event",
     "servers",

@@ -392,11 +392,13 @@ fn default_output(raw: &Loaded, file: Option<PathBuf>) -> Result<String, Setting
         // The predecessor took host and port.
         let url = if endpoint.contains("://") { endpoint.to_owned() } else { format!("http://{endpoint}") };
         let uri = url.parse::<axum::http::Uri>().ok();
-        let fine =
-            uri.is_some_and(|u| matches!(u.scheme_str(), Some("http" | "https")) && u.host().is_some());
+        let schemes = ["http", "https", "srv+http", "srv+https"];
+        let fine = uri.is_some_and(|u| {
+            u.host().is_some() && u.scheme_str().is_some_and(|scheme| schemes.contains(&scheme))
+        });
         if !fine || url.contains(['"', '\\', '\n']) {
-            let problem =
-                "is not a URL such as http://elasticsearch:9200, or several with commas between them";
+            let problem = "is not a URL such as http://elasticsearch:9200 or srv+http://_http._es._tcp.marathon.mesos, or \
+                 several with commas between them";
             return Err(raw.invalid("elasticsearch.endpoint", problem));
         }
         hosts.push(format!("\"{url}\""));

@@ -103,7 +103,7 @@ pub static SETTINGS: &[SettingSpec] = &[
         "elasticsearch.endpoint",
         "URL[,URL…]",
         "",
-        "Where configurations without an output send their events.",
+        "Where configurations without an output send their events; srv+http://NAME where SRV records of NAME name the nodes.",
     ),
     one("default_output", "FILE", "", "File with the output section for configurations that have none."),
     SettingSpec {

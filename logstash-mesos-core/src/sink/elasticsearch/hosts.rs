@@ -15,8 +15,10 @@ use super::ElasticsearchSettings;
 pub struct Node {
     /// Whether TLS is spoken.
     pub tls: bool,
-    /// `HOST:PORT`, an IPv6 address in brackets.
+    /// `HOST:PORT`, an IPv6 address in brackets; or a name without port.
     pub authority: String,
+    /// The authority is a name whose SRV records name the nodes.
+    pub srv: bool,
     /// A path in front of all others, without slash at its end.
     pub path: String,
     authorization: Option<HeaderValue>,
@@ -33,11 +35,11 @@ pub struct HostError {
 }
 
 impl Node {
-    /// Reads `host`, `host:9200`, `http://host`, `https://user:password@host:9200/path`.
+    /// Reads `host`, `host:9200`, `http://host`, `https://user:password@host:9200/path`, and `srv+http://_name._tcp.domain`.
     ///
     /// # Errors
     ///
-    /// [`HostError`] for another scheme or no host.
+    /// [`HostError`] for another scheme or no host, and for a port where SRV records name it.
     pub fn parse(text: &str, tls_by_default: bool) -> Result<Self, HostError> {
         let (scheme, rest) = match text.split_once("//") {
             Some((scheme, rest)) => (scheme.trim_end_matches(':'), rest),
@@ -47,11 +49,12 @@ impl Node {
         let (user, host) =
             authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
         let wrong = |reason| HostError { text: text.replace(user.unwrap_or("\0"), "…"), reason };
+        let (srv, scheme) = scheme.strip_prefix("srv+").map_or((false, scheme), |scheme| (true, scheme));
         let tls = match scheme {
-            "" => tls_by_default,
+            "" if !srv => tls_by_default,
             "http" => false,
             "https" => true,
-            _ => return Err(wrong("only http and https are spoken")),
+            _ => return Err(wrong("only http and https are spoken, and srv+http and srv+https")),
         };
         if host.is_empty() || host.starts_with(':') {
             return Err(wrong("there is no host in it"));
@@ -61,7 +64,10 @@ impl Node {
                 && !before.is_empty()
                 && (!before.contains(':') || before.ends_with(']'))
         });
-        let authority = if has_port { host.to_owned() } else { format!("{host}:9200") };
+        if srv && has_port {
+            return Err(wrong("its SRV records name the ports: leave out the one in it"));
+        }
+        let authority = if has_port || srv { host.to_owned() } else { format!("{host}:9200") };
         if authority.parse::<http::uri::Authority>().is_err() {
             return Err(wrong("host and port cannot be read"));
         }
@@ -75,13 +81,19 @@ impl Node {
             .map_err(|_| wrong("user and password cannot be sent"))?;
         let path = path.split('?').next().unwrap_or_default().trim_matches('/');
         let path = if path.is_empty() { String::new() } else { format!("/{path}") };
-        Ok(Self { tls, authority, path, authorization })
+        Ok(Self { tls, authority, srv, path, authorization })
+    }
+
+    /// One of the nodes that SRV records name.
+    pub(super) fn found_at(&self, authority: String) -> Self {
+        Self { authority, srv: false, ..self.clone() }
     }
 
     /// The address for people.
     #[must_use]
     pub fn shown(&self) -> String {
-        format!("{}://{}{}", if self.tls { "https" } else { "http" }, self.authority, self.path)
+        let (srv, tls) = (if self.srv { "srv+" } else { "" }, if self.tls { "https" } else { "http" });
+        format!("{srv}{tls}://{}{}", self.authority, self.path)
     }
 
     pub(super) fn authorization(&self) -> Option<&HeaderValue> {
@@ -124,6 +136,10 @@ impl Hosts {
         &self.nodes[at]
     }
 
+    pub(super) fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
     pub(super) fn shown(&self) -> String {
         self.nodes.iter().map(Node::shown).collect::<Vec<_>>().join(", ")
     }
@@ -158,13 +174,14 @@ mod tests {
             ("http://[::1]:9200", "http://[::1]:9200"),
             ("http://[::1]", "http://[::1]:9200"),
             ("http://u:p@h:1", "http://h:1"),
+            ("srv+http://u:p@_es._tcp.mesos/a", "srv+http://_es._tcp.mesos/a"),
         ];
         for (text, shown) in cases {
             assert_eq!(Node::parse(text, false).unwrap().shown(), shown, "{text}");
         }
         assert!(Node::parse("h", true).unwrap().tls);
         assert!(Node::parse("http://u:p@h", false).unwrap().authorization().is_some());
-        for text in ["ftp://h", "http://", "http://u:secret@:1"] {
+        for text in ["ftp://h", "http://", "http://u:secret@:1", "srv+http://h:1", "srv+://h"] {
             let error = Node::parse(text, false).unwrap_err().to_string();
             assert!(!error.contains("secret"), "{error}");
         }

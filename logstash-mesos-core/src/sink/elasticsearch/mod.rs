@@ -4,6 +4,7 @@
 //! the batch as it is. Several requests are on their way at the same time, over connections that stay open.
 
 mod bulk;
+mod cluster;
 mod hosts;
 mod template;
 
@@ -23,7 +24,7 @@ use tokio::sync::OnceCell;
 use super::http_client::{HttpClient, HttpClientError, HttpClientSettings, basic, gzip, secret, shared_body};
 use super::{Batching, Delivered, LogSink, Pauses, RecordBatch, Rejection, SinkError};
 use bulk::{Answer, outcome};
-use hosts::Hosts;
+use cluster::Cluster;
 pub use hosts::{HostError, Node};
 pub use template::{IndexTemplate, TemplateApi};
 
@@ -33,7 +34,7 @@ use crate::tls::ClientTls;
 /// How a cluster is reached.
 #[derive(Clone, Debug)]
 pub struct ElasticsearchSettings {
-    /// The nodes, asked in turn.
+    /// The nodes, asked in turn, and names whose SRV records name nodes.
     pub nodes: Vec<Node>,
     /// The path of the bulk API below that of a node.
     pub bulk_path: String,
@@ -97,7 +98,7 @@ impl Default for ElasticsearchSettings {
 #[derive(Debug)]
 pub struct ElasticsearchSink {
     settings: ElasticsearchSettings,
-    hosts: Hosts,
+    cluster: Cluster,
     client: HttpClient,
     headers: HeaderMap,
     installed: OnceCell<()>,
@@ -126,7 +127,7 @@ impl ElasticsearchSink {
         let client = client.client()?;
         let headers = headers(&settings)?;
         Ok(Self {
-            hosts: Hosts::new(settings.nodes.clone(), settings.resurrect_after),
+            cluster: Cluster::new(settings.nodes.clone(), settings.resurrect_after),
             settings,
             client,
             headers,
@@ -137,21 +138,23 @@ impl ElasticsearchSink {
     /// Sends `batch` as one request, and says what the answer means for each record.
     async fn send(&self, batch: &Arc<RecordBatch>) -> Result<Delivered, SinkError> {
         let mut last = String::new();
+        let hosts = self.cluster.hosts().await.map_err(|reason| self.unavailable(reason))?;
         // Every node has its chance before the batch is given back.
-        for _ in 0..self.hosts.len() {
-            let node = self.hosts.next();
-            match self.post(&self.hosts.node(node).clone(), batch).await {
+        for _ in 0..hosts.len() {
+            let node = hosts.next();
+            match self.post(hosts.node(node), batch).await {
                 Ok(answer) => {
-                    self.hosts.mark(node, true);
+                    hosts.mark(node, true);
                     return outcome(&answer, batch.len(), &self.settings)
                         .map_err(|reason| self.unavailable(reason));
                 }
                 Err(Failure::Node(reason)) => {
-                    self.hosts.mark(node, false);
-                    last = format!("{}: {reason}", self.hosts.node(node).shown());
+                    hosts.mark(node, false);
+                    self.cluster.doubt();
+                    last = format!("{}: {reason}", hosts.node(node).shown());
                 }
                 Err(Failure::Status(status, body)) => {
-                    self.hosts.mark(node, true);
+                    hosts.mark(node, true);
                     return self.refused(batch, status, &body).await;
                 }
             }
@@ -312,7 +315,7 @@ impl ElasticsearchSink {
     }
 
     fn name_of_cluster(&self) -> String {
-        format!("elasticsearch {}", self.hosts.shown())
+        format!("elasticsearch {}", self.cluster.shown())
     }
 
     fn unavailable(&self, reason: String) -> SinkError {

@@ -57,16 +57,18 @@ impl ElasticsearchSink {
         let name = percent_encoding::utf8_percent_encode(&template.name, percent_encoding::NON_ALPHANUMERIC);
         let path = format!("{}/{}/{name}", self.settings.path, template.api.path());
         let mut last = String::new();
-        for _ in 0..self.hosts.len() {
-            let at = self.hosts.next();
-            match self.install_at(self.hosts.node(at), &path, template).await {
+        let hosts = self.cluster.hosts().await.map_err(|reason| self.unavailable(reason))?;
+        for _ in 0..hosts.len() {
+            let at = hosts.next();
+            match self.install_at(hosts.node(at), &path, template).await {
                 Ok(()) => {
-                    self.hosts.mark(at, true);
+                    hosts.mark(at, true);
                     return Ok(());
                 }
                 Err(Failure::Node(reason)) => {
-                    self.hosts.mark(at, false);
-                    last = format!("{}: {reason}", self.hosts.node(at).shown());
+                    hosts.mark(at, false);
+                    self.cluster.doubt();
+                    last = format!("{}: {reason}", hosts.node(at).shown());
                 }
                 Err(Failure::Status(status, body)) => {
                     let excerpt: String = body.chars().take(400).collect();

@@ -1,9 +1,6 @@
 //! `dns`: addresses of names and names of addresses.
 
 mod resolver;
-#[cfg(test)]
-mod testing;
-mod wire;
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -11,8 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use logstash_mesos_engine::tools::cache::Cache;
-use resolver::{HostsFile, Resolver, Servers, TimedOut, is_address, server_address};
+use resolver::{HostsFile, Resolver, is_address};
 
+use crate::dns::{Servers, TimedOut, server_address};
 use crate::event::{Event, Text, Value};
 use crate::pipeline::plugin::field::{Failed, Field, tag_all};
 use crate::pipeline::plugin::settings::{Default, Kind, Setting, SettingValue, Settings};
@@ -334,8 +332,8 @@ fn to_unicode(name: &str) -> Cow<'_, str> {
 mod tests {
     use logstash_mesos_engine::testing::{build, fields, json_event, run_with, tagging};
 
-    use super::testing::Server;
     use super::*;
+    use crate::dns::testing::Server;
 
     fn looked_up(settings: &str, event: &str) -> String {
         let mut filter = build(&DNS, settings).unwrap();

@@ -8,31 +8,31 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Answers until it is dropped.
-pub(super) struct Server {
-    pub(super) address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
     asked: Arc<Mutex<Vec<(String, u16)>>>,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
-/// A name, its type and its data: addresses, or a name.
+/// A name, its type and its data: addresses, a name, or `HOST:PORT`.
 type Record = (String, u16, String);
 
 impl Server {
     /// A server that knows `records`; data of several words are several records.
-    pub(super) fn start(records: &[(&str, u16, &str)]) -> Self {
+    pub(crate) fn start(records: &[(&str, u16, &str)]) -> Self {
         let own = |(name, kind, data): &(&str, u16, &str)| ((*name).to_owned(), *kind, (*data).to_owned());
         Self::run(Some(records.iter().map(own).collect()))
     }
 
     /// A server that never answers.
-    pub(super) fn silent() -> Self {
+    pub(crate) fn silent() -> Self {
         Self::run(None)
     }
 
     /// The names it was asked for over UDP. Where IPv6 is in use, the addresses of a name are two questions,
     /// and one here.
-    pub(super) fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         let asked = self.asked.lock().unwrap();
         let second = |at: usize| asked[at].1 == 1 && at > 0 && asked[at - 1] == (asked[at].0.clone(), 28);
         (0..asked.len()).filter(|at| !second(*at)).map(|at| asked[at].0.clone()).collect()
@@ -138,6 +138,12 @@ fn answer(question: &[u8], records: &[Record]) -> Vec<u8> {
                 let mut bytes = Vec::new();
                 match *have {
                     1 => bytes.extend(data.parse::<std::net::Ipv4Addr>().unwrap().octets()),
+                    33 => {
+                        let (host, port) = data.split_once(':').unwrap();
+                        bytes.extend([0; 4]);
+                        bytes.extend(port.parse::<u16>().unwrap().to_be_bytes());
+                        write_name(host, &mut bytes);
+                    }
                     _ => write_name(data, &mut bytes),
                 }
                 out.extend_from_slice(&u16::try_from(bytes.len()).unwrap().to_be_bytes());

@@ -7,7 +7,7 @@ use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
 /// How a server answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// What is known under the name: addresses, or names; perhaps nothing.
+    /// What is known under the name: addresses, names, or `HOST:PORT` of a service; perhaps nothing.
     Found(Vec<String>),
     /// There is no such name.
     NoSuchName,
@@ -80,7 +80,7 @@ impl Question {
 }
 
 /// The name under which an address has its own name: complete, as the point at its end says.
-pub(super) fn reverse_name(address: std::net::IpAddr) -> String {
+pub(crate) fn reverse_name(address: std::net::IpAddr) -> String {
     Name::from(address).to_ascii()
 }
 
@@ -91,6 +91,10 @@ fn text(data: &RData) -> Option<String> {
         RData::PTR(name) => {
             let labels: Vec<_> = name.0.iter().map(String::from_utf8_lossy).collect();
             Some(labels.join("."))
+        }
+        // Priorities and weights are left out: whoever asks for nodes of a cluster uses all of them.
+        RData::SRV(service) => {
+            Some(format!("{}:{}", service.target.to_ascii().trim_end_matches('.'), service.port))
         }
         _ => None,
     }
