@@ -45,6 +45,11 @@ fn uninstall_leaves_nothing_running_and_nothing_stored() {
 
     let gone = cluster.master.framework(&cluster.framework());
     assert!(gone.is_err(), "the framework is there: {gone:?}");
+    // Once more there is nothing to do, and no framework is made for that.
+    let again = scheduler.uninstall(&[]);
+    assert!(again.status.success(), "{again:?}");
+    let gone = cluster.master.framework(&cluster.framework());
+    assert!(gone.is_err(), "there is another framework: {gone:?}");
     for agent in &cluster.agents {
         until("the executors to end", PATIENCE, || {
             let left = agent.executor_processes();

@@ -368,7 +368,15 @@ impl Lead {
             emptying: emptying.clone(),
             listed,
         };
-        let driver = tokio::spawn(driver.run(stop));
+        let driver = if closed.is_some() && shared.framework_id().is_none() {
+            // To subscribe would make a framework.
+            tokio::spawn(async move {
+                stop.cancelled().await;
+                End::Shutdown
+            })
+        } else {
+            tokio::spawn(driver.run(stop))
+        };
         node.lead(Leading { router: router(shared.clone()), registry: shared.registry.clone() });
         let elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(epoch, elapsed_ms, "This scheduler leads");
