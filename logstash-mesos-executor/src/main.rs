@@ -5,13 +5,14 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use logstash_mesos_core::error_chain;
 use logstash_mesos_core::pipeline::Variables;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
+mod generate;
 mod mesos;
 mod pipeline;
 mod ship;
@@ -42,6 +43,8 @@ enum Command {
     Pipeline(pipeline::Command),
     /// Ships the logs of the containers on this machine, without Mesos.
     Ship(ship::ShipFlags),
+    #[command(hide = true)]
+    Generate(generate::GenerateFlags),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
             log();
             ship::run(flags)
         }
+        Some(Command::Generate(flags)) => generate::run(&flags, Flags::command()).map_err(Into::into),
         None => {
             log();
             mesos::run(flags.mesos, token::take())

@@ -130,6 +130,7 @@ pub(crate) fn command() -> clap::Command {
         .subcommand(crate::ask::configs::command())
         .subcommand(crate::credential::command())
         .subcommand(crate::ask::health_command())
+        .subcommand(crate::generate::command())
         .subcommand(with_settings(uninstall))
 }
 
@@ -163,7 +164,7 @@ fn with_settings(command: clap::Command) -> clap::Command {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use logstash_mesos_core::scheduler::{NAMES, Name};
 
@@ -172,18 +173,21 @@ mod tests {
         command().debug_assert();
     }
 
-    /// The tables in the documents are made from those in the code: with `UPDATE_DOCS=1` they are written anew.
-    fn assert_table(page: &str, table: &str) {
+    /// What the documents say of settings is made from the tables in the code: with `UPDATE_DOCS=1` it is written anew.
+    pub(crate) fn assert_between(page: &str, [start, end]: [&str; 2], text: &str) {
         let path = format!("{}/../docs/{page}", env!("CARGO_MANIFEST_DIR"));
-        let text = std::fs::read_to_string(&path).expect("the page is there");
-        let (start, end) = ("<!-- settings -->\n", "<!-- /settings -->");
-        let (before, rest) = text.split_once(start).expect("has a place for it");
+        let whole = std::fs::read_to_string(&path).expect("the page is there");
+        let (before, rest) = whole.split_once(start).expect("has a place for it");
         let (old, after) = rest.split_once(end).expect("has an end for it");
         if std::env::var_os("UPDATE_DOCS").is_some() {
-            std::fs::write(path, format!("{before}{start}{table}{end}{after}")).expect("writes");
+            std::fs::write(path, format!("{before}{start}{text}{end}{after}")).expect("writes");
         } else {
-            assert_eq!(old, table, "run this test with UPDATE_DOCS=1");
+            assert_eq!(old, text, "run this test with UPDATE_DOCS=1");
         }
+    }
+
+    fn assert_table(page: &str, table: &str) {
+        assert_between(page, ["<!-- settings -->\n", "<!-- /settings -->"], table);
     }
 
     #[test]

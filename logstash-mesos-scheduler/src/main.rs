@@ -3,6 +3,7 @@
 mod ask;
 mod credential;
 mod flags;
+mod generate;
 
 use flags::{Command, Flags};
 use logstash_mesos_core::error_chain;
@@ -21,9 +22,17 @@ fn main() -> ExitCode {
     if let Some(done) = credential::from_args(flags::command) {
         return done;
     }
+    if let Some(directory) = generate::directory(flags::command) {
+        start_logging(false);
+        return ended(generate::generate(flags::command(), &directory).map_err(Into::into));
+    }
     let flags = Flags::from_args();
     start_logging(flags.verbose);
-    match try_main(&flags) {
+    ended(try_main(&flags))
+}
+
+fn ended(result: Result<(), Box<dyn Error>>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{}", error_chain(&*error));

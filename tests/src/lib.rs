@@ -19,6 +19,7 @@
 //! | [`dns`] | a name server for one program |
 //! | [`browser`] | a Chromium, for the console |
 //! | [`chaos`] | all of it, broken at random while records are counted |
+//! | [`machine`] | a Debian machine with systemd, for packages |
 //! | [`lines`] | numbered log lines: how a container writes them, and whether all of them arrived |
 //!
 //! # Panics
@@ -42,6 +43,7 @@ pub mod etcd;
 pub mod executor;
 pub mod http;
 pub mod lines;
+pub mod machine;
 pub mod mesos;
 pub mod opensearch;
 pub mod place;

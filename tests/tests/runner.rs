@@ -22,6 +22,7 @@ mod marathon;
 mod multiline;
 mod network;
 mod operations;
+mod packages;
 mod page;
 mod parts;
 mod placement;
