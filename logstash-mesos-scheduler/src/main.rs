@@ -2,6 +2,8 @@
 
 mod ask;
 mod credential;
+#[cfg(test)]
+mod dcos;
 mod flags;
 mod generate;
 

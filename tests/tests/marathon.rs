@@ -1,6 +1,7 @@
 //! The scheduler as Marathon starts it: with an environment and nothing else.
 
 mod app;
+mod dcos;
 
 use std::collections::BTreeMap;
 use std::fs;

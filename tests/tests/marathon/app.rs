@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -12,7 +12,14 @@ pub(super) struct App {
     instances: u32,
     cpus: f64,
     mem: f64,
+    user: Option<String>,
+    #[serde(default)]
+    pub(super) args: Vec<String>,
     container: Container,
+    #[serde(default)]
+    pub(super) labels: BTreeMap<String, String>,
+    #[serde(default)]
+    secrets: BTreeMap<String, Secret>,
     #[serde(default)]
     networks: Vec<Network>,
     pub(super) port_definitions: Option<Vec<PortDefinition>>,
@@ -20,6 +27,8 @@ pub(super) struct App {
     require_ports: bool,
     #[serde(default)]
     constraints: Vec<Vec<String>>,
+    /// A secret stands in it as `secret:NAME`.
+    #[serde(deserialize_with = "variables")]
     pub(super) env: BTreeMap<String, String>,
     #[serde(default)]
     health_checks: Vec<HealthCheck>,
@@ -34,6 +43,37 @@ pub(super) struct App {
 struct Container {
     r#type: Engine,
     docker: Docker,
+    #[serde(default)]
+    volumes: Vec<SecretFile>,
+}
+
+/// A secret as a file below the sandbox (docs/docs/secrets.md).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct SecretFile {
+    container_path: String,
+    secret: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Secret {
+    source: String,
+}
+
+fn variables<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Variable {
+        Text(String),
+        Secret { secret: String },
+    }
+    let variables = BTreeMap::<String, Variable>::deserialize(deserializer)?;
+    let text = |variable| match variable {
+        Variable::Text(text) => text,
+        Variable::Secret { secret } => format!("secret:{secret}"),
+    };
+    Ok(variables.into_iter().map(|(name, variable)| (name, text(variable))).collect())
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
@@ -167,6 +207,18 @@ impl App {
         must(self.instances > 0 && self.cpus >= 0.001 && self.mem > 0.0, "instances, cpus, mem: too little");
         must(matches!(self.container.r#type, Engine::Docker | Engine::Mesos), "container: no engine");
         must(!self.container.docker.image.is_empty(), "image: empty");
+
+        let files = &self.container.volumes;
+        must(
+            files.is_empty() || self.container.r#type == Engine::Mesos,
+            "secrets: as files with the containerizer of Mesos alone",
+        );
+        must(files.iter().all(|file| !file.container_path.starts_with('/')), "secrets: below the sandbox");
+        let used = self.env.values().filter_map(|text| text.strip_prefix("secret:"));
+        let used: BTreeSet<_> = used.chain(files.iter().map(|file| file.secret.as_str())).collect();
+        must(used == self.secrets.keys().map(String::as_str).collect(), "secrets: used and named");
+        must(self.secrets.values().all(|secret| !secret.source.is_empty()), "secrets: without a source");
+        must(self.user.as_deref() != Some(""), "user: empty");
 
         let host_of_old = self.container.docker.network == Some(DockerNetwork::Host);
         let host = matches!(self.networks[..], [Network { mode: NetworkMode::Host }]);
