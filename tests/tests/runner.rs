@@ -5,6 +5,7 @@
 mod alone;
 mod chaos;
 mod configurations;
+mod demo;
 mod detection;
 mod discovery;
 mod explain;

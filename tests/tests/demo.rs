@@ -1,0 +1,73 @@
+//! `tests/demo` shows what it says, and leaves nothing.
+
+use logstash_mesos_tests::http::get_json;
+use logstash_mesos_tests::opensearch::OpenSearch;
+use logstash_mesos_tests::place::{MARK, Place};
+use logstash_mesos_tests::process::{Recipe, end_all, with_environment};
+use logstash_mesos_tests::wait::{PATIENCE, until};
+use serde_json::Value;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+#[test]
+fn the_demo_shows_each_application_and_leaves_nothing() {
+    let place = Place::new("demo");
+    let _ended = Ended(place.path().join("lm-"));
+    let _opensearch = OpenSearch::shared();
+    let mut demo = Recipe::new(env!("CARGO_BIN_EXE_demo"), place.path(), "demo")
+        .env("LOGSTASH_MESOS_TEST_DIR", place.path())
+        .env("LOGSTASH_MESOS_TEST_OPENSEARCH", _opensearch.url())
+        .env("LOGSTASH_MESOS_TEST_PROGRAMS", logstash_mesos_tests::place::programs())
+        .start();
+    let printed = until("the walk", PATIENCE * 3, || {
+        demo.assert_running();
+        let printed = demo.printed();
+        printed.contains("Ctrl-C").then_some(()).ok_or_else(|| printed.clone())?;
+        Ok(printed)
+    });
+    // What it says to type, as it is.
+    let typed = |with: &str| {
+        let line =
+            printed.lines().map(str::trim).find(|line| line.contains(with)).expect("it is in the walk");
+        Command::new("sh").args(["-ec", line]).output().expect("a shell")
+    };
+    for word in ["q=nightly", "q=java.lang.IllegalStateException"] {
+        until(word, PATIENCE, || {
+            let output = typed(word);
+            let answer: Value =
+                serde_json::from_slice(&output.stdout).map_err(|error| format!("{error}: {output:?}"))?;
+            let hit = &answer["hits"]["hits"][0]["_source"]["message"];
+            // One event of five lines.
+            let whole = word != "q=java.lang.IllegalStateException"
+                || hit.as_str().is_some_and(|text| text.lines().count() == 5);
+            (hit.is_string() && whole).then_some(()).ok_or_else(|| answer.to_string())
+        });
+    }
+    assert!(typed("add_field").status.success());
+    let search =
+        printed.lines().find_map(|line| line.trim().strip_prefix("the search")).expect("it is there").trim();
+    for query in ["shop:berlin", "url.original:cart"] {
+        until(query, PATIENCE, || {
+            let answer = get_json(&format!("{search}/_search?q={query}"))?;
+            (answer["hits"]["total"]["value"] != 0).then_some(()).ok_or_else(|| answer.to_string())
+        });
+    }
+    assert!(typed("/api/explain").status.success());
+
+    assert_eq!(demo.terminate(PATIENCE).code(), Some(0), "{}", demo.printed());
+    let below = place.path().join("lm-").display().to_string();
+    assert_eq!(with_environment(MARK, &below), Vec::<u32>::new());
+    let left: Vec<_> =
+        fs::read_dir(place.path()).expect("it is there").flatten().map(|entry| entry.file_name()).collect();
+    assert_eq!(left, ["demo.log"]);
+}
+
+/// Ends what the demo has started, should it fail to.
+struct Ended(PathBuf);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        end_all(MARK, &self.0);
+    }
+}
