@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
+mod dead_letters;
 mod generate;
 mod mesos;
 mod pipeline;
@@ -41,6 +42,9 @@ enum Command {
     /// Runs, checks or tries Logstash configurations.
     #[command(subcommand)]
     Pipeline(pipeline::Command),
+    /// Shows what no output took, sends it again, or removes it.
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Command),
     /// Ships the logs of the containers on this machine, without Mesos.
     Ship(ship::ShipFlags),
     #[command(hide = true)]
@@ -54,6 +58,7 @@ fn main() -> ExitCode {
     let _stays = logstash_mesos_core::source::raise_descriptor_limit();
     let result = match flags.command {
         Some(Command::Pipeline(command)) => return pipeline::run(command),
+        Some(Command::DeadLetters(command)) => return dead_letters::run(command),
         Some(Command::Ship(flags)) => {
             log();
             ship::run(flags)

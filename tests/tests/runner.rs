@@ -5,6 +5,7 @@
 mod alone;
 mod chaos;
 mod configurations;
+mod dead_letters;
 mod demo;
 mod detection;
 mod discovery;

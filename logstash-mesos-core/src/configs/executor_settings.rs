@@ -7,6 +7,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::event::EscapeStyle;
+use crate::pipeline::dead_letter::{self, DeadLetterSettings};
 use crate::pipeline::lang::similar::suggestion;
 use crate::pipeline::plugin::{EcsCompatibility, LineLimit};
 
@@ -38,6 +39,8 @@ pub struct PipelineSettings {
     pub support_escapes: Option<bool>,
     /// `config.field_reference.escape_style`: how the name of a field may contain brackets.
     pub escape_style: Option<EscapeStyle>,
+    /// `dead_letter_queue.…`: how many dead letters each keeps, and for how long.
+    pub dead_letters: DeadLetterSettings,
 }
 
 /// Why settings are refused.
@@ -71,7 +74,7 @@ struct Known {
     set: fn(&mut ExecutorSettings, &str) -> Option<()>,
 }
 
-const TABLE: [Known; 8] = [
+const TABLE: [Known; 11] = [
     Known {
         key: "drain_timeout_secs",
         takes: "a whole number of seconds, at most a year",
@@ -138,6 +141,21 @@ const TABLE: [Known; 8] = [
             Some(())
         },
     },
+    Known {
+        key: dead_letter::SETTINGS[0].0,
+        takes: dead_letter::SETTINGS[0].1,
+        set: |settings, text| settings.pipeline.dead_letters.set(dead_letter::SETTINGS[0].0, text),
+    },
+    Known {
+        key: dead_letter::SETTINGS[1].0,
+        takes: dead_letter::SETTINGS[1].1,
+        set: |settings, text| settings.pipeline.dead_letters.set(dead_letter::SETTINGS[1].0, text),
+    },
+    Known {
+        key: dead_letter::SETTINGS[2].0,
+        takes: dead_letter::SETTINGS[2].1,
+        set: |settings, text| settings.pipeline.dead_letters.set(dead_letter::SETTINGS[2].0, text),
+    },
 ];
 
 impl ExecutorSettings {
@@ -194,6 +212,9 @@ mod tests {
             ("pipeline.max_line_bytes", "4096"),
             ("config.support_escapes", "true"),
             ("config.field_reference.escape_style", "percent"),
+            ("dead_letter_queue.max_bytes", "512mb"),
+            ("dead_letter_queue.storage_policy", "drop_older"),
+            ("dead_letter_queue.retain.age", "7d"),
         ] {
             assert_ne!(parse(key, value).unwrap(), ExecutorSettings::default(), "{key}");
             let error = parse(key, "much").unwrap_err();

@@ -209,6 +209,7 @@ impl Pipelines {
             workers: settings.workers.unwrap_or(self.workers),
             queue_bytes: self.share().room(),
             data_dir: self.compile.data_dir.clone(),
+            dead_letters: settings.dead_letters.clone(),
             clock: self.compile.clock,
             bus: self.bus.clone(),
             output_closed: self.output_closed.clone(),

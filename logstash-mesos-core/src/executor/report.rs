@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::configs::{ConfigKey, ConfigSet, Configuration};
+use crate::pipeline::dead_letter::DeadLetterStatus;
 use crate::pipeline::run::RunningPipeline;
 
 /// What became of a set of configurations.
@@ -129,6 +130,10 @@ pub struct PipelineReport {
     pub failure: Option<String>,
     /// Bytes that its own inputs left out, by reason.
     pub lost: BTreeMap<String, u64>,
+    /// Events that a condition had no answer for, such as `if [a] > 5` for a text: they are in the dead letters.
+    pub unanswered: u64,
+    /// Its dead letters.
+    pub dead_letters: DeadLetterStatus,
     /// Its filters and outputs, in order.
     pub plugins: Vec<PluginReport>,
     /// Its outputs.
@@ -186,6 +191,8 @@ pub(crate) fn pipeline(key: &ConfigKey, running: &RunningPipeline) -> PipelineRe
         failures: counters.failures(),
         failure: counters.last_failure(),
         lost: running.lost().into_iter().map(|(reason, bytes)| (reason.as_str().to_owned(), bytes)).collect(),
+        unanswered: counters.unanswered(),
+        dead_letters: running.dead_letters(),
         plugins: plugins.collect(),
         events_in: counters.events_in(),
         events_out: counters.events_out(),

@@ -1,7 +1,8 @@
 //! The shipper: keeps pipelines and streams in line with configurations and containers.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ use crate::discovery::{
 };
 use crate::pipeline::catalog;
 use crate::pipeline::compile::CompileOptions;
+use crate::pipeline::dead_letter::{self, Fate, Listing, Query};
 use crate::source::{CheckpointError, Checkpoints, HoldLimits, Readers};
 use thiserror::Error;
 
@@ -138,6 +140,7 @@ pub struct Shipper {
 pub struct ShipperHandle {
     commands: mpsc::Sender<Command>,
     report: watch::Receiver<Arc<Report>>,
+    data_dir: Arc<Path>,
 }
 
 enum Command {
@@ -177,6 +180,7 @@ impl Shipper {
         let (picture_sender, picture) = watch::channel(Arc::new(Discovered::default()));
         let stop = CancellationToken::new();
         let until = stop.clone();
+        let data_dir = Arc::from(settings.data_dir.as_path());
         // Each ends the other one: no picture of the containers, no reader of the picture.
         let work = tokio::spawn(async move {
             let discovery = until.run_until_cancelled(discovery.run(picture_sender, until.clone()));
@@ -190,7 +194,11 @@ impl Shipper {
             discovered.transpose()?;
             Ok(())
         });
-        Self { handle: ShipperHandle { commands, report }, work: Some(work), stop: stop.drop_guard() }
+        Self {
+            handle: ShipperHandle { commands, report, data_dir },
+            work: Some(work),
+            stop: stop.drop_guard(),
+        }
     }
 
     /// To tell it what to do.
@@ -262,6 +270,31 @@ impl ShipperHandle {
             .await
             .map_err(|_| ShipperError::Ended.to_string())?;
         cleared.await.map_err(ended)?
+    }
+
+    /// The dead letters that are asked for, at most `limit`. Works also when the shipper has ended.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be read.
+    pub async fn dead_letters(&self, query: Query, limit: usize) -> io::Result<Listing> {
+        let data_dir = Arc::clone(&self.data_dir);
+        tokio::task::spawn_blocking(move || dead_letter::list(&data_dir, &query, limit)).await?
+    }
+
+    /// Removes the dead letters that are asked for, or has them sent to their outputs again, which the shipper does within
+    /// a second or after its next start; returns how many there were.
+    ///
+    /// # Errors
+    ///
+    /// When the disk refuses.
+    ///
+    /// # Cancellation safety
+    ///
+    /// What was begun is carried out all the same.
+    pub async fn take_dead_letters(&self, query: Query, fate: Fate) -> io::Result<u64> {
+        let data_dir = Arc::clone(&self.data_dir);
+        tokio::task::spawn_blocking(move || dead_letter::take(&data_dir, &query, fate)).await?
     }
 
     /// What it does, newest first; changes about once a second.

@@ -19,6 +19,8 @@ use crate::protocol::{
     self as wire, Cleared, ExecutorMessage, Hello, SchedulerMessage, executor_message, scheduler_message,
 };
 
+mod letters;
+
 /// Where the scheduler is, and what admits us there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Access {
@@ -172,6 +174,15 @@ impl Keeper {
                             }
                             say(executor_message::Message::Cleared(Cleared { error })).await?;
                         }
+                        Some(scheduler_message::Message::AskDeadLetters(asked)) => {
+                            // The disk may take its time.
+                            let (shipper, outgoing) = (self.shipper.clone(), outgoing.clone());
+                            tokio::spawn(async move {
+                                let answer = letters::answer(&shipper, asked).await;
+                                let message = Some(executor_message::Message::DeadLetters(answer));
+                                let _session_ended = outgoing.send(ExecutorMessage { message }).await;
+                            });
+                        }
                         Some(scheduler_message::Message::Watch(watch)) => {
                             let now = Instant::now();
                             watched_until = if watch.details { now + WATCHED_FOR } else { now };
@@ -319,6 +330,11 @@ fn pipeline_to_wire(pipeline: &super::report::PipelineReport) -> wire::PipelineS
         failures: pipeline.failures,
         failure: pipeline.failure.clone().unwrap_or_default(),
         lost: pipeline.lost.clone(),
+        unanswered: pipeline.unanswered,
+        dead_letters: pipeline.dead_letters.waiting.letters,
+        dead_letter_bytes: pipeline.dead_letters.waiting.bytes,
+        dead_letters_on_their_way: pipeline.dead_letters.on_their_way.letters,
+        dead_letters_dropped: pipeline.dead_letters.since_start.dropped(),
         plugins: pipeline
             .plugins
             .iter()

@@ -180,7 +180,7 @@ static LANGUAGE: &[(&str, &[Line])] = &[
             (
                 "`<`, `<=`, `>`, `>=`",
                 "same",
-                "An event with a missing field, a list, a hash, or a string against a number is dropped; null and booleans are equal to everything.",
+                "An event with a missing field, a list, a hash, or a string against a number becomes a dead letter (there: if its queue is enabled); null and booleans are equal to everything.",
             ),
             (
                 "`=~`, `!~`",

@@ -12,9 +12,10 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::dead_letter::DeadLetters;
+use super::dead_letter::{DeadLetters, Form, Letter};
 use crate::backoff::Backoff;
-use crate::sink::{Batching, LogSink, RecordBatch, SinkError};
+use crate::event::Event;
+use crate::sink::{Batching, Delivered, LogSink, RecordBatch, Rejection, SinkError};
 
 /// The way to one output, shared by all workers.
 #[derive(Debug)]
@@ -136,12 +137,36 @@ impl Lane {
         self.filled.notify_one();
     }
 
-    /// Keeps a record that the sink refused, or that could not even be written in its form, as a dead letter.
-    /// `false` when that could not be stored, which has been said: then the record has gone nowhere.
-    #[must_use]
-    pub(super) fn refuse(&self, reason: &str, record: &[u8]) -> bool {
-        self.delivery.rejected.fetch_add(1, Ordering::Relaxed);
-        self.letters.keep(&self.sink.name(), reason, record).is_ok()
+    /// A letter with an event that could not be written in the form of this output.
+    pub(super) fn letter(&self, reason: &str, event: &Event) -> Letter {
+        Letter::of_event(&self.id, self.name, reason, event)
+    }
+
+    /// Events of this output have become dead letters.
+    pub(super) fn refused(&self, count: u64) {
+        self.delivery.rejected.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Keeps what the sink refused for good. `false` when that could not be stored, which has been said: then the records
+    /// have gone nowhere.
+    async fn bury(&self, batch: &RecordBatch, rejected: &[Rejection]) -> bool {
+        if rejected.is_empty() {
+            return true;
+        }
+        let letter = |rejection: &Rejection| {
+            let record = batch.bytes(rejection.record);
+            let mut letter = Letter::new(&self.id, self.name, &rejection.reason, Form::Record, record);
+            letter.route = batch.records[rejection.record].route.as_ref().map(ToString::to_string);
+            letter
+        };
+        let letters: Vec<_> = rejected.iter().map(letter).collect();
+        let (count, store) = (letters.len() as u64, Arc::clone(&self.letters));
+        // It waits for the disk.
+        let kept = tokio::task::spawn_blocking(move || store.keep(letters).is_ok()).await.unwrap_or(false);
+        if kept {
+            self.refused(count);
+        }
+        kept
     }
 
     /// Nothing more will be pushed.
@@ -229,11 +254,8 @@ impl Lane {
             };
             match result {
                 Ok(delivered) => {
-                    self.count(&batch, delivered.again.len(), start);
-                    for rejection in &delivered.rejected {
-                        self.delivery.delivered.fetch_sub(1, Ordering::Relaxed);
-                        kept &= self.refuse(&rejection.reason, batch.bytes(rejection.record));
-                    }
+                    self.count(&batch, &delivered, start);
+                    kept &= self.bury(&batch, &delivered.rejected).await;
                     if said_at.take().is_some() {
                         info!(plugin_id = %self.id, output = self.sink.name(), "Output takes events again");
                         self.delivery.set_trouble(None);
@@ -266,12 +288,16 @@ impl Lane {
         self.give_back(batch);
     }
 
-    fn count(&self, batch: &RecordBatch, again: usize, start: Instant) {
-        let records = (batch.len() - again) as u64;
+    fn count(&self, batch: &RecordBatch, delivered: &Delivered, start: Instant) {
+        let rejected = delivered.rejected.iter().map(|rejection| rejection.record);
+        let bytes_of_others = delivered.again.iter().copied().chain(rejected).map(|at| batch.range(at).len());
+        let bytes = batch.byte_size() - bytes_of_others.sum::<usize>();
+        let records = (batch.len() - delivered.again.len()) as u64;
         let nanos = u64::try_from(start.elapsed().as_nanos()).unwrap_or(0);
         self.counters.add(0, records, nanos);
-        self.delivery.delivered.fetch_add(records, Ordering::Relaxed);
-        self.delivery.delivered_bytes.fetch_add(batch.byte_size() as u64, Ordering::Relaxed);
+        let arrived = records - delivered.rejected.len() as u64;
+        self.delivery.delivered.fetch_add(arrived, Ordering::Relaxed);
+        self.delivery.delivered_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     /// Keeps the buffers for the next batch.

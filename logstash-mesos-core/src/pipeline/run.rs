@@ -17,14 +17,14 @@ use std::time::Duration;
 use logstash_mesos_engine::compile::Compiled;
 use logstash_mesos_engine::run::PluginCounters;
 use thiserror::Error;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, error, info, info_span, warn};
 
 use super::bus::Bus;
-use super::dead_letter::DeadLetters;
+use super::dead_letter::{DeadLetterSettings, DeadLetterStatus, DeadLetters};
 use super::deliver::Lane;
 use super::plugin::{
     BatchSender, BuildError, CompiledPlugin, Input, InputContext, LineLimit, MakeInput, MakeOutput,
@@ -35,8 +35,10 @@ use crate::error_chain;
 use crate::event::Clock;
 use crate::source::Lost;
 
+mod replay;
 mod worker;
 
+use replay::Replayer;
 use worker::{Slot, Worker};
 
 /// How a pipeline runs.
@@ -52,6 +54,8 @@ pub struct RunSettings {
     pub queue_bytes: usize,
     /// Where dead letters are kept; `None`: they are only logged.
     pub data_dir: Option<PathBuf>,
+    /// How many dead letters are kept, and for how long.
+    pub dead_letters: DeadLetterSettings,
     /// Where the current time comes from.
     pub clock: Clock,
     /// Where its inputs and outputs `pipeline` find those of other pipelines; by default it is alone.
@@ -71,6 +75,7 @@ impl Default for RunSettings {
             batch_size: 125,
             queue_bytes: 4 << 20,
             data_dir: None,
+            dead_letters: DeadLetterSettings::default(),
             clock: Clock::System,
             bus: Bus::default(),
             output_closed: CancellationToken::new(),
@@ -102,6 +107,7 @@ pub struct PipelineCounters {
     events_out: AtomicU64,
     batches: AtomicU64,
     failed_inputs: AtomicU64,
+    unanswered: AtomicU64,
     failures: AtomicU64,
     last_failure: Mutex<Option<String>>,
 }
@@ -127,6 +133,12 @@ impl PipelineCounters {
 
     fn set_failure(&self, what: String) {
         *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
+    }
+
+    /// Events that a condition had no answer for, such as `if [a] > 5` for a text: they are in the dead letters.
+    #[must_use]
+    pub fn unanswered(&self) -> u64 {
+        self.unanswered.load(Ordering::Relaxed)
     }
 
     /// Inputs that said that they can never work.
@@ -194,6 +206,10 @@ pub struct RunningPipeline {
     lines: Arc<LineLimit>,
     filters: Vec<FilterStatus>,
     lanes: Vec<Arc<Lane>>,
+    letters: Arc<DeadLetters>,
+    // Ends when nothing of its letters is on its way any more.
+    replayer: Option<JoinHandle<()>>,
+    replaying: watch::Receiver<bool>,
     inputs: TaskTracker,
     stop_inputs: CancellationToken,
     // Deliveries stop trying.
@@ -213,7 +229,11 @@ impl RunningPipeline {
     ///
     /// [`StartError`] when an output refuses its settings.
     pub fn start(compiled: &Compiled, settings: RunSettings) -> Result<Self, StartError> {
-        let letters = Arc::new(DeadLetters::new(settings.data_dir.as_deref(), &settings.pipeline_id));
+        let letters = Arc::new(DeadLetters::new(
+            settings.data_dir.as_deref(),
+            &settings.pipeline_id,
+            settings.dead_letters.clone(),
+        ));
         let mut lanes = Vec::new();
         let outputs = compiled.outputs.try_map(&mut |plugin: &CompiledPlugin| {
             let output =
@@ -257,6 +277,15 @@ impl RunningPipeline {
                 .map_err(StartError::Thread)?;
             workers.push(wait);
         }
+        let stop_inputs = CancellationToken::new();
+        let replayer = Replayer::new(
+            Arc::clone(&letters),
+            &outputs,
+            Arc::clone(&queue) as Arc<dyn BatchSender>,
+            Arc::clone(&counters),
+        );
+        let replaying = replayer.busy();
+        let replayer = tokio::spawn(replayer.run(stop_inputs.clone()).instrument(span));
         Ok(Self {
             settings,
             queue,
@@ -264,8 +293,11 @@ impl RunningPipeline {
             lines: Arc::clone(&compiled.lines),
             filters: compiled.filters.counters(),
             lanes,
+            letters,
+            replayer: Some(replayer),
+            replaying,
             inputs: TaskTracker::new(),
-            stop_inputs: CancellationToken::new(),
+            stop_inputs,
             give_up,
             workers,
             drivers,
@@ -352,6 +384,12 @@ impl RunningPipeline {
         self.lanes.iter().map(status).collect()
     }
 
+    /// How many dead letters there are.
+    #[must_use]
+    pub fn dead_letters(&self) -> DeadLetterStatus {
+        self.letters.status()
+    }
+
     /// Lets at most `most_bytes` wait for a worker from now on.
     pub fn set_queue_bytes(&self, most_bytes: usize) {
         self.queue.set_room(most_bytes.max(1));
@@ -431,6 +469,8 @@ impl RunningPipeline {
     async fn drain(&mut self) {
         self.inputs.close();
         self.inputs.wait().await;
+        // An error is the end too.
+        let _ended = self.replaying.wait_for(|busy| !busy).await.is_err();
         self.queue.close();
         // Taken out one by one: a handle that has ended must not be awaited again after a time-out.
         while let Some(worker) = self.workers.last_mut() {
@@ -446,6 +486,12 @@ impl RunningPipeline {
                 error!(%error, "Delivery ended early");
             }
             self.drivers.pop();
+        }
+        if let Some(replayer) = &mut self.replayer {
+            if let Err(error) = replayer.await {
+                error!(%error, "Sending dead letters again ended early");
+            }
+            self.replayer = None;
         }
     }
 }

@@ -2,7 +2,7 @@
 /// One message of an executor.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ExecutorMessage {
-    #[prost(oneof = "executor_message::Message", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "executor_message::Message", tags = "1, 2, 3, 4, 5")]
     pub message: ::core::option::Option<executor_message::Message>,
 }
 /// Nested message and enum types in `ExecutorMessage`.
@@ -21,6 +21,9 @@ pub mod executor_message {
         /// Answer to `ClearData`.
         #[prost(message, tag = "4")]
         Cleared(super::Cleared),
+        /// Answer to `AskDeadLetters`.
+        #[prost(message, tag = "5")]
+        DeadLetters(super::DeadLetters),
     }
 }
 /// Who the executor is.
@@ -156,6 +159,21 @@ pub struct PipelineStatus {
     /// Bytes that its own inputs left out, by reason.
     #[prost(btree_map = "string, uint64", tag = "16")]
     pub lost: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, u64>,
+    /// Events that a condition had no answer for: they are in the dead letters.
+    #[prost(uint64, tag = "7")]
+    pub unanswered: u64,
+    /// Dead letters that wait for somebody.
+    #[prost(uint64, tag = "8")]
+    pub dead_letters: u64,
+    /// Their bytes on disk.
+    #[prost(uint64, tag = "9")]
+    pub dead_letter_bytes: u64,
+    /// Dead letters on their way back to their outputs.
+    #[prost(uint64, tag = "10")]
+    pub dead_letters_on_their_way: u64,
+    /// Dead letters that were dropped, for want of room or for their age.
+    #[prost(uint64, tag = "11")]
+    pub dead_letters_dropped: u64,
 }
 /// What one plugin has done so far.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -245,10 +263,60 @@ pub struct Cleared {
     #[prost(string, tag = "1")]
     pub error: ::prost::alloc::string::String,
 }
+/// What was asked for, or done.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DeadLetters {
+    /// Of the question.
+    #[prost(uint64, tag = "1")]
+    pub request_id: u64,
+    /// Why it was not possible; empty when it was.
+    #[prost(string, tag = "2")]
+    pub error: ::prost::alloc::string::String,
+    /// The letters that were asked for, the oldest first.
+    #[prost(message, repeated, tag = "3")]
+    pub letters: ::prost::alloc::vec::Vec<DeadLetter>,
+    /// There are later ones.
+    #[prost(bool, tag = "4")]
+    pub more: bool,
+    /// How many were taken out.
+    #[prost(uint64, tag = "5")]
+    pub count: u64,
+    /// Lines on disk that are no letters.
+    #[prost(uint64, tag = "6")]
+    pub damaged_lines: u64,
+}
+/// An event that nobody takes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeadLetter {
+    /// Names it within its executor; later ones have larger numbers.
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    /// When it was stored, as ISO 8601.
+    #[prost(string, tag = "2")]
+    pub at: ::prost::alloc::string::String,
+    /// The configuration, kind first: "docker/nginx*".
+    #[prost(string, tag = "3")]
+    pub configuration: ::prost::alloc::string::String,
+    /// Id of the plugin that refused it; empty for a condition.
+    #[prost(string, tag = "4")]
+    pub plugin_id: ::prost::alloc::string::String,
+    /// Name of that plugin; "if" for a condition.
+    #[prost(string, tag = "5")]
+    pub plugin: ::prost::alloc::string::String,
+    /// Why it was refused.
+    #[prost(string, tag = "6")]
+    pub reason: ::prost::alloc::string::String,
+    /// Where its line came from, in words, as far as is known.
+    #[prost(string, tag = "7")]
+    pub source: ::prost::alloc::string::String,
+    /// What it holds: an event as JSON, or the record that would have been sent; base64 where it is no text.
+    #[prost(string, tag = "8")]
+    pub record: ::prost::alloc::string::String,
+}
 /// One message of the scheduler.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SchedulerMessage {
-    #[prost(oneof = "scheduler_message::Message", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "scheduler_message::Message", tags = "1, 2, 3, 4, 5, 6")]
     pub message: ::core::option::Option<scheduler_message::Message>,
 }
 /// Nested message and enum types in `SchedulerMessage`.
@@ -270,6 +338,9 @@ pub mod scheduler_message {
         /// Last, in place of `Welcome`.
         #[prost(message, tag = "5")]
         Rejected(super::Rejected),
+        /// Asks for dead letters, or what shall become of them.
+        #[prost(message, tag = "6")]
+        AskDeadLetters(super::AskDeadLetters),
     }
 }
 /// The session holds.
@@ -355,6 +426,31 @@ pub struct Watch {
     /// Somebody looks: send streams as they change. Off again after a minute without a repetition.
     #[prost(bool, tag = "1")]
     pub details: bool,
+}
+/// What to do with dead letters; answered with `DeadLetters`.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AskDeadLetters {
+    /// For the answer.
+    #[prost(uint64, tag = "1")]
+    pub request_id: u64,
+    /// What to do.
+    #[prost(enumeration = "DeadLetterAction", tag = "2")]
+    pub action: i32,
+    /// Only those of this configuration; empty for all.
+    #[prost(string, tag = "3")]
+    pub configuration: ::prost::alloc::string::String,
+    /// Only those of this plugin; empty for all.
+    #[prost(string, tag = "4")]
+    pub plugin_id: ::prost::alloc::string::String,
+    /// Only these; none for all.
+    #[prost(uint64, repeated, tag = "5")]
+    pub ids: ::prost::alloc::vec::Vec<u64>,
+    /// Only later ones.
+    #[prost(uint64, tag = "6")]
+    pub after: u64,
+    /// At most so many, where they are listed.
+    #[prost(uint32, tag = "7")]
+    pub limit: u32,
 }
 /// There is no session.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -859,6 +955,43 @@ impl ConfigKind {
             "CONFIG_KIND_UNSPECIFIED" => Some(Self::Unspecified),
             "CONFIG_KIND_DOCKER" => Some(Self::Docker),
             "CONFIG_KIND_HOST" => Some(Self::Host),
+            _ => None,
+        }
+    }
+}
+/// What to do with dead letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum DeadLetterAction {
+    /// Not said.
+    Unspecified = 0,
+    /// Show them.
+    List = 1,
+    /// Send them to their outputs again.
+    Replay = 2,
+    /// Remove them.
+    Discard = 3,
+}
+impl DeadLetterAction {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "DEAD_LETTER_ACTION_UNSPECIFIED",
+            Self::List => "DEAD_LETTER_ACTION_LIST",
+            Self::Replay => "DEAD_LETTER_ACTION_REPLAY",
+            Self::Discard => "DEAD_LETTER_ACTION_DISCARD",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "DEAD_LETTER_ACTION_UNSPECIFIED" => Some(Self::Unspecified),
+            "DEAD_LETTER_ACTION_LIST" => Some(Self::List),
+            "DEAD_LETTER_ACTION_REPLAY" => Some(Self::Replay),
+            "DEAD_LETTER_ACTION_DISCARD" => Some(Self::Discard),
             _ => None,
         }
     }

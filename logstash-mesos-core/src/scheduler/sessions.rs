@@ -8,13 +8,13 @@ use super::task::{Phase, Retry, Task};
 use crate::configs::Snapshot;
 use crate::ids::{AgentId, ExecutorId, FrameworkId, TaskId};
 use crate::protocol::{
-    Applied, ClearData, Cleared, ConfigSet, ExecutorMessage, Hello, Rejected, SchedulerMessage, Status,
-    StreamStatus, Wake, Watch, Welcome, executor_message, scheduler_message,
+    Applied, AskDeadLetters, ClearData, Cleared, ConfigSet, DeadLetters, ExecutorMessage, Hello, Rejected,
+    SchedulerMessage, Status, StreamStatus, Wake, Watch, Welcome, executor_message, scheduler_message,
 };
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 /// All sessions of this scheduler, and those it expects.
 #[derive(Debug)]
@@ -75,6 +75,8 @@ pub(super) struct Executor {
     /// In the session that holds.
     clear_asked: bool,
     pub(super) cleared: Option<Result<(), String>>,
+    /// Who waits for an answer about dead letters.
+    letters_asked: BTreeMap<u64, oneshot::Sender<DeadLetters>>,
 }
 
 impl Executor {
@@ -265,6 +267,11 @@ impl Sessions {
             Some(executor_message::Message::Cleared(Cleared { error })) => {
                 executor.cleared = Some(if error.is_empty() { Ok(()) } else { Err(error) });
             }
+            Some(executor_message::Message::DeadLetters(answer)) => {
+                if let Some(asked) = executor.letters_asked.remove(&answer.request_id) {
+                    let _gone_meanwhile = asked.send(answer);
+                }
+            }
             Some(executor_message::Message::Hello(_)) | None => {}
         }
     }
@@ -274,6 +281,7 @@ impl Sessions {
             && executor.connection.as_ref().is_some_and(|(id, _)| *id == connection)
         {
             executor.connection = None;
+            executor.letters_asked.clear();
         }
     }
 
@@ -288,6 +296,37 @@ impl Sessions {
     /// Asks for details for a while, as somebody looks.
     pub(super) fn watch(&self) {
         self.broadcast(&scheduler_message::Message::Watch(Watch { details: true }));
+    }
+
+    /// Asks the executor of an agent about dead letters, or says why there is no answer.
+    pub(super) async fn ask_dead_letters(
+        &self,
+        agent_id: &AgentId,
+        mut asked: AskDeadLetters,
+    ) -> Result<DeadLetters, &'static str> {
+        let (answered, answer) = oneshot::channel();
+        asked.request_id = rand64();
+        {
+            let mut executors = self.lock();
+            let connected = executors.iter_mut().find(|((id, _), e)| id == agent_id && e.is_connected());
+            let Some((_, executor)) = connected else {
+                return Err("no executor of this agent is connected: see explain for why");
+            };
+            executor.letters_asked.retain(|_, waiting| !waiting.is_closed());
+            executor.letters_asked.insert(asked.request_id, answered);
+            let message = Some(scheduler_message::Message::AskDeadLetters(asked));
+            let sender = executor.connection.as_ref().map(|(_, sender)| sender);
+            if sender.is_none_or(|sender| sender.try_send(SchedulerMessage { message }).is_err()) {
+                return Err("the executor does not keep up with what it is told; try again");
+            }
+        }
+        match tokio::time::timeout(LETTERS_TIMEOUT, answer).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(_)) => Err("the session of the executor ended before it answered; try again"),
+            Err(_) => Err(
+                "the executor did not answer in time; one of an earlier version does not know the question",
+            ),
+        }
     }
 
     /// Asks each connected executor once to forget what is on its agent's disk.
@@ -384,6 +423,7 @@ fn rand64() -> u64 {
 }
 
 const HELLO_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+const LETTERS_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(20);
 const WAKE_FIRST_MS: u64 = 2_000;
 const WAKE_LONGEST_MS: u64 = 900_000;
 /// After so many messages an executor that says nothing counts as silent.

@@ -371,7 +371,11 @@ fn executor_json(executor: &ExecutorStatus, task: Option<&Task>, session: Option
                     })
                     .collect();
                 json!({"configuration": p.configuration, "events_in": p.events_in, "events_out": p.events_out,
-                       "failures": p.failures, "failure": text_or_null(&p.failure), "plugins": plugins})
+                       "failures": p.failures, "failure": text_or_null(&p.failure), "plugins": plugins,
+                       "unanswered": p.unanswered,
+                       "dead_letters": {"waiting": p.dead_letters, "bytes": p.dead_letter_bytes,
+                                        "on_their_way": p.dead_letters_on_their_way,
+                                        "dropped": p.dead_letters_dropped}})
             })
             .collect();
         object.extend([

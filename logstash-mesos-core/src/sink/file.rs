@@ -252,7 +252,7 @@ impl OpenFile {
 }
 
 /// Whether nothing follows the last end of a line in the file.
-pub(crate) fn ends_with_a_line(path: &Path) -> io::Result<bool> {
+fn ends_with_a_line(path: &Path) -> io::Result<bool> {
     let mut file = File::open(path)?;
     if file.metadata()?.len() == 0 {
         return Ok(true);

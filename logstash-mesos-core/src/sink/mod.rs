@@ -17,7 +17,6 @@ mod tcp;
 pub(crate) mod testing;
 mod udp;
 
-pub(crate) use file::ends_with_a_line;
 pub use file::{FileSink, FileSinkSettings, WriteBehavior};
 #[cfg(feature = "http")]
 pub use http::{HttpSettings, HttpSink};

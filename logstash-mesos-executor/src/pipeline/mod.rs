@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use logstash_mesos_core::event::{Clock, EscapeStyle, Timestamp};
+use logstash_mesos_core::pipeline::dead_letter::{self, DeadLetterSettings};
 use logstash_mesos_core::pipeline::plugin::{EcsCompatibility, LineLimit};
 use logstash_mesos_core::pipeline::{CompileOptions, catalog};
 
@@ -48,7 +49,8 @@ struct Settings {
     /// A setting of the pipeline as `logstash.yml` has it; may be repeated. Known are
     /// `config.support_escapes`, `config.field_reference.escape_style`, `pipeline.ecs_compatibility`,
     /// `pipeline.id`; and for `run` `pipeline.workers`, `pipeline.batch.size`, `pipeline.batch.delay` (which changes
-    /// nothing: no event waits for others) and `pipeline.ordered`.
+    /// nothing: no event waits for others), `pipeline.ordered`, `dead_letter_queue.max_bytes`,
+    /// `dead_letter_queue.storage_policy` and `dead_letter_queue.retain.age`.
     #[arg(long = "setting", value_name = "KEY=VALUE")]
     settings: Vec<String>,
     /// The current time, for repeatable results.
@@ -57,12 +59,14 @@ struct Settings {
 }
 
 /// What the settings say about how a pipeline runs.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct RunOptions {
     workers: Option<usize>,
     batch_size: Option<usize>,
     /// `pipeline.ordered => true`.
     must_be_ordered: bool,
+    /// `dead_letter_queue.…`.
+    dead_letters: DeadLetterSettings,
 }
 
 impl Settings {
@@ -87,7 +91,11 @@ impl Settings {
                     "true" => options.must_be_ordered = true,
                     _ => return Err(wrong("auto, true or false")),
                 },
-                _ => {}
+                _ => {
+                    if let Some((_, takes)) = dead_letter::SETTINGS.iter().find(|(name, _)| *name == key) {
+                        options.dead_letters.set(key, value).ok_or_else(|| wrong(takes))?;
+                    }
+                }
             }
         }
         Ok(options)
@@ -125,12 +133,15 @@ impl Settings {
                         .ok_or_else(|| wrong("a number of bytes from 64 to 1073741824"))?;
                 }
                 "pipeline.id" => value.clone_into(&mut options.pipeline_id),
+                // They were looked at above.
+                _ if dead_letter::SETTINGS.iter().any(|(name, _)| *name == key) => {}
                 "pipeline.workers" | "pipeline.batch.size" | "pipeline.batch.delay" | "pipeline.ordered" => {}
                 _ => {
                     return Err(Unusable(format!(
                         "--setting {key} is not known; known are config.support_escapes, \
                          config.field_reference.escape_style, pipeline.ecs_compatibility, pipeline.id, \
-                         pipeline.max_line_bytes, pipeline.workers, pipeline.batch.size, pipeline.batch.delay, pipeline.ordered"
+                         pipeline.max_line_bytes, pipeline.workers, pipeline.batch.size, pipeline.batch.delay, pipeline.ordered, \
+                         dead_letter_queue.max_bytes, dead_letter_queue.storage_policy, dead_letter_queue.retain.age"
                     )));
                 }
             }

@@ -57,6 +57,7 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, Unusable> {
         ..RunSettings::default()
     };
     let run = flags.given.settings.run_options()?;
+    settings.dead_letters = run.dead_letters;
     if let Some(workers) = flags.workers.map(usize::from).or(run.workers) {
         settings.workers = workers;
     }

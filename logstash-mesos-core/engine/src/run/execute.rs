@@ -130,7 +130,7 @@ impl FilterSlot {
 
     fn broken(&self, message: String, event: Option<Event>) -> Broken {
         let kept_events = self.filter.keeps_events();
-        Broken { plugin_id: Arc::clone(&self.id), message, event, kept_events }
+        Broken { plugin_id: Arc::clone(&self.id), plugin: self.name, message, event, kept_events }
     }
 
     fn report(&mut self) {
@@ -198,7 +198,8 @@ pub struct FilterWorker {
 struct State {
     emitted: Vec<Event>,
     ordinal: u32,
-    unanswered: u64,
+    unanswered: Vec<(Event, EvaluationError)>,
+    said: bool,
     flush: Flush,
     broken: Vec<Broken>,
 }
@@ -208,6 +209,8 @@ struct State {
 pub struct Broken {
     /// The id of the plugin.
     pub plugin_id: Arc<str>,
+    /// Its name.
+    pub plugin: &'static str,
     /// What it said.
     pub message: String,
     /// The event, as far as the plugin got; none when it panicked while it was flushed.
@@ -245,6 +248,7 @@ impl FilterWorker {
         if self.graph.nodes.is_empty() {
             return events;
         }
+        self.state.unanswered.clear();
         let mut out = Vec::with_capacity(events.len());
         for event in events {
             if event.is_cancelled() {
@@ -264,6 +268,7 @@ impl FilterWorker {
     #[must_use]
     pub fn flush(&mut self, last: bool) -> Vec<Event> {
         let mut out = Vec::new();
+        self.state.unanswered.clear();
         self.state.flush = if last { Flush::Last } else { Flush::Regular };
         through(&mut self.graph, &mut out, &mut self.state, self.clock);
         self.state.flush = Flush::No;
@@ -300,10 +305,11 @@ impl FilterWorker {
         self.state.flush = Flush::No;
     }
 
-    /// How many events were dropped because a condition had no answer for them.
+    /// The events of the last [`FilterWorker::run`] or [`FilterWorker::flush`] that a condition had no answer for. Where
+    /// nobody asks for them they are dropped, as Logstash drops them.
     #[must_use]
-    pub fn unanswered(&self) -> u64 {
-        self.state.unanswered
+    pub fn take_unanswered(&mut self) -> Vec<(Event, EvaluationError)> {
+        std::mem::take(&mut self.state.unanswered)
     }
 
     fn report(&mut self) {
@@ -372,8 +378,7 @@ fn branch(
                 Ok(true) => return through(graph, list, state, clock),
                 Ok(false) => {}
                 Err(error) => {
-                    unanswered(&error, state);
-                    list.clear();
+                    unanswered(list.drain(..), &error, state);
                     return;
                 }
             }
@@ -388,7 +393,7 @@ fn branch(
             match condition.holds(&event) {
                 Ok(true) => taken.push(event),
                 Ok(false) => left.push(event),
-                Err(error) => unanswered(&error, state),
+                Err(error) => unanswered([event], &error, state),
             }
         }
         rest = left;
@@ -399,11 +404,12 @@ fn branch(
     list.append(&mut rest);
 }
 
-fn unanswered(error: &EvaluationError, state: &mut State) {
-    if state.unanswered == 0 {
-        warn!(%error, "Condition has no answer for an event, dropping it; further ones are only counted");
+fn unanswered(events: impl IntoIterator<Item = Event>, error: &EvaluationError, state: &mut State) {
+    if !state.said {
+        state.said = true;
+        warn!(%error, "Condition has no answer for an event, which ends there; further ones are only counted");
     }
-    state.unanswered += 1;
+    state.unanswered.extend(events.into_iter().map(|event| (event, error.clone())));
 }
 
 impl<P> Graph<P> {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use logstash_mesos_engine::run::{Broken, FilterWorker, Graph, guarded};
+use logstash_mesos_engine::run::{Broken, EvaluationError, FilterWorker, Graph, guarded};
 use tracing::{error, warn};
 
 use super::PipelineCounters;
-use crate::event::{Ack, Event, write_json_map};
-use crate::pipeline::dead_letter::DeadLetters;
+use crate::event::{Ack, Event, Text};
+use crate::pipeline::dead_letter::{DeadLetters, Letter};
 use crate::pipeline::deliver::Lane;
 use crate::pipeline::plugin::{Batch, Output};
 use crate::pipeline::queue::{Popped, Queue};
@@ -38,8 +38,18 @@ impl Slot {
         }
     }
 
-    /// `false` when the event could neither be written nor kept as a dead letter.
-    fn encode(&mut self, event: &Event, counters: &PipelineCounters) -> bool {
+    pub(super) fn lane(&self) -> &Arc<Lane> {
+        &self.lane
+    }
+
+    /// Adds a record that was made before.
+    pub(super) fn add(&mut self, record: &[u8], route: Option<Text>) {
+        self.batch.body.extend_from_slice(record);
+        self.batch.finish_record(route);
+    }
+
+    /// Makes a record of the event; what to store when that cannot be done.
+    pub(super) fn encode(&mut self, event: &Event, counters: &PipelineCounters) -> Result<(), Box<Letter>> {
         let mut result = Ok(());
         let (output, batch) = (&mut self.output, &mut self.batch);
         if let Err(panic) = guarded(|| result = output.encode(event, batch)) {
@@ -49,10 +59,15 @@ impl Slot {
             result = Err(format!("the plugin failed: {panic}").into());
             counters.failed(format!("output `{}` failed on an event: {panic}", self.lane.id));
         }
-        match result {
-            Ok(()) => true,
-            Err(reason) => self.lane.refuse(&reason.to_string(), &as_json(event)),
+        result.map_err(|reason| Box::new(self.lane.letter(&reason.to_string(), event)))
+    }
+
+    /// Records that were added belong to the source of `ack`, and go.
+    pub(super) fn hand_over_for(&mut self, ack: &Ack) {
+        if !self.batch.is_empty() {
+            self.batch.ack.merge(ack.clone());
         }
+        self.hand_over();
     }
 
     fn is_full(&self) -> bool {
@@ -79,6 +94,8 @@ pub(super) struct Worker {
     flushed: Instant,
     // Of events that filters may keep, until they are flushed. A panic that loses what they kept loses this too.
     kept: Ack,
+    // What became of events of the batch at hand that nobody takes, and the output that did not.
+    dead: Vec<(Letter, Option<Arc<Lane>>)>,
 }
 
 /// While there is work, records are gathered for at most this long.
@@ -87,12 +104,6 @@ const GATHER: Duration = Duration::from_millis(100);
 const AFTER_PANIC: Duration = Duration::from_millis(100);
 /// How often filters that keep events are asked for them.
 const FLUSH_EVERY: Duration = Duration::from_secs(5);
-
-fn as_json(event: &Event) -> Vec<u8> {
-    let mut record = Vec::new();
-    write_json_map(event.fields(), &mut record);
-    record
-}
 
 impl Worker {
     pub(super) fn new(
@@ -113,6 +124,7 @@ impl Worker {
             oldest: None,
             flushed: Instant::now(),
             kept: Ack::none(),
+            dead: Vec::new(),
         }
     }
 
@@ -154,6 +166,7 @@ impl Worker {
         error!(error = panic, "Worker failed, its batch is given up");
         self.counters.failed(format!("a worker failed, its batch is read again: {panic}"));
         self.filters.clear();
+        self.dead.clear();
         self.outputs.for_each_mut(&mut |slot| slot.batch.undo_unfinished());
         // A source that gives the same batch at once shall not take the whole processor.
         std::thread::sleep(AFTER_PANIC);
@@ -162,17 +175,17 @@ impl Worker {
     fn work(&mut self, mut batch: Batch, keeps: bool) {
         let ack = std::mem::take(&mut batch.ack);
         self.counters.batches.fetch_add(1, Ordering::Relaxed);
-        let mut all_kept = true;
         loop {
             let (events, more) = batch.take_part(self.batch_size);
             self.counters.events_in.fetch_add(events.len() as u64, Ordering::Relaxed);
             let events = self.filters.run(events);
-            all_kept &= self.keep_broken();
-            all_kept &= self.encode(&events, &ack);
+            self.take_broken();
+            self.encode(&events, &ack);
             if !more {
                 break;
             }
         }
+        let all_kept = self.bury();
         // Every event is with an output now, which has a clone; is a dead letter; or was dropped on purpose. Events
         // that are none of these are read again, and perhaps there is room for the letter by then.
         if !all_kept {
@@ -184,11 +197,10 @@ impl Worker {
         }
     }
 
-    /// Events that a filter could not bear become dead letters; the others go on. `false` when one could not be
-    /// stored, which has been said.
-    fn keep_broken(&mut self) -> bool {
-        let mut all_kept = true;
-        for Broken { plugin_id, message, event, kept_events } in self.filters.take_broken() {
+    /// Events that a filter could not bear, and those that a condition had no answer for, become dead letters; the others
+    /// go on.
+    fn take_broken(&mut self) {
+        for Broken { plugin_id, plugin, message, event, kept_events } in self.filters.take_broken() {
             error!(error = message, %plugin_id, "Filter failed");
             self.counters.failed(format!("filter `{plugin_id}` failed on an event: {message}"));
             if kept_events {
@@ -196,22 +208,45 @@ impl Worker {
             }
             if let Some(event) = event {
                 let reason = format!("the plugin failed: {message}");
-                all_kept &= self.letters.keep(&plugin_id, &reason, &as_json(&event)).is_ok();
+                self.dead.push((Letter::of_event(&plugin_id, plugin, &reason, &event), None));
             }
         }
-        all_kept
+        for (event, error) in self.filters.take_unanswered() {
+            self.unanswered(&event, &error);
+        }
     }
 
-    /// `false` when an event could neither be written nor kept as a dead letter.
-    fn encode(&mut self, events: &[Event], ack: &Ack) -> bool {
-        let mut all_kept = true;
+    fn unanswered(&mut self, event: &Event, error: &EvaluationError) {
+        self.counters.unanswered.fetch_add(1, Ordering::Relaxed);
+        self.dead.push((Letter::of_event("", "if", &error.to_string(), event), None));
+    }
+
+    /// Stores the dead letters of the batch at hand. `false` when that was not possible, which has been said.
+    fn bury(&mut self) -> bool {
+        if self.dead.is_empty() {
+            return true;
+        }
+        let (letters, lanes): (Vec<_>, Vec<_>) = self.dead.drain(..).unzip();
+        let kept = self.letters.keep(letters).is_ok();
+        if kept {
+            lanes.iter().flatten().for_each(|lane| lane.refused(1));
+        }
+        kept
+    }
+
+    fn encode(&mut self, events: &[Event], ack: &Ack) {
         self.counters.events_out.fetch_add(events.len() as u64, Ordering::Relaxed);
         self.outputs.for_each_mut(&mut |slot| slot.before = slot.batch.len());
         for event in events {
-            if let Err(error) =
-                self.outputs.route(event, &mut |slot| all_kept &= slot.encode(event, &self.counters))
-            {
+            let (dead, counters) = (&mut self.dead, &self.counters);
+            let routed = self.outputs.route(event, &mut |slot| {
+                if let Err(letter) = slot.encode(event, counters) {
+                    dead.push((*letter, Some(Arc::clone(&slot.lane))));
+                }
+            });
+            if let Err(error) = routed {
                 warn!(%error, "Condition has no answer for an event, outputs behind it do not get it");
+                self.unanswered(event, &error);
             }
         }
         let expired = self.oldest.is_some_and(|at| at.elapsed() >= GATHER);
@@ -228,7 +263,6 @@ impl Worker {
             waiting |= !slot.batch.is_empty();
         });
         self.oldest = if waiting && !expired { self.oldest.or_else(|| Some(Instant::now())) } else { None };
-        all_kept
     }
 
     fn flush(&mut self, last: bool) {
@@ -243,7 +277,11 @@ impl Worker {
                 kept = Ack::none();
             }
         }
-        if self.encode(&events, &kept) {
+        for (event, error) in self.filters.take_unanswered() {
+            self.unanswered(&event, &error);
+        }
+        self.encode(&events, &kept);
+        if self.bury() {
             kept.delivered();
         }
     }

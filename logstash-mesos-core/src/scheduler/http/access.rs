@@ -234,6 +234,8 @@ fn wish(method: &Method, path: &str) -> Wish {
         // Agents fetch it, and it holds no secret.
         _ if reading && path.starts_with("/executor/") => Wish::Free,
         "/api/rollout/resume" => Wish::Admin,
+        // They hold what was logged.
+        "/api/dead-letters" => Wish::Write,
         // What changes nothing may still run what it is given.
         _ if reading => Wish::Read,
         _ => Wish::Write,

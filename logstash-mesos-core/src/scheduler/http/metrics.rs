@@ -82,11 +82,19 @@ fn text(shared: &Shared) -> String {
     one("wakes_total", "counter", "Messages to executors that have no session yet.", &[("", wakes)]);
     let mut lost = BTreeMap::<String, f64>::new();
     let (mut events_in, mut events_out, mut failed, mut lag) = (0_u64, 0_u64, 0_u64, 0_u64);
+    let (mut unanswered, mut letters, mut letter_bytes, mut on_their_way, mut dropped) = (0, 0, 0, 0, 0);
     for executor in sessions.values() {
         if let Some(status) = &executor.status {
             events_in += status.events_in;
             events_out += status.events_out;
             failed += status.events_failed;
+            for pipeline in &status.pipelines {
+                unanswered += pipeline.unanswered;
+                letters += pipeline.dead_letters;
+                letter_bytes += pipeline.dead_letter_bytes;
+                on_their_way += pipeline.dead_letters_on_their_way;
+                dropped += pipeline.dead_letters_dropped;
+            }
         }
         let pipelines = executor.status.iter().flat_map(|status| &status.pipelines);
         lag += executor.streams.values().map(|stream| stream.lag_bytes).sum::<u64>();
@@ -98,12 +106,30 @@ fn text(shared: &Shared) -> String {
             }
         }
     }
-    let events = [("{at=\"in\"}", events_in), ("{at=\"out\"}", events_out), ("{at=\"failed\"}", failed)];
+    let events = [
+        ("{at=\"in\"}", events_in),
+        ("{at=\"out\"}", events_out),
+        ("{at=\"failed\"}", failed),
+        ("{at=\"unanswered\"}", unanswered),
+    ];
     one(
         "executor_events",
         "gauge",
         "Events of the executors connected now.",
         &events.map(|(l, n)| (l, counter(n))),
+    );
+    let letters = [
+        ("{state=\"waiting\"}", letters),
+        ("{state=\"on_their_way\"}", on_their_way),
+        ("{state=\"dropped\"}", dropped),
+    ];
+    let letters = letters.map(|(labels, n)| (labels, counter(n)));
+    one("executor_dead_letters", "gauge", "Dead letters of the executors connected now.", &letters);
+    one(
+        "executor_dead_letter_bytes",
+        "gauge",
+        "Bytes of the dead letters that wait.",
+        &[("", counter(letter_bytes))],
     );
     one("executor_lag_bytes", "gauge", "Bytes not delivered yet.", &[("", counter(lag))]);
     let lost: Vec<_> = lost.iter().map(|(labels, n)| (labels.as_str(), *n)).collect();

@@ -4,6 +4,7 @@ mod access;
 mod accounts;
 mod check;
 mod configs;
+mod dead_letters;
 mod explain;
 mod find;
 mod follower;
@@ -68,6 +69,8 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/api/overview", get(overview::get))
         .route("/api/events", get(overview::events))
         .route("/api/history", get(overview::history))
+        .route("/api/dead-letters", get(dead_letters::get).delete(dead_letters::discard))
+        .route("/api/dead-letters/replay", post(dead_letters::replay))
         .route("/api/streams", get(streams::get))
         .route("/api/find", get(find::get))
         .route("/api/plugins", get(plugins::get))

@@ -94,7 +94,9 @@ fn message(each: &str, n: u64) -> String {
 
 /// Every event below `reached` is with both sinks, or a dead letter.
 fn check(seed: u64, reached: u64, dir: &Path, names: [&String; 2]) {
-    let letters = std::fs::read_to_string(dir.join("dead-letters/main.jsonl")).unwrap_or_default();
+    let files = std::fs::read_dir(dir.join("dead-letters/main")).into_iter().flatten();
+    let files = files.map(|file| file.unwrap().path()).filter(|path| path.is_file());
+    let letters: String = files.map(|path| std::fs::read_to_string(path).unwrap()).collect();
     for name in names {
         let lines = sink(name).lines.lock().unwrap().clone();
         for n in 0..reached {
