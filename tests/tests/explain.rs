@@ -53,7 +53,7 @@ impl Agents {
 
 /// Waits until the one agent called `host` has a step `code` that stands so and says `text`.
 #[track_caller]
-fn says(scheduler: &Scheduler, host: &str, state: &str, code: &str, text: &str) -> Value {
+pub(crate) fn says(scheduler: &Scheduler, host: &str, state: &str, code: &str, text: &str) -> Value {
     until(&format!("{host} to be explained by {code}"), PATIENCE * 2, || {
         let answer = get_json(&format!("{}/api/explain?q={}", scheduler.url(), encode(host)))?;
         let subject = &answer["subjects"][0];

@@ -16,6 +16,7 @@ mod found;
 mod identity;
 mod images;
 mod import;
+mod labels;
 mod ladder;
 mod limits;
 mod lines;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::labels::{LabelRules, RuleError};
 use crate::event::EscapeStyle;
 use crate::pipeline::dead_letter::{self, DeadLetterSettings};
 use crate::pipeline::lang::similar::suggestion;
@@ -19,6 +20,8 @@ pub struct ExecutorSettings {
     pub drain_timeout: Option<Duration>,
     /// `queue_megabytes`: how much memory all queues together may hold.
     pub queue_bytes: Option<usize>,
+    /// `labels.allow`: what containers may say about their logs in their labels. Nothing means any unless it is set.
+    pub labels: LabelRules,
     /// How pipelines are made.
     pub pipeline: PipelineSettings,
 }
@@ -65,6 +68,14 @@ pub enum ExecutorSettingError {
         /// What would be right.
         takes: &'static str,
     },
+    /// The rules about labels.
+    #[error("`{key}` cannot be `{value}`: {problem}", key = LabelRules::SETTING)]
+    Labels {
+        /// As it was written.
+        value: String,
+        /// What is wrong with them.
+        problem: RuleError,
+    },
 }
 
 struct Known {
@@ -74,7 +85,7 @@ struct Known {
     set: fn(&mut ExecutorSettings, &str) -> Option<()>,
 }
 
-const TABLE: [Known; 11] = [
+const TABLE: [Known; 12] = [
     Known {
         key: "drain_timeout_secs",
         takes: "a whole number of seconds, at most a year",
@@ -90,6 +101,14 @@ const TABLE: [Known; 11] = [
         set: |settings, text| {
             let megabytes: usize = text.parse().ok().filter(|megabytes| (1..=65_536).contains(megabytes))?;
             settings.queue_bytes = Some(megabytes << 20);
+            Some(())
+        },
+    },
+    Known {
+        key: LabelRules::SETTING,
+        takes: "rules about labels",
+        set: |settings, text| {
+            settings.labels = text.parse().ok()?;
             Some(())
         },
     },
@@ -184,10 +203,14 @@ impl ExecutorSettings {
             let remedy = suggestion(key, keys()).unwrap_or_else(all);
             return Err(ExecutorSettingError::Unknown { key: key.to_owned(), remedy });
         };
-        (known.set)(self, value.trim()).ok_or_else(|| ExecutorSettingError::Value {
-            key: known.key,
-            value: value.to_owned(),
-            takes: known.takes,
+        (known.set)(self, value.trim()).ok_or_else(|| {
+            let value = value.to_owned();
+            match value.parse::<LabelRules>() {
+                Err(problem) if known.key == LabelRules::SETTING => {
+                    ExecutorSettingError::Labels { value, problem }
+                }
+                _ => ExecutorSettingError::Value { key: known.key, value, takes: known.takes },
+            }
         })
     }
 }
@@ -207,6 +230,7 @@ mod tests {
             ("drain_timeout_secs", "300"),
             ("queue_megabytes", "8"),
             ("pipeline.ecs_compatibility", "disabled"),
+            ("labels.allow", "codec; role=web: paths"),
             ("pipeline.workers", "2"),
             ("pipeline.batch.size", "1"),
             ("pipeline.max_line_bytes", "4096"),
@@ -218,7 +242,7 @@ mod tests {
         ] {
             assert_ne!(parse(key, value).unwrap(), ExecutorSettings::default(), "{key}");
             let error = parse(key, "much").unwrap_err();
-            assert!(error.contains(key) && error.contains("`much`: it takes "), "{error}");
+            assert!(error.contains(key) && error.contains("`much`"), "{error}");
         }
         assert_eq!(parse("drain_timeout_secs", "300").unwrap().drain_timeout, Some(Duration::from_secs(300)));
     }
@@ -228,5 +252,6 @@ mod tests {
         let error = parse("drain_timeout_sec", "300").unwrap_err();
         assert!(error.contains("did you mean `drain_timeout_secs`?"), "{error}");
         assert!(parse("colour", "blue").unwrap_err().contains("pipeline.workers"));
+        assert!(parse("labels.allow", "codek").unwrap_err().contains("did you mean `codec`?"));
     }
 }

@@ -101,7 +101,7 @@ fn fits_image(pattern: &str, image: &str) -> bool {
     fits(pattern, image) || image.split_once('@').is_some_and(|(name, _)| fits(pattern, name))
 }
 
-fn fits(pattern: &str, value: &str) -> bool {
+pub(super) fn fits(pattern: &str, value: &str) -> bool {
     pattern == value
         || (pattern.contains(['*', '?', '[']) && glob::matches(pattern.as_bytes(), value.as_bytes()))
 }

@@ -3,6 +3,7 @@
 pub mod directory;
 mod executor_settings;
 mod history;
+pub mod labels;
 mod matching;
 mod reader;
 mod registry;

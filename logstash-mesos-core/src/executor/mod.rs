@@ -4,6 +4,7 @@
 pub mod agent;
 mod asking;
 mod builder;
+mod described;
 mod fan;
 mod kept;
 mod lock;

@@ -1,6 +1,6 @@
 //! The pipelines: one for each configuration, compiled, run, replaced and drained.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +12,9 @@ use tracing::{info, warn};
 use super::fan::Target;
 use super::report::{ConfigOutcome, PipelineReport};
 use super::run::ShipperSettings;
-use super::state::Subscription;
+use super::state::{Applies, Subscription};
 use crate::configs::{ConfigKey, ConfigSet, Configuration, Kind, Matcher, PipelineSettings};
+use crate::discovery::ContainerId;
 use crate::pipeline::Bus;
 use crate::pipeline::compile::{CompileOptions, compile};
 use crate::pipeline::input::stream::{Reads, StreamInput};
@@ -148,11 +149,23 @@ impl Pipelines {
             .iter()
             .map(|(key, running)| Subscription {
                 key: key.clone(),
-                matcher: running.matcher.clone(),
+                applies: Applies::Matching(running.matcher.clone()),
                 inputs: running.inputs.clone(),
             })
             .collect();
         results
+    }
+
+    /// Takes over to which containers the configurations apply that were made of labels.
+    pub(crate) fn choose<'c>(
+        &mut self,
+        chosen: impl IntoIterator<Item = (&'c ConfigKey, &'c Arc<BTreeSet<ContainerId>>)>,
+    ) {
+        for (key, containers) in chosen {
+            if let Some(known) = self.subscriptions.iter_mut().find(|known| known.key == *key) {
+                known.applies = Applies::These(Arc::clone(containers));
+            }
+        }
     }
 
     fn start(

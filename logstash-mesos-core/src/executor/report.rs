@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::configs::labels::Refusal;
 use crate::configs::{ConfigKey, ConfigSet, Configuration};
 use crate::pipeline::dead_letter::DeadLetterStatus;
 use crate::pipeline::run::RunningPipeline;
@@ -51,12 +52,27 @@ pub struct Report {
     /// Why the sandboxes of a Mesos agent cannot be seen, with the directory and a remedy; empty when they can, or when no
     /// configuration reads any.
     pub sandboxes: String,
+    /// The containers some of whose labels mean nothing, by their id.
+    pub refused_labels: Vec<RefusedLabels>,
     /// The streams.
     pub streams: Vec<StreamReport>,
     /// The pipelines.
     pub pipelines: Vec<PipelineReport>,
     /// Resident memory of the process.
     pub memory_bytes: u64,
+}
+
+/// A container some of whose labels mean nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedLabels {
+    /// All 64 digits with Docker, the container's id in Mesos for a sandbox.
+    pub container_id: String,
+    /// Name of the container.
+    pub container_name: String,
+    /// Image of the container.
+    pub image: String,
+    /// The labels by their whole names, each with the reason.
+    pub labels: Vec<Refusal>,
 }
 
 /// How it stands with the Docker daemon.

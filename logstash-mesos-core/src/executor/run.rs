@@ -12,14 +12,16 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{info, warn};
 
+use super::described::Described;
 use super::kept::{self, KeptSetError};
 use super::lock::{DataDirLock, LockError};
 use super::metadata::Machine;
 use super::pipelines::Pipelines;
-use super::report::{Applied, DockerReport, Report};
+use super::report::{Applied, ConfigOutcome, DockerReport, Report};
 use super::state::{self, Pattern};
 use super::streams::Streams;
 use super::traces::OwnTraces;
+use crate::configs::labels::Offer;
 use crate::configs::{ConfigKey, ConfigSet, ExecutorSettings, PipelineSettings};
 #[cfg(feature = "sandboxes")]
 use crate::discovery::SandboxDiscovery;
@@ -367,7 +369,9 @@ async fn run(
         pipelines: Pipelines::new(&settings),
         streams: Streams::new(&settings, checkpoints.clone(), readers),
         expanded: BTreeMap::new(),
-        set_version: String::new(),
+        set: ConfigSet::default(),
+        executor_settings: ExecutorSettings::default(),
+        described: Described::default(),
         checkpoints,
         picture,
         cleared: false,
@@ -407,7 +411,10 @@ struct Driver {
     pipelines: Pipelines,
     streams: Streams,
     expanded: BTreeMap<Pattern, Vec<PathBuf>>,
-    set_version: String,
+    // As it was sent, and what its settings mean.
+    set: ConfigSet,
+    executor_settings: ExecutorSettings,
+    described: Described,
     checkpoints: Checkpoints,
     picture: watch::Receiver<Arc<Discovered>>,
     // Reading has stopped for good.
@@ -481,8 +488,10 @@ impl Driver {
         };
         self.streams.drain_timeout = settings.drain_timeout.unwrap_or(self.settings.drain_timeout);
         self.pipelines.queue_bytes = settings.queue_bytes.unwrap_or(self.settings.queue_bytes);
-        let results = self.pipelines.apply(set, &settings.pipeline);
-        self.set_version.clone_from(&set.version);
+        self.executor_settings = settings;
+        self.set = set.clone();
+        self.describe();
+        let results = self.start_pipelines();
         if self.settings.keeps_configurations
             && let Err(error) = kept::keep(set, &self.settings.data_dir)
         {
@@ -494,16 +503,45 @@ impl Driver {
         Applied { set_version: set.version.clone(), results }
     }
 
+    /// Looks at the labels of all containers; tells whether there are other configurations of them now.
+    fn describe(&mut self) -> bool {
+        let pipeline = &self.executor_settings.pipeline;
+        let offer = Offer {
+            rules: &self.executor_settings.labels,
+            configurations: &self.set.configurations,
+            support_escapes: pipeline.support_escapes.unwrap_or(self.settings.compile.support_escapes),
+            sees_sandboxes: self.settings.mesos_work_dir.is_some(),
+        };
+        self.described.look(self.streams.containers(), &offer)
+    }
+
+    /// Starts, leaves alone and puts aside pipelines; what became of those of the set.
+    fn start_pipelines(&mut self) -> Vec<ConfigOutcome> {
+        let mut all = self.set.clone();
+        all.configurations.extend(self.described.configurations().cloned());
+        let mut results = self.pipelines.apply(&all, &self.executor_settings.pipeline);
+        self.described.applied(results.split_off(self.set.configurations.len()));
+        results
+    }
+
     /// Brings the streams in line.
     async fn reconcile(&mut self) {
         let picture = Arc::clone(&self.picture.borrow_and_update());
         self.streams.update_containers(&picture.containers);
+        let described_otherwise = !self.cleared && self.describe();
+        if described_otherwise {
+            self.start_pipelines();
+        }
+        self.pipelines.choose(self.described.chosen());
         let subscriptions = self.pipelines.subscriptions();
         let patterns = state::patterns(subscriptions, &picture.containers, &self.settings.traces);
         self.expanded =
             if patterns.is_empty() { BTreeMap::new() } else { self.streams.expand(patterns).await };
         let wanted = state::wanted(subscriptions, &picture.containers, &self.settings.traces, &self.expanded);
         self.streams.reconcile(wanted, &self.pipelines, &picture, &self.settings.traces).await;
+        if described_otherwise {
+            self.pipelines.retire_replaced();
+        }
         self.pipelines.reap();
         let all_seen = !matches!(picture.sandboxes, SandboxState::Unreadable { .. });
         if !self.tidy && all_seen && matches!(picture.daemon, DaemonState::Connected { .. }) {
@@ -526,7 +564,8 @@ impl Driver {
         self.cleared = true;
         self.stop(CLEAR_GRACE).await;
         self.pipelines.apply(&ConfigSet::default(), &PipelineSettings::default());
-        self.set_version.clear();
+        self.set = ConfigSet::default();
+        self.described = Described::default();
         let mut problems = Vec::new();
         if !keep_positions && let Err(error) = self.checkpoints.discard() {
             problems.push(crate::error_chain(&error));
@@ -557,7 +596,7 @@ impl Driver {
     fn report(&self) -> Report {
         let picture = self.picture.borrow();
         Report {
-            set_version: self.set_version.clone(),
+            set_version: self.set.version.clone(),
             waiting: String::new(),
             docker: match &picture.daemon {
                 DaemonState::Connected { .. } => DockerReport::Connected,
@@ -568,6 +607,7 @@ impl Driver {
                 SandboxState::Unreadable { reason } if self.pipelines.read_sandboxes() => reason.clone(),
                 _ => String::new(),
             },
+            refused_labels: self.described.refused(|id| self.streams.container(id)),
             streams: self.streams.report(),
             pipelines: self.pipelines.report(),
             memory_bytes: super::report::resident_bytes(),
@@ -575,6 +615,8 @@ impl Driver {
     }
 }
 
+#[cfg(test)]
+mod labels_tests;
 #[cfg(all(test, feature = "sandboxes"))]
 mod sandbox_tests;
 #[cfg(test)]

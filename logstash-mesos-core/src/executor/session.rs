@@ -11,9 +11,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Endpoint;
 use tracing::{debug, info, warn};
 
-use super::report::{Applied, DockerReport, Report, StreamKind, StreamReport};
+use super::report::{Applied, DockerReport, RefusedLabels, Report, StreamKind, StreamReport};
 use super::run::{ShipperError, ShipperHandle};
 use crate::backoff::Backoff;
+use crate::configs::labels::Refusal;
 use crate::protocol::control_client::ControlClient;
 use crate::protocol::{
     self as wire, Cleared, ExecutorMessage, Hello, SchedulerMessage, executor_message, scheduler_message,
@@ -248,6 +249,7 @@ impl Sent {
             .collect();
         let about_us = before.docker != report.docker
             || before.sandboxes != report.sandboxes
+            || before.refused_labels != report.refused_labels
             || before.waiting != report.waiting
             || before.set_version != report.set_version
             || (details && before.pipelines != report.pipelines)
@@ -294,6 +296,7 @@ fn status<'r>(
         docker: docker.into(),
         docker_error,
         sandboxes_error: report.sandboxes.clone(),
+        refused_labels: report.refused_labels.iter().map(refused_to_wire).collect(),
         events_in: sum(|pipeline| pipeline.events_in),
         events_out: sum(|pipeline| pipeline.events_out),
         events_failed: sum(|pipeline| pipeline.events_failed),
@@ -346,6 +349,19 @@ fn pipeline_to_wire(pipeline: &super::report::PipelineReport) -> wire::PipelineS
                 busy_ms: plugin.busy_ms,
             })
             .collect(),
+    }
+}
+
+fn refused_to_wire(refused: &RefusedLabels) -> wire::RefusedLabels {
+    let label = |refusal: &Refusal| wire::RefusedLabel {
+        label: refusal.label.clone(),
+        reason: refusal.reason.clone(),
+    };
+    wire::RefusedLabels {
+        container_id: refused.container_id.clone(),
+        name: refused.container_name.clone(),
+        image: refused.image.clone(),
+        labels: refused.labels.iter().map(label).collect(),
     }
 }
 

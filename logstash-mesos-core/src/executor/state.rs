@@ -1,6 +1,6 @@
 //! Decides what is to be read: configurations × containers → streams. No I/O happens here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,8 +15,26 @@ use crate::source::glob;
 pub(crate) struct Subscription {
     pub(crate) key: ConfigKey,
     /// Which containers and sandboxes it applies to.
-    pub(crate) matcher: Matcher,
+    pub(crate) applies: Applies,
     pub(crate) inputs: Vec<Arc<StreamInput>>,
+}
+
+/// Which containers and sandboxes a configuration applies to.
+#[derive(Clone, Debug)]
+pub(crate) enum Applies {
+    /// To those that it names.
+    Matching(Matcher),
+    /// To those whose labels it was made of.
+    These(Arc<BTreeSet<ContainerId>>),
+}
+
+impl Applies {
+    fn to(&self, container: &Container) -> bool {
+        match self {
+            Self::Matching(matcher) => matcher.matches(container),
+            Self::These(ids) => ids.contains(&container.id),
+        }
+    }
 }
 
 /// Where the bytes of a stream are.
@@ -211,7 +229,7 @@ fn visit<'s>(
             for container in containers.values() {
                 // One that was never started has written nothing.
                 let lived = container.state != ContainerState::Created;
-                if lived && may_read(container) && subscription.matcher.matches(container) {
+                if lived && may_read(container) && subscription.applies.to(container) {
                     visit(subscription, number, input, Some(container));
                 }
             }

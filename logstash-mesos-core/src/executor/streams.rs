@@ -206,6 +206,16 @@ impl Streams {
         }
     }
 
+    /// Those that are there, and those that are gone and still read.
+    pub(crate) fn containers(&self) -> impl Iterator<Item = Arc<Container>> + '_ {
+        self.files.values().map(|files| files.container())
+    }
+
+    /// One of them.
+    pub(crate) fn container(&self, id: &ContainerId) -> Option<Arc<Container>> {
+        self.files.get(id).map(|files| files.container())
+    }
+
     /// Forgets the positions of containers that were removed while nobody looked.
     pub(crate) fn forget_removed(&self, containers: &BTreeMap<ContainerId, Arc<Container>>) {
         for key in self.checkpoints.keys() {

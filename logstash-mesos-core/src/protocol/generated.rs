@@ -134,6 +134,35 @@ pub struct Status {
     /// Why the sandboxes of the agent cannot be seen; empty when they can, or when no configuration reads any.
     #[prost(string, tag = "15")]
     pub sandboxes_error: ::prost::alloc::string::String,
+    /// Containers some of whose labels mean nothing.
+    #[prost(message, repeated, tag = "16")]
+    pub refused_labels: ::prost::alloc::vec::Vec<RefusedLabels>,
+}
+/// A container some of whose labels mean nothing.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RefusedLabels {
+    /// As in `StreamStatus`.
+    #[prost(string, tag = "1")]
+    pub container_id: ::prost::alloc::string::String,
+    /// Without the leading slash.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// As the container was started with.
+    #[prost(string, tag = "3")]
+    pub image: ::prost::alloc::string::String,
+    /// The labels.
+    #[prost(message, repeated, tag = "4")]
+    pub labels: ::prost::alloc::vec::Vec<RefusedLabel>,
+}
+/// A label that means nothing.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RefusedLabel {
+    /// Its whole name; what all of ours begin with, where they cannot be used together.
+    #[prost(string, tag = "1")]
+    pub label: ::prost::alloc::string::String,
+    /// Why, with the remedy.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
 }
 /// What one pipeline has done so far.
 #[derive(Clone, PartialEq, ::prost::Message)]

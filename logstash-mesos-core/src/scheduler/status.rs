@@ -9,7 +9,7 @@ use crate::ids::AgentId;
 use crate::offer::Reason;
 use crate::protocol::{
     AgentStatus, ClusterStatus, ConfigKind, Configuration, ConfigurationStatus, Decline, DockerState,
-    ExecutorStatus, FrameworkStatus, SourceKind, Status, StatusPage, StreamStatus, Texts,
+    ExecutorStatus, FrameworkStatus, RefusedLabels, SourceKind, Status, StatusPage, StreamStatus, Texts,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -383,6 +383,7 @@ fn executor_json(executor: &ExecutorStatus, task: Option<&Task>, session: Option
             ("waiting".to_owned(), text_or_null(&status.waiting)),
             ("docker".to_owned(), json!({"state": docker, "error": text_or_null(&status.docker_error)})),
             ("sandboxes_error".to_owned(), text_or_null(&status.sandboxes_error)),
+            ("refused_labels".to_owned(), json!(refused_labels(status))),
             ("events_in".to_owned(), json!(status.events_in)),
             ("events_out".to_owned(), json!(status.events_out)),
             ("events_failed".to_owned(), json!(status.events_failed)),
@@ -391,6 +392,20 @@ fn executor_json(executor: &ExecutorStatus, task: Option<&Task>, session: Option
         ]);
     }
     Value::Object(object)
+}
+
+/// The containers with labels that mean nothing, as REST has them.
+fn refused_labels(status: &Status) -> Vec<Value> {
+    let labels = |refused: &RefusedLabels| -> BTreeMap<String, String> {
+        refused.labels.iter().map(|one| (one.label.clone(), one.reason.clone())).collect()
+    };
+    let refused = status.refused_labels.iter();
+    refused
+        .map(|one| {
+            json!({"container_id": one.container_id, "name": one.name, "image": text_or_null(&one.image),
+                   "labels": labels(one)})
+        })
+        .collect()
 }
 
 /// A stream as REST has it.

@@ -7,42 +7,43 @@ use super::agent::{self, AgentFacts};
 use super::words::{self, plain};
 use super::{Explanation, Step, Subject, Verdict, View};
 use crate::ids::AgentId;
-use crate::protocol::{OutputState, OutputStatus, PipelineStatus, StreamStatus};
+use crate::protocol::{OutputState, OutputStatus, PipelineStatus, RefusedLabel, StreamStatus};
 use crate::scheduler::sessions::{Executor, Key};
 use crate::scheduler::status::{is_unread, losses, what};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A container of which something is read.
+/// A container of which something is read, or which has labels that are refused.
 #[derive(Debug)]
 pub(super) struct Container<'a> {
     pub(super) agent_id: &'a AgentId,
     executor: &'a Executor,
+    /// Id, name and image.
+    called: [&'a str; 3],
     streams: Vec<&'a StreamStatus>,
+    refused: &'a [RefusedLabel],
 }
 
-/// Whether a stream is meant.
-type Way<'a> = &'a dyn Fn(&StreamStatus) -> bool;
+/// Whether a container that is called so is meant, or one of which this path is read.
+type Way<'a> = &'a dyn Fn([&str; 3], &str) -> bool;
 
 /// Containers by id or its beginning, by name, by image, with or without its tag, or by a path that is read of them; by
 /// the first of these that leads to any.
 pub(super) fn found<'a>(executors: &'a BTreeMap<Key, Executor>, query: &str) -> Vec<Container<'a>> {
     let ways: [Way<'_>; 4] = [
-        &|stream| query.len() >= SHORT_ID && stream.container_id.starts_with(query),
-        &|stream| stream.name == query,
-        &|stream| {
-            stream.image == query || stream.image.rsplit_once(':').is_some_and(|(name, _)| name == query)
-        },
-        &|stream| stream.path == query,
+        &|[id, _, _], _| query.len() >= SHORT_ID && id.starts_with(query),
+        &|[_, name, _], _| name == query,
+        &|[_, _, image], _| image == query || image.rsplit_once(':').is_some_and(|(name, _)| name == query),
+        &|_, path| path == query,
     ];
     for way in ways {
         let mut all = Vec::new();
         for ((agent_id, _), executor) in executors {
-            let mut here: BTreeMap<&str, Vec<&StreamStatus>> = BTreeMap::new();
-            for stream in executor.streams.values().filter(|stream| !stream.container_id.is_empty()) {
-                here.entry(&stream.container_id).or_default().push(stream);
-            }
-            here.retain(|_, streams| streams.iter().any(|stream| way(stream)));
-            all.extend(here.into_values().map(|streams| Container { agent_id, executor, streams }));
+            let mut here = known(agent_id, executor);
+            here.retain(|container| {
+                let paths = container.streams.iter().map(|stream| stream.path.as_str());
+                paths.chain([""]).any(|path| way(container.called, path))
+            });
+            all.append(&mut here);
         }
         if !all.is_empty() {
             return all;
@@ -51,11 +52,24 @@ pub(super) fn found<'a>(executors: &'a BTreeMap<Key, Executor>, query: &str) -> 
     vec![]
 }
 
+/// All containers that an executor tells of, by their ids.
+fn known<'a>(agent_id: &'a AgentId, executor: &'a Executor) -> Vec<Container<'a>> {
+    let mut known: BTreeMap<&str, Container<'a>> = BTreeMap::new();
+    let container = |called| Container { agent_id, executor, called, streams: Vec::new(), refused: &[] };
+    for stream in executor.streams.values().filter(|stream| !stream.container_id.is_empty()) {
+        let called = [&*stream.container_id, &stream.name, &stream.image];
+        known.entry(called[0]).or_insert_with(|| container(called)).streams.push(stream);
+    }
+    for one in executor.status.iter().flat_map(|status| &status.refused_labels) {
+        let called = [&*one.container_id, &one.name, &one.image];
+        known.entry(called[0]).or_insert_with(|| container(called)).refused = &one.labels;
+    }
+    known.into_values().collect()
+}
+
 /// The way step by step. Where it ends already on the agent, it still says what is known of the rest.
 pub(super) fn explanation(container: &Container<'_>, facts: &AgentFacts<'_>, view: &View<'_>) -> Explanation {
-    let first = container.streams.first();
-    let text = |of: fn(&StreamStatus) -> &String| first.map(|stream| of(stream).clone()).unwrap_or_default();
-    let (id, name, image) = (text(|s| &s.container_id), text(|s| &s.name), text(|s| &s.image));
+    let [id, name, image] = container.called.map(str::to_owned);
     let names: BTreeSet<&str> =
         container.streams.iter().flat_map(|stream| &stream.configurations).map(String::as_str).collect();
     let mut steps = shipper(facts, view, &names);
@@ -68,7 +82,12 @@ pub(super) fn explanation(container: &Container<'_>, facts: &AgentFacts<'_>, vie
         None,
     ));
     let listed = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ");
-    steps.push(plain("matched", Verdict::Ok, format!("by the configuration {listed}"), None, None));
+    if names.is_empty() {
+        steps.push(plain("matched", Verdict::Unknown, "nothing of it is read".to_owned(), None, None));
+    } else {
+        steps.push(plain("matched", Verdict::Ok, format!("by the configuration {listed}"), None, None));
+    }
+    steps.extend(container.refused.iter().map(refused));
     steps.extend(container.streams.iter().map(|stream| read(stream)));
     let status = container.executor.status.as_ref();
     let pipelines = status.iter().flat_map(|status| &status.pipelines);
@@ -106,6 +125,12 @@ fn shipper(facts: &AgentFacts<'_>, view: &View<'_>, names: &BTreeSet<&str>) -> V
         return vec![plain("shipper", Verdict::Ok, text, since, None)];
     }
     words::agent(facts, &wrong, &view.surroundings).steps
+}
+
+fn refused(label: &RefusedLabel) -> Step {
+    let text = format!("its label `{}` means nothing: {}", label.label, label.reason);
+    let next = "mend the label, or allow it with --executor-setting labels.allow=…";
+    plain("labels", Verdict::Problem, text, None, Some(next))
 }
 
 fn read(stream: &StreamStatus) -> Step {

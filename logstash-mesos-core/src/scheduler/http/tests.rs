@@ -15,8 +15,8 @@ use crate::pipeline::plugin::EcsCompatibility;
 use crate::protocol::control_client::ControlClient;
 use crate::protocol::control_server::Control;
 use crate::protocol::{
-    Applied, ConfigKind, ConfigResult, ExecutorMessage, ExplainRequest, Hello, SchedulerMessage, SourceKind,
-    Status, StreamStatus, SubjectKind, executor_message, scheduler_message,
+    Applied, ConfigKind, ConfigResult, ExecutorMessage, ExplainRequest, Hello, RefusedLabel, RefusedLabels,
+    SchedulerMessage, SourceKind, Status, StreamStatus, SubjectKind, executor_message, scheduler_message,
 };
 use crate::store::MemoryStore;
 use axum::Router;
@@ -596,7 +596,15 @@ async fn an_executor_is_admitted_by_the_token_that_mesos_brought_and_gets_every_
         lost: [("truncated".to_owned(), 3)].into(),
         ..StreamStatus::default()
     };
-    let status = Status { streams: vec![stream], events_in: 7, ..Status::default() };
+    let reason = "did you mean `codec`?".to_owned();
+    let refused = RefusedLabels {
+        container_id: "decade0123".to_owned(),
+        name: "db".to_owned(),
+        labels: vec![RefusedLabel { label: "logstash.mesos/codc".to_owned(), reason }],
+        ..RefusedLabels::default()
+    };
+    let status =
+        Status { streams: vec![stream], events_in: 7, refused_labels: vec![refused], ..Status::default() };
     let result = ConfigResult {
         name: "nginx".to_owned(),
         kind: ConfigKind::Docker.into(),
@@ -650,6 +658,21 @@ async fn an_executor_is_admitted_by_the_token_that_mesos_brought_and_gets_every_
     let (ok, problem) = (json!("ok"), json!("problem"));
     let codes = ["configurations", "container", "matched", "read"].map(|code| json!(code));
     assert_eq!(steps, [(&codes[0], &problem), (&codes[1], &ok), (&codes[2], &ok), (&codes[3], &problem)]);
+    // One of which nothing is read is known by what it says.
+    let (_, way) = server.call("GET", "/api/explain?q=db", "").await;
+    let steps = way["subjects"][0]["steps"].as_array().expect("a list");
+    let step = steps.iter().find(|step| step["code"] == "labels").expect("it is named");
+    assert_eq!(step["state"], problem);
+    assert!(
+        step["text"]
+            .as_str()
+            .is_some_and(|text| text.contains("logstash.mesos/codc") && text.contains("codec"))
+    );
+    let refused = &shown().await["agents"][0]["executor"]["refused_labels"][0];
+    assert_eq!(
+        (&refused["name"], refused["labels"].as_object().map(|all| all.len())),
+        (&json!("db"), Some(1))
+    );
     let (_, overview) = server.call("GET", "/api/overview", "").await;
     let kinds: Vec<_> = overview["problems"].as_array().expect("a list").iter().map(|p| &p["kind"]).collect();
     assert_eq!(kinds, ["framework", "configuration", "agent", "stream"], "{overview}");
