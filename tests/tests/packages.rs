@@ -6,6 +6,7 @@ use std::process::Command;
 
 use logstash_mesos_tests::docker::Docker;
 use logstash_mesos_tests::executor::ship_recipe;
+use logstash_mesos_tests::guide::blocks;
 use logstash_mesos_tests::machine::Machine;
 use logstash_mesos_tests::mesos::Master;
 use logstash_mesos_tests::opensearch::OpenSearch;
@@ -37,11 +38,12 @@ fn the_debian_package_is_installed_upgraded_and_leaves_nothing() {
     let docker = Docker::start(&place.directory("shared/docker"));
     let master = Master::start(&place.directory("mesos"));
     let machine = Machine::boot(&place.directory("machine"), &shared);
-    let guide = guide();
-    let follow = |commands: String| {
-        let commands = commands.replace("http://elasticsearch:9200", opensearch.url());
-        machine.command(&["sh", "-ec", &format!("cd {}\n{commands}", shared.display())])
-    };
+    let guide: Vec<_> = blocks("debian/README.md", &[("http://elasticsearch:9200", opensearch.url())])
+        .into_iter()
+        .map(|block| block.script)
+        .collect();
+    let follow =
+        |commands: String| machine.command(&["sh", "-ec", &format!("cd {}\n{commands}", shared.display())]);
     let install = |package: &Path| {
         machine.command(&["dpkg", "--force-confold", "--install", &package.display().to_string()])
     };
@@ -139,15 +141,6 @@ fn the_debian_package_is_installed_upgraded_and_leaves_nothing() {
         machine.command(&["systemctl", "cat", unit]);
     }
     machine.command(&["logstash-mesos-executor", "--version"]);
-}
-
-/// What the guide says to type.
-fn guide() -> Vec<String> {
-    let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/debian/README.md"));
-    let text = text.expect("it is there");
-    let blocks =
-        text.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default().to_owned());
-    blocks.collect()
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod explain;
 mod failover;
 mod faults;
 mod found;
+mod guides;
 mod identity;
 mod images;
 mod import;

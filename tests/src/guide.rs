@@ -1,0 +1,137 @@
+//! Pages of `docs/` that tell what to type, followed as they stand.
+
+use std::fs;
+use std::path::Path;
+
+use crate::place::programs;
+use crate::process::Recipe;
+use crate::wait::{PATIENCE, until};
+
+/// What a page has to be typed at a time, and what it says is shown then.
+///
+/// An `sh` block is a script that has to succeed. In a `console` block a command follows `$ `, with its continuation lines and its
+/// document up to `END`; the other lines are what it prints, where `…` stands for anything.
+#[derive(Debug)]
+pub struct Block {
+    /// For a shell.
+    pub script: String,
+    shown: Vec<String>,
+}
+
+/// Reads the blocks of a page below `docs/`, with other texts in place of those that a test cannot have, such as addresses.
+///
+/// # Panics
+///
+/// If there is no such page, or one of the texts is not in it.
+#[must_use]
+#[track_caller]
+pub fn blocks(page: &str, instead: &[(&str, &str)]) -> Vec<Block> {
+    let path = format!("{}/../docs/{page}", env!("CARGO_MANIFEST_DIR"));
+    let mut text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("cannot read {path}: {error}"));
+    for (written, here) in instead {
+        assert!(text.contains(written), "docs/{page} does not say `{written}`");
+        text = text.replace(written, here);
+    }
+    let fenced = text.split("```").skip(1).step_by(2).filter_map(|block| block.split_once('\n'));
+    fenced
+        .filter_map(|(language, body)| match language {
+            "sh" => Some(Block { script: format!("set -e\n{body}"), shown: Vec::new() }),
+            "console" => Some(console(body)),
+            _ => None,
+        })
+        .collect()
+}
+
+impl Block {
+    /// Returns how a shell in `directory` runs it, with our programs in its path.
+    #[must_use]
+    pub fn recipe(&self, directory: &Path) -> Recipe {
+        let path = std::env::var("PATH").unwrap_or_default();
+        Recipe::new("sh", directory, "typed")
+            .args(["-c", &format!("exec 2>&1\n{}", self.script)])
+            .env("PATH", format!("{}:{path}", programs().display()))
+    }
+
+    /// Runs it until it shows what the page says, as a reader would who waits for something to happen.
+    ///
+    /// # Panics
+    ///
+    /// If it never does, or if a script fails.
+    #[track_caller]
+    pub fn follow(&self, recipe: &Recipe) {
+        until(&format!("what follows\n{}", self.script), PATIENCE, || {
+            let done = recipe.run(b"", PATIENCE);
+            assert!(!self.shown.is_empty() || done.status.success(), "{}\n{}", self.script, done.stdout);
+            match self.missing(&done.stdout) {
+                Some(line) => Err(format!("`{line}` is not in\n{}", done.stdout)),
+                None => Ok(()),
+            }
+        });
+    }
+
+    /// The first line that is not printed, or not after those before it.
+    fn missing(&self, printed: &str) -> Option<&str> {
+        let mut lines = printed.lines();
+        self.shown.iter().map(String::as_str).find(|shown| !lines.any(|line| is_shown(shown, line)))
+    }
+}
+
+fn console(body: &str) -> Block {
+    let mut block = Block { script: String::new(), shown: Vec::new() };
+    let (mut document, mut goes_on) = (false, false);
+    for line in body.lines() {
+        let typed = if document || goes_on { Some(line) } else { line.strip_prefix("$ ") };
+        if let Some(typed) = typed {
+            block.script.extend([typed, "\n"]);
+            document = (document || typed.ends_with("<<'END'")) && typed != "END";
+            goes_on = typed.ends_with('\\');
+        } else if !line.is_empty() {
+            block.shown.push(line.to_owned());
+        }
+    }
+    block
+}
+
+fn is_shown(shown: &str, line: &str) -> bool {
+    let line = line.trim_end();
+    let Some((first, others)) = shown.split_once('…') else { return shown == line };
+    let Some(rest) = line.strip_prefix(first) else { return false };
+    let (middle, last) = others.rsplit_once('…').unwrap_or(("", others));
+    let behind = middle.split('…').try_fold(rest, |rest, part| Some(rest.split_once(part)?.1));
+    behind.is_some_and(|rest| rest.ends_with(last))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{console, is_shown};
+
+    #[test]
+    fn a_console_has_commands_and_what_they_print() {
+        let block = console("$ cat >a <<'END'\nb { }\nEND\n$ run \\\n  -f a\nOK\n");
+        assert_eq!(block.script, "cat >a <<'END'\nb { }\nEND\nrun \\\n  -f a\n");
+        assert_eq!(block.shown, ["OK"]);
+    }
+
+    #[test]
+    fn an_ellipsis_is_anything() {
+        for (shown, line) in [
+            ("a … c", "a b c"),
+            ("… c", "a b c"),
+            ("a …", "a b c"),
+            ("a … c", "a c c"),
+            ("a … c …", "a b c d"),
+        ] {
+            assert!(is_shown(shown, line), "{shown}");
+        }
+        for (shown, line) in [("a", "a b"), ("b c", "a b c"), ("a … d", "a b c"), ("a … b", "a b c")] {
+            assert!(!is_shown(shown, line), "{shown}");
+        }
+    }
+
+    #[test]
+    fn lines_have_their_order() {
+        let block = console("$ x\none\ntwo\n");
+        assert_eq!(block.missing("zero\none\ntwo\n"), None);
+        assert_eq!(block.missing("two\none\n"), Some("two"));
+    }
+}
