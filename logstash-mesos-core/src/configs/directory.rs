@@ -3,7 +3,7 @@
 //! A file's stem, percent-decoded, is the name of the configuration: `library%2Fnginx.conf`. Leading lines
 //! `#: match.<key> = <value>` are its conditions; they stay in the text, where they are comments.
 
-use super::{Configuration, Kind, Matcher, Source, name_problem};
+use super::{Configuration, Kind, Matcher, Source, UnknownCondition, name_problem};
 use percent_encoding::percent_decode_str;
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,7 +21,49 @@ pub struct Found {
     /// The file it was read from, for messages.
     pub path: PathBuf,
     /// What it holds, or why that cannot be used.
-    pub content: Result<Configuration, String>,
+    pub content: Result<Configuration, FileError>,
+}
+
+/// Why a file is not a configuration. Written behind the name of the file.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum FileError {
+    /// The system does not let us read it.
+    #[error("cannot be read: {0}")]
+    Read(io::ErrorKind),
+    /// The name means no text.
+    #[error("its name is not UTF-8 after percent-decoding")]
+    NameEncoding,
+    /// The name cannot be one of a configuration.
+    #[error("{0}")]
+    Name(&'static str),
+    /// The text is in another encoding.
+    #[error("is not UTF-8: byte {at}, in line {line}; save it as UTF-8")]
+    Encoding {
+        /// The first byte that is wrong, from 0.
+        at: usize,
+        /// Its line, from 1.
+        line: usize,
+    },
+    /// A leading line that sets a condition is not written as one.
+    #[error("line {line}: {problem}; write `#: match.<key> = <value>`")]
+    Header {
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The conditions cannot be met.
+    #[error(transparent)]
+    Match(#[from] UnknownCondition),
+    /// Two spellings of one name.
+    #[error("{first} and {second} name the same configuration; remove one of them")]
+    Twice {
+        /// The one that comes first in the order of their paths.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+    },
 }
 
 /// A directory that cannot be read as a whole.
@@ -66,10 +108,9 @@ pub fn scan(dir: &Path) -> Result<Vec<Found>, DirectoryError> {
     // Two spellings of one name: the first counts, the other is told.
     for i in (1..found.len()).rev() {
         if (found[i].kind, &found[i].name) == (found[i - 1].kind, &found[i - 1].name) {
-            let (first, second) = (found[i - 1].path.display(), found[i].path.display());
-            let problem = format!("{first} and {second} name the same configuration; remove one of them");
-            found[i - 1].content = Err(problem);
-            found.remove(i);
+            let second = found.remove(i).path;
+            let first = &mut found[i - 1];
+            first.content = Err(FileError::Twice { first: first.path.clone(), second });
         }
     }
     Ok(found)
@@ -83,24 +124,24 @@ fn read(kind: Kind, stem: &str, path: &Path) -> Option<Found> {
         Err(error) if error.kind() == io::ErrorKind::IsADirectory => return None,
         // A link to nowhere is still there, and somebody meant something by it.
         Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => return None,
-        Err(error) => return found(stem.to_owned(), Err(format!("cannot be read: {error}"))),
+        Err(error) => return found(stem.to_owned(), Err(FileError::Read(error.kind()))),
     };
     let Ok(name) = percent_decode_str(stem).decode_utf8() else {
-        return found(stem.to_owned(), Err("its name is not UTF-8 after percent-decoding".to_owned()));
+        return found(stem.to_owned(), Err(FileError::NameEncoding));
     };
     let name = name.into_owned();
     let content = String::from_utf8(bytes)
         .map_err(|error| {
             let at = error.utf8_error().valid_up_to();
             let line = error.as_bytes()[..at].iter().filter(|b| **b == b'\n').count() + 1;
-            format!("is not UTF-8: byte {at}, in line {line}; save it as UTF-8")
+            FileError::Encoding { at, line }
         })
         .and_then(|input| {
             let matches = header(&input)?;
             if let Some(problem) = name_problem(&name) {
-                return Err(problem.to_owned());
+                return Err(FileError::Name(problem));
             }
-            Matcher::new(&name, &matches).map_err(|error| error.to_string())?;
+            Matcher::new(&name, &matches)?;
             Ok(Configuration { name: name.clone(), kind, input, matches, source: Source::Directory })
         });
     found(name, content)
@@ -110,13 +151,13 @@ fn read(kind: Kind, stem: &str, path: &Path) -> Option<Found> {
 ///
 /// # Errors
 ///
-/// What is wrong with such a line, and which.
-pub fn header(input: &str) -> Result<BTreeMap<String, String>, String> {
+/// [`FileError::Header`].
+pub fn header(input: &str) -> Result<BTreeMap<String, String>, FileError> {
     let mut matches = BTreeMap::new();
     for (line, text) in input.lines().enumerate() {
         let text = text.trim_start_matches('\u{feff}');
         let Some(setting) = text.strip_prefix("#:") else { break };
-        let wrong = |what: &str| Err(format!("line {}: {what}; write `#: match.<key> = <value>`", line + 1));
+        let wrong = |problem| Err(FileError::Header { line: line + 1, problem });
         let Some((key, value)) = setting.split_once('=') else { return wrong("there is no `=`") };
         let Some(key) = key.trim().strip_prefix("match.") else {
             return wrong("the key does not begin with `match.`");
@@ -166,7 +207,8 @@ mod tests {
         write(dir.path(), "docker/d%2F.conf", b"");
         std::os::unix::fs::symlink("nowhere", dir.path().join("docker/e.conf")).expect("a link");
         let found = scan(dir.path()).expect("reads");
-        let errors: Vec<_> = found.into_iter().map(|f| f.content.expect_err("is refused")).collect();
+        let errors: Vec<_> =
+            found.into_iter().map(|f| f.content.expect_err("is refused").to_string()).collect();
         assert!(errors[0].contains("line 2"), "{}", errors[0]);
         assert!(errors[1].contains("`colour`"), "{}", errors[1]);
         assert!(errors[2].contains("line 1"), "{}", errors[2]);
@@ -178,7 +220,7 @@ mod tests {
     #[test]
     fn a_directory_that_is_not_there_is_an_error_and_an_empty_one_is_not() {
         let dir = tempfile::tempdir().expect("a directory");
-        assert_eq!(scan(dir.path()).expect("reads"), []);
+        assert!(scan(dir.path()).expect("reads").is_empty());
         let error = scan(&dir.path().join("missing")).expect_err("is missing").to_string();
         assert!(error.contains("missing"), "{error}");
     }

@@ -1,4 +1,5 @@
-//! What can be set for all pipelines of an executor: one table for the scheduler, the executor and `ship`.
+//! What can be set for pipelines, and for an executor as a whole: one table for the scheduler, the executor, `ship` and
+//! the `pipeline` commands.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -51,7 +52,7 @@ pub struct PipelineSettings {
 #[non_exhaustive]
 pub enum ExecutorSettingError {
     /// There is no such setting.
-    #[error("`{key}` is no setting of an executor: {remedy}")]
+    #[error("there is no setting `{key}`: {remedy}")]
     Unknown {
         /// As it was written.
         key: String,
@@ -78,14 +79,14 @@ pub enum ExecutorSettingError {
     },
 }
 
-struct Known {
+struct Known<S> {
     key: &'static str,
     takes: &'static str,
     /// Takes the value over, if it can be right.
-    set: fn(&mut ExecutorSettings, &str) -> Option<()>,
+    set: fn(&mut S, &str) -> Option<()>,
 }
 
-const TABLE: [Known; 12] = [
+const OF_EXECUTORS: [Known<ExecutorSettings>; 3] = [
     Known {
         key: "drain_timeout_secs",
         takes: "a whole number of seconds, at most a year",
@@ -112,11 +113,14 @@ const TABLE: [Known; 12] = [
             Some(())
         },
     },
+];
+
+const OF_PIPELINES: [Known<PipelineSettings>; 9] = [
     Known {
         key: EcsCompatibility::SETTING,
         takes: "disabled, v1 or v8",
         set: |settings, text| {
-            settings.pipeline.ecs = Some(EcsCompatibility::named(text)?);
+            settings.ecs = Some(EcsCompatibility::named(text)?);
             Some(())
         },
     },
@@ -124,7 +128,7 @@ const TABLE: [Known; 12] = [
         key: "pipeline.workers",
         takes: "a whole number from 1 to 1024",
         set: |settings, text| {
-            settings.pipeline.workers = Some(text.parse().ok().filter(|n| (1..=1024).contains(n))?);
+            settings.workers = Some(text.parse().ok().filter(|n| (1..=1024).contains(n))?);
             Some(())
         },
     },
@@ -132,7 +136,7 @@ const TABLE: [Known; 12] = [
         key: "pipeline.batch.size",
         takes: "a whole number above 0",
         set: |settings, text| {
-            settings.pipeline.batch_size = Some(text.parse::<NonZeroUsize>().ok()?.get());
+            settings.batch_size = Some(text.parse::<NonZeroUsize>().ok()?.get());
             Some(())
         },
     },
@@ -140,7 +144,7 @@ const TABLE: [Known; 12] = [
         key: LineLimit::SETTING,
         takes: "a whole number of bytes from 64 to 1073741824",
         set: |settings, text| {
-            settings.pipeline.max_line_bytes = Some(LineLimit::parse(text)?);
+            settings.max_line_bytes = Some(LineLimit::parse(text)?);
             Some(())
         },
     },
@@ -148,7 +152,7 @@ const TABLE: [Known; 12] = [
         key: "config.support_escapes",
         takes: "true or false",
         set: |settings, text| {
-            settings.pipeline.support_escapes = Some(text.parse().ok()?);
+            settings.support_escapes = Some(text.parse().ok()?);
             Some(())
         },
     },
@@ -156,24 +160,24 @@ const TABLE: [Known; 12] = [
         key: EscapeStyle::SETTING,
         takes: "none, percent or ampersand",
         set: |settings, text| {
-            settings.pipeline.escape_style = Some(EscapeStyle::named(text)?);
+            settings.escape_style = Some(EscapeStyle::named(text)?);
             Some(())
         },
     },
     Known {
         key: dead_letter::SETTINGS[0].0,
         takes: dead_letter::SETTINGS[0].1,
-        set: |settings, text| settings.pipeline.dead_letters.set(dead_letter::SETTINGS[0].0, text),
+        set: |settings, text| settings.dead_letters.set(dead_letter::SETTINGS[0].0, text),
     },
     Known {
         key: dead_letter::SETTINGS[1].0,
         takes: dead_letter::SETTINGS[1].1,
-        set: |settings, text| settings.pipeline.dead_letters.set(dead_letter::SETTINGS[1].0, text),
+        set: |settings, text| settings.dead_letters.set(dead_letter::SETTINGS[1].0, text),
     },
     Known {
         key: dead_letter::SETTINGS[2].0,
         takes: dead_letter::SETTINGS[2].1,
-        set: |settings, text| settings.pipeline.dead_letters.set(dead_letter::SETTINGS[2].0, text),
+        set: |settings, text| settings.dead_letters.set(dead_letter::SETTINGS[2].0, text),
     },
 ];
 
@@ -197,22 +201,66 @@ impl ExecutorSettings {
     ///
     /// [`ExecutorSettingError`] when nobody knows the key, or the value cannot be right.
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), ExecutorSettingError> {
-        let keys = || TABLE.iter().map(|known| known.key);
-        let Some(known) = TABLE.iter().find(|known| known.key == key) else {
-            let all = || format!("there are {}", keys().collect::<Vec<_>>().join(", "));
-            let remedy = suggestion(key, keys()).unwrap_or_else(all);
-            return Err(ExecutorSettingError::Unknown { key: key.to_owned(), remedy });
-        };
-        (known.set)(self, value.trim()).ok_or_else(|| {
-            let value = value.to_owned();
-            match value.parse::<LabelRules>() {
-                Err(problem) if known.key == LabelRules::SETTING => {
-                    ExecutorSettingError::Labels { value, problem }
-                }
-                _ => ExecutorSettingError::Value { key: known.key, value, takes: known.takes },
+        if key == LabelRules::SETTING
+            && let Err(problem) = value.trim().parse::<LabelRules>()
+        {
+            return Err(ExecutorSettingError::Labels { value: value.to_owned(), problem });
+        }
+        if let Some(known) = known(&OF_EXECUTORS, key) {
+            return known.take(self, value);
+        }
+        match known(&OF_PIPELINES, key) {
+            Some(known) => known.take(&mut self.pipeline, value),
+            None => {
+                Err(unknown(key, OF_EXECUTORS.iter().map(|known| known.key).chain(PipelineSettings::KEYS)))
             }
+        }
+    }
+}
+
+impl PipelineSettings {
+    /// The names of all of them.
+    pub const KEYS: [&'static str; OF_PIPELINES.len()] = {
+        let mut keys = [""; OF_PIPELINES.len()];
+        let mut i = 0;
+        while i < keys.len() {
+            keys[i] = OF_PIPELINES[i].key;
+            i += 1;
+        }
+        keys
+    };
+
+    /// Takes over one.
+    ///
+    /// # Errors
+    ///
+    /// [`ExecutorSettingError`] when it is none of a pipeline, or the value cannot be right.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<(), ExecutorSettingError> {
+        match known(&OF_PIPELINES, key) {
+            Some(known) => known.take(self, value),
+            None => Err(unknown(key, Self::KEYS)),
+        }
+    }
+}
+
+fn known<'a, S>(table: &'a [Known<S>], key: &str) -> Option<&'a Known<S>> {
+    table.iter().find(|known| known.key == key)
+}
+
+impl<S> Known<S> {
+    fn take(&self, settings: &mut S, value: &str) -> Result<(), ExecutorSettingError> {
+        (self.set)(settings, value.trim()).ok_or_else(|| ExecutorSettingError::Value {
+            key: self.key,
+            value: value.to_owned(),
+            takes: self.takes,
         })
     }
+}
+
+fn unknown(key: &str, keys: impl IntoIterator<Item = &'static str> + Clone) -> ExecutorSettingError {
+    let all = || format!("there are {}", keys.clone().into_iter().collect::<Vec<_>>().join(", "));
+    let remedy = suggestion(key, keys.clone()).unwrap_or_else(all);
+    ExecutorSettingError::Unknown { key: key.to_owned(), remedy }
 }
 
 #[cfg(test)]

@@ -378,7 +378,7 @@ impl Registry {
             present.insert(id.clone());
             let snapshot = self.snapshot();
             let text = match content {
-                Err(text) => text,
+                Err(error) => error.to_string(),
                 Ok(new) if snapshot.entries.get(&id).is_some_and(|e| e.configuration == new) => continue,
                 Ok(new) if new.source == Source::Settings && snapshot.is_of_another(&id, new.source) => {
                     "there is another configuration of that name, which stays".to_owned()

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use super::report::{DockerReport, Report};
 use super::run::{Shipper, ShipperError, ShipperSettings};
-use crate::configs::directory::{self, DirectoryError};
+use crate::configs::directory::{self, DirectoryError, FileError};
 use crate::configs::{ConfigKey, ConfigSet, Configuration};
 use crate::discovery::ContainerDiscovery;
 
@@ -107,7 +107,7 @@ pub async fn ship(
 #[derive(Debug, Default)]
 struct Directory {
     good: BTreeMap<ConfigKey, Configuration>,
-    problems: BTreeMap<PathBuf, String>,
+    problems: BTreeMap<PathBuf, FileError>,
 }
 
 impl Directory {

@@ -4,9 +4,8 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use logstash_mesos_core::event::{Clock, EscapeStyle, Timestamp};
-use logstash_mesos_core::pipeline::dead_letter::{self, DeadLetterSettings};
-use logstash_mesos_core::pipeline::plugin::{EcsCompatibility, LineLimit};
+use logstash_mesos_core::configs::{ExecutorSettingError, PipelineSettings};
+use logstash_mesos_core::event::{Clock, Timestamp};
 use logstash_mesos_core::pipeline::{CompileOptions, catalog};
 
 mod check;
@@ -48,9 +47,9 @@ struct Unusable(String);
 struct Settings {
     /// A setting of the pipeline as `logstash.yml` has it; may be repeated. Known are
     /// `config.support_escapes`, `config.field_reference.escape_style`, `pipeline.ecs_compatibility`,
-    /// `pipeline.id`; and for `run` `pipeline.workers`, `pipeline.batch.size`, `pipeline.batch.delay` (which changes
-    /// nothing: no event waits for others), `pipeline.ordered`, `dead_letter_queue.max_bytes`,
-    /// `dead_letter_queue.storage_policy` and `dead_letter_queue.retain.age`.
+    /// `pipeline.max_line_bytes`, `pipeline.id`; and for `run` `pipeline.workers`, `pipeline.batch.size`,
+    /// `pipeline.batch.delay` (which changes nothing: no event waits for others), `pipeline.ordered`,
+    /// `dead_letter_queue.max_bytes`, `dead_letter_queue.storage_policy` and `dead_letter_queue.retain.age`.
     #[arg(long = "setting", value_name = "KEY=VALUE")]
     settings: Vec<String>,
     /// The current time, for repeatable results.
@@ -58,47 +57,50 @@ struct Settings {
     clock: Option<Timestamp>,
 }
 
-/// What the settings say about how a pipeline runs.
-#[derive(Clone, Debug, Default)]
-struct RunOptions {
-    workers: Option<usize>,
-    batch_size: Option<usize>,
+/// What the settings say, read.
+#[derive(Debug, Default)]
+struct ReadSettings {
+    pipeline: PipelineSettings,
+    id: Option<String>,
     /// `pipeline.ordered => true`.
     must_be_ordered: bool,
-    /// `dead_letter_queue.…`.
-    dead_letters: DeadLetterSettings,
 }
 
+/// What only a pipeline of the command line has, beside [`PipelineSettings::KEYS`].
+const OWN_KEYS: [&str; 3] = ["pipeline.id", "pipeline.batch.delay", "pipeline.ordered"];
+
 impl Settings {
-    /// What concerns running, and nothing else.
-    fn run_options(&self) -> Result<RunOptions, Unusable> {
-        let mut options = RunOptions::default();
+    fn read(&self) -> Result<ReadSettings, Unusable> {
+        let mut read = ReadSettings::default();
         for setting in &self.settings {
-            let Some((key, value)) = setting.split_once('=') else { continue };
-            let wrong = |expected: &str| {
-                Unusable(format!("--setting {key}={value}: expected {expected} for this setting"))
+            let Some((key, value)) = setting.split_once('=') else {
+                return Err(Unusable(format!("--setting {setting} must be written KEY=VALUE")));
             };
-            let count =
-                || value.parse().ok().filter(|n: &usize| *n > 0).ok_or_else(|| wrong("a number above 0"));
+            let unusable =
+                |problem: &dyn std::fmt::Display| Unusable(format!("--setting {setting}: {problem}"));
             match key {
-                "pipeline.workers" => options.workers = Some(count()?),
-                "pipeline.batch.size" => options.batch_size = Some(count()?),
+                "pipeline.id" => read.id = Some(value.to_owned()),
                 "pipeline.batch.delay" => {
-                    let _changes_nothing: u64 = value.parse().map_err(|_| wrong("a number"))?;
+                    let _changes_nothing: u64 =
+                        value.parse().map_err(|_| unusable(&"it takes a number of milliseconds"))?;
                 }
-                "pipeline.ordered" => match value {
-                    "auto" | "false" => options.must_be_ordered = false,
-                    "true" => options.must_be_ordered = true,
-                    _ => return Err(wrong("auto, true or false")),
-                },
-                _ => {
-                    if let Some((_, takes)) = dead_letter::SETTINGS.iter().find(|(name, _)| *name == key) {
-                        options.dead_letters.set(key, value).ok_or_else(|| wrong(takes))?;
+                "pipeline.ordered" => {
+                    read.must_be_ordered = match value {
+                        "auto" | "false" => false,
+                        "true" => true,
+                        _ => return Err(unusable(&"it takes auto, true or false")),
                     }
                 }
+                _ => read.pipeline.set(key, value).map_err(|error| match error {
+                    ExecutorSettingError::Unknown { .. } => {
+                        let keys = [&PipelineSettings::KEYS[..], &OWN_KEYS].concat().join(", ");
+                        unusable(&format!("it is not known; known are {keys}"))
+                    }
+                    error => unusable(&error),
+                })?,
             }
         }
-        Ok(options)
+        Ok(read)
     }
 
     fn options(&self, origin: &str) -> Result<CompileOptions, Unusable> {
@@ -108,44 +110,12 @@ impl Settings {
             variables: crate::variables(),
             ..CompileOptions::new(catalog())
         };
-        self.run_options()?;
-        for setting in &self.settings {
-            let Some((key, value)) = setting.split_once('=') else {
-                return Err(Unusable(format!("--setting {setting} must be written KEY=VALUE")));
-            };
-            let wrong = |expected: &str| {
-                Unusable(format!("--setting {key}={value}: expected {expected} for this setting"))
-            };
-            match key {
-                "config.support_escapes" => {
-                    options.support_escapes = value.parse().map_err(|_| wrong("true or false"))?;
-                }
-                EscapeStyle::SETTING => {
-                    options.escape_style =
-                        EscapeStyle::named(value).ok_or_else(|| wrong("none, percent or ampersand"))?;
-                }
-                EcsCompatibility::SETTING => {
-                    options.ecs =
-                        EcsCompatibility::named(value).ok_or_else(|| wrong("disabled, v1 or v8"))?;
-                }
-                LineLimit::SETTING => {
-                    options.max_line_bytes = LineLimit::parse(value)
-                        .ok_or_else(|| wrong("a number of bytes from 64 to 1073741824"))?;
-                }
-                "pipeline.id" => value.clone_into(&mut options.pipeline_id),
-                // They were looked at above.
-                _ if dead_letter::SETTINGS.iter().any(|(name, _)| *name == key) => {}
-                "pipeline.workers" | "pipeline.batch.size" | "pipeline.batch.delay" | "pipeline.ordered" => {}
-                _ => {
-                    return Err(Unusable(format!(
-                        "--setting {key} is not known; known are config.support_escapes, \
-                         config.field_reference.escape_style, pipeline.ecs_compatibility, pipeline.id, \
-                         pipeline.max_line_bytes, pipeline.workers, pipeline.batch.size, pipeline.batch.delay, pipeline.ordered, \
-                         dead_letter_queue.max_bytes, dead_letter_queue.storage_policy, dead_letter_queue.retain.age"
-                    )));
-                }
-            }
-        }
+        let ReadSettings { pipeline, id, .. } = self.read()?;
+        options.pipeline_id = id.unwrap_or(options.pipeline_id);
+        options.ecs = pipeline.ecs.unwrap_or(options.ecs);
+        options.support_escapes = pipeline.support_escapes.unwrap_or(options.support_escapes);
+        options.escape_style = pipeline.escape_style.unwrap_or(options.escape_style);
+        options.max_line_bytes = pipeline.max_line_bytes.unwrap_or(options.max_line_bytes);
         Ok(options)
     }
 }

@@ -56,12 +56,14 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, Unusable> {
         clock: options.clock,
         ..RunSettings::default()
     };
-    let run = flags.given.settings.run_options()?;
-    settings.dead_letters = run.dead_letters;
-    if let Some(workers) = flags.workers.map(usize::from).or(run.workers) {
+    let run = flags.given.settings.read()?;
+    settings.dead_letters = run.pipeline.dead_letters;
+    if let Some(workers) = flags.workers.map(usize::from).or(run.pipeline.workers) {
         settings.workers = workers;
     }
-    if let Some(size) = flags.batch_size.and_then(|size| usize::try_from(size).ok()).or(run.batch_size) {
+    if let Some(size) =
+        flags.batch_size.and_then(|size| usize::try_from(size).ok()).or(run.pipeline.batch_size)
+    {
         settings.batch_size = size;
     }
     if run.must_be_ordered && settings.workers > 1 {
