@@ -27,13 +27,14 @@ enum Subject {
     Agent,
     Executor,
     Task,
+    Described,
 }
 
 /// A key of `match` is not known.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error(
     "`match` has an unknown key `{key}`; there are label.NAME, container_name, image, framework, agent_id, \
-     executor_id and task_id"
+     executor_id, task_id and described"
 )]
 pub struct UnknownCondition {
     /// The key as it stands in `match`.
@@ -57,6 +58,7 @@ impl Matcher {
                     "agent" | "agent_id" => Subject::Agent,
                     "executor" | "executor_id" => Subject::Executor,
                     "task" | "task_id" => Subject::Task,
+                    "described" => Subject::Described,
                     other => match other.strip_prefix("label.").filter(|label| !label.is_empty()) {
                         Some(label) => Subject::Label(label.to_owned()),
                         None => return Err(UnknownCondition { key: key.clone() }),
@@ -68,9 +70,19 @@ impl Matcher {
         Ok(Self { image: name.to_owned(), conditions })
     }
 
-    /// Whether all conditions hold for `container`.
+    /// Whether all conditions hold for `container`, whose labels do not describe its logs.
     #[must_use]
     pub fn matches(&self, container: &Container) -> bool {
+        self.holds_for(container, false)
+    }
+
+    /// Whether the configuration wants to know if labels describe the logs of containers.
+    pub(crate) fn asks_for_described(&self) -> bool {
+        self.conditions.iter().any(|(subject, _)| *subject == Subject::Described)
+    }
+
+    /// Whether all conditions hold for `container`, whose labels describe its logs or not.
+    pub(crate) fn holds_for(&self, container: &Container, is_described: bool) -> bool {
         if !fits_image(&self.image, &container.image) {
             return false;
         }
@@ -90,6 +102,7 @@ impl Matcher {
                 Subject::Agent => task.and_then(|task| task.agent_id.as_deref()),
                 Subject::Executor => task.and_then(|task| task.executor_id.as_deref()),
                 Subject::Task => task.and_then(|task| task.task_id.as_deref()),
+                Subject::Described => Some(if is_described { "true" } else { "false" }),
             };
             value.is_some_and(|value| fits(wanted, value))
         })
@@ -159,6 +172,7 @@ mod tests {
         assert!(matches("*", &[("framework", "f-0001"), ("task_id", "web.*")], "x"));
         assert!(matches("*", &[("framework", "mara*")], ""), "by its name, and without an image");
         assert!(matches("*", &[("match.label.app", "web")], "x"));
+        assert!(matches("*", &[("described", "false")], "x") && !matches("*", &[("described", "true")], "x"));
         let unknown = BTreeMap::from([("colour".to_owned(), "red".to_owned())]);
         assert!(Matcher::new("*", &unknown).unwrap_err().to_string().contains("colour"));
     }

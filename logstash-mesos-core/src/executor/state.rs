@@ -29,12 +29,39 @@ pub(crate) enum Applies {
 }
 
 impl Applies {
-    fn to(&self, container: &Container) -> bool {
+    fn to(&self, container: &Container, described: &DescribedContainers<'_>) -> bool {
         match self {
-            Self::Matching(matcher) => matcher.matches(container),
+            Self::Matching(matcher) => {
+                let is_described = matcher.asks_for_described() && described.has(container);
+                matcher.holds_for(container, is_described)
+            }
             Self::These(ids) => ids.contains(&container.id),
         }
     }
+}
+
+/// The containers whose labels describe their logs.
+struct DescribedContainers<'s> {
+    subscriptions: &'s [Subscription],
+    containers: &'s BTreeMap<ContainerId, Arc<Container>>,
+}
+
+impl DescribedContainers<'_> {
+    fn has(&self, container: &Container) -> bool {
+        let described = |id: &ContainerId| {
+            let applies = self.subscriptions.iter().map(|subscription| &subscription.applies);
+            applies.into_iter().any(|applies| matches!(applies, Applies::These(ids) if ids.contains(id)))
+        };
+        // A task that Docker runs is there twice, as its container and as its sandbox.
+        let mesos_id = mesos_id(container);
+        let mut others = self.containers.values().filter(|_| mesos_id.is_some());
+        described(&container.id)
+            || others.any(|other| self::mesos_id(other) == mesos_id && described(&other.id))
+    }
+}
+
+fn mesos_id(container: &Container) -> Option<&str> {
+    container.mesos.as_ref()?.mesos_container_id.as_deref()
 }
 
 /// Where the bytes of a stream are.
@@ -209,6 +236,7 @@ fn visit<'s>(
     traces: &OwnTraces,
     mut visit: impl FnMut(&'s Subscription, usize, &'s StreamInput, Option<&'s Container>),
 ) {
+    let described = DescribedContainers { subscriptions, containers };
     for subscription in subscriptions {
         let of_containers = subscription.key.kind == Kind::Docker;
         for (number, input) in subscription.inputs.iter().enumerate() {
@@ -229,7 +257,7 @@ fn visit<'s>(
             for container in containers.values() {
                 // One that was never started has written nothing.
                 let lived = container.state != ContainerState::Created;
-                if lived && may_read(container) && subscription.applies.to(container) {
+                if lived && may_read(container) && subscription.applies.to(container, &described) {
                     visit(subscription, number, input, Some(container));
                 }
             }
@@ -246,7 +274,6 @@ fn docker_has_output(
     let by_docker = of.sandbox.as_ref().is_some_and(|sandbox| sandbox.by_docker);
     let takes = subscription.key.kind == Kind::Docker
         && subscription.inputs.iter().any(|input| input.reads == Reads::DockerOutput);
-    let mesos_id = |container: &Container| container.mesos.as_ref()?.mesos_container_id.clone();
     let keeps_nothing = |container: &Arc<Container>| {
         container.sandbox.is_none() && container.log.name == "none" && mesos_id(container) == mesos_id(of)
     };

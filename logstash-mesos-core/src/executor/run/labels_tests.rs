@@ -137,3 +137,23 @@ async fn what_cannot_be_used_together_is_named_at_the_container() {
     until("the other to be shipped", || place.out().len() == 1).await;
     shipper.stop(Duration::from_secs(10)).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_may_leave_those_to_their_labels_that_have_some() {
+    let place = Place { dir: tempfile::tempdir().unwrap(), discovery: Arc::default() };
+    let [one, silent] = [place.container(1, &[("fields.team", "blue")]), place.container(2, &[])];
+    for container in [&one, &silent] {
+        place.write(container, &container.name);
+    }
+    place.discovery.set(vec![one, silent]);
+    let mut everything = Configuration::docker("*", "input { docker { } }");
+    everything.matches.insert("described".into(), "false".into());
+    let mut set = place.set(RULES, "x");
+    set.configurations.push(everything);
+    let shipper = place.start(&place.dir.path().join("data"));
+    shipper.handle().apply(set).await.unwrap();
+    let plain = "%{marked} %{[fields][team]}";
+    place.arrives(&["web-1 %{marked} blue", &format!("web-2 {plain}")]).await;
+    shipper.stop(Duration::from_secs(10)).await;
+    assert_eq!(place.out().len(), 2);
+}
