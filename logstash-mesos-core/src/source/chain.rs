@@ -30,6 +30,9 @@ pub(super) struct Seen {
     /// Of the last change, in nanoseconds since 1970.
     pub(super) modified: i64,
     pub(super) compressed: bool,
+    /// All that it holds is in another file that is there: plain, at the beginning of the one behind the name;
+    /// compressed, as the whole of one that was cut and has lost its name.
+    pub(super) repeats: bool,
     /// It is this one of the files that are known.
     pub(super) same: Option<usize>,
 }
@@ -41,7 +44,7 @@ pub(super) struct Known {
     pub(super) modified: i64,
     /// The name of the stream led to it.
     pub(super) current: bool,
-    /// It has been cut: what was in it may be in a copy.
+    /// It has been cut, while the program was down perhaps: what was in it is not there, and may be in a copy.
     pub(super) cut: bool,
 }
 
@@ -50,12 +53,24 @@ pub(super) struct Known {
 pub(super) enum Meaning {
     /// A file that is known.
     Same(usize),
-    /// It holds what is, or was, in a file that is known.
+    /// It holds what was in a file that is known.
     Copy(usize),
+    /// It holds, so far, nothing but what another file holds that is still there: a copy in the making, or one that
+    /// is not needed yet.
+    Making,
     /// A part of the stream that nobody has read.
     New,
     /// It was there before the stream was, or has been read.
     Before,
+}
+
+/// What speaks for it that a file holds the content of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Likeness {
+    /// It has the size that the other had in the end.
+    pub(super) whole: bool,
+    /// So many bytes are the same.
+    pub(super) bytes: u32,
 }
 
 /// What was looked at before.
@@ -113,32 +128,41 @@ pub(super) fn sort<T>(found: &mut [T], seen: impl Fn(&T) -> &Seen) {
 }
 
 /// What each of the files is to the stream; `seen` as [`sort`] leaves it, `known` oldest first. `alike(k, s)` says
-/// whether the file that was seen holds the content of the known one.
+/// how much speaks for it that the file that was seen holds the content of the known one.
 pub(super) fn meanings(
     known: &[Known],
     seen: &[Seen],
     look: Look,
-    mut alike: impl FnMut(usize, usize) -> bool,
+    mut alike: impl FnMut(usize, usize) -> Option<Likeness>,
 ) -> Vec<Meaning> {
-    let still_current: Vec<bool> = (0..known.len())
-        .map(|k| known[k].current && seen.iter().any(|seen| seen.age.is_none() && seen.same == Some(k)))
-        .collect();
+    let stays = |seen: &Seen| seen.age.is_none() && seen.same.is_some_and(|k| known[k].current);
+    // A file that is renamed leaves its name. Where it has not, what appears beside it is copied from it.
+    let copies = look == Look::First || seen.iter().any(stays);
+    let is_making = |file: &Seen| match file.compressed {
+        true => file.repeats || seen.iter().any(|other| !other.compressed && other.age == file.age),
+        false => file.repeats && copies,
+    };
+    let is_there = |k: usize| seen.iter().any(|seen| seen.same == Some(k));
     let mut meanings: Vec<Meaning> = Vec::with_capacity(seen.len());
     for (s, file) in seen.iter().enumerate() {
         let meaning = match file.same {
             Some(k) => Meaning::Same(k),
-            // Rotation copies in two cases: to compress, and when the file that is written to stays where it is.
+            None if file.age.is_some() && is_making(file) => Meaning::Making,
+            // Rotation copies in two cases: to compress, which removes the original, and to cut it.
             None => (0..known.len())
-                .rev()
-                .filter(|k| file.age.is_some() && (file.compressed || known[*k].cut || still_current[*k]))
-                .find(|k| alike(*k, s))
-                .map_or(Meaning::New, Meaning::Copy),
+                .filter(|k| file.age.is_some() && (known[*k].cut || (file.compressed && !is_there(*k))))
+                // What was cut has one copy; a younger file that begins in the same way is another one.
+                .filter(|k| !known[*k].cut || !meanings.contains(&Meaning::Copy(*k)))
+                .filter_map(|k| Some((alike(k, s)?, k)))
+                .max()
+                .map_or(Meaning::New, |(_, k)| Meaning::Copy(k)),
         };
         meanings.push(meaning);
     }
     // The file behind the name may have been copied and cut before anything was read of it.
     let counts = |s: usize| look != Look::Again || seen[s].age.is_some();
-    let youngest = (0..seen.len()).rfind(|s| meanings[*s] != Meaning::New && counts(*s));
+    let is_known = |s: usize| !matches!(meanings[s], Meaning::New | Meaning::Making);
+    let youngest = (0..seen.len()).rfind(|s| is_known(*s) && counts(*s));
     let last_change = known.iter().map(|known| known.modified).max();
     for (s, meaning) in meanings.iter_mut().enumerate() {
         if *meaning != Meaning::New || seen[s].age.is_none() {
@@ -185,9 +209,11 @@ mod tests {
 
     fn seen(name: &str, ino: u64, modified: i64, same: Option<usize>) -> Seen {
         let (age, compressed) = age_of(name).map_or((None, false), |(age, gz)| (Some(age), gz));
-        Seen { age, identity: Identity { dev: 1, ino, born: 0 }, modified, compressed, same }
+        let identity = Identity { dev: 1, ino, born: 0 };
+        Seen { age, identity, modified, compressed, repeats: false, same }
     }
 
+    const ALIKE: Option<Likeness> = Some(Likeness { whole: false, bytes: 9 });
     const READ: Known = Known { modified: 10, current: true, cut: false };
 
     #[test]
@@ -226,35 +252,48 @@ mod tests {
             seen("app.log.1", 4, 4, None),
             seen("app.log", 5, 5, None),
         ];
-        let found = meanings(&[READ], &chain, Look::First, |_, _| false);
+        let found = meanings(&[READ], &chain, Look::First, |_, _| None);
         assert_eq!(found, [Before, Same(0), New, New, New]);
         // At first sight only the name counts, unless all that lies there is the stream.
         let strangers: Vec<Seen> = chain.iter().map(|seen| Seen { same: None, ..seen.clone() }).collect();
-        let found = meanings(&[], &strangers, Look::First, |_, _| false);
+        let found = meanings(&[], &strangers, Look::First, |_, _| None);
         assert_eq!(found, [Before, Before, Before, Before, New]);
-        assert_eq!(meanings(&[], &strangers, Look::FirstOfAll, |_, _| false), [New; 5]);
+        assert_eq!(meanings(&[], &strangers, Look::FirstOfAll, |_, _| None), [New; 5]);
         // The known one was rotated away: times tell.
         let known = Known { modified: 3, ..READ };
-        let found = meanings(&[known], &strangers, Look::First, |_, _| false);
+        let found = meanings(&[known], &strangers, Look::First, |_, _| None);
         assert_eq!(found, [Before, Before, New, New, New]);
     }
 
     #[test]
     fn a_plain_copy_is_believed_only_of_a_file_that_stays_where_it_is() {
-        use Meaning::{Before, Copy, New, Same};
+        use Meaning::{Before, Copy, Making, New, Same};
+        const CUT: Known = Known { cut: true, ..READ };
         let copied = [seen("app.log.1", 2, 12, None), seen("app.log", 1, 10, Some(0))];
-        assert_eq!(meanings(&[READ], &copied, Look::First, |_, _| true), [Copy(0), Same(0)]);
+        assert_eq!(meanings(&[CUT], &copied, Look::Again, |_, _| ALIKE), [Copy(0), Same(0)]);
+        // Not cut yet: it may not be whole.
+        let making = [Seen { repeats: true, ..copied[0].clone() }, copied[1].clone()];
+        assert_eq!(meanings(&[READ], &making, Look::Again, |_, _| ALIKE), [Making, Same(0)]);
         // Renamed: a file that begins in the same way is another one.
-        let renamed =
-            [seen("app.log.2", 1, 10, Some(0)), seen("app.log.1", 2, 12, None), seen("app.log", 3, 12, None)];
-        assert_eq!(meanings(&[READ], &renamed, Look::First, |_, _| true), [Same(0), New, New]);
-        // Compressed: the known file itself is gone.
-        let compressed = [seen("app.log.1.gz", 2, 10, None), seen("app.log", 3, 12, None)];
-        assert_eq!(meanings(&[READ], &compressed, Look::First, |_, _| true), [Copy(0), New]);
+        let renamed = [
+            seen("app.log.2", 1, 10, Some(0)),
+            Seen { repeats: true, ..seen("app.log.1", 2, 12, None) },
+            seen("app.log", 3, 12, None),
+        ];
+        assert_eq!(meanings(&[READ], &renamed, Look::Again, |_, _| ALIKE), [Same(0), New, New]);
         // Copied and cut before anything was read: it was not there at the last look.
-        assert_eq!(meanings(&[READ], &copied, Look::Again, |_, _| false), [New, Same(0)]);
-        assert_eq!(meanings(&[READ], &copied, Look::First, |_, _| false), [New, Same(0)]);
+        assert_eq!(meanings(&[READ], &copied, Look::Again, |_, _| None), [New, Same(0)]);
+        assert_eq!(meanings(&[READ], &copied, Look::First, |_, _| None), [New, Same(0)]);
         let older = [seen("app.log.1", 2, 9, None), copied[1].clone()];
-        assert_eq!(meanings(&[READ], &older, Look::First, |_, _| false), [Before, Same(0)]);
+        assert_eq!(meanings(&[READ], &older, Look::First, |_, _| None), [Before, Same(0)]);
+    }
+
+    #[test]
+    fn a_compressed_copy_counts_when_the_file_it_was_made_of_is_gone() {
+        use Meaning::{Copy, Making, New, Same};
+        let compressed = [seen("app.log.1.gz", 2, 10, None), seen("app.log", 3, 12, None)];
+        assert_eq!(meanings(&[READ], &compressed, Look::First, |_, _| ALIKE), [Copy(0), New]);
+        let beside = [seen("app.log.1", 1, 10, Some(0)), compressed[0].clone(), compressed[1].clone()];
+        assert_eq!(meanings(&[READ], &beside, Look::Again, |_, _| None), [Same(0), Making, New]);
     }
 }

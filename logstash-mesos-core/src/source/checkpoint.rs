@@ -380,7 +380,7 @@ impl StreamPositions {
             return None;
         }
         let live = self.begin(opened.identity, opened.rung, 0, known.map(|(id, _)| (id, true)));
-        live.seen(size, 0, fingerprint, Mark::default());
+        live.seen(size, fingerprint, Mark::default());
         Some((live.tracker().clone(), size))
     }
 
@@ -450,12 +450,23 @@ impl LiveFile {
     }
 
     /// What is known of the file beside the position.
-    pub(super) fn seen(&self, size: u64, modified: i64, fingerprint: Fingerprint, mark: Mark) {
+    pub(super) fn seen(&self, size: u64, fingerprint: Fingerprint, mark: Mark) {
+        self.note(|now| (now.size, now.fingerprint, now.mark) = (size, fingerprint, mark));
+    }
+
+    /// Its last change.
+    pub(super) fn changed(&self, modified: i64) {
+        self.note(|now| now.modified = modified);
+    }
+
+    fn note(&self, note: impl FnOnce(&mut FilePosition)) {
         let mut state = self.shared.lock();
         let Some(entry) = state.files.get_mut(&self.id) else { return };
         let now = &mut entry.position;
-        if (now.size, now.modified, now.fingerprint, now.mark) != (size, modified, fingerprint, mark) {
-            (now.size, now.modified, now.fingerprint, now.mark) = (size, modified, fingerprint, mark);
+        let key = |now: &FilePosition| (now.size, now.modified, now.fingerprint, now.mark);
+        let before = key(now);
+        note(now);
+        if key(now) != before {
             state.touch();
             self.shared.changed.notify_one();
         }
@@ -681,7 +692,8 @@ mod tests {
 
         let checkpoints = Checkpoints::open(&dir.path().join("data")).unwrap();
         let live = checkpoints.stream("k").begin(opened.identity, "host", 0, None);
-        live.seen(10, 7, fingerprint, Mark::default());
+        live.seen(10, fingerprint, Mark::default());
+        live.changed(7);
         live.tracker().begin(4).delivered();
         checkpoints.stream("docker").cursor_tracker().begin("cursor 7".to_owned()).delivered();
         assert!(checkpoints.is_live(opened.identity));

@@ -93,6 +93,14 @@ impl Mark {
         Self { end, bytes: Fingerprint::of_bytes(last) }
     }
 
+    /// Of the bytes of `file` before `end`.
+    pub(super) fn at(file: &File, end: u64) -> io::Result<Self> {
+        let mut bytes = [0; MARK];
+        let want = usize::try_from(end).unwrap_or(MARK).min(MARK);
+        let have = read_at(file, &mut bytes[..want], end - want as u64)?;
+        Ok(Self::of(&bytes[..have], end))
+    }
+
     /// Whether `file` (still) has them.
     ///
     /// # Errors

@@ -26,6 +26,8 @@ pub(super) struct Member {
     /// As it was last seen, unpacked if it is compressed.
     pub(super) size: u64,
     pub(super) modified: i64,
+    // The same, as it is kept with the position.
+    noted: Option<i64>,
     pub(super) place: Place,
     /// Its content is not what was read of it any more.
     pub(super) cut: bool,
@@ -99,7 +101,7 @@ impl Member {
         let modified = Stat::of(&body.file().metadata()?).modified;
         let (size, mark) = (body.len()?, live.mark());
         // Not only when it is read: it may have to be known again before that.
-        live.seen(size, modified, fingerprint, mark);
+        live.seen(size, fingerprint, mark);
         Ok(Self {
             body,
             identity,
@@ -110,6 +112,7 @@ impl Member {
             mark,
             size,
             modified,
+            noted: None,
             framer,
             place,
             cut: false,
@@ -146,9 +149,10 @@ impl Member {
             return Ok(self.cut);
         }
         let stat = Stat::of(&self.body.file().metadata()?);
-        if stat.size < self.framer.position() || (stat.size < self.size && !self.is_same_content()?) {
+        let changed = (stat.size, stat.modified) != (self.size, self.modified);
+        if stat.size < self.framer.position() || (changed && !self.is_same_content()?) {
             self.cut = true;
-        } else if (stat.size, stat.modified) != (self.size, self.modified) {
+        } else if changed {
             self.doubted = true;
             self.know_more()?;
             self.took_note(stat);
@@ -169,7 +173,14 @@ impl Member {
 
     fn took_note(&mut self, stat: Stat) {
         (self.size, self.modified) = (stat.size, stat.modified);
-        self.live.seen(self.size, self.modified, self.fingerprint, self.mark);
+        self.live.seen(self.size, self.fingerprint, self.mark);
+    }
+
+    /// It is known which files there were at its last change: what changes later is new, also to the next process.
+    pub(super) fn note_change(&mut self) {
+        if self.noted.replace(self.modified) != Some(self.modified) {
+            self.live.changed(self.modified);
+        }
     }
 
     fn is_same_content(&self) -> io::Result<bool> {
@@ -247,7 +258,7 @@ impl Member {
     fn name(&mut self, mut lines: Lines) -> Lines {
         lines.set_file(self.live.content_key());
         self.mark = lines.mark();
-        self.live.seen(self.size, self.modified, self.fingerprint, self.mark);
+        self.live.seen(self.size, self.fingerprint, self.mark);
         lines
     }
 
@@ -307,6 +318,7 @@ impl Member {
             framer: Framer::new(framing.clone(), start),
             place: Place::Aside,
             hold: None,
+            noted: None,
             cut: false,
             stamp: None,
             at_end: true,
@@ -320,7 +332,7 @@ impl Member {
     pub(super) fn start_over(&mut self, framing: &Framing) {
         self.framer = Framer::new(framing.clone(), 0);
         (self.fingerprint, self.mark) = (Fingerprint::default(), Mark::default());
-        (self.size, self.cut, self.fresh) = (0, false, true);
+        (self.size, self.noted, self.cut, self.fresh) = (0, None, false, true);
         self.look_at_end();
     }
 

@@ -6,19 +6,20 @@
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::warn;
 
-use super::chain::{self, Known, Look, Meaning, Seen};
+use super::chain::{self, Known, Likeness, Look, Meaning, Seen};
 use super::checkpoint::{FilePosition, LiveFile};
 use super::holdings::{Hold, Holdings};
 use super::member::{End, Member, Place, Read};
 use super::writers::Writers;
 use super::{
-    Body, FileOpener, Fingerprint, Framer, Framing, Identity, Lines, Lost, Names, Opened, Stat,
+    Body, FileOpener, Fingerprint, Framer, Framing, Identity, Lines, Lost, Mark, Names, Opened, Stat,
     StreamPositions, StreamStatus, Tracker,
 };
 
@@ -130,10 +131,22 @@ struct Candidate {
     size: u64,
     name: Option<OsString>,
     opened: Option<Opened>,
+    // It is compressed, and repeats this member.
+    packed_of: Option<Identity>,
+}
+
+/// Where a file is put among those that are held.
+#[derive(Clone, Copy, Debug)]
+struct Spot {
+    place: Place,
+    /// In front of this one, which is younger; of none: at the end.
+    before: Option<Identity>,
 }
 
 /// How often a busy or blocked reader looks.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// A look that meets a rotation is taken again, so often at once.
+const MOST_SCANS: usize = 5;
 /// So many files that are not read any more are remembered when they are not in the directory.
 const MOST_PAST: usize = 32;
 
@@ -190,9 +203,11 @@ impl Tail {
             match member.read(now) {
                 Ok(Read::Lines(lines)) => return self.pass_on(at, lines),
                 Ok(Read::StartedOver) => {
-                    member.cut = true;
-                    self.look(now);
-                    continue;
+                    // If it cannot be found out now what became of it, the next look tries again.
+                    if !std::mem::replace(&mut member.cut, true) {
+                        self.look(now);
+                        continue;
+                    }
                 }
                 // What was renamed first is read first; a younger file waits for it while it still has bytes.
                 Ok(Read::Nothing) => {
@@ -210,7 +225,7 @@ impl Tail {
 
     /// Whether something is due soon although nothing may be written: the end of a file that lies aside.
     pub(super) fn is_draining(&self) -> bool {
-        self.members.iter().any(|member| member.place != Place::Current)
+        self.members.iter().any(|member| member.place != Place::Current || member.cut)
     }
 
     /// Looks at the name at the next step, however recently that was done.
@@ -219,7 +234,7 @@ impl Tail {
     }
 
     /// The files to be watched, and whether inotify tells of writes to them.
-    pub(super) fn watched(&self) -> impl Iterator<Item = (&std::fs::File, bool)> {
+    pub(super) fn watched(&self) -> impl Iterator<Item = (&File, bool)> {
         let open = self.members.iter().filter(|member| member.end != End::Read);
         open.map(|member| (member.body.file(), member.notifies))
     }
@@ -315,7 +330,43 @@ impl Tail {
     }
 
     fn try_look(&mut self, now: Instant) -> io::Result<()> {
-        let current = self.opener.stat(None)?;
+        let mut fresh = false;
+        for _ in 0..MOST_SCANS {
+            let cut = self.look_at_members()?;
+            let current = self.opener.stat(None)?;
+            let last = self.members.back().filter(|member| member.place == Place::Current);
+            let same_name = current.map(|stat| stat.identity) == last.map(|member| member.identity);
+            // What has just been rotated has to be among them, or it would be taken for older than what follows.
+            let names = self.opener.names(fresh || !same_name || cut)?;
+            if same_name && !cut && self.understood.as_ref().is_some_and(|before| before.is(&names)) {
+                self.members.iter_mut().for_each(Member::note_change);
+                return Ok(());
+            }
+            let Some(understood) = self.understand(&names, current, !same_name || cut, now)? else {
+                fresh = true;
+                continue;
+            };
+            if understood {
+                self.understood_at = Some(names.at());
+            }
+            self.members.iter_mut().for_each(Member::note_change);
+            self.understood = understood.then_some(names);
+            // What was cut and has been copied nowhere.
+            while let Some(at) = self.members.iter().position(|member| member.cut) {
+                self.start_over(at);
+            }
+            if cut {
+                // What they hold now has to be known again when it is rotated in turn.
+                self.look_at_members()?;
+            }
+            return Ok(());
+        }
+        self.understood = None;
+        Err(io::Error::other("its files are being rotated, which of them is which is not known yet"))
+    }
+
+    /// Takes note of what became of the files that are held. Returns whether one has been cut.
+    fn look_at_members(&mut self) -> io::Result<bool> {
         let mut cut = false;
         for member in &mut self.members {
             cut |= member.look(&self.shared.holdings)?;
@@ -325,48 +376,40 @@ impl Tail {
         {
             self.give_up(at);
         }
-        let mut names = self.opener.names(false)?;
-        let last = self.members.back().filter(|member| member.place == Place::Current);
-        let same_name = current.map(|stat| stat.identity) == last.map(|member| member.identity);
-        if same_name && !cut && self.understood.as_ref().is_some_and(|before| before.is(&names)) {
-            return Ok(());
-        }
-        if !same_name || cut {
-            // What has just been rotated has to be among them, or it would be taken for older than what follows.
-            names = self.opener.names(true)?;
-        }
-        let understood = self.understand(&names, current, now)?;
-        if understood {
-            self.understood_at = Some(names.at());
-        }
-        self.understood = understood.then_some(names);
-        // What was cut and has been copied nowhere.
-        while let Some(at) = self.members.iter().position(|member| member.cut) {
-            self.start_over(at);
-        }
-        Ok(())
+        Ok(cut)
     }
 
     /// The files that are known: those of the past, the saved ones, the members.
-    fn known(&self, current: Option<Stat>) -> Vec<Known> {
+    fn known(&self, candidates: &[Candidate]) -> Vec<Known> {
+        let first_saved = self.past.len();
+        let saved = self.saved.iter().enumerate().map(|(at, (_, saved))| {
+            let found = candidates.iter().find(|one| one.seen.same == Some(first_saved + at));
+            Known {
+                modified: saved.modified,
+                current: found.is_some_and(|one| one.name.is_none()),
+                cut: found.is_none(),
+            }
+        });
         self.past
             .iter()
             .map(|past| Known { modified: past.modified, current: false, cut: false })
-            .chain(self.saved.iter().map(|(_, saved)| Known {
-                modified: saved.modified,
-                current: false,
-                // A file that is still there with another content.
-                cut: current.is_some_and(|stat| stat.identity.may_be(saved.identity())),
-            }))
+            .chain(saved)
             .chain(self.members.iter().map(Member::known))
             .map(|known| Known { modified: self.understood_at.unwrap_or(known.modified), ..known })
             .collect()
     }
 
     /// Finds out what the files are to the stream, and takes over those that belong to it. Returns whether there
-    /// is nothing left to find out until the directory changes.
-    fn understand(&mut self, names: &Names, current: Option<Stat>, now: Instant) -> io::Result<bool> {
-        let mut candidates = self.candidates(names, current);
+    /// is nothing left to find out until the directory changes; `None`, and nothing is done, if files were rotated
+    /// meanwhile, so that some may have been seen twice or not at all. `rotated`: it is known that one was.
+    fn understand(
+        &mut self,
+        names: &Names,
+        current: Option<Stat>,
+        rotated: bool,
+        now: Instant,
+    ) -> io::Result<Option<bool>> {
+        let (mut candidates, listed) = self.candidates(names, current);
         // Rotated between the two looks: the name leads to another file by now.
         let is_aside = |one: &Candidate| {
             one.name.is_some() && current.is_some_and(|stat| stat.identity == one.seen.identity)
@@ -378,7 +421,8 @@ impl Tail {
         for candidate in &mut candidates {
             candidate.seen.same = self.same(candidate)?;
         }
-        let known = self.known(current);
+        self.find_repeats(&mut candidates);
+        let known = self.known(&candidates);
         let seen: Vec<Seen> = candidates.iter().map(|candidate| candidate.seen.clone()).collect();
         let from_end = self.settings.start == StartPosition::End && self.saved.is_empty();
         let look = match self.first_sight {
@@ -387,8 +431,20 @@ impl Tail {
             false => Look::Again,
         };
         let meanings = chain::meanings(&known, &seen, look, |known, seen| {
-            self.alike(known, &mut candidates[seen]).unwrap_or(false)
+            self.alike(known, &mut candidates[seen]).ok().flatten()
         });
+        for (candidate, meaning) in candidates.iter_mut().zip(&meanings) {
+            // Now, while it is sure that it stands at this name; what cannot be opened is said below.
+            if matches!(meaning, Meaning::New | Meaning::Copy(_)) {
+                let _file = self.file(candidate);
+            }
+        }
+        let is_new = |(meaning, one): (&Meaning, &Candidate)| *meaning == Meaning::New && one.name.is_some();
+        let doubtful =
+            rotated || renamed || seen.len() < listed || meanings.iter().zip(&candidates).any(is_new);
+        if doubtful && !self.is_still(&seen, current)? {
+            return Ok(None);
+        }
         let last = self.members.back().map(|member| member.identity);
         if current.map(|stat| stat.identity) != last {
             self.put_aside(now);
@@ -401,8 +457,17 @@ impl Tail {
         let first_member = first_saved + self.saved.len();
         // By identity: their places change below.
         let members: Vec<Identity> = self.members.iter().map(|member| member.identity).collect();
-        for (candidate, meaning) in candidates.into_iter().zip(meanings) {
-            let place = if candidate.name.is_none() { Place::Current } else { Place::Aside };
+        let member = |s: usize| match meanings[s] {
+            Meaning::Same(k) | Meaning::Copy(k) => k.checked_sub(first_member).map(|at| members[at]),
+            _ => candidates[s].packed_of,
+        };
+        let spots: Vec<Spot> = (0..meanings.len())
+            .map(|s| Spot {
+                place: if candidates[s].name.is_none() { Place::Current } else { Place::Aside },
+                before: (s..meanings.len()).find_map(member),
+            })
+            .collect();
+        for ((candidate, meaning), spot) in candidates.into_iter().zip(meanings).zip(spots) {
             let (identity, modified) = (candidate.seen.identity, candidate.seen.modified);
             match meaning {
                 Meaning::Same(k) | Meaning::Copy(k) if k < first_saved => {
@@ -418,23 +483,24 @@ impl Tail {
                     match self.opened(candidate)? {
                         Some(opened) => {
                             found_saved.push(id);
-                            self.push(opened, compressed, position.offset, Some((id, true)), place, now)?;
+                            self.push(opened, compressed, position.offset, Some((id, true)), spot, now)?;
                         }
                         None => understood = false,
                     }
                 }
-                Meaning::Same(k) => self.set_place(members[k - first_member], place, now),
+                Meaning::Same(k) => self.set_place(members[k - first_member], spot.place, now),
                 Meaning::Copy(k) => self.take_copy(members[k - first_member], candidate)?,
+                Meaning::Making => {}
                 // Another stream of the same reader has it, under the name that it had: it is taken over when that
                 // is done with it.
-                Meaning::New if self.is_held_elsewhere(identity, place) => understood = false,
+                Meaning::New if self.is_held_elsewhere(identity, spot.place) => understood = false,
                 Meaning::New => {
                     let compressed = candidate.seen.compressed;
                     let Some(opened) = self.opened(candidate)? else {
                         understood = false;
                         continue;
                     };
-                    self.begin(opened, compressed, place, from_end, now)?;
+                    self.begin(opened, compressed, spot, from_end, now)?;
                 }
                 Meaning::Before => {
                     here.push(Past { identity, modified, fingerprint: Fingerprint::default(), size: 0 });
@@ -447,28 +513,83 @@ impl Tail {
         }
         self.remember(here);
         self.first_sight = false;
-        Ok(understood)
+        Ok(Some(understood))
     }
 
-    /// What stands at the names of the chain, oldest first.
-    fn candidates(&self, names: &Names, current: Option<Stat>) -> Vec<Candidate> {
+    /// Whether the same files stand at the names as before, and none was cut since.
+    fn is_still(&mut self, seen: &[Seen], current: Option<Stat>) -> io::Result<bool> {
+        let was_cut = |tail: &Self| tail.members.iter().filter(|member| member.cut).count();
+        let before = was_cut(self);
+        for member in &mut self.members {
+            member.look(&self.shared.holdings)?;
+        }
+        let again = self.opener.stat(None)?;
+        let names = self.opener.names(true)?;
+        let (candidates, _) = self.candidates(&names, again);
+        let key = |seen: &Seen| (seen.age.clone(), seen.compressed, seen.identity);
+        Ok(was_cut(self) == before
+            && again.map_or(0, |stat| stat.size) >= current.map_or(0, |stat| stat.size)
+            && candidates.iter().map(|one| key(&one.seen)).eq(seen.iter().map(key)))
+    }
+
+    /// Finds those that hold nothing but what is in another file as well.
+    fn find_repeats(&self, candidates: &mut [Candidate]) {
+        let Some((last, others)) = candidates.split_last_mut() else { return };
+        let (mut behind, beside) = match last.name {
+            None => (Some(last), others),
+            Some(_) => (None, candidates),
+        };
+        for one in beside.iter_mut().filter(|one| one.seen.same.is_none()) {
+            if one.seen.compressed {
+                // What was in such a file before is in a copy; what it holds now may have been compressed since.
+                let mut cut = self.members.iter().filter(|member| member.cut && member.body.is_plain());
+                let found = cut.find(|member| {
+                    self.file(one).is_some_and(|file| is_packed(file, member.body.file()).unwrap_or(false))
+                });
+                one.packed_of = found.map(|member| member.identity);
+                one.seen.repeats = one.packed_of.is_some();
+            } else if let Some(behind) = behind.as_mut().and_then(|behind| self.file(behind)) {
+                one.seen.repeats = self.file(one).is_some_and(|file| begins(file, behind).unwrap_or(false));
+            }
+        }
+    }
+
+    /// The file, if it can be opened.
+    fn file<'c>(&self, candidate: &'c mut Candidate) -> Option<&'c File> {
+        self.open(candidate).ok()?;
+        candidate.opened.as_ref().map(|opened| &opened.file)
+    }
+
+    /// What stands at the names of the chain, oldest first, and how many names there are: behind some there may be
+    /// nothing any more.
+    fn candidates(&self, names: &Names, current: Option<Stat>) -> (Vec<Candidate>, usize) {
         let candidate = |name: Option<&OsStr>, age, compressed, stat: Stat| Candidate {
-            seen: Seen { age, identity: stat.identity, modified: stat.modified, compressed, same: None },
+            seen: Seen {
+                age,
+                identity: stat.identity,
+                modified: stat.modified,
+                compressed,
+                repeats: false,
+                same: None,
+            },
             size: stat.size,
             name: name.map(OsStr::to_owned),
             opened: None,
+            packed_of: None,
         };
         let base = self.opener.path().file_name().unwrap_or_default();
+        let mut listed = usize::from(current.is_some());
         let rotated = names.beginning_with(base).filter_map(|name| {
             let (age, compressed) = chain::age(base, name)?;
+            listed += 1;
             // What has gone since, or is no file, is none of ours.
             let stat = self.opener.stat(Some(name)).ok().flatten()?;
             Some(candidate(Some(name), Some(age), compressed, stat))
         });
-        let mut found: Vec<_> =
-            rotated.chain(current.map(|stat| candidate(None, None, false, stat))).collect();
+        let mut found: Vec<_> = rotated.collect();
+        found.extend(current.map(|stat| candidate(None, None, false, stat)));
         chain::sort(&mut found, |candidate| &candidate.seen);
-        found
+        (found, listed)
     }
 
     /// Which known file it is, by its identity, or by its content where it is reached in another way.
@@ -504,14 +625,14 @@ impl Tail {
         Ok(None)
     }
 
-    /// Whether `candidate` holds what was in the known file.
-    fn alike(&self, known: usize, candidate: &mut Candidate) -> io::Result<bool> {
+    /// What speaks for it that `candidate` holds what was in the known file, if nothing speaks against it.
+    fn alike(&self, known: usize, candidate: &mut Candidate) -> io::Result<Option<Likeness>> {
         let saved = known.checked_sub(self.past.len());
         let member = saved.and_then(|at| at.checked_sub(self.saved.len()));
-        let (fingerprint, mark, position, size, is_final) = match (member, saved) {
+        let (fingerprint, mark, start, size, is_final) = match (member, saved) {
             (Some(at), _) => {
                 let member = &self.members[at];
-                (member.fingerprint, member.mark, member.framer.position(), member.size, !member.cut)
+                (member.fingerprint, member.mark, member.framer.start(), member.size, !member.cut)
             }
             (None, Some(at)) => {
                 let (_, saved) = &self.saved[at];
@@ -519,29 +640,34 @@ impl Tail {
             }
             (None, None) => {
                 let past = &self.past[known];
-                (past.fingerprint, super::Mark::default(), 0, past.size, true)
+                (past.fingerprint, Mark::default(), 0, past.size, true)
             }
         };
         if fingerprint.len == 0 {
-            return Ok(false);
+            return Ok(None);
         }
         self.open(candidate)?;
-        let Some(opened) = &candidate.opened else { return Ok(false) };
+        let Some(opened) = &candidate.opened else { return Ok(None) };
         let mut body = Body::new(opened.file.try_clone()?, candidate.seen.compressed);
         if !fingerprint.matches_bytes(&body.head()?) {
-            return Ok(false);
+            return Ok(None);
         }
-        if candidate.seen.compressed {
-            let unpacked = body.len()?;
+        let (whole, bytes) = if candidate.seen.compressed {
             // The size is kept modulo 4 GiB.
-            let long = size > u64::from(u32::MAX);
-            return Ok(if is_final {
-                unpacked == size & u64::from(u32::MAX)
-            } else {
-                long || unpacked >= size
-            });
-        }
-        Ok(candidate.size >= position && mark.matches(&opened.file)?)
+            let unpacked = body.len()?;
+            let whole = unpacked == size & u64::from(u32::MAX);
+            let longer = unpacked >= size || size > u64::from(u32::MAX);
+            if !whole && (is_final || !longer) {
+                return Ok(None);
+            }
+            (whole, 0)
+        } else {
+            if candidate.size < start || !mark.matches(&opened.file)? {
+                return Ok(None);
+            }
+            (candidate.size == size, mark.bytes.len)
+        };
+        Ok(Some(Likeness { whole, bytes: fingerprint.len + bytes }))
     }
 
     fn open(&self, candidate: &mut Candidate) -> io::Result<()> {
@@ -608,7 +734,7 @@ impl Tail {
         &mut self,
         opened: Opened,
         compressed: bool,
-        place: Place,
+        spot: Spot,
         from_end: bool,
         now: Instant,
     ) -> io::Result<()> {
@@ -620,10 +746,10 @@ impl Tail {
                 (position.offset, Some((id, true)))
             }
             Some((id, _)) => (0, Some((id, false))),
-            None if from_end && place == Place::Current => (size, None),
+            None if from_end && spot.place == Place::Current => (size, None),
             None => (0, None),
         };
-        self.push(opened, compressed, offset, replaces, place, now)
+        self.push(opened, compressed, offset, replaces, spot, now)
     }
 
     fn push(
@@ -632,16 +758,17 @@ impl Tail {
         compressed: bool,
         offset: u64,
         replaces: Option<(u64, bool)>,
-        place: Place,
+        spot: Spot,
         now: Instant,
     ) -> io::Result<()> {
         let live = self.positions.begin(opened.identity, opened.rung, offset, replaces);
         let framer = Framer::new(self.settings.framing.clone(), offset);
-        let member = Member::new(opened, compressed, live, framer, place, now)?;
+        let member = Member::new(opened, compressed, live, framer, spot.place, now)?;
+        let before = self.members.iter().position(|member| spot.before == Some(member.identity));
         // What lies aside is older than what the name leads to, also where that stayed and was cut.
-        let after =
-            self.members.back().is_some_and(|last| place == Place::Aside && last.place == Place::Current);
-        self.members.insert(self.members.len() - usize::from(after), member);
+        let is_last = |last: &Member| spot.place == Place::Aside && last.place == Place::Current;
+        let end = self.members.len() - usize::from(self.members.back().is_some_and(is_last));
+        self.members.insert(before.unwrap_or(end), member);
         self.status.update(|status| status.files += 1);
         Ok(())
     }
@@ -662,7 +789,8 @@ impl Tail {
             match found {
                 // Also when nothing was left in it: it may have grown between our end and its rotation.
                 Some(opened) => {
-                    self.push(opened, compressed, position.offset, Some((id, true)), Place::Aside, now)?;
+                    let spot = Spot { place: Place::Aside, before: None };
+                    self.push(opened, compressed, position.offset, Some((id, true)), spot, now)?;
                 }
                 None if self.settings.keep_finished && behind == 0 => {}
                 None => {
@@ -783,4 +911,19 @@ fn fits(position: &FilePosition, opened: &Opened, compressed: bool) -> io::Resul
     Ok(opened.file.metadata()?.len() >= position.offset
         && position.fingerprint.matches(&opened.file)?
         && position.mark.matches(&opened.file)?)
+}
+
+/// Whether all that `part` holds is, as far as can be told by its ends, the beginning of `whole`.
+fn begins(part: &File, whole: &File) -> io::Result<bool> {
+    let end = part.metadata()?.len();
+    Ok(whole.metadata()?.len() >= end
+        && Fingerprint::of(part)?.matches(whole)?
+        && Mark::at(part, end)?.matches(whole)?)
+}
+
+/// Whether `packed` is, as far as can be told by its size and its head, what `plain` is when compressed.
+fn is_packed(packed: &File, plain: &File) -> io::Result<bool> {
+    let mut body = Body::new(packed.try_clone()?, true);
+    let size = plain.metadata()?.len();
+    Ok(body.len()? == size & u64::from(u32::MAX) && Fingerprint::of(plain)?.matches_bytes(&body.head()?))
 }

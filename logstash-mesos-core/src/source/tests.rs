@@ -527,16 +527,22 @@ async fn rotations_while_the_program_is_down_are_read_in_order() {
 }
 
 /// As `gzip` does: with the time of the original, which is removed in the end.
-pub(super) fn compress(path: &Path) {
-    let mut packed = path.as_os_str().to_owned();
-    packed.push(".gz");
-    let original = File::open(path).unwrap();
-    let modified = original.metadata().unwrap().modified().unwrap();
-    let mut encoder =
-        flate2::write::GzEncoder::new(File::create(&packed).unwrap(), flate2::Compression::fast());
-    io::copy(&mut &original, &mut encoder).unwrap();
-    encoder.finish().unwrap().set_modified(modified).unwrap();
+fn compress(path: &Path) {
+    let compressed = format!("{}.gz", path.display());
+    fs::write(&compressed, packed(&fs::read(path).unwrap())).unwrap();
+    finish_compressing(path, Path::new(&compressed));
+}
+
+pub(super) fn finish_compressing(path: &Path, compressed: &Path) {
+    let modified = fs::metadata(path).unwrap().modified().unwrap();
+    OpenOptions::new().append(true).open(compressed).unwrap().set_modified(modified).unwrap();
     fs::remove_file(path).unwrap();
+}
+
+pub(super) fn packed(plain: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(plain).unwrap();
+    encoder.finish().unwrap()
 }
 
 #[tokio::test]

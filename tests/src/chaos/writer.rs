@@ -123,7 +123,14 @@ impl Writer {
                 for number in (1..self.generation).rev() {
                     rename(&with(&path, &format!(".{number}")), &with(&path, &format!(".{}", number + 1)));
                 }
-                fs::copy(&path, with(&path, ".1")).expect("the file is there");
+                let all = fs::read(&path).expect("the file is there");
+                let mut copy = appending(&with(&path, ".1"));
+                // A large file is seen half-way.
+                let (some, rest) = all.split_at(self.rng.usize(0..=all.len()));
+                for part in [some, rest] {
+                    copy.write_all(part).expect("the directory is writable");
+                    thread::sleep(Duration::from_millis(self.rng.u64(0..50)));
+                }
                 self.out.set_len(0).expect("the file is writable");
             }
         }
