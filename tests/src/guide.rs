@@ -9,8 +9,8 @@ use crate::wait::{PATIENCE, until};
 
 /// What a page has to be typed at a time, and what it says is shown then.
 ///
-/// An `sh` block is a script that has to succeed. In a `console` block a command follows `$ `, with its continuation lines and its
-/// document up to `END`; the other lines are what it prints, where `…` stands for anything.
+/// An `sh` block is a script that has to succeed. In a `console` block a command follows `$ `, with its continuation lines, its
+/// quoted lines and its document up to `END`; the other lines are what it prints, where `…` stands for anything.
 #[derive(Debug)]
 pub struct Block {
     /// For a shell.
@@ -26,8 +26,7 @@ pub struct Block {
 #[must_use]
 #[track_caller]
 pub fn blocks(page: &str, instead: &[(&str, &str)]) -> Vec<Block> {
-    let path = format!("{}/../docs/{page}", env!("CARGO_MANIFEST_DIR"));
-    let mut text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("cannot read {path}: {error}"));
+    let mut text = self::page(page);
     for (written, here) in instead {
         assert!(text.contains(written), "docs/{page} does not say `{written}`");
         text = text.replace(written, here);
@@ -40,6 +39,18 @@ pub fn blocks(page: &str, instead: &[(&str, &str)]) -> Vec<Block> {
             _ => None,
         })
         .collect()
+}
+
+/// Reads a page below `docs/`.
+///
+/// # Panics
+///
+/// If there is none.
+#[must_use]
+#[track_caller]
+pub fn page(name: &str) -> String {
+    let path = format!("{}/../docs/{name}", env!("CARGO_MANIFEST_DIR"));
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("cannot read {path}: {error}"))
 }
 
 impl Block {
@@ -78,13 +89,14 @@ impl Block {
 
 fn console(body: &str) -> Block {
     let mut block = Block { script: String::new(), shown: Vec::new() };
-    let (mut document, mut goes_on) = (false, false);
+    let (mut document, mut quoted, mut goes_on) = (false, false, false);
     for line in body.lines() {
         let typed = if document || goes_on { Some(line) } else { line.strip_prefix("$ ") };
         if let Some(typed) = typed {
             block.script.extend([typed, "\n"]);
             document = (document || typed.ends_with("<<'END'")) && typed != "END";
-            goes_on = typed.ends_with('\\');
+            quoted ^= !document && typed.matches('\'').count() % 2 == 1;
+            goes_on = quoted || typed.ends_with('\\');
         } else if !line.is_empty() {
             block.shown.push(line.to_owned());
         }
@@ -107,8 +119,8 @@ mod tests {
 
     #[test]
     fn a_console_has_commands_and_what_they_print() {
-        let block = console("$ cat >a <<'END'\nb { }\nEND\n$ run \\\n  -f a\nOK\n");
-        assert_eq!(block.script, "cat >a <<'END'\nb { }\nEND\nrun \\\n  -f a\n");
+        let block = console("$ cat >a <<'END'\nisn't\nEND\n$ run \\\n  -f 'a\nb'\nOK\n");
+        assert_eq!(block.script, "cat >a <<'END'\nisn't\nEND\nrun \\\n  -f 'a\nb'\n");
         assert_eq!(block.shown, ["OK"]);
     }
 

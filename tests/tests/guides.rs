@@ -4,10 +4,14 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 
+use logstash_mesos_tests::cluster::Cluster;
 use logstash_mesos_tests::docker::Docker;
-use logstash_mesos_tests::guide::blocks;
+use logstash_mesos_tests::executor::ship;
+use logstash_mesos_tests::guide::{blocks, page};
 use logstash_mesos_tests::opensearch::OpenSearch;
 use logstash_mesos_tests::place::Place;
+use logstash_mesos_tests::process::resident_bytes;
+use logstash_mesos_tests::scheduler::{Scheduler, SchedulerOptions};
 use logstash_mesos_tests::wait::{PATIENCE, until};
 
 #[test]
@@ -63,4 +67,59 @@ fn what_other_shippers_did_is_done_here() {
     let mut arrived = String::new();
     BufReader::new(connection).read_line(&mut arrived).expect("a line comes");
     assert_eq!(arrived, "oops\n");
+}
+
+#[test]
+fn each_symptom_is_explained() {
+    let cluster = Cluster::with_agents("symptoms", 1);
+    let directory = cluster.place.directory("typed");
+    // Nobody answers there.
+    let nowhere = Some("http://127.0.0.1:1".to_owned());
+    let options = SchedulerOptions { elasticsearch: nowhere, ..cluster.options() };
+    let scheduler = Scheduler::start(&cluster.place.directory("scheduler"), options);
+    let input = "input { file { docker-path => \"/var/log/access.log\" } docker { } }";
+    scheduler.put("web:1", input).expect(200);
+    let _ = scheduler.running_executors(1);
+    let script = "mkdir -p /var/log; ln -s /dev/stdout /var/log/access.log; echo GET; exec sleep 100000";
+    let docker = &cluster.dockers[0];
+    let _web = docker.run(&docker.tag("web:1"), &["--name", "web"], &["sh", "-c", script]);
+    let symptoms = blocks("troubleshooting.md", &[("http://127.0.0.1:9092", &scheduler.url())]);
+    let sizes = blocks("sizing.md", &[("http://scheduler:9092", &scheduler.url())]);
+    for block in symptoms.iter().chain(&sizes) {
+        block.follow(&block.recipe(&directory).env("LOGSTASH_MESOS_SCHEDULER", scheduler.url()));
+    }
+}
+
+#[test]
+fn a_shipper_has_the_memory_that_the_guide_says() {
+    const FILES: u64 = 2000;
+    // In megabytes, as `ship` has it where nothing is said.
+    const QUEUE: u64 = 16;
+    let place = Place::new("sizing");
+    let guide = page("sizing.md");
+    let formula = guide.lines().find_map(|line| line.trim().strip_prefix("shipper = ")).expect("it has one");
+    let numbers: Vec<u64> = formula.split(' ').filter_map(|word| word.parse().ok()).collect();
+    let [base, each] = numbers[..] else { panic!("{formula}") };
+    let logs = place.directory("logs");
+    for number in 0..FILES {
+        fs::write(logs.join(format!("{number}.log")), "started\n").expect("it is writable");
+    }
+    let configs = place.directory("configs");
+    fs::create_dir_all(configs.join("host")).expect("it is writable");
+    let out = place.join("out");
+    let text = format!(
+        "input {{ file {{ host-path => \"{}/*.log\" }} }} output {{ file {{ path => \"{}\" }} }}",
+        logs.display(),
+        out.display()
+    );
+    fs::write(configs.join("host/all.conf"), text).expect("it is writable");
+    let none = format!("unix://{}", place.join("none.sock").display());
+    let shipper = ship(place.path(), &none, &configs, &place.directory("data"));
+    until("a line of each file", PATIENCE, || {
+        let lines = fs::read_to_string(&out).unwrap_or_default().lines().count() as u64;
+        if lines == FILES { Ok(()) } else { Err(format!("{lines} lines {}", shipper.printed())) }
+    });
+    let kilobytes = resident_bytes(shipper.id()).expect("it runs") / 1024;
+    println!("figure: {FILES} files at rest: {kilobytes} KiB resident");
+    assert!(kilobytes < (base + QUEUE) * 1024 + each * FILES, "{kilobytes} KiB, not {formula}");
 }
