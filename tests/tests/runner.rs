@@ -30,6 +30,7 @@ mod packages;
 mod page;
 mod parts;
 mod placement;
+mod queues;
 mod refusals;
 mod sandboxes;
 mod scale;

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::labels::{LabelRules, RuleError};
 use crate::event::EscapeStyle;
+use crate::pipeline::OutputQueue;
 use crate::pipeline::dead_letter::{self, DeadLetterSettings};
 use crate::pipeline::lang::similar::suggestion;
 use crate::pipeline::plugin::{EcsCompatibility, LineLimit};
@@ -39,6 +40,8 @@ pub struct PipelineSettings {
     /// `pipeline.max_line_bytes`: what is longer of a line is cut. A stream that is being read keeps the limit it began
     /// with.
     pub max_line_bytes: Option<usize>,
+    /// `queue.type` and `queue.max_bytes`: where what waits for an output is, and how much of it may be on disk.
+    pub output_queue: OutputQueue,
     /// `config.support_escapes`: whether `\n` and its siblings mean something in strings.
     pub support_escapes: Option<bool>,
     /// `config.field_reference.escape_style`: how the name of a field may contain brackets.
@@ -115,7 +118,7 @@ const OF_EXECUTORS: [Known<ExecutorSettings>; 3] = [
     },
 ];
 
-const OF_PIPELINES: [Known<PipelineSettings>; 9] = [
+const OF_PIPELINES: [Known<PipelineSettings>; 11] = [
     Known {
         key: EcsCompatibility::SETTING,
         takes: "disabled, v1 or v8",
@@ -145,6 +148,22 @@ const OF_PIPELINES: [Known<PipelineSettings>; 9] = [
         takes: "a whole number of bytes from 64 to 1073741824",
         set: |settings, text| {
             settings.max_line_bytes = Some(LineLimit::parse(text)?);
+            Some(())
+        },
+    },
+    Known {
+        key: OutputQueue::TYPE,
+        takes: "memory or persisted",
+        set: |settings, text| {
+            settings.output_queue.persisted = OutputQueue::is_persisted(text)?;
+            Some(())
+        },
+    },
+    Known {
+        key: OutputQueue::MAX_BYTES,
+        takes: "a whole number above 0 of bytes, or with a unit: 64mb, 1gb",
+        set: |settings, text| {
+            settings.output_queue.most_bytes = OutputQueue::parse_bytes(text)?;
             Some(())
         },
     },
@@ -282,6 +301,8 @@ mod tests {
             ("pipeline.workers", "2"),
             ("pipeline.batch.size", "1"),
             ("pipeline.max_line_bytes", "4096"),
+            ("queue.type", "persisted"),
+            ("queue.max_bytes", "64mb"),
             ("config.support_escapes", "true"),
             ("config.field_reference.escape_style", "percent"),
             ("dead_letter_queue.max_bytes", "512mb"),

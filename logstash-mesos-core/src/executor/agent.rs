@@ -255,10 +255,10 @@ impl Agent {
             None => data_dir(host_root, &self.framework_id, &endpoint, daemon.as_deref()),
         };
         info!(docker = %endpoint, data_dir = %data_dir.display(), "Starting to ship");
-        let mem_megabytes = executor
-            .and_then(|executor| executor.resources.iter().find(|resource| resource.name == "mem"))
-            .and_then(|mem| mem.scalar.as_ref())
-            .map_or(64.0, |scalar| scalar.value);
+        let granted = |name: &str| {
+            let resource = executor?.resources.iter().find(|resource| resource.name == name)?;
+            resource.scalar.as_ref().map(|scalar| scalar.value)
+        };
         let shipper = ShipperSettings {
             keeps_configurations: true,
             name: format!("executor {} (process {})", self.executor_id, std::process::id()),
@@ -273,7 +273,8 @@ impl Agent {
             traces: OwnTraces::of_this_process(Some(self.framework_id.clone())),
             drain_timeout: self.settings.drain_timeout,
             compile: CompileOptions { data_dir: Some(data_dir.clone()), ..self.settings.compile.clone() },
-            queue_bytes: queue_bytes(mem_megabytes),
+            queue_bytes: queue_bytes(granted("mem").unwrap_or(64.0)),
+            disk_bytes: disk_bytes(granted("disk").unwrap_or(256.0)),
             ..ShipperSettings::new(&data_dir)
         };
         let discovery = DockerDiscovery::new(endpoint, self.settings.host_root.clone());
@@ -359,6 +360,13 @@ impl Agent {
 fn queue_bytes(mem_megabytes: f64) -> usize {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to whole megabytes")]
     let megabytes = (mem_megabytes / 4.0).clamp(4.0, 4096.0) as usize;
+    megabytes << 20
+}
+
+/// What Mesos granted is for queues; the rest that is kept is small.
+fn disk_bytes(disk_megabytes: f64) -> u64 {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to whole megabytes")]
+    let megabytes = disk_megabytes.clamp(0.0, f64::from(u32::MAX)) as u64;
     megabytes << 20
 }
 

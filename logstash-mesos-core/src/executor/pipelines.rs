@@ -15,11 +15,11 @@ use super::run::ShipperSettings;
 use super::state::{Applies, Subscription};
 use crate::configs::{ConfigKey, ConfigSet, Configuration, Kind, Matcher, PipelineSettings};
 use crate::discovery::ContainerId;
-use crate::pipeline::Bus;
 use crate::pipeline::compile::{CompileOptions, compile};
 use crate::pipeline::input::stream::{Reads, StreamInput};
 use crate::pipeline::plugin::BatchSender;
 use crate::pipeline::run::{RunSettings, RunningPipeline, Shutdown, StartError};
+use crate::pipeline::{Bus, Spools};
 use crate::source::Framing;
 
 /// All pipelines, and what they want to read.
@@ -34,6 +34,7 @@ pub(crate) struct Pipelines {
     sees_sandboxes: bool,
     // Pipelines of one shipper send to each other.
     bus: Bus,
+    spools: Spools,
     running: BTreeMap<ConfigKey, Running>,
     // In the order of `running`; rebuilt when a configuration changes.
     subscriptions: Vec<Subscription>,
@@ -89,6 +90,7 @@ impl Pipelines {
             output_closed: settings.output_closed.clone(),
             sees_sandboxes: settings.mesos_work_dir.is_some(),
             bus: Bus::default(),
+            spools: Spools::new(&settings.data_dir.join("queue"), settings.disk_bytes),
             running: BTreeMap::new(),
             subscriptions: Vec::new(),
             replaced: Vec::new(),
@@ -225,6 +227,8 @@ impl Pipelines {
             dead_letters: settings.dead_letters.clone(),
             clock: self.compile.clock,
             bus: self.bus.clone(),
+            output_queue: settings.output_queue,
+            spools: self.spools.clone(),
             output_closed: self.output_closed.clone(),
             ..RunSettings::default()
         };
@@ -307,6 +311,12 @@ impl Pipelines {
 
     /// Where the events of a stream with these readers go, and of which generation each is.
     pub(crate) fn targets(&self, readers: &[(ConfigKey, usize)]) -> (Vec<Target>, Vec<u64>) {
+        let shared = readers.iter().any(|(key, _)| *key != readers[0].0);
+        for (key, _) in readers.iter().filter(|_| shared) {
+            if let Some(running) = self.running.get(key) {
+                running.pipeline.let_others_go_on();
+            }
+        }
         let targets = readers
             .iter()
             .filter_map(|(key, number)| {

@@ -212,10 +212,10 @@ pub(crate) fn pipeline(key: &ConfigKey, running: &RunningPipeline) -> PipelineRe
         plugins: plugins.collect(),
         events_in: counters.events_in(),
         events_out: counters.events_out(),
-        events_failed: outputs.iter().map(|output| output.rejected).sum(),
+        events_failed: outputs.iter().map(|output| output.rejected + output.damaged).sum(),
         outputs: outputs
             .into_iter()
-            .map(|output| OutputReport { name: output.sink, error: output.trouble, pending: 0 })
+            .map(|output| OutputReport { name: output.sink, error: output.trouble, pending: output.on_disk })
             .collect(),
     }
 }

@@ -62,6 +62,8 @@ pub struct ShipperSettings {
     pub compile: CompileOptions,
     /// How much memory all queues together may hold.
     pub queue_bytes: usize,
+    /// How much disk all queues of outputs together may take.
+    pub disk_bytes: u64,
     /// Worker threads of each pipeline.
     pub workers: usize,
     /// Cancelled when nobody will ever take anything of an output again, such as a closed standard output. The shipper
@@ -70,7 +72,7 @@ pub struct ShipperSettings {
 }
 
 impl ShipperSettings {
-    /// For a program of its own on one machine: no daemon, 16 MiB for queues, one worker for each pipeline, document
+    /// For a program of its own on one machine: no daemon, 16 MiB for queues in memory, any room on disk, one worker for each pipeline, document
     /// ids made from the place of a line.
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         let data_dir = data_dir.into();
@@ -89,6 +91,7 @@ impl ShipperSettings {
                 ..CompileOptions::new(catalog())
             },
             queue_bytes: 16 << 20,
+            disk_bytes: u64::MAX,
             workers: 1,
             output_closed: CancellationToken::new(),
             data_dir,
@@ -573,7 +576,7 @@ impl Driver {
         // Only what we made: the directory may be one that others use too.
         let mut names = vec!["configurations.json"];
         if !keep_positions {
-            names.extend(["plugins", "dead-letters"]);
+            names.extend(["plugins", "dead-letters", "queue"]);
         }
         for name in names {
             let path = self.settings.data_dir.join(name);

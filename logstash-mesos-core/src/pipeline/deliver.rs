@@ -14,8 +14,13 @@ use tracing::{error, info, warn};
 
 use super::dead_letter::{DeadLetters, Form, Letter};
 use crate::backoff::Backoff;
-use crate::event::Event;
+use crate::event::{Ack, Event};
 use crate::sink::{Batching, Delivered, LogSink, RecordBatch, Rejection, SinkError};
+
+mod disk;
+
+pub(super) use disk::Use;
+use disk::{Disk, Noted, Sent};
 
 /// The way to one output, shared by all workers.
 #[derive(Debug)]
@@ -31,6 +36,7 @@ pub(super) struct Lane {
     closed: CancellationToken,
     // The sink panicked and has delivered nothing since.
     failed: AtomicBool,
+    disk: Disk,
     state: Mutex<State>,
     // For workers: there is room again.
     room: Condvar,
@@ -47,6 +53,27 @@ struct State {
     closed: bool,
     // Nobody drives the lane any more: what is pushed is given up.
     ended: bool,
+    // There is a place on disk, and when it is used.
+    has_disk: bool,
+    uses_disk: Use,
+    // Something there is to be read, so what is pushed goes behind it.
+    on_disk: bool,
+    // What was read from there has not arrived, and is read again.
+    rewind: bool,
+    // What is on its way, where there is a place on disk.
+    sent: Vec<Sent>,
+    sent_so_far: u64,
+}
+
+impl State {
+    /// Whether what is pushed goes to the disk, though memory has room.
+    fn goes_to_disk(&self) -> bool {
+        self.has_disk && (self.on_disk || self.uses_disk == Use::Always)
+    }
+
+    fn has_room(&self, batching: &Batching) -> bool {
+        self.bytes < batching.max_bytes
+    }
 }
 
 /// What became of the records of an output.
@@ -113,28 +140,48 @@ impl Lane {
             letters,
             closed,
             failed: AtomicBool::new(false),
+            disk: Disk::default(),
             state: Mutex::default(),
             room: Condvar::new(),
             filled: Notify::new(),
         }
     }
 
-    /// Hands over a batch and leaves an empty one in its place; waits while too much is on its way.
+    /// Hands over a batch and leaves an empty one in its place; waits while there is room for it neither in memory nor
+    /// on disk.
     pub(super) fn push(&self, batch: &mut RecordBatch) {
+        let mut no_room_on_disk = false;
         let mut state = self.lock();
-        while state.bytes >= self.batching.max_bytes && !state.ended {
-            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+        while !state.ended {
+            let memory = !state.goes_to_disk() || no_room_on_disk && !state.on_disk;
+            if memory && state.has_room(&self.batching) {
+                let full = std::mem::replace(batch, state.spare.pop().unwrap_or_default());
+                state.bytes += full.byte_size();
+                state.waiting.push_back(full);
+                drop(state);
+                self.filled.notify_one();
+                return;
+            }
+            let may_use_disk = state.has_disk && state.uses_disk != Use::Never;
+            if !may_use_disk {
+                state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+            } else if no_room_on_disk {
+                // Other outputs share the disk, so nobody may say when there is room.
+                let waited = self.room.wait_timeout(state, disk::AGAIN);
+                state = waited.unwrap_or_else(PoisonError::into_inner).0;
+                no_room_on_disk = false;
+            } else {
+                drop(state);
+                if self.put_on_disk(batch) {
+                    return;
+                }
+                no_room_on_disk = true;
+                state = self.lock();
+            }
         }
-        let full = std::mem::replace(batch, state.spare.pop().unwrap_or_default());
-        if state.ended {
-            // Not under the lock: its sources are told that it was not delivered.
-            drop(state);
-            return;
-        }
-        state.bytes += full.byte_size();
-        state.waiting.push_back(full);
         drop(state);
-        self.filled.notify_one();
+        // Not under the lock: its sources are told that it was not delivered.
+        drop(std::mem::take(batch));
     }
 
     /// A letter with an event that could not be written in the form of this output.
@@ -169,6 +216,11 @@ impl Lane {
         kept
     }
 
+    /// Records that wait on disk, their bytes, and how many more were damaged there.
+    pub(super) fn on_disk(&self) -> (u64, u64, u64) {
+        (self.disk.events(), self.disk.bytes(), self.disk.damaged())
+    }
+
     /// Nothing more will be pushed.
     pub(super) fn close(&self) {
         self.lock().closed = true;
@@ -179,16 +231,21 @@ impl Lane {
     pub(super) async fn drive(self: Arc<Self>, give_up: CancellationToken) {
         let mut on_the_way = JoinSet::new();
         loop {
-            let next = self.next();
+            let next = match self.next() {
+                Next::Disk { again } => {
+                    self.wait_for_room(&mut on_the_way).await;
+                    self.next_on_disk(again, &give_up).await
+                }
+                next => next,
+            };
             match next {
-                Next::Batch(batch) => {
-                    while on_the_way.len() >= self.batching.in_flight.max(1) {
-                        self.delivered(on_the_way.join_next().await);
-                    }
+                Next::Batch(batch, duty) => {
+                    self.wait_for_room(&mut on_the_way).await;
                     let lane = Arc::clone(&self);
                     let give_up = give_up.clone();
-                    on_the_way.spawn(async move { lane.deliver(batch, &give_up).await });
+                    on_the_way.spawn(async move { lane.deliver(batch, duty, &give_up).await });
                 }
+                Next::Disk { .. } => {}
                 Next::Wait => tokio::select! {
                     () = self.filled.notified() => {}
                     Some(done) = on_the_way.join_next() => self.delivered(Some(done)),
@@ -208,6 +265,37 @@ impl Lane {
         }
     }
 
+    async fn wait_for_room(&self, on_the_way: &mut JoinSet<()>) {
+        while on_the_way.len() >= self.batching.in_flight.max(1) {
+            self.delivered(on_the_way.join_next().await);
+        }
+    }
+
+    /// Reads from disk; after a pause if it did not go well.
+    async fn next_on_disk(self: &Arc<Self>, again: bool, give_up: &CancellationToken) -> Next {
+        let pause = async || {
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                () = give_up.cancelled() => {}
+            }
+        };
+        if again {
+            pause().await;
+        }
+        match self.from_disk().await {
+            Ok(Some((batch, noted))) => Next::Batch(batch, Told::Noted(noted)),
+            Ok(None) => Next::Disk { again: false },
+            Err(error) => {
+                let trouble = format!("what waits on disk cannot be read: {error}");
+                error!(%error, plugin_id = %self.id, "What waits on disk cannot be read, trying until it can");
+                self.delivery.set_trouble(Some(trouble));
+                self.failed.store(true, Ordering::Relaxed);
+                pause().await;
+                Next::Disk { again }
+            }
+        }
+    }
+
     /// A delivery that panicked has given up its batch, which is read again.
     fn delivered(&self, done: Option<Result<(), JoinError>>) {
         if let Some(Err(error)) = done {
@@ -217,10 +305,14 @@ impl Lane {
         }
     }
 
-    fn next(&self) -> Next {
+    fn next(self: &Arc<Self>) -> Next {
         let mut state = self.lock();
         let Some(mut batch) = state.waiting.pop_front() else {
-            return if state.closed { Next::Closed } else { Next::Wait };
+            return match &*state {
+                State { on_disk: true, rewind, .. } => Next::Disk { again: *rewind },
+                State { closed: true, .. } => Next::Closed,
+                _ => Next::Wait,
+            };
         };
         state.bytes -= batch.byte_size();
         // What came meanwhile goes along.
@@ -233,23 +325,30 @@ impl Lane {
             batch.append(&mut more);
             state.spare.push(more);
         }
+        let ack = std::mem::take(&mut batch.ack);
+        let batch = Arc::new(batch);
+        let told = self.note(&mut state, &batch, ack).map_or_else(Told::Source, Told::Noted);
         drop(state);
         self.room.notify_all();
-        Next::Batch(batch)
+        Next::Batch(batch, told)
     }
 
     /// Tries until everything has arrived or was refused for good. Whatever ends it before has not delivered.
-    async fn deliver(&self, mut batch: RecordBatch, give_up: &CancellationToken) {
-        let ack = std::mem::take(&mut batch.ack);
+    async fn deliver(&self, mut batch: Arc<RecordBatch>, told: Told, give_up: &CancellationToken) {
+        // Who shares the duty hands events on, and these are never on disk.
+        let nobody = Ack::none();
+        let ack = match &told {
+            Told::Source(ack) => ack,
+            Told::Noted(_) => &nobody,
+        };
         let mut kept = true;
-        let mut batch = Arc::new(batch);
         let pauses = self.sink.pauses();
         let mut backoff = Backoff::new(pauses.first, pauses.longest);
         let mut said_at = None;
         loop {
             let start = Instant::now();
             let result = tokio::select! {
-                result = self.sink.hand_on(&batch, &ack) => result,
+                result = self.sink.hand_on(&batch, ack) => result,
                 () = give_up.cancelled() => return,
             };
             match result {
@@ -268,6 +367,9 @@ impl Lane {
                         break;
                     }
                     batch = Arc::new(batch.only(&delivered.again));
+                    if let Told::Noted(noted) = &told {
+                        noted.is_less(&batch);
+                    }
                 }
                 Err(error) => {
                     if matches!(error, SinkError::Closed { .. }) {
@@ -282,8 +384,11 @@ impl Lane {
                 () = give_up.cancelled() => return,
             }
         }
-        if kept {
-            ack.delivered();
+        match told {
+            Told::Source(ack) if kept => ack.delivered(),
+            Told::Noted(noted) if kept => noted.arrived().await,
+            // A dead letter could not be stored.
+            told => drop(told),
         }
         self.give_back(batch);
     }
@@ -321,6 +426,7 @@ impl Lane {
         drop(state);
         drop(given_up);
         self.room.notify_all();
+        self.leave_disk();
     }
 
     fn say(&self, error: &SinkError, said_at: &mut Option<Instant>) {
@@ -338,10 +444,22 @@ impl Lane {
 }
 
 enum Next {
-    Batch(RecordBatch),
+    Batch(Arc<RecordBatch>, Told),
+    /// Something is on disk; perhaps it is read again.
+    Disk {
+        again: bool,
+    },
     Wait,
     Closed,
 }
 
+/// Who is told that a batch has arrived.
+enum Told {
+    Source(Ack),
+    Noted(Noted),
+}
+
+/// Before that is read again from disk which could not be read, or which a broken plugin did not deliver.
+const PAUSE: Duration = Duration::from_secs(1);
 /// An output that does not take events says so this often.
 const SAY_EVERY: Duration = Duration::from_secs(15);

@@ -14,6 +14,7 @@ pub mod plugin;
 pub mod queue;
 pub mod registry;
 pub mod run;
+mod spool;
 mod tls;
 
 pub use bus::Bus;
@@ -26,4 +27,5 @@ pub use logstash_mesos_engine::run::{
     Condition, EvaluationError, FilterGraph, FilterWorker, Graph, Node, PluginCounters,
 };
 pub use registry::catalog;
-pub use run::{PipelineCounters, RunSettings, RunningPipeline, Shutdown, StartError};
+pub use run::{OutputQueue, PipelineCounters, RunSettings, RunningPipeline, Shutdown, StartError};
+pub use spool::Spools;

@@ -25,6 +25,9 @@ pub struct InputContext {
     pub clock: Clock,
     /// Where other pipelines send to.
     pub bus: Bus,
+    /// Whether events are told delivered as soon as they are in the queues of the outputs, on disk: then an input
+    /// whose peers wait for an answer waits for that.
+    pub persisted: bool,
 }
 
 /// Produces events.

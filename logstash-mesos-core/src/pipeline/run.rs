@@ -2,10 +2,12 @@
 //!
 //! ```text
 //! inputs ──► queue (bounded in bytes) ──► workers: decode, filter, encode ──► lane per output ──► sink
+//!                                                                               └─► disk ─┘
 //! ```
 //!
 //! Workers are threads of their own; inputs and deliveries are tasks of the runtime that is current when
-//! the pipeline starts. Everything that is full makes what is before it wait.
+//! the pipeline starts. Everything that is full makes what is before it wait; the lane of an output, while others go
+//! on, only when its queue on disk is full too.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -24,12 +26,13 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument, error, info, info_span, warn};
 
 use super::bus::Bus;
-use super::dead_letter::{DeadLetterSettings, DeadLetterStatus, DeadLetters};
-use super::deliver::Lane;
+use super::dead_letter::{DeadLetterSettings, DeadLetterStatus, DeadLetters, bytes};
+use super::deliver::{Lane, Use};
 use super::plugin::{
     BatchSender, BuildError, CompiledPlugin, Input, InputContext, LineLimit, MakeInput, MakeOutput,
 };
 use super::queue::Queue;
+use super::spool::{Home, Lease, Limits, Spools};
 use crate::backoff::Backoff;
 use crate::error_chain;
 use crate::event::Clock;
@@ -56,6 +59,10 @@ pub struct RunSettings {
     pub data_dir: Option<PathBuf>,
     /// How many dead letters are kept, and for how long.
     pub dead_letters: DeadLetterSettings,
+    /// What waits for an output.
+    pub output_queue: OutputQueue,
+    /// Where that is kept which has no room in memory; by default nowhere: then it makes the inputs wait.
+    pub spools: Spools,
     /// Where the current time comes from.
     pub clock: Clock,
     /// Where its inputs and outputs `pipeline` find those of other pipelines; by default it is alone.
@@ -76,10 +83,52 @@ impl Default for RunSettings {
             queue_bytes: 4 << 20,
             data_dir: None,
             dead_letters: DeadLetterSettings::default(),
+            output_queue: OutputQueue::default(),
+            spools: Spools::default(),
             clock: Clock::System,
             bus: Bus::default(),
             output_closed: CancellationToken::new(),
         }
+    }
+}
+
+/// What waits for an output: `queue.type` and `queue.max_bytes`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputQueue {
+    /// `persisted`: all of it is on disk, and is told delivered when it is there. Otherwise (`memory`) that alone
+    /// for which there is no room in memory, while others have the same events.
+    pub persisted: bool,
+    /// Most bytes that wait on disk for one output.
+    pub most_bytes: u64,
+}
+
+impl Default for OutputQueue {
+    /// As in Logstash: in memory; 1 GiB on disk.
+    fn default() -> Self {
+        Self { persisted: false, most_bytes: 1 << 30 }
+    }
+}
+
+impl OutputQueue {
+    /// Logstash's name of the setting for `persisted`.
+    pub const TYPE: &str = "queue.type";
+    /// Logstash's name of the setting for `most_bytes`.
+    pub const MAX_BYTES: &str = "queue.max_bytes";
+
+    /// Whether this type of a queue is on disk; `None` if there is no such type.
+    #[must_use]
+    pub fn is_persisted(text: &str) -> Option<bool> {
+        match text {
+            "memory" => Some(false),
+            "persisted" => Some(true),
+            _ => None,
+        }
+    }
+
+    /// A number of bytes above 0, perhaps with a unit: `1024mb`.
+    #[must_use]
+    pub fn parse_bytes(text: &str) -> Option<u64> {
+        bytes(text).filter(|bytes| *bytes > 0)
     }
 }
 
@@ -94,6 +143,14 @@ pub enum StartError {
         plugin_id: String,
         /// What it says.
         source: BuildError,
+    },
+    /// What waits on disk cannot be read.
+    #[error("the queues on disk of pipeline `{pipeline_id}` cannot be used")]
+    Queue {
+        /// The pipeline.
+        pipeline_id: String,
+        /// What the system said.
+        source: std::io::Error,
     },
     /// The system has no thread left.
     #[error("no thread for a worker")]
@@ -179,6 +236,12 @@ pub struct OutputStatus {
     pub delivered_bytes: u64,
     /// Records that were refused and became dead letters.
     pub rejected: u64,
+    /// Records that wait on disk.
+    pub on_disk: u64,
+    /// What they take there, in bytes.
+    pub bytes_on_disk: u64,
+    /// Records that waited on disk, were damaged there and are lost.
+    pub damaged: u64,
     /// Deliveries that had to be tried again.
     pub retries: u64,
     /// Why nothing arrives at the moment; it is tried again.
@@ -252,6 +315,9 @@ impl RunningPipeline {
         let counters = Arc::<PipelineCounters>::default();
         let give_up = CancellationToken::new();
         let span = info_span!("pipeline", pipeline_id = settings.pipeline_id);
+        // Who sends to its input sends to others too.
+        let shared = lanes.len() > 1 || compiled.inputs.iter().any(|input| input.spec.name == "pipeline");
+        open_queues(&settings, shared, &lanes, &give_up)?;
         let drivers = lanes
             .iter()
             .map(|lane| tokio::spawn(Arc::clone(lane).drive(give_up.clone()).instrument(span.clone())))
@@ -321,11 +387,13 @@ impl RunningPipeline {
         for (plugin, input) in made {
             let (sender, shutdown) = (self.sender(), self.stop_inputs.clone());
             let (clock, bus) = (self.settings.clock, self.settings.bus.clone());
+            let persisted = self.settings.output_queue.persisted;
             let context = move || InputContext {
                 events: Arc::clone(&sender),
                 shutdown: shutdown.clone(),
                 clock,
                 bus: bus.clone(),
+                persisted,
             };
             let counters = Arc::clone(&self.counters);
             self.inputs.spawn(run_input(plugin, input, context, counters));
@@ -372,14 +440,20 @@ impl RunningPipeline {
     /// What its outputs have done so far.
     #[must_use]
     pub fn outputs(&self) -> Vec<OutputStatus> {
-        let status = |lane: &Arc<Lane>| OutputStatus {
-            id: Arc::clone(&lane.id),
-            sink: lane.sink.name(),
-            delivered: lane.delivery.delivered(),
-            delivered_bytes: lane.delivery.delivered_bytes(),
-            rejected: lane.delivery.rejected(),
-            retries: lane.delivery.retries(),
-            trouble: lane.delivery.trouble(),
+        let status = |lane: &Arc<Lane>| {
+            let (on_disk, bytes_on_disk, damaged) = lane.on_disk();
+            OutputStatus {
+                id: Arc::clone(&lane.id),
+                sink: lane.sink.name(),
+                delivered: lane.delivery.delivered(),
+                delivered_bytes: lane.delivery.delivered_bytes(),
+                rejected: lane.delivery.rejected(),
+                on_disk,
+                bytes_on_disk,
+                damaged,
+                retries: lane.delivery.retries(),
+                trouble: lane.delivery.trouble(),
+            }
         };
         self.lanes.iter().map(status).collect()
     }
@@ -388,6 +462,11 @@ impl RunningPipeline {
     #[must_use]
     pub fn dead_letters(&self) -> DeadLetterStatus {
         self.letters.status()
+    }
+
+    /// Others read what its inputs read, and shall not wait for its outputs: what these do not take waits on disk.
+    pub fn let_others_go_on(&self) {
+        self.lanes.iter().for_each(|lane| lane.let_others_go_on());
     }
 
     /// Lets at most `most_bytes` wait for a worker from now on.
@@ -505,6 +584,49 @@ impl Drop for RunningPipeline {
             lane.close();
         }
     }
+}
+
+/// Gives the lanes their queues on disk, at once or when the run before this one has left them. `shared` are lanes
+/// whose events others have too.
+fn open_queues(
+    settings: &RunSettings,
+    shared: bool,
+    lanes: &[Arc<Lane>],
+    give_up: &CancellationToken,
+) -> Result<(), StartError> {
+    let OutputQueue { persisted, most_bytes } = settings.output_queue;
+    let pipeline_id = settings.pipeline_id.clone();
+    let Some(home) = settings.spools.home(&pipeline_id, Limits::of(most_bytes)) else { return Ok(()) };
+    let how = match shared {
+        _ if persisted => Use::Always,
+        true => Use::WhenFull,
+        false => Use::Never,
+    };
+    let lanes = lanes.to_vec();
+    let open = move |home: Home, lease: &Lease| {
+        let (lanes, owners): (Vec<_>, Vec<_>) =
+            lanes.iter().filter_map(|lane| Some((lane, lane.owner()?))).unzip();
+        let queues = home.claim(&owners)?;
+        for ((lane, owner), queue) in lanes.into_iter().zip(owners).zip(queues) {
+            lane.open(how, home.clone(), owner, Arc::clone(lease), queue);
+        }
+        Ok(())
+    };
+    if let Some(lease) = home.try_lease() {
+        return open(home, &lease).map_err(|source| StartError::Queue { pipeline_id, source });
+    }
+    let give_up = give_up.clone();
+    tokio::spawn(async move {
+        let lease = tokio::select! {
+            lease = home.lease() => lease,
+            () = give_up.cancelled() => return,
+        };
+        let opened = tokio::task::spawn_blocking(move || open(home, &lease)).await;
+        if let Err(error) = opened.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+            error!(%error, pipeline_id, "Queues on disk cannot be used, their events are not sent");
+        }
+    });
+    Ok(())
 }
 
 /// Runs an input to its end. One that panics is made anew, after a pause that grows with each time.

@@ -84,6 +84,12 @@ pub trait LogSink: std::fmt::Debug + Send + Sync + 'static {
         self.deliver(batch).await
     }
 
+    /// Whether a record is its bytes and its route, so that it can wait on disk; not for a sink that takes
+    /// [`RecordBatch::events`].
+    fn takes_bytes(&self) -> bool {
+        true
+    }
+
     /// Makes durable what the sink still buffers. Called when the pipeline idles or ends.
     async fn flush(&self) -> Result<(), SinkError> {
         Ok(())

@@ -5,7 +5,7 @@ use std::path::Path;
 use logstash_mesos_engine::testing::directions::against;
 
 /// From the lowest to the highest.
-const ROOMS: [&str; 38] = [
+const ROOMS: [&str; 39] = [
     "backoff",
     "checksum",
     "dns",
@@ -27,6 +27,7 @@ const ROOMS: [&str; 38] = [
     "pipeline/bus",
     "pipeline/plugin",
     "pipeline/dead_letter",
+    "pipeline/spool",
     "pipeline/deliver",
     "pipeline/queue",
     "pipeline/tls",

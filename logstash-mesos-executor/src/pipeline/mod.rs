@@ -48,7 +48,7 @@ struct Settings {
     /// A setting of the pipeline as `logstash.yml` has it; may be repeated. Known are
     /// `config.support_escapes`, `config.field_reference.escape_style`, `pipeline.ecs_compatibility`,
     /// `pipeline.max_line_bytes`, `pipeline.id`; and for `run` `pipeline.workers`, `pipeline.batch.size`,
-    /// `pipeline.batch.delay` (which changes nothing: no event waits for others), `pipeline.ordered`,
+    /// `pipeline.batch.delay` (which changes nothing: no event waits for others), `pipeline.ordered`, `queue.type`, `queue.max_bytes`,
     /// `dead_letter_queue.max_bytes`, `dead_letter_queue.storage_policy` and `dead_letter_queue.retain.age`.
     #[arg(long = "setting", value_name = "KEY=VALUE")]
     settings: Vec<String>,

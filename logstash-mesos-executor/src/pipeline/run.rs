@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use logstash_mesos_core::pipeline::{RunSettings, RunningPipeline, Shutdown};
+use logstash_mesos_core::pipeline::{RunSettings, RunningPipeline, Shutdown, Spools};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
@@ -25,11 +25,11 @@ pub(crate) struct Flags {
     #[arg(short = 'b', long = "pipeline.batch.size", visible_alias = "pipeline-batch-size", value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..))]
     batch_size: Option<u32>,
-    /// Most bytes that wait between inputs and filters.
+    /// Most bytes that wait in memory between inputs and filters.
     #[arg(long, value_name = "BYTES", default_value_t = 4 << 20, value_parser = clap::value_parser!(u64).range(1..))]
     queue_max_bytes: u64,
-    /// Where positions and dead letters are kept (`path.data`); nowhere by default: then files are read as if
-    /// they were seen for the first time.
+    /// Where positions, dead letters and the queues of outputs are kept (`path.data`); nowhere by default: then files
+    /// are read as if they were seen for the first time, and an output that takes nothing makes the others wait.
     #[arg(long, visible_alias = "path.data", value_name = "DIR", env = "LOGSTASH_MESOS_DATA_DIR")]
     data_dir: Option<PathBuf>,
     /// How long to deliver what has been read, once the program is asked to end.
@@ -65,6 +65,16 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, Unusable> {
         flags.batch_size.and_then(|size| usize::try_from(size).ok()).or(run.pipeline.batch_size)
     {
         settings.batch_size = size;
+    }
+    settings.output_queue = run.pipeline.output_queue;
+    match &flags.data_dir {
+        Some(dir) => settings.spools = Spools::new(&dir.join("queue"), u64::MAX),
+        None if settings.output_queue.persisted => {
+            return Err(Unusable(
+                "`queue.type` is persisted, which needs a place: give --data-dir".to_owned(),
+            ));
+        }
+        None => {}
     }
     if run.must_be_ordered && settings.workers > 1 {
         return Err(Unusable(format!(

@@ -788,6 +788,7 @@ mod tests {
             shutdown: shutdown.clone(),
             clock: Clock::System,
             bus: crate::pipeline::Bus::default(),
+            persisted: false,
         }));
         // As a beat that hears nothing and connects again with the same window.
         let whole = window(&[r#"{"message":"x"}"#]);

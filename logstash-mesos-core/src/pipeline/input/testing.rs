@@ -105,6 +105,7 @@ impl Running {
             shutdown: shutdown.clone(),
             clock: NOW,
             bus: crate::pipeline::Bus::default(),
+            persisted: false,
         };
         Self { events, shutdown, task: tokio::spawn(input.run(cx)) }
     }

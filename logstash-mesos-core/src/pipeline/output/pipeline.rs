@@ -87,6 +87,10 @@ impl LogSink for PipelineSink {
         Batching { max_bytes: 512 << 10, max_records: 1000, in_flight: 1 }
     }
 
+    fn takes_bytes(&self) -> bool {
+        false
+    }
+
     async fn deliver(&self, batch: &Arc<RecordBatch>) -> Result<Delivered, SinkError> {
         self.hand_on(batch, &Ack::none()).await
     }

@@ -2,11 +2,12 @@
 
 mod acknowledgement;
 mod between;
+mod queues;
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use async_trait::async_trait;
 
@@ -19,9 +20,9 @@ use crate::pipeline::plugin::{
     MakeOutput, Output, PluginSpec,
 };
 use crate::pipeline::{CompileOptions, catalog, compile};
-use crate::sink::{Batching, Delivered, LogSink, RecordBatch, Rejection, SinkError};
+use crate::sink::{Batching, Delivered, LogSink, Pauses, RecordBatch, Rejection, SinkError};
 
-/// An output whose sink does what its name says: `ok`, `ordered`, `flaky`, `stuck`, `picky`.
+/// An output whose sink does what its name says: `ok`, `ordered`, `flaky`, `stuck`, `picky`, `gate`.
 static PROBE: PluginSpec = PluginSpec {
     name: "probe",
     doc: "For tests.",
@@ -109,6 +110,8 @@ static SINKS: Mutex<Option<HashMap<String, Arc<ProbeSink>>>> = Mutex::new(None);
 #[derive(Debug, Default)]
 struct ProbeSink {
     kind: String,
+    /// Of a `gate`: whether it takes anything.
+    open: AtomicBool,
     calls: AtomicUsize,
     lines: Mutex<Vec<String>>,
 }
@@ -161,8 +164,12 @@ impl LogSink for ProbeSink {
     }
 
     fn batching(&self) -> Batching {
-        let in_flight = if self.kind == "ordered" { 1 } else { 2 };
+        let in_flight = if ["ordered", "gate"].contains(&self.kind.as_str()) { 1 } else { 2 };
         Batching { max_bytes: 64, max_records: 8, in_flight }
+    }
+
+    fn pauses(&self) -> Pauses {
+        Pauses { longest: Duration::from_millis(100), ..Pauses::default() }
     }
 
     async fn deliver(&self, batch: &Arc<RecordBatch>) -> Result<Delivered, SinkError> {
@@ -171,6 +178,7 @@ impl LogSink for ProbeSink {
         let mut delivered = Delivered::default();
         match self.kind.as_str() {
             "stuck" => return Err(unavailable()),
+            "gate" if !self.open.load(Ordering::SeqCst) => return Err(unavailable()),
             "chaos" if call % 7 == 2 => panic!("sink bug"),
             "chaos" if call % 7 == 4 => return Err(unavailable()),
             "chaos" if call % 7 == 5 => delivered.again = (0..batch.len()).step_by(2).collect(),
@@ -194,17 +202,21 @@ impl LogSink for ProbeSink {
 }
 
 fn start(config: &str, data_dir: Option<&Path>, workers: usize) -> RunningPipeline {
-    let options = CompileOptions {
-        catalog: catalog().with([&PROBE, &HOLD, &BUGGY, &UNSTEADY]),
-        ..CompileOptions::new(catalog())
-    };
-    let compiled = compile(config, &options).unwrap_or_else(|e| panic!("{e}"));
     let settings = RunSettings {
         workers,
         data_dir: data_dir.map(Path::to_owned),
         queue_bytes: 4096,
         ..RunSettings::default()
     };
+    start_with(config, settings)
+}
+
+fn start_with(config: &str, settings: RunSettings) -> RunningPipeline {
+    let options = CompileOptions {
+        catalog: catalog().with([&PROBE, &HOLD, &BUGGY, &UNSTEADY]),
+        ..CompileOptions::new(catalog())
+    };
+    let compiled = compile(config, &options).unwrap_or_else(|e| panic!("{e}"));
     let pipeline = RunningPipeline::start(&compiled, settings).unwrap();
     pipeline.start_inputs(&compiled).unwrap();
     pipeline

@@ -91,7 +91,12 @@ pub static SETTINGS: &[SettingSpec] = &[
     one("executor.containerizer", "mesos|docker", "mesos", "Who runs the image."),
     one("executor.cpus", "N", "0.1", "Processors for each executor."),
     one("executor.mem_megabytes", "N", "64", "Memory for each executor."),
-    one("executor.disk_megabytes", "N", "256", "Sandbox space for each executor."),
+    one(
+        "executor.disk_megabytes",
+        "N",
+        "256",
+        "Disk for each executor; what waits for its outputs on disk takes no more.",
+    ),
     SettingSpec {
         key: "executor.env",
         value: "NAME=VALUE",

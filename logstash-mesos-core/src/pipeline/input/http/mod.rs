@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 use tracing::debug;
 
 use super::accept::Listen;
-use super::common::{InputOptions, unacknowledged};
+use super::common::{InputOptions, hand_in};
 use super::room::Room;
 use crate::event::{Clock, Event, FieldReference, Text, Value};
 use crate::pipeline::plugin::settings::{
@@ -36,7 +36,7 @@ use crate::tls::Stream;
 /// The declaration.
 pub(crate) static HTTP: PluginSpec = PluginSpec {
     name: "http",
-    doc: "Takes events from HTTP requests of any method and path. The answer comes when the events are in the queue of the pipeline.",
+    doc: "Takes events from HTTP requests of any method and path. The answer comes when the events are in the queue of the pipeline; with `queue.type` `persisted`, when they are on disk in the queues of its outputs.",
     settings: &[
         Setting::new("host", Kind::String, "The address to listen on.").default(Preset::String("0.0.0.0")),
         Setting::new("port", Kind::Number, "The port.").default(Preset::Int(8080)).listens(Transport::Tcp),
@@ -338,7 +338,7 @@ impl Server {
         let data = read.data.clone();
         self.decode(codecs.of(facts.content_type()), data, cx.clock, &facts, peer, &mut events);
         drop(read);
-        if !events.is_empty() && !cx.events.send(unacknowledged(events, bytes)).await {
+        if !events.is_empty() && !hand_in(cx, events, bytes).await {
             return text(StatusCode::SERVICE_UNAVAILABLE, "the pipeline ends".to_owned());
         }
         let mut answer = Response::new(Full::new(Bytes::new()));

@@ -1,0 +1,386 @@
+//! The part of a lane that is on disk: what its output does not take while others go on.
+//!
+//! The order is memory, then disk. The first batch that memory has no room for takes all that is before it along:
+//! what waits, and copies of what is on its way. From then on everything goes through the disk, until all of it has
+//! been read. A batch that is on disk is synced, and its source is told that it has arrived.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tracing::{error, info, warn};
+
+use super::{Lane, SAY_EVERY, State};
+use crate::event::Ack;
+use crate::pipeline::spool::{DiskQueue, Home, Lease, Owner, Ticket};
+use crate::sink::RecordBatch;
+
+/// The queue of a lane on disk, and what can be said of it.
+#[derive(Debug, Default)]
+pub(super) struct Disk {
+    // Locked before the lane's state, never after it.
+    place: Mutex<Option<Place>>,
+    events: AtomicU64,
+    bytes: AtomicU64,
+    damaged: AtomicU64,
+    said_at: Mutex<Option<Instant>>,
+}
+
+#[derive(Debug)]
+struct Place {
+    home: Home,
+    owner: Owner,
+    // Made when it is needed first.
+    queue: Option<DiskQueue>,
+    _lease: Lease,
+}
+
+/// How a lane uses the disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::pipeline) enum Use {
+    /// There is no place on disk.
+    #[default]
+    Never,
+    /// When the memory is full.
+    WhenFull,
+    /// Always.
+    Always,
+}
+
+/// A batch on its way, of a lane that may use the disk.
+#[derive(Debug)]
+pub(super) struct Sent {
+    number: u64,
+    batch: Arc<RecordBatch>,
+    duty: Duty,
+}
+
+#[derive(Debug)]
+enum Duty {
+    /// Its source is to be told.
+    Source(Ack),
+    /// It is on disk too.
+    Disk(Ticket),
+}
+
+/// A batch on its way that is among the lane's [`Sent`]. Dropped without [`Noted::arrived`], it has not arrived: its
+/// source reads it again, or the lane does.
+#[derive(Debug)]
+pub(super) struct Noted {
+    lane: Arc<Lane>,
+    number: u64,
+}
+
+impl Noted {
+    /// The batch is `rest` by now; what is gone from it has arrived.
+    pub(super) fn is_less(&self, rest: &Arc<RecordBatch>) {
+        let mut state = self.lane.lock();
+        if let Some(sent) = state.sent.iter_mut().find(|sent| sent.number == self.number) {
+            sent.batch = Arc::clone(rest);
+        }
+    }
+
+    pub(super) async fn arrived(self) {
+        match self.take() {
+            Some(Duty::Source(ack)) => ack.delivered(),
+            Some(Duty::Disk(ticket)) => {
+                let lane = Arc::clone(&self.lane);
+                let work = move || lane.disk.with_queue(|queue| queue.arrived(ticket));
+                blocking(work).await;
+                // There may be room on disk.
+                self.lane.room.notify_all();
+            }
+            None => {}
+        }
+    }
+
+    fn take(&self) -> Option<Duty> {
+        let mut state = self.lane.lock();
+        let at = state.sent.iter().position(|sent| sent.number == self.number)?;
+        Some(state.sent.swap_remove(at).duty)
+    }
+}
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        // A duty to the source says by itself that nothing was delivered.
+        if let Some(Duty::Disk(_)) = self.take() {
+            let mut state = self.lane.lock();
+            (state.rewind, state.on_disk) = (true, true);
+            drop(state);
+            self.lane.filled.notify_one();
+        }
+    }
+}
+
+impl Disk {
+    fn lock(&self) -> MutexGuard<'_, Option<Place>> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with_queue<T>(&self, work: impl FnOnce(&mut DiskQueue) -> T) -> Option<T> {
+        let mut place = self.lock();
+        let queue = place.as_mut()?.queue.as_mut()?;
+        let result = work(queue);
+        self.count(queue);
+        Some(result)
+    }
+
+    fn count(&self, queue: &DiskQueue) {
+        self.events.store(queue.events(), Ordering::Relaxed);
+        self.bytes.store(queue.waiting_bytes(), Ordering::Relaxed);
+        let before = self.damaged.swap(queue.lost(), Ordering::Relaxed);
+        if queue.lost() > before {
+            error!(events = queue.lost() - before, "Events that waited on disk are damaged and lost");
+        }
+    }
+
+    /// Records that wait on disk or are on their way from there.
+    pub(super) fn events(&self) -> u64 {
+        self.events.load(Ordering::Relaxed)
+    }
+
+    /// What they take there.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Records that were on disk and could not be read.
+    pub(super) fn damaged(&self) -> u64 {
+        self.damaged.load(Ordering::Relaxed)
+    }
+
+    fn may_say(&self) -> bool {
+        let mut said_at = self.said_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = said_at.is_none_or(|at| at.elapsed() >= SAY_EVERY);
+        if may {
+            *said_at = Some(Instant::now());
+        }
+        may
+    }
+}
+
+impl Lane {
+    /// Who its queue on disk belongs to; `None` for an output that keeps events as they are, which cannot be stored.
+    pub(in crate::pipeline) fn owner(&self) -> Option<Owner> {
+        let owner =
+            || Owner { plugin: self.name.to_owned(), id: self.id.to_string(), place: self.sink.name() };
+        self.sink.takes_bytes().then(owner)
+    }
+
+    /// There is a place on disk from now on, with what was left there by an earlier run.
+    pub(in crate::pipeline) fn open(
+        &self,
+        how: Use,
+        home: Home,
+        owner: Owner,
+        lease: Lease,
+        queue: Option<DiskQueue>,
+    ) {
+        let mut place = self.disk.lock();
+        let mut state = self.lock();
+        if state.ended {
+            return;
+        }
+        state.uses_disk = state.uses_disk.max(how);
+        state.has_disk = true;
+        if let Some(queue) = queue.as_ref().filter(|queue| !queue.is_empty()) {
+            state.on_disk = true;
+            self.disk.count(queue);
+            info!(plugin_id = %self.id, events = queue.events(), "Events that wait on disk are sent");
+        }
+        *place = Some(Place { home, owner, queue, _lease: lease });
+        drop((state, place));
+        self.filled.notify_one();
+        self.room.notify_all();
+    }
+
+    /// Others have the same events, and shall not wait for this output.
+    pub(in crate::pipeline) fn let_others_go_on(&self) {
+        let mut state = self.lock();
+        state.uses_disk = state.uses_disk.max(Use::WhenFull);
+        drop(state);
+        self.room.notify_all();
+    }
+
+    /// Appends a batch to the queue on disk, and all that is before it. `false` when that cannot be: then the batch
+    /// is as it was, and the caller looks again.
+    pub(super) fn put_on_disk(&self, batch: &mut RecordBatch) -> bool {
+        let mut place = self.disk.lock();
+        let Some(place) = &mut *place else { return false };
+        let mut state = self.lock();
+        if state.ended || !(state.goes_to_disk() || state.bytes >= self.batching.max_bytes) {
+            return false;
+        }
+        let (mut sent, mut waiting) = (Vec::new(), Default::default());
+        let first = !state.on_disk;
+        if first {
+            // From here on the others wait for the lock of the place.
+            state.on_disk = true;
+            let of_source = state.sent.iter().filter(|sent| matches!(sent.duty, Duty::Source(_)));
+            sent = of_source.map(|sent| (sent.number, Arc::clone(&sent.batch))).collect();
+            waiting = std::mem::take(&mut state.waiting);
+        }
+        drop(state);
+        let all: Vec<&RecordBatch> =
+            sent.iter().map(|(_, batch)| &**batch).chain(&waiting).chain([&*batch]).collect();
+        let appended = place.queue().and_then(|queue| queue.append(&all, sent.len()));
+        let mut state = self.lock();
+        let Ok(Some(tickets)) = appended else {
+            if first {
+                state.on_disk = false;
+                if !state.ended {
+                    state.waiting = std::mem::take(&mut waiting);
+                }
+            }
+            drop(state);
+            self.filled.notify_one();
+            self.say_full(appended.err().as_ref());
+            return false;
+        };
+        if first {
+            state.bytes = 0;
+        }
+        let mut arrived = Vec::new();
+        let mut done = vec![std::mem::take(&mut batch.ack)];
+        done.extend(waiting.iter_mut().map(|batch| std::mem::take(&mut batch.ack)));
+        for ((number, _), ticket) in sent.iter().zip(tickets) {
+            match state.sent.iter_mut().find(|sent| sent.number == *number) {
+                Some(sent) => {
+                    if let Duty::Source(ack) = std::mem::replace(&mut sent.duty, Duty::Disk(ticket)) {
+                        done.push(ack);
+                    }
+                }
+                // Meanwhile it has, or it was given up and is read again.
+                None => arrived.push(ticket),
+            }
+        }
+        if first && state.uses_disk == Use::WhenFull && self.disk.may_say() {
+            info!(plugin_id = %self.id, output = self.sink.name(), "Output falls behind, its events wait on disk");
+        }
+        drop(state);
+        if let Some(queue) = &mut place.queue {
+            arrived.into_iter().for_each(|ticket| queue.arrived(ticket));
+            self.disk.count(queue);
+        }
+        // Not under the lock of the state: their sources are told.
+        done.into_iter().for_each(Ack::delivered);
+        batch.clear();
+        self.filled.notify_one();
+        self.room.notify_all();
+        true
+    }
+
+    fn say_full(&self, error: Option<&io::Error>) {
+        if !self.disk.may_say() {
+            return;
+        }
+        match error {
+            Some(error) => {
+                warn!(%error, plugin_id = %self.id, "Events cannot be written to the queue on disk, the sources wait");
+            }
+            None => warn!(plugin_id = %self.id, "The queue on disk is full, the sources wait"),
+        }
+    }
+
+    /// Notes a batch that is to be sent, if the lane may use the disk.
+    pub(super) fn note(
+        self: &Arc<Self>,
+        state: &mut State,
+        batch: &Arc<RecordBatch>,
+        ack: Ack,
+    ) -> Result<Noted, Ack> {
+        if !state.has_disk {
+            return Err(ack);
+        }
+        Ok(self.note_duty(state, batch, Duty::Source(ack)))
+    }
+
+    fn note_duty(self: &Arc<Self>, state: &mut State, batch: &Arc<RecordBatch>, duty: Duty) -> Noted {
+        let number = state.sent_so_far;
+        state.sent_so_far += 1;
+        state.sent.push(Sent { number, batch: Arc::clone(batch), duty });
+        Noted { lane: Arc::clone(self), number }
+    }
+
+    /// The next batch from disk; none when all has been read, which the state says then.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read now.
+    pub(super) async fn from_disk(self: &Arc<Self>) -> io::Result<Option<(Arc<RecordBatch>, Noted)>> {
+        let lane = Arc::clone(self);
+        blocking(move || lane.read_disk()).await.unwrap_or_else(|| Err(io::Error::other("the queue failed")))
+    }
+
+    fn read_disk(self: &Arc<Self>) -> io::Result<Option<(Arc<RecordBatch>, Noted)>> {
+        let mut place = self.disk.lock();
+        let queue = place.as_mut().and_then(|place| place.queue.as_mut());
+        let mut state = self.lock();
+        let rewind = std::mem::take(&mut state.rewind);
+        let Some(queue) = queue else {
+            state.on_disk = false;
+            return Ok(None);
+        };
+        drop(state);
+        if rewind {
+            queue.wind_back();
+        }
+        let read = queue.read(self.batching.max_bytes, self.batching.max_records);
+        self.disk.count(queue);
+        let mut state = self.lock();
+        match read? {
+            Some(chunk) => {
+                let batch = Arc::new(chunk.records);
+                let noted = self.note_duty(&mut state, &batch, Duty::Disk(chunk.ticket));
+                Ok(Some((batch, noted)))
+            }
+            None => {
+                state.on_disk = state.rewind;
+                let says = state.uses_disk == Use::WhenFull;
+                drop(state);
+                self.room.notify_all();
+                if says && self.disk.may_say() {
+                    info!(plugin_id = %self.id, "Output has caught up, nothing waits on disk");
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// Lets go of the disk, so that another run may have it. What is there stays.
+    pub(super) fn leave_disk(&self) {
+        let place = self.disk.lock().take();
+        let waiting = place.as_ref().and_then(|place| place.queue.as_ref()).filter(|queue| !queue.is_empty());
+        if let Some(queue) = waiting {
+            info!(
+                plugin_id = %self.id, output = self.sink.name(), events = queue.events(), path = %queue.dir().display(),
+                "Events wait on disk and are sent when this output runs again"
+            );
+        }
+    }
+}
+
+impl Place {
+    fn queue(&mut self) -> io::Result<&mut DiskQueue> {
+        match &mut self.queue {
+            Some(queue) => Ok(queue),
+            queue => Ok(queue.insert(self.home.create(&self.owner)?)),
+        }
+    }
+}
+
+/// Does what may wait for a disk. `None` when it panicked.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => Some(done),
+        Err(error) => {
+            error!(%error, "A queue on disk failed");
+            None
+        }
+    }
+}
+
+/// After this time it is tried again to put something on a disk that was full.
+pub(super) const AGAIN: Duration = Duration::from_millis(500);

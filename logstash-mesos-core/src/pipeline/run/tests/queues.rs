@@ -1,0 +1,173 @@
+//! Outputs that take nothing for a while, beside others that do.
+
+use super::*;
+
+/// One event after the other, in the order of their numbers.
+fn names(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("message {number}")).collect()
+}
+
+fn settings(spools: &Spools, persisted: bool, most_bytes: u64) -> RunSettings {
+    RunSettings {
+        workers: 1,
+        queue_bytes: 4096,
+        spools: spools.clone(),
+        output_queue: OutputQueue { persisted, most_bytes },
+        ..RunSettings::default()
+    }
+}
+
+fn spools(dir: &tempfile::TempDir) -> Spools {
+    Spools::new(&dir.path().join("queue"), u64::MAX)
+}
+
+async fn send(pipeline: &RunningPipeline, names: &[String], outcomes: &Outcomes) {
+    let sender = pipeline.sender();
+    for name in names {
+        assert!(sender.send(batch(&[name], outcomes)).await);
+    }
+}
+
+async fn until(what: &str, mut done: impl FnMut() -> bool) {
+    for _ in 0..6000 {
+        if done() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("not in time: {what}");
+}
+
+fn lines(name: &str) -> Vec<String> {
+    sink(name).lines.lock().unwrap().clone()
+}
+
+fn open(name: &str) {
+    sink(name).open.store(true, Ordering::SeqCst);
+}
+
+fn delivered(outcomes: &Outcomes) -> usize {
+    let outcomes = outcomes.lock().unwrap();
+    assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Delivered));
+    outcomes.len()
+}
+
+const TWO: &str = "output { probe { name => 'gate-NAME' } probe { name => 'ordered-NAME' } }";
+const ONE: &str = "output { probe { name => 'gate-NAME' } }";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_output_stops_neither_its_neighbour_nor_the_sources_and_gets_all_in_order() {
+    let (dir, outcomes, names) = (tempfile::tempdir().unwrap(), Outcomes::default(), names(300));
+    let pipeline = start_with(&TWO.replace("NAME", "q1"), settings(&spools(&dir), false, 1 << 20));
+    send(&pipeline, &names, &outcomes).await;
+    until("the neighbour has all", || lines("ordered-q1") == names).await;
+    until("what waits on disk is told delivered", || delivered(&outcomes) >= 200).await;
+    assert!(pipeline.outputs()[0].on_disk >= 200, "{:?}", pipeline.outputs());
+    assert_eq!(lines("gate-q1"), Vec::<String>::new());
+    open("gate-q1");
+    until("it has all", || lines("gate-q1").len() >= names.len()).await;
+    until("nothing waits on disk", || pipeline.outputs()[0].on_disk == 0).await;
+    // In memory again.
+    let more: Vec<String> = names.iter().map(|name| format!("later {name}")).collect();
+    send(&pipeline, &more, &outcomes).await;
+    assert_eq!(pipeline.shutdown(GRACE).await, Shutdown::Drained);
+    assert_eq!(lines("gate-q1"), [names, more].concat());
+    assert_eq!(delivered(&outcomes), 600);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_on_disk_is_sent_by_the_next_run() {
+    for (name, config, persisted) in [("q2", TWO, false), ("q3", ONE, true), ("q4", TWO, true)] {
+        let (dir, outcomes, names) = (tempfile::tempdir().unwrap(), Outcomes::default(), names(200));
+        let (config, gate) = (config.replace("NAME", name), format!("gate-{name}"));
+        let pipeline = start_with(&config, settings(&spools(&dir), persisted, 1 << 20));
+        send(&pipeline, &names, &outcomes).await;
+        // The last ones may have room in memory.
+        let least = if persisted { 200 } else { 150 };
+        until("what is on disk is told delivered", || delivered(&outcomes) >= least).await;
+        assert_eq!(pipeline.shutdown(Duration::from_millis(500)).await, Shutdown::GivenUp);
+        assert_eq!(lines(&gate), Vec::<String>::new());
+        let told = outcomes.lock().unwrap().iter().filter(|outcome| **outcome == Outcome::Delivered).count();
+        open(&gate);
+        let pipeline = start_with(&config, settings(&spools(&dir), persisted, 1 << 20));
+        until("all that was told delivered", || lines(&gate).len() >= told).await;
+        assert_eq!(pipeline.shutdown(GRACE).await, Shutdown::Drained);
+        assert_eq!(lines(&gate), names[..lines(&gate).len()], "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_full_queue_on_disk_makes_the_sources_wait() {
+    const MOST: u64 = 4000;
+    let (dir, outcomes, names) = (tempfile::tempdir().unwrap(), Outcomes::default(), names(1000));
+    let pipeline = Arc::new(start_with(&TWO.replace("NAME", "q5"), settings(&spools(&dir), false, MOST)));
+    let sending = tokio::spawn({
+        let (pipeline, outcomes, names) = (Arc::clone(&pipeline), Arc::clone(&outcomes), names.clone());
+        async move { send(&pipeline, &names, &outcomes).await }
+    });
+    until("the queue is full", || pipeline.outputs()[0].bytes_on_disk > MOST * 3 / 4).await;
+    assert!(!sending.is_finished());
+    assert!(lines("ordered-q5").len() < names.len());
+    open("gate-q5");
+    until("all arrive", || {
+        assert!(pipeline.outputs()[0].bytes_on_disk <= MOST);
+        lines("gate-q5").len() >= names.len() && lines("ordered-q5").len() >= names.len()
+    })
+    .await;
+    sending.await.unwrap();
+    assert_eq!((lines("gate-q5"), lines("ordered-q5")), (names.clone(), names));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_on_disk_outlives_what_a_sink_may_do() {
+    let (dir, outcomes) = (tempfile::tempdir().unwrap(), Outcomes::default());
+    let settings =
+        RunSettings { data_dir: Some(dir.path().to_owned()), ..settings(&spools(&dir), true, 1 << 20) };
+    let pipeline = start_with("output { probe { name => 'chaos-q6' } }", settings);
+    let names = names(100);
+    send(&pipeline, &names, &outcomes).await;
+    send(&pipeline, &["bad apple".to_owned()], &outcomes).await;
+    until("all is on disk", || delivered(&outcomes) == 101).await;
+    let all = || names.iter().all(|name| lines("chaos-q6").contains(name));
+    until("all arrive", || all() && pipeline.outputs()[0].on_disk == 0).await;
+    assert!(!lines("chaos-q6").contains(&"bad apple".to_owned()));
+    let letters = letters(dir.path());
+    assert!(letters.iter().any(|letter| letter.reason == "bad"), "{letters:?}");
+    assert_eq!(pipeline.shutdown(GRACE).await, Shutdown::Drained);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_output_alone_waits_in_memory_until_others_read_the_same() {
+    let (dir, outcomes, names) = (tempfile::tempdir().unwrap(), Outcomes::default(), names(1000));
+    let pipeline = Arc::new(start_with(&ONE.replace("NAME", "q7"), settings(&spools(&dir), false, 1 << 20)));
+    let sending = tokio::spawn({
+        let (pipeline, outcomes, names) = (Arc::clone(&pipeline), Arc::clone(&outcomes), names.clone());
+        async move { send(&pipeline, &names, &outcomes).await }
+    });
+    until("it waits", || pipeline.queued_bytes() >= 4096).await;
+    assert!(!dir.path().join("queue").exists(), "nobody else waits");
+    pipeline.let_others_go_on();
+    until("nobody waits", || sending.is_finished()).await;
+    open("gate-q7");
+    until("all arrive", || lines("gate-q7").len() >= names.len()).await;
+    assert_eq!(lines("gate-q7"), names);
+    until("all is told delivered", || delivered(&outcomes) == names.len()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_successor_gets_the_queue_of_the_pipeline_before_it() {
+    let (dir, outcomes, names) = (tempfile::tempdir().unwrap(), Outcomes::default(), names(200));
+    let (config, spools) = (ONE.replace("NAME", "q8"), spools(&dir));
+    let before = start_with(&config, settings(&spools, true, 1 << 20));
+    send(&before, &names[..100], &outcomes).await;
+    until("all is on disk", || delivered(&outcomes) == 100).await;
+    let pipeline = start_with(&config, settings(&spools, true, 1 << 20));
+    assert_eq!(pipeline.outputs()[0].on_disk, 0, "it is the queue of the one before");
+    assert_eq!(before.retire(Duration::from_secs(60)).await, Shutdown::GivenUp);
+    until("the queue is taken over", || pipeline.outputs()[0].on_disk == 100).await;
+    send(&pipeline, &names[100..], &outcomes).await;
+    open("gate-q8");
+    until("all arrive", || lines("gate-q8").len() >= names.len()).await;
+    assert_eq!(pipeline.shutdown(GRACE).await, Shutdown::Drained);
+    assert_eq!(lines("gate-q8"), names);
+}

@@ -1,0 +1,202 @@
+//! Outputs that are away for a while: the others go on, and what waits outlives a kill.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use logstash_mesos_tests::executor::{executor, ship_recipe};
+use logstash_mesos_tests::http::request_with;
+use logstash_mesos_tests::place::{Place, files_below, free_port, programs};
+use logstash_mesos_tests::process::Recipe;
+use logstash_mesos_tests::wait::{PATIENCE, until};
+
+/// Many times what waits in memory for the output `tcp`.
+const LINES: usize = 40_000;
+
+/// Takes lines over TCP, from whoever connects.
+struct Receiver(Arc<Mutex<BTreeSet<String>>>);
+
+impl Receiver {
+    fn open(port: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
+        let lines = Arc::<Mutex<BTreeSet<String>>>::default();
+        let taken = Arc::clone(&lines);
+        std::thread::spawn(move || {
+            for connection in listener.incoming().flatten() {
+                let taken = Arc::clone(&taken);
+                std::thread::spawn(move || {
+                    for line in BufReader::new(connection).lines().map_while(Result::ok) {
+                        taken.lock().expect("no panic").insert(line);
+                    }
+                });
+            }
+        });
+        Self(lines)
+    }
+
+    fn expect(&self, what: &str, expected: &[String], printed: &dyn Fn() -> String) {
+        until(what, PATIENCE, || {
+            missing(expected, &self.0.lock().expect("no panic"))
+                .map_err(|missing| format!("{missing}\n{}", printed()))
+        });
+    }
+}
+
+fn missing(expected: &[String], seen: &BTreeSet<String>) -> Result<(), String> {
+    let missing: Vec<_> = expected.iter().filter(|line| !seen.contains(*line)).collect();
+    match missing[..] {
+        [] => Ok(()),
+        [first, ..] => Err(format!("{} are missing, such as `{first}`", missing.len())),
+    }
+}
+
+fn numbered(name: &str, count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("{name} {number} {}", "x".repeat(80))).collect()
+}
+
+fn append(path: &Path, lines: &[String]) {
+    let mut file = fs::OpenOptions::new().create(true).append(true).open(path).expect("it is writable");
+    file.write_all((lines.join("\n") + "\n").as_bytes()).expect("it is writable");
+}
+
+fn expect_in_file(what: &str, path: &Path, expected: &[String], printed: &dyn Fn() -> String) {
+    until(what, PATIENCE, || {
+        let seen = fs::read_to_string(path).unwrap_or_default().lines().map(str::to_owned).collect();
+        missing(expected, &seen).map_err(|missing| format!("{missing}\n{}", printed()))
+    });
+}
+
+fn to_tcp(port: u16) -> String {
+    format!("tcp {{ host => \"127.0.0.1\" port => {port} codec => line {{ format => \"%{{message}}\" }} }}")
+}
+
+fn to_file(path: &Path) -> String {
+    format!("file {{ path => \"{}\" codec => line {{ format => \"%{{message}}\" }} }}", path.display())
+}
+
+fn run(place: &Place, text: &str) -> Recipe {
+    executor(place.path(), "run")
+        .args(["pipeline", "run", "-e", text, "--data-dir"])
+        .arg(place.directory("run-data"))
+}
+
+/// `ship` with these configurations of the machine.
+fn ship(place: &Place, texts: &[(&str, &str)]) -> Recipe {
+    let configs = place.directory("configs");
+    fs::create_dir_all(configs.join("host")).expect("it is writable");
+    for (name, text) in texts {
+        fs::write(configs.join("host").join(name), text).expect("it is writable");
+    }
+    let none = format!("unix://{}", place.join("none.sock").display());
+    ship_recipe(place.path(), &none, &configs, &place.directory("ship-data"))
+}
+
+#[test]
+fn an_output_that_is_away_does_not_stop_its_neighbour_and_gets_all_after_a_kill() {
+    let place = Place::new("neighbours");
+    let logs = place.directory("logs");
+    for name in ["run", "ship"] {
+        let (log, out, port) = (logs.join(name), place.join(&format!("{name}.out")), free_port());
+        let mut lines = numbered(name, LINES);
+        append(&log, &lines);
+        let key = if name == "run" { "path" } else { "host-path" };
+        let text = format!(
+            "input {{ file {{ {key} => \"{}\" start_position => \"beginning\" }} }} output {{ {} {} }}",
+            log.display(),
+            to_tcp(port),
+            to_file(&out)
+        );
+        let program = if name == "run" { run(&place, &text) } else { ship(&place, &[("a.conf", &text)]) };
+        let mut process = program.start();
+        expect_in_file("the neighbour's lines", &out, &lines, &|| process.printed());
+        process.kill();
+        let queue = files_below(&place.join(&format!("{name}-data/queue")));
+        let on_disk: u64 =
+            queue.iter().filter_map(|path| fs::metadata(path).ok()).map(|file| file.len()).sum();
+        assert!(on_disk > 1 << 20, "{on_disk} bytes wait on disk in {queue:?}");
+
+        let receiver = Receiver::open(port);
+        let mut process = program.start();
+        receiver.expect("all lines", &lines, &|| process.printed());
+        let later = numbered("later", 100);
+        append(&log, &later);
+        lines.extend(later);
+        receiver.expect("later lines", &lines, &|| process.printed());
+        expect_in_file("the neighbour's later lines", &out, &lines, &|| process.printed());
+        assert_eq!(process.terminate(PATIENCE).code(), Some(0), "{}", process.printed());
+    }
+}
+
+#[test]
+fn an_output_that_is_away_does_not_stop_other_configurations_of_the_same_file() {
+    for name in ["ship", "agent"] {
+        let place = Place::new(&format!("same-file-{name}"));
+        let (log, out, port) = (place.directory("logs").join("log"), place.join("out"), free_port());
+        let lines = numbered("shared", LINES);
+        append(&log, &lines);
+        let text = |output: &str| {
+            let path = log.display();
+            format!(
+                "input {{ file {{ host-path => \"{path}\" start_position => \"beginning\" }} }} output {{ {output} }}"
+            )
+        };
+        let (dead, alive) = (text(&to_tcp(port)), text(&to_file(&out)));
+        let ship = ship(&place, &[("a.conf", &dead), ("b.conf", &alive)]);
+        // Less memory than there are lines.
+        let program = if name == "ship" {
+            ship.args(["--setting", "queue_megabytes=1"])
+        } else {
+            Recipe::new(programs().join("logstash-mesos-scheduler"), &place.directory("s"), "local")
+                .args(["--mesos-master", "local", "--http-bind", &format!("127.0.0.1:{}", free_port())])
+                .args(["--executor-setting", "queue_megabytes=1", "--config-dir"])
+                .arg(place.join("configs"))
+                .env("DOCKER_HOST", format!("unix://{}", place.join("none.sock").display()))
+        };
+        let mut process = program.start();
+        expect_in_file("the lines of the other one", &out, &lines, &|| process.printed());
+        let receiver = Receiver::open(port);
+        receiver.expect("all lines", &lines, &|| process.printed());
+        assert_eq!(process.terminate(PATIENCE).code(), Some(0), "{}", process.printed());
+    }
+}
+
+#[test]
+fn what_a_sender_was_told_is_there_survives_a_kill_in_a_persisted_queue() {
+    let place = Place::new("persisted");
+    for name in ["run", "ship"] {
+        let (http, port) = (free_port(), free_port());
+        let lines = numbered(name, 100);
+        let text = format!(
+            "input {{ http {{ host => \"127.0.0.1\" port => {http} }} }} output {{ {} }}",
+            to_tcp(port)
+        );
+        let program = if name == "run" { run(&place, &text) } else { ship(&place, &[("a.conf", &text)]) };
+        let program = program.args(["--setting", "queue.type=persisted"]);
+        let mut process = program.start();
+        let url = format!("http://127.0.0.1:{http}/");
+        for line in &lines {
+            until("an answer", PATIENCE, || {
+                let answer = request_with("POST", &url, &[("Content-Type", "text/plain")], Some(line))?;
+                if answer.status == 200 { Ok(()) } else { Err(format!("status {}", answer.status)) }
+            });
+        }
+        process.kill();
+        let receiver = Receiver::open(port);
+        let mut process = program.start();
+        receiver.expect("all lines", &lines, &|| process.printed());
+        assert_eq!(process.terminate(PATIENCE).code(), Some(0), "{}", process.printed());
+    }
+}
+
+#[test]
+fn a_persisted_queue_needs_a_place() {
+    let place = Place::new("nowhere");
+    let text = "input { generator { count => 1 } } output { null { } }";
+    let arguments = ["pipeline", "run", "-e", text, "--setting", "queue.type=persisted"];
+    let ended = executor(place.path(), "run").args(arguments).run(b"", PATIENCE);
+    assert_eq!(ended.status.code(), Some(2), "{}", ended.stderr);
+    assert!(ended.stderr.contains("give --data-dir"), "{}", ended.stderr);
+}
