@@ -136,6 +136,7 @@ fn refused(label: &RefusedLabel) -> Step {
 fn read(stream: &StreamStatus) -> Step {
     let what = what(stream);
     let lost = losses(stream);
+    let why = if stream.reason.is_empty() { String::new() } else { format!(": {}", stream.reason) };
     let mut step = if is_unread(stream) {
         plain("read", Verdict::Problem, format!("`{what}` is not read: {}", stream.reason), None, None)
     } else if !lost.is_empty() {
@@ -152,12 +153,11 @@ fn read(stream: &StreamStatus) -> Step {
         plain(
             "read",
             Verdict::Unknown,
-            format!("`{what}` is looked at, and nothing came of it yet"),
+            format!("`{what}` is looked at, and nothing came of it yet{why}"),
             None,
             Some(next),
         )
     } else {
-        let why = if stream.reason.is_empty() { String::new() } else { format!(": {}", stream.reason) };
         plain("read", Verdict::Ok, format!("`{what}` is read by {}{why}", stream.method), None, None)
     };
     step.figures.insert("events".to_owned(), stream.events as f64);
