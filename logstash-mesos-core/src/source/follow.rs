@@ -269,7 +269,9 @@ impl Reader<'_> {
             if stop.now.is_cancelled() {
                 return Ended::Stopped;
             }
-            let step = tail.step(Instant::now(), stop.at_end.is_cancelled());
+            // Asked once: what a step left alone because more might come is not all there is.
+            let finishing = stop.at_end.is_cancelled();
+            let step = tail.step(Instant::now(), finishing);
             if matches!(step, Step::First(..)) {
                 looks.go_on_during(tail, positions.saved()).await;
             }
@@ -283,7 +285,7 @@ impl Reader<'_> {
                     ended
                 }
                 Step::FileEnded => looks.go_on_during(tail, out.flush(Flush::Rotated)).await,
-                Step::Idle if stop.at_end.is_cancelled() => match (out.finish().await, tail.has_failed()) {
+                Step::Idle if finishing => match (out.finish().await, tail.has_failed()) {
                     (Ended::Finished, true) => Some(Ended::Failed),
                     (ended, _) => Some(ended),
                 },

@@ -152,6 +152,51 @@ async fn a_line_that_is_too_long_arrives_once_and_the_position_is_behind_it() {
     bed.expect(&["one", "xxxxxxxx", "two", "three", "four", "yyyyyyyy"]).await;
 }
 
+/// Has the source end while it is looked at.
+struct Ending {
+    file: HostFile,
+    stop: Stop,
+}
+
+impl FileOpener for Ending {
+    fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    fn open(&self, at: Option<&OsStr>) -> io::Result<Option<Opened>> {
+        self.file.open(at)
+    }
+
+    fn stat(&self, at: Option<&OsStr>) -> io::Result<Option<Stat>> {
+        self.stop.at_end.cancel();
+        self.file.stat(at)
+    }
+
+    fn names(&self, fresh: bool) -> io::Result<Names> {
+        self.file.names(fresh)
+    }
+}
+
+#[tokio::test]
+async fn an_unfinished_line_is_passed_on_whenever_the_source_ends() {
+    let bed = Bed::new();
+    append(&bed.path("app.log"), "one\nhalf");
+    let stop = Stop::default();
+    let file = HostFile::new(bed.path("app.log"), &Directories::default());
+    let ended = bed.readers.follow(Follow {
+        opener: Arc::new(Ending { file, stop: stop.clone() }),
+        settings: quick(),
+        positions: bed.positions().stream("app.log"),
+        decoder: Box::new(Plain),
+        sender: Arc::clone(&bed.received) as _,
+        status: Arc::default(),
+        stop,
+        close_after: None,
+    });
+    assert_eq!(ended.await.unwrap(), Ended::Finished);
+    bed.expect(&["one", "half"]).await;
+}
+
 #[tokio::test]
 async fn growth_is_followed_and_an_unfinished_line_waits() {
     let bed = Bed::new();
