@@ -36,6 +36,7 @@ mod sandboxes;
 mod scale;
 mod ship;
 mod state;
+mod totals;
 mod uninstall;
 
 /// A file that no `mod` line names is never compiled, and its tests never run.

@@ -7,6 +7,7 @@ mod builder;
 mod described;
 mod fan;
 mod kept;
+mod lag;
 mod lock;
 mod metadata;
 mod pipelines;
@@ -18,6 +19,7 @@ mod session;
 pub mod ship;
 mod state;
 mod streams;
+pub mod totals;
 mod traces;
 
 pub use builder::ShipperBuilder;

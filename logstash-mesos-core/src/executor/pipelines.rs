@@ -13,12 +13,13 @@ use super::fan::Target;
 use super::report::{ConfigOutcome, PipelineReport};
 use super::run::ShipperSettings;
 use super::state::{Applies, Subscription};
+use super::totals::Totals;
 use crate::configs::{ConfigKey, ConfigSet, Configuration, Kind, Matcher, PipelineSettings};
 use crate::discovery::ContainerId;
 use crate::pipeline::compile::{CompileOptions, compile};
 use crate::pipeline::input::stream::{Reads, StreamInput};
 use crate::pipeline::plugin::BatchSender;
-use crate::pipeline::run::{RunSettings, RunningPipeline, Shutdown, StartError};
+use crate::pipeline::run::{Counted, Counter, RunSettings, RunningPipeline, Shutdown, StartError};
 use crate::pipeline::{Bus, Spools};
 use crate::source::Framing;
 
@@ -41,6 +42,8 @@ pub(crate) struct Pipelines {
     // Replaced, and not to be drained before the streams have the new ones.
     replaced: Vec<(ConfigKey, RunningPipeline)>,
     draining: JoinSet<()>,
+    // Of pipelines that are draining or have ended since this was last asked.
+    ended: Vec<(ConfigKey, Counter)>,
     generation: u64,
 }
 
@@ -95,6 +98,7 @@ impl Pipelines {
             subscriptions: Vec::new(),
             replaced: Vec::new(),
             draining: JoinSet::new(),
+            ended: Vec::new(),
             generation: 0,
         }
     }
@@ -118,6 +122,7 @@ impl Pipelines {
                     Ok(running) => {
                         info!(pipeline_id = %key, %version, "Pipeline started");
                         if let Some(before) = self.running.insert(key.clone(), running) {
+                            self.ended.push((key.clone(), before.pipeline.counter()));
                             self.replaced.push((key.clone(), before.pipeline));
                         }
                         None
@@ -139,6 +144,7 @@ impl Pipelines {
         for key in gone {
             if let Some(before) = self.running.remove(&key) {
                 info!(pipeline_id = %key, "Pipeline is not wanted any more");
+                self.ended.push((key.clone(), before.pipeline.counter()));
                 self.replaced.push((key, before.pipeline));
             }
         }
@@ -272,15 +278,37 @@ impl Pipelines {
         }
     }
 
-    /// Takes note of replaced pipelines that are done.
-    pub(crate) fn reap(&mut self) {
+    /// Takes note of replaced pipelines that are done. Once none is left that may still count, what they have counted goes
+    /// over to `totals`.
+    pub(crate) fn reap(&mut self, totals: &mut Totals) {
         while self.draining.try_join_next().is_some() {}
+        if self.draining.is_empty() && self.replaced.is_empty() {
+            for (key, counter) in self.ended.drain(..) {
+                totals.add_pipeline(&key.to_string(), &counter.counted());
+            }
+        }
+    }
+
+    /// Whether a pipeline runs this configuration.
+    pub(crate) fn is_at_work(&self, configuration: &str) -> bool {
+        self.running.keys().any(|key| key.to_string() == configuration)
+    }
+
+    /// Adds what is counted now: by the pipelines at work, and by those that may still be ending.
+    pub(crate) fn count(&self, totals: &mut Totals) {
+        for (key, running) in &self.running {
+            totals.add_pipeline(&key.to_string(), &running.pipeline.counter().counted());
+        }
+        for (key, counter) in &self.ended {
+            totals.add_pipeline(&key.to_string(), &counter.counted());
+        }
     }
 
     /// Delivers what is on its way until `deadline`, then gives it up.
     pub(crate) async fn drain_all(&mut self, deadline: Instant) {
         self.subscriptions.clear();
         for (key, running) in std::mem::take(&mut self.running) {
+            self.ended.push((key.clone(), running.pipeline.counter()));
             self.replaced.push((key, running.pipeline));
         }
         for (key, pipeline) in self.replaced.drain(..) {
@@ -334,9 +362,20 @@ impl Pipelines {
         readers.iter().map(|(key, _)| self.running.get(key).map_or(0, |running| running.generation)).collect()
     }
 
-    /// What can be said about each pipeline.
-    pub(crate) fn report(&self) -> Vec<PipelineReport> {
-        self.running.iter().map(|(key, running)| super::report::pipeline(key, &running.pipeline)).collect()
+    /// What can be said about each pipeline: `before` is what those that have ended have counted, to `sum` comes what the
+    /// others count.
+    pub(crate) fn report(&self, before: &Totals, sum: &mut Counted) -> Vec<PipelineReport> {
+        let ending: Vec<_> = self.ended.iter().map(|(key, counter)| (key, counter.counted())).collect();
+        ending.iter().for_each(|(_, counted)| sum.add(counted));
+        let report = |(key, running): (&ConfigKey, &Running)| {
+            let now = running.pipeline.counter().counted();
+            sum.add(&now);
+            let mut total = before.pipelines.get(&key.to_string()).cloned().unwrap_or_default();
+            let of_this = ending.iter().filter(|(ending, _)| *ending == key).map(|(_, counted)| counted);
+            of_this.chain([&now]).for_each(|counted| total.add(counted));
+            super::report::pipeline(key, &running.pipeline, now, total)
+        };
+        self.running.iter().map(report).collect()
     }
 }
 
@@ -364,7 +403,10 @@ mod tests {
 
     async fn grows(pipelines: &Pipelines, name: &str, from: u64) -> u64 {
         let events = || {
-            let report = pipelines.report().into_iter().find(|report| report.configuration == name);
+            let report = pipelines
+                .report(&Totals::default(), &mut Counted::default())
+                .into_iter()
+                .find(|report| report.configuration == name);
             report.map_or(0, |report| report.events_in)
         };
         for _ in 0..500 {
@@ -385,7 +427,7 @@ mod tests {
             pipelines.apply(&set(&[("a", COUNTING), ("b", COUNTING)]), &PipelineSettings::default());
         assert!(outcomes.iter().all(|outcome| outcome.error.is_none()), "{outcomes:?}");
         let before = grows(&pipelines, "a", 20).await;
-        grows(&pipelines, "b", 20).await;
+        let b_before = grows(&pipelines, "b", 20).await;
         let generation =
             |pipelines: &Pipelines, name: &str| pipelines.generation(&[(ConfigKey::host(name), 0)])[0];
         let (a, b) = (generation(&pipelines, "a"), generation(&pipelines, "b"));
@@ -395,8 +437,12 @@ mod tests {
         assert_ne!(generation(&pipelines, "b"), b);
         // The one goes on counting, the other has begun anew.
         let after = grows(&pipelines, "a", before).await;
-        let b_events = pipelines.report()[1].events_in;
+        let b_events = pipelines.report(&Totals::default(), &mut Counted::default())[1].events_in;
         assert!(b_events < before && after > before, "{b_events} {before} {after}");
+        // In all, nothing is forgotten.
+        let mut sum = Counted::default();
+        let total = pipelines.report(&Totals::default(), &mut sum)[1].total.events_in;
+        assert!(total >= b_before && sum.events_in >= total + after, "{total} {b_before} {sum:?}");
         // One that cannot be used changes nothing, and is told.
         let b = generation(&pipelines, "b");
         let outcomes = pipelines
@@ -408,8 +454,15 @@ mod tests {
         pipelines.apply(&set(&[("a", COUNTING)]), &PipelineSettings::default());
         pipelines.retire_replaced();
         assert_eq!((generation(&pipelines, "a"), generation(&pipelines, "b")), (a, 0));
-        grows(&pipelines, "a", after).await;
+        let after = grows(&pipelines, "a", after).await;
         pipelines.drain_all(Instant::now() + Duration::from_secs(5)).await;
+        let mut totals = Totals::default();
+        pipelines.reap(&mut totals);
+        let in_all = |name: &str| totals.pipelines[name].events_in;
+        assert!(in_all("host/a") >= after && in_all("host/b") > b_before + 5, "{totals:?}");
+        let once = totals.clone();
+        pipelines.reap(&mut totals);
+        assert_eq!(totals, once);
     }
 
     #[tokio::test(flavor = "multi_thread")]

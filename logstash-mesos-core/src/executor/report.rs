@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::totals::{StreamTotals, Sum};
 use crate::configs::labels::Refusal;
 use crate::configs::{ConfigKey, ConfigSet, Configuration};
 use crate::pipeline::dead_letter::DeadLetterStatus;
-use crate::pipeline::run::RunningPipeline;
+use crate::pipeline::run::{Counted, RunningPipeline};
 
 /// What became of a set of configurations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,6 +59,8 @@ pub struct Report {
     pub streams: Vec<StreamReport>,
     /// The pipelines.
     pub pipelines: Vec<PipelineReport>,
+    /// What was counted since the data directory was made, also by what has ended.
+    pub sum: Sum,
     /// Resident memory of the process.
     pub memory_bytes: u64,
 }
@@ -121,9 +124,13 @@ pub struct StreamReport {
     pub offset: u64,
     /// Bytes that are there and not read yet.
     pub lag_bytes: u64,
-    /// Events made of it.
+    /// How long ago the oldest of the bytes that have not arrived was first seen.
+    pub lag_secs: u64,
+    /// What was counted for as long as its position is kept, over restarts.
+    pub total: StreamTotals,
+    /// Events made of it since it was begun.
     pub events: u64,
-    /// What is known to be lost, by reason.
+    /// What is known to be lost since then, by reason.
     pub lost: BTreeMap<String, u64>,
     /// The configurations that read it.
     pub configurations: Vec<ConfigKey>,
@@ -154,6 +161,8 @@ pub struct PipelineReport {
     pub plugins: Vec<PluginReport>,
     /// Its outputs.
     pub outputs: Vec<OutputReport>,
+    /// What was counted under the configuration's name since the data directory was made.
+    pub total: Counted,
 }
 
 /// What one plugin has done.
@@ -191,8 +200,13 @@ pub fn resident_bytes() -> u64 {
     pages.unwrap_or(0) * rustix::param::page_size() as u64
 }
 
-/// What can be said about a pipeline.
-pub(crate) fn pipeline(key: &ConfigKey, running: &RunningPipeline) -> PipelineReport {
+/// What can be said about a pipeline, which has counted `now`, and under its name `total`.
+pub(crate) fn pipeline(
+    key: &ConfigKey,
+    running: &RunningPipeline,
+    now: Counted,
+    total: Counted,
+) -> PipelineReport {
     let counters = running.counters();
     let outputs = running.outputs();
     let plugins = running.plugins().into_iter().map(|(id, name, counters)| PluginReport {
@@ -206,7 +220,7 @@ pub(crate) fn pipeline(key: &ConfigKey, running: &RunningPipeline) -> PipelineRe
         configuration: key.name.clone(),
         failures: counters.failures(),
         failure: counters.last_failure(),
-        lost: running.lost().into_iter().map(|(reason, bytes)| (reason.as_str().to_owned(), bytes)).collect(),
+        lost: now.lost,
         unanswered: counters.unanswered(),
         dead_letters: running.dead_letters(),
         plugins: plugins.collect(),
@@ -217,5 +231,6 @@ pub(crate) fn pipeline(key: &ConfigKey, running: &RunningPipeline) -> PipelineRe
             .into_iter()
             .map(|output| OutputReport { name: output.sink, error: output.trouble, pending: output.on_disk })
             .collect(),
+        total,
     }
 }

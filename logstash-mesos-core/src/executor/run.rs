@@ -20,6 +20,7 @@ use super::pipelines::Pipelines;
 use super::report::{Applied, ConfigOutcome, DockerReport, Report};
 use super::state::{self, Pattern};
 use super::streams::Streams;
+use super::totals::{Record, Totals};
 use super::traces::OwnTraces;
 use crate::configs::labels::Offer;
 use crate::configs::{ConfigKey, ConfigSet, ExecutorSettings, PipelineSettings};
@@ -367,6 +368,7 @@ async fn run(
     let checkpoints = Checkpoints::open(&settings.data_dir)?;
     let readers = Readers::with(READER_THREADS, settings.host_root.join("proc"), HoldLimits::default());
     let readers = Arc::new(readers.map_err(ShipperError::Threads)?);
+    let totals = Totals::load(&settings.data_dir);
     let kept = if settings.keeps_configurations { kept::load(&settings.data_dir)? } else { None };
     let mut driver = Driver {
         pipelines: Pipelines::new(&settings),
@@ -375,6 +377,8 @@ async fn run(
         set: ConfigSet::default(),
         executor_settings: ExecutorSettings::default(),
         described: Described::default(),
+        record: Record::new(&settings.data_dir, &totals),
+        totals,
         checkpoints,
         picture,
         cleared: false,
@@ -418,6 +422,9 @@ struct Driver {
     set: ConfigSet,
     executor_settings: ExecutorSettings,
     described: Described,
+    // Of what has ended.
+    totals: Totals,
+    record: Record,
     checkpoints: Checkpoints,
     picture: watch::Receiver<Arc<Discovered>>,
     // Reading has stopped for good.
@@ -464,9 +471,18 @@ impl Driver {
                     self.reconcile().await;
                 }
                 _ = look.tick() => self.reconcile().await,
-                _ = tidy.tick() => self.checkpoints.forget_unmoved(FORGET_AFTER),
+                _ = tidy.tick() => {
+                    self.checkpoints.forget_unmoved(FORGET_AFTER);
+                    let known = self.streams.known();
+                    self.totals.forget_streams(|id| known.contains(id));
+                    self.totals.forget_pipelines(|configuration| self.pipelines.is_at_work(configuration));
+                }
             }
             let now = self.report();
+            if !self.cleared && self.record.is_due(&now.sum) {
+                let totals = self.counted();
+                self.record.begin(totals);
+            }
             report.send_if_modified(|seen| {
                 let news = **seen != now;
                 if news {
@@ -545,7 +561,8 @@ impl Driver {
         if described_otherwise {
             self.pipelines.retire_replaced();
         }
-        self.pipelines.reap();
+        self.pipelines.reap(&mut self.totals);
+        self.streams.reap(&mut self.totals);
         let all_seen = !matches!(picture.sandboxes, SandboxState::Unreadable { .. });
         if !self.tidy && all_seen && matches!(picture.daemon, DaemonState::Connected { .. }) {
             self.tidy = true;
@@ -561,11 +578,24 @@ impl Driver {
         if let Err(error) = self.checkpoints.save() {
             warn!(%error, "Positions could not be saved: some lines will be sent again");
         }
+        if !self.cleared {
+            let totals = self.counted();
+            totals.sum().say();
+            self.record.end(totals).await;
+        }
+    }
+
+    /// Everything that was counted, up to now.
+    fn counted(&self) -> Totals {
+        let mut totals = self.totals.clone();
+        self.streams.count(&mut totals);
+        self.pipelines.count(&mut totals);
+        totals
     }
 
     async fn clear(&mut self, keep_positions: bool) -> Result<(), String> {
-        self.cleared = true;
         self.stop(CLEAR_GRACE).await;
+        self.cleared = true;
         self.pipelines.apply(&ConfigSet::default(), &PipelineSettings::default());
         self.set = ConfigSet::default();
         self.described = Described::default();
@@ -576,7 +606,7 @@ impl Driver {
         // Only what we made: the directory may be one that others use too.
         let mut names = vec!["configurations.json"];
         if !keep_positions {
-            names.extend(["plugins", "dead-letters", "queue"]);
+            names.extend(["plugins", "dead-letters", "queue", "totals.json"]);
         }
         for name in names {
             let path = self.settings.data_dir.join(name);
@@ -596,7 +626,10 @@ impl Driver {
         if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
     }
 
-    fn report(&self) -> Report {
+    fn report(&mut self) -> Report {
+        let mut sum = self.totals.sum();
+        let streams = self.streams.report(&self.totals, &mut sum.streams);
+        let pipelines = self.pipelines.report(&self.totals, &mut sum.pipelines);
         let picture = self.picture.borrow();
         Report {
             set_version: self.set.version.clone(),
@@ -611,8 +644,9 @@ impl Driver {
                 _ => String::new(),
             },
             refused_labels: self.described.refused(|id| self.streams.container(id)),
-            streams: self.streams.report(),
-            pipelines: self.pipelines.report(),
+            streams,
+            pipelines,
+            sum,
             memory_bytes: super::report::resident_bytes(),
         }
     }

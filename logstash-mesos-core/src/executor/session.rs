@@ -13,8 +13,10 @@ use tracing::{debug, info, warn};
 
 use super::report::{Applied, DockerReport, RefusedLabels, Report, StreamKind, StreamReport};
 use super::run::{ShipperError, ShipperHandle};
+use super::totals::StreamTotals;
 use crate::backoff::Backoff;
 use crate::configs::labels::Refusal;
+use crate::pipeline::run::Counted;
 use crate::protocol::control_client::ControlClient;
 use crate::protocol::{
     self as wire, Cleared, ExecutorMessage, Hello, SchedulerMessage, executor_message, scheduler_message,
@@ -322,6 +324,10 @@ fn status<'r>(
         ended_streams,
         set_version: report.set_version.clone(),
         pipelines: report.pipelines.iter().map(pipeline_to_wire).collect(),
+        totals: Some(wire::Totals {
+            streams: Some(total_to_wire(&report.sum.streams)),
+            pipelines: Some(counted_to_wire(&report.sum.pipelines)),
+        }),
     }
 }
 
@@ -338,6 +344,7 @@ fn pipeline_to_wire(pipeline: &super::report::PipelineReport) -> wire::PipelineS
         dead_letter_bytes: pipeline.dead_letters.waiting.bytes,
         dead_letters_on_their_way: pipeline.dead_letters.on_their_way.letters,
         dead_letters_dropped: pipeline.dead_letters.since_start.dropped(),
+        total: Some(counted_to_wire(&pipeline.total)),
         plugins: pipeline
             .plugins
             .iter()
@@ -365,6 +372,25 @@ fn refused_to_wire(refused: &RefusedLabels) -> wire::RefusedLabels {
     }
 }
 
+fn counted_to_wire(counted: &Counted) -> wire::Counted {
+    let outputs = counted.all_outputs();
+    wire::Counted {
+        events_in: counted.events_in,
+        events_out: counted.events_out,
+        dropped: counted.dropped,
+        unanswered: counted.unanswered,
+        dead: counted.dead,
+        dead_dropped: counted.dead_dropped,
+        delivered: outputs.delivered,
+        delivered_bytes: outputs.delivered_bytes,
+        lost: counted.lost.clone(),
+    }
+}
+
+fn total_to_wire(total: &StreamTotals) -> wire::StreamTotals {
+    wire::StreamTotals { read_bytes: total.read_bytes, events: total.events, lost: total.lost.clone() }
+}
+
 fn stream_to_wire(stream: &StreamReport) -> wire::StreamStatus {
     wire::StreamStatus {
         id: stream.id.clone(),
@@ -384,6 +410,8 @@ fn stream_to_wire(stream: &StreamReport) -> wire::StreamStatus {
         events: stream.events,
         lost: stream.lost.clone(),
         configurations: stream.configurations.iter().map(|key| key.name.clone()).collect(),
+        lag_seconds: stream.lag_secs,
+        total: Some(total_to_wire(&stream.total)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The streams that are read: started, shared out, drained and ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,6 +11,7 @@ use tracing::{debug, info, warn};
 
 use super::asking::{Ask, Asking};
 use super::fan::{Fan, FanDecoder};
+use super::lag::Lag;
 use super::metadata::{Machine, Metadata};
 use super::pipelines::Pipelines;
 #[cfg(feature = "docker")]
@@ -19,6 +20,7 @@ use super::records::{JsonFile, PlainLines, Records};
 use super::report::{StreamKind, StreamReport};
 use super::run::ShipperSettings;
 use super::state::{self, Pattern, Place, StreamId, Wanted};
+use super::totals::{StreamTotals, Totals};
 use super::traces::OwnTraces;
 #[cfg(feature = "docker")]
 use crate::discovery::DockerEndpoint;
@@ -49,8 +51,8 @@ pub(crate) struct Streams {
     directories: Directories,
     files: BTreeMap<ContainerId, Arc<ContainerFiles>>,
     running: BTreeMap<StreamId, Stream>,
-    // Of streams that have ended and are gone from the list.
-    lost_before: BTreeMap<String, u64>,
+    // What was counted by streams that have ended since this was last asked.
+    ended: Vec<(String, StreamTotals)>,
 }
 
 /// One stream.
@@ -69,6 +71,7 @@ struct Stream {
     // Of the pipelines the targets belong to: they change when a configuration is replaced.
     generation: Vec<u64>,
     in_flight: InFlight,
+    lag: Lag,
 }
 
 /// How a stream is read, as far as it was decided here.
@@ -178,7 +181,7 @@ impl Streams {
             directories: Directories::default(),
             files: BTreeMap::new(),
             running: BTreeMap::new(),
-            lost_before: BTreeMap::new(),
+            ended: Vec::new(),
         }
     }
 
@@ -352,7 +355,32 @@ impl Streams {
                 reader.abort();
             }
         }
-        self.running.clear();
+        for (id, stream) in std::mem::take(&mut self.running) {
+            self.ended.push((id.position_key(), (&stream.status.snapshot()).into()));
+        }
+    }
+
+    /// What was counted by streams that have ended goes over to `totals`.
+    pub(crate) fn reap(&mut self, totals: &mut Totals) {
+        for (id, counted) in self.ended.drain(..) {
+            totals.add_stream(&id, &counted);
+        }
+    }
+
+    /// Adds what is counted now: by the streams that are read, and by those that have just ended.
+    pub(crate) fn count(&self, totals: &mut Totals) {
+        for (id, counted) in &self.ended {
+            totals.add_stream(id, counted);
+        }
+        for (id, stream) in &self.running {
+            totals.add_stream(&id.position_key(), &(&stream.status.snapshot()).into());
+        }
+    }
+
+    /// The streams that are read, and those of which a position is kept.
+    pub(crate) fn known(&self) -> BTreeSet<String> {
+        let running = self.running.keys().map(StreamId::position_key);
+        running.chain(self.checkpoints.keys().iter().map(ToString::to_string)).collect()
     }
 
     /// A file found by a pattern is begun unless another stream is still reading it under its old name.
@@ -483,6 +511,7 @@ impl Streams {
             readers: want.readers.clone(),
             generation,
             in_flight,
+            lag: Lag::default(),
         };
         stream.follow_life(container, self.drain_timeout);
         self.running.insert(id, stream);
@@ -564,20 +593,34 @@ impl Streams {
 
     fn forget(&mut self, id: &StreamId) {
         if let Some(stream) = self.running.remove(id) {
-            for (reason, count) in stream.status.snapshot().lost {
-                *self.lost_before.entry(reason.as_str().to_owned()).or_default() += count;
-            }
+            self.ended.push((id.position_key(), (&stream.status.snapshot()).into()));
             debug!(stream = %id.position_key(), "Stream has ended");
         }
     }
 
-    /// What can be said about each stream.
-    pub(crate) fn report(&self) -> Vec<StreamReport> {
-        self.running.iter().map(|(id, stream)| self.report_one(id, stream)).collect()
+    /// What can be said about each stream: `before` is what was counted for those that have ended, to `sum` comes what is
+    /// counted for the others.
+    pub(crate) fn report(&mut self, before: &Totals, sum: &mut StreamTotals) -> Vec<StreamReport> {
+        self.ended.iter().for_each(|(_, counted)| sum.add(counted));
+        let mut running = std::mem::take(&mut self.running);
+        let reports =
+            running.iter_mut().map(|(id, stream)| self.report_one(id, stream, before, sum)).collect();
+        self.running = running;
+        reports
     }
 
-    fn report_one(&self, id: &StreamId, stream: &Stream) -> StreamReport {
-        let now = stream.status.snapshot();
+    fn report_one(
+        &self,
+        id: &StreamId,
+        stream: &mut Stream,
+        before: &Totals,
+        sum: &mut StreamTotals,
+    ) -> StreamReport {
+        let (key, now) = (id.position_key(), stream.status.snapshot());
+        let counted = StreamTotals::from(&now);
+        sum.add(&counted);
+        let mut total = before.streams.get(&key).cloned().unwrap_or_default();
+        total.add(&counted);
         let container = stream.container.as_deref();
         let (kind, path) = match &id.place {
             Place::ContainerFile { path, .. } => (StreamKind::ContainerFile, path.display().to_string()),
@@ -595,11 +638,13 @@ impl Streams {
             },
             _ => (now.rung.unwrap_or_default().to_owned(), String::new()),
         };
-        let arrived = self.checkpoints.stream(&id.position_key()).arrived().unwrap_or(now.offset);
+        let arrived = self.checkpoints.stream(&key).arrived().unwrap_or(now.offset);
+        let lag_bytes = now.lag_bytes + now.offset.saturating_sub(arrived);
+        let lag = stream.lag.look(now.read_bytes + now.lag_bytes, lag_bytes, Instant::now());
         let mut configurations: Vec<_> = stream.readers.iter().map(|(key, _)| key.clone()).collect();
         configurations.dedup();
         StreamReport {
-            id: id.position_key(),
+            id: key,
             kind,
             container_id: container.map(|found| found.id.to_string()).unwrap_or_default(),
             container_name: container.map(|found| found.name.to_string()).unwrap_or_default(),
@@ -607,7 +652,9 @@ impl Streams {
             path,
             method,
             reason: now.error.unwrap_or(reason),
-            lag_bytes: now.lag_bytes + now.offset.saturating_sub(arrived),
+            lag_bytes,
+            lag_secs: lag.as_secs(),
+            total,
             offset: arrived,
             events: now.events,
             lost: now.lost.into_iter().map(|(reason, count)| (reason.as_str().to_owned(), count)).collect(),

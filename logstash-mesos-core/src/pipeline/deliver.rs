@@ -30,7 +30,7 @@ pub(super) struct Lane {
     pub(super) sink: Arc<dyn LogSink>,
     pub(super) batching: Batching,
     pub(super) counters: Arc<PluginCounters>,
-    pub(super) delivery: DeliveryCounters,
+    pub(super) delivery: Arc<DeliveryCounters>,
     letters: Arc<DeadLetters>,
     // Cancelled when the sink says that nobody will ever take anything again.
     closed: CancellationToken,
@@ -136,7 +136,7 @@ impl Lane {
             batching: sink.batching(),
             sink,
             counters: Arc::default(),
-            delivery: DeliveryCounters::default(),
+            delivery: Arc::default(),
             letters,
             closed,
             failed: AtomicBool::new(false),

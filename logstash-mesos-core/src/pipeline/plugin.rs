@@ -14,6 +14,7 @@ use super::bus::Bus;
 pub use crate::event::{Batch, BatchSender, Deferred};
 use crate::event::{Clock, Event};
 use crate::sink::{LogSink, RecordBatch};
+use crate::source::Losses;
 
 /// What an input runs with.
 pub struct InputContext {
@@ -28,6 +29,8 @@ pub struct InputContext {
     /// Whether events are told delivered as soon as they are in the queues of the outputs, on disk: then an input
     /// whose peers wait for an answer waits for that.
     pub persisted: bool,
+    /// Where bytes are counted that will never become an event.
+    pub losses: Arc<Losses>,
 }
 
 /// Produces events.

@@ -9,7 +9,6 @@
 //! the pipeline starts. Everything that is full makes what is before it wait; the lane of an output, while others go
 //! on, only when its queue on disk is full too.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,11 +35,13 @@ use super::spool::{Home, Lease, Limits, Spools};
 use crate::backoff::Backoff;
 use crate::error_chain;
 use crate::event::Clock;
-use crate::source::Lost;
+use crate::source::Losses;
 
+mod counted;
 mod replay;
 mod worker;
 
+pub use counted::{Counted, CountedOutput, Counter};
 use replay::Replayer;
 use worker::{Slot, Worker};
 
@@ -165,6 +166,7 @@ pub struct PipelineCounters {
     batches: AtomicU64,
     failed_inputs: AtomicU64,
     unanswered: AtomicU64,
+    dropped: AtomicU64,
     failures: AtomicU64,
     last_failure: Mutex<Option<String>>,
 }
@@ -196,6 +198,12 @@ impl PipelineCounters {
     #[must_use]
     pub fn unanswered(&self) -> u64 {
         self.unanswered.load(Ordering::Relaxed)
+    }
+
+    /// Events that filters have dropped, as they were told to.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
     }
 
     /// Inputs that said that they can never work.
@@ -267,6 +275,7 @@ pub struct RunningPipeline {
     queue: Arc<Queue>,
     counters: Arc<PipelineCounters>,
     lines: Arc<LineLimit>,
+    losses: Arc<Losses>,
     filters: Vec<FilterStatus>,
     lanes: Vec<Arc<Lane>>,
     letters: Arc<DeadLetters>,
@@ -357,6 +366,7 @@ impl RunningPipeline {
             queue,
             counters,
             lines: Arc::clone(&compiled.lines),
+            losses: Arc::default(),
             filters: compiled.filters.counters(),
             lanes,
             letters,
@@ -388,12 +398,14 @@ impl RunningPipeline {
             let (sender, shutdown) = (self.sender(), self.stop_inputs.clone());
             let (clock, bus) = (self.settings.clock, self.settings.bus.clone());
             let persisted = self.settings.output_queue.persisted;
+            let losses = Arc::clone(&self.losses);
             let context = move || InputContext {
                 events: Arc::clone(&sender),
                 shutdown: shutdown.clone(),
                 clock,
                 bus: bus.clone(),
                 persisted,
+                losses: Arc::clone(&losses),
             };
             let counters = Arc::clone(&self.counters);
             self.inputs.spawn(run_input(plugin, input, context, counters));
@@ -412,13 +424,6 @@ impl RunningPipeline {
     #[must_use]
     pub fn counters(&self) -> &PipelineCounters {
         &self.counters
-    }
-
-    /// Bytes that its own inputs left out, by reason.
-    #[must_use]
-    pub fn lost(&self) -> BTreeMap<Lost, u64> {
-        let too_long = (Lost::LineTooLong, self.lines.bytes_cut());
-        [too_long].into_iter().filter(|(_, bytes)| *bytes > 0).collect()
     }
 
     /// What its filters have done so far.
@@ -456,6 +461,19 @@ impl RunningPipeline {
             }
         };
         self.lanes.iter().map(status).collect()
+    }
+
+    /// What it counts, also when it has ended.
+    #[must_use]
+    pub fn counter(&self) -> Counter {
+        let outputs = self.lanes.iter().map(|lane| (Arc::clone(&lane.id), Arc::clone(&lane.delivery)));
+        Counter {
+            pipeline: Arc::clone(&self.counters),
+            letters: Arc::clone(&self.letters),
+            lines: Arc::clone(&self.lines),
+            losses: Arc::clone(&self.losses),
+            outputs: outputs.collect(),
+        }
     }
 
     /// How many dead letters there are.

@@ -131,6 +131,9 @@ pub struct Status {
     /// Pipelines at work.
     #[prost(message, repeated, tag = "14")]
     pub pipelines: ::prost::alloc::vec::Vec<PipelineStatus>,
+    /// What was counted since the data directory was made, also of what has ended.
+    #[prost(message, optional, tag = "17")]
+    pub totals: ::core::option::Option<Totals>,
     /// Why the sandboxes of the agent cannot be seen; empty when they can, or when no configuration reads any.
     #[prost(string, tag = "15")]
     pub sandboxes_error: ::prost::alloc::string::String,
@@ -203,6 +206,63 @@ pub struct PipelineStatus {
     /// Dead letters that were dropped, for want of room or for their age.
     #[prost(uint64, tag = "11")]
     pub dead_letters_dropped: u64,
+    /// What was counted under the name of the configuration since the data directory was made.
+    #[prost(message, optional, tag = "12")]
+    pub total: ::core::option::Option<Counted>,
+}
+/// What was counted, over restarts.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Totals {
+    /// Of all streams.
+    #[prost(message, optional, tag = "1")]
+    pub streams: ::core::option::Option<StreamTotals>,
+    /// Of all pipelines.
+    #[prost(message, optional, tag = "2")]
+    pub pipelines: ::core::option::Option<Counted>,
+}
+/// What came out of streams.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StreamTotals {
+    /// Bytes that were read; what is read again is counted again.
+    #[prost(uint64, tag = "1")]
+    pub read_bytes: u64,
+    /// Events made of them.
+    #[prost(uint64, tag = "2")]
+    pub events: u64,
+    /// Bytes that will never arrive, by reason.
+    #[prost(btree_map = "string, uint64", tag = "3")]
+    pub lost: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, u64>,
+}
+/// What became of events in pipelines.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Counted {
+    /// Taken from inputs.
+    #[prost(uint64, tag = "1")]
+    pub events_in: u64,
+    /// That came out of the filters.
+    #[prost(uint64, tag = "2")]
+    pub events_out: u64,
+    /// That filters dropped, as they were told to.
+    #[prost(uint64, tag = "3")]
+    pub dropped: u64,
+    /// That a condition had no answer for; they are dead letters.
+    #[prost(uint64, tag = "4")]
+    pub unanswered: u64,
+    /// That became dead letters, whatever the reason.
+    #[prost(uint64, tag = "5")]
+    pub dead: u64,
+    /// Dead letters that were dropped, for want of room or for their age.
+    #[prost(uint64, tag = "6")]
+    pub dead_dropped: u64,
+    /// That arrived, with each output.
+    #[prost(uint64, tag = "7")]
+    pub delivered: u64,
+    /// Their bytes.
+    #[prost(uint64, tag = "8")]
+    pub delivered_bytes: u64,
+    /// Bytes that the inputs of the pipelines left out, by reason.
+    #[prost(btree_map = "string, uint64", tag = "9")]
+    pub lost: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, u64>,
 }
 /// What one plugin has done so far.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -265,6 +325,12 @@ pub struct StreamStatus {
     /// Configurations that read it.
     #[prost(string, repeated, tag = "13")]
     pub configurations: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// How long ago the oldest byte was first seen that no output has yet, in seconds.
+    #[prost(uint64, tag = "14")]
+    pub lag_seconds: u64,
+    /// What was counted for as long as its position is kept, over restarts.
+    #[prost(message, optional, tag = "15")]
+    pub total: ::core::option::Option<StreamTotals>,
 }
 /// One output.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

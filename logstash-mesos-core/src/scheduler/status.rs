@@ -8,8 +8,9 @@ use crate::configs::{ConfigKey, Kind};
 use crate::ids::AgentId;
 use crate::offer::Reason;
 use crate::protocol::{
-    AgentStatus, ClusterStatus, ConfigKind, Configuration, ConfigurationStatus, Decline, DockerState,
-    ExecutorStatus, FrameworkStatus, RefusedLabels, SourceKind, Status, StatusPage, StreamStatus, Texts,
+    AgentStatus, ClusterStatus, ConfigKind, Configuration, ConfigurationStatus, Counted, Decline,
+    DockerState, ExecutorStatus, FrameworkStatus, RefusedLabels, SourceKind, Status, StatusPage,
+    StreamStatus, StreamTotals, Texts, Totals,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -372,7 +373,7 @@ fn executor_json(executor: &ExecutorStatus, task: Option<&Task>, session: Option
                     .collect();
                 json!({"configuration": p.configuration, "events_in": p.events_in, "events_out": p.events_out,
                        "failures": p.failures, "failure": text_or_null(&p.failure), "plugins": plugins,
-                       "unanswered": p.unanswered,
+                       "unanswered": p.unanswered, "total": p.total.as_ref().map(counted_json),
                        "dead_letters": {"waiting": p.dead_letters, "bytes": p.dead_letter_bytes,
                                         "on_their_way": p.dead_letters_on_their_way,
                                         "dropped": p.dead_letters_dropped}})
@@ -389,6 +390,7 @@ fn executor_json(executor: &ExecutorStatus, task: Option<&Task>, session: Option
             ("events_failed".to_owned(), json!(status.events_failed)),
             ("memory_bytes".to_owned(), json!(status.memory_bytes)),
             ("outputs".to_owned(), json!(outputs)),
+            ("totals".to_owned(), json!(status.totals.as_ref().map(totals_json))),
         ]);
     }
     Value::Object(object)
@@ -406,6 +408,24 @@ fn refused_labels(status: &Status) -> Vec<Value> {
                    "labels": labels(one)})
         })
         .collect()
+}
+
+/// What was counted over restarts.
+fn totals_json(totals: &Totals) -> Value {
+    json!({"streams": totals.streams.as_ref().map(stream_totals_json),
+           "pipelines": totals.pipelines.as_ref().map(counted_json)})
+}
+
+fn stream_totals_json(total: &StreamTotals) -> Value {
+    let lost: BTreeMap<_, _> = total.lost.iter().collect();
+    json!({"read_bytes": total.read_bytes, "events": total.events, "lost": lost})
+}
+
+fn counted_json(counted: &Counted) -> Value {
+    let lost: BTreeMap<_, _> = counted.lost.iter().collect();
+    json!({"events_in": counted.events_in, "events_out": counted.events_out, "dropped": counted.dropped,
+           "unanswered": counted.unanswered, "dead": counted.dead, "dead_dropped": counted.dead_dropped,
+           "delivered": counted.delivered, "delivered_bytes": counted.delivered_bytes, "lost": lost})
 }
 
 /// A stream as REST has it.
@@ -427,8 +447,10 @@ pub(super) fn stream_json(agent_id: &str, stream: &StreamStatus) -> Value {
         ("reason".to_owned(), text_or_null(&stream.reason)),
         ("offset".to_owned(), json!(stream.offset)),
         ("lag_bytes".to_owned(), json!(stream.lag_bytes)),
+        ("lag_seconds".to_owned(), json!(stream.lag_seconds)),
         ("events".to_owned(), json!(stream.events)),
         ("lost".to_owned(), json!(lost)),
+        ("total".to_owned(), json!(stream.total.as_ref().map(stream_totals_json))),
         ("configurations".to_owned(), json!(stream.configurations)),
     ]);
     Value::Object(object)

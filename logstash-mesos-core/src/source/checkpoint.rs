@@ -652,7 +652,7 @@ fn run(shared: &Shared) {
 }
 
 /// Puts `content` in the place of the file `path`, at once and durably.
-fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
     let beside = PathBuf::from(beside);

@@ -36,6 +36,7 @@ mod model_tests;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use checkpoint::replace_file;
 pub use checkpoint::{CheckpointError, Checkpoints, FilePosition, StreamPositions};
 pub use directory::{Directories, Names};
 pub use fingerprint::{Fingerprint, Mark};
@@ -45,7 +46,7 @@ pub use holdings::{HoldLimits, raise_descriptor_limit};
 pub use host_file::HostFile;
 pub use host_glob::files_matching;
 pub(crate) use logstash_mesos_engine::tools::glob;
-pub use status::{Lost, StreamSnapshot, StreamStatus};
+pub use status::{Losses, Lost, StreamSnapshot, StreamStatus};
 pub use tail::{StartPosition, TailSettings};
 pub use tracker::Tracker;
 

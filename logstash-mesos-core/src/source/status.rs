@@ -35,9 +35,27 @@ impl Lost {
     }
 }
 
+/// Bytes that will never arrive, by reason: those of several streams together.
+#[derive(Debug, Default)]
+pub struct Losses(Mutex<BTreeMap<Lost, u64>>);
+
+impl Losses {
+    /// What was counted so far.
+    #[must_use]
+    pub fn by_reason(&self) -> BTreeMap<Lost, u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn add(&self, reason: Lost, bytes: u64) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += bytes;
+    }
+}
+
 /// Kept by the reader of a stream, read by whoever shows it.
 #[derive(Debug, Default)]
 pub struct StreamStatus {
+    // Of all streams of an input, which end one by one.
+    losses: Option<Arc<Losses>>,
     now: Mutex<StreamSnapshot>,
     // The last line that was cut: lines that are given up are read again.
     cut: Mutex<Option<(Arc<str>, u64)>>,
@@ -65,6 +83,12 @@ pub struct StreamSnapshot {
 }
 
 impl StreamStatus {
+    /// Of a stream whose losses are counted in `losses` as well.
+    #[must_use]
+    pub fn one_of(losses: Arc<Losses>) -> Self {
+        Self { losses: Some(losses), ..Self::default() }
+    }
+
     /// The stream now.
     #[must_use]
     pub fn snapshot(&self) -> StreamSnapshot {
@@ -81,6 +105,9 @@ impl StreamStatus {
     pub(crate) fn lost(&self, reason: Lost, bytes: u64) {
         if bytes > 0 {
             self.update(|status| *status.lost.entry(reason).or_default() += bytes);
+            if let Some(losses) = &self.losses {
+                losses.add(reason, bytes);
+            }
         }
     }
 

@@ -1,10 +1,12 @@
 //! `pipeline run`: inputs, filters, outputs, like `logstash` itself.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use logstash_mesos_core::executor::totals::{Record, Totals};
+use logstash_mesos_core::pipeline::run::Counter;
 use logstash_mesos_core::pipeline::{RunSettings, RunningPipeline, Shutdown, Spools};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
@@ -104,11 +106,13 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, Unusable> {
         let pipeline = RunningPipeline::start(&compiled, settings).map_err(|e| Unusable(e.to_string()))?;
         pipeline.start_inputs(&compiled).map_err(|e| Unusable(e.to_string()))?;
         info!(workers, "Pipeline started");
+        let mut count = Count::new(flags.data_dir.as_deref(), &options.pipeline_id, pipeline.counter());
         // Nobody waits for a program whose inputs have ended: it may take the time it needs.
         let (asked, grace) = tokio::select! {
             () = pipeline.inputs_ended() => ("all inputs ended", Duration::MAX),
             signal = signalled() => (signal, grace),
             () = output_closed.cancelled() => crate::end_without_reader(),
+            never = count.keep() => match never {},
         };
         info!(reason = asked, "Pipeline ends");
         // They have said why.
@@ -122,14 +126,56 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, Unusable> {
         if ended == Shutdown::GivenUp {
             warn!("Not everything was delivered");
         }
+        count.end().await;
         Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     });
     crate::leave(runtime);
     result
 }
 
+/// What this run and those before it on the same data directory have counted.
+struct Count {
+    counter: Counter,
+    pipeline_id: String,
+    before: Totals,
+    record: Option<Record>,
+}
+
+impl Count {
+    fn new(data_dir: Option<&Path>, pipeline_id: &str, counter: Counter) -> Self {
+        let before = data_dir.map(Totals::load).unwrap_or_default();
+        let record = data_dir.map(|data_dir| Record::new(data_dir, &before));
+        Self { counter, pipeline_id: pipeline_id.to_owned(), before, record }
+    }
+
+    fn now(&self) -> Totals {
+        let mut totals = self.before.clone();
+        totals.add_pipeline(&self.pipeline_id, &self.counter.counted());
+        totals
+    }
+
+    /// Writes it down from time to time, for ever.
+    async fn keep(&mut self) -> std::convert::Infallible {
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let now = self.now();
+            if let Some(record) = self.record.as_mut().filter(|record| record.is_due(&now.sum())) {
+                record.begin(now);
+            }
+        }
+    }
+
+    async fn end(mut self) {
+        let now = self.now();
+        now.sum().say();
+        if let Some(mut record) = self.record.take() {
+            record.end(now).await;
+        }
+    }
+}
+
 /// Two programs must not keep positions in the same place.
-fn lock(directory: &std::path::Path) -> Result<std::fs::File, Unusable> {
+fn lock(directory: &Path) -> Result<std::fs::File, Unusable> {
     let failed = |error: std::io::Error| {
         Unusable(format!("data directory {} cannot be used: {error}", directory.display()))
     };

@@ -199,6 +199,7 @@ struct State {
     emitted: Vec<Event>,
     ordinal: u32,
     unanswered: Vec<(Event, EvaluationError)>,
+    dropped: u64,
     said: bool,
     flush: Flush,
     broken: Vec<Broken>,
@@ -298,6 +299,12 @@ impl FilterWorker {
         std::mem::take(&mut self.state.broken)
     }
 
+    /// How many events filters have dropped since this was last asked. Those that a filter keeps for later are none.
+    #[must_use]
+    pub fn take_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.state.dropped)
+    }
+
     /// Forgets the events at hand, after a panic outside of a filter.
     pub fn clear(&mut self) {
         self.list.clear();
@@ -360,7 +367,11 @@ fn apply(slot: &mut FilterSlot, list: &mut Vec<Event>, state: &mut State, clock:
         }
         list.append(&mut state.emitted);
     }
+    let before = list.len();
     list.retain(|event| !event.is_cancelled());
+    if list.len() < before && !slot.filter.keeps_events() {
+        state.dropped += (before - list.len()) as u64;
+    }
     slot.passed += list.len() as u64;
 }
 

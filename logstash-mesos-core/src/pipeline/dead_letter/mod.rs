@@ -120,8 +120,13 @@ impl DeadLetters {
         let census = self.store.as_ref().map(Store::census);
         // A directory that cannot be read is told by whoever has something to store.
         let (waiting, on_their_way) = census.and_then(Result::ok).unwrap_or_default();
-        let since_start = self.state.lock().unwrap_or_else(PoisonError::into_inner).done;
-        DeadLetterStatus { waiting, on_their_way, since_start }
+        DeadLetterStatus { waiting, on_their_way, since_start: self.since_start() }
+    }
+
+    /// What became of letters since the pipeline was started.
+    #[must_use]
+    pub fn since_start(&self) -> Appended {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).done
     }
 
     pub(crate) fn store(&self) -> Option<&Store> {

@@ -789,6 +789,7 @@ mod tests {
             clock: Clock::System,
             bus: crate::pipeline::Bus::default(),
             persisted: false,
+            losses: Arc::default(),
         }));
         // As a beat that hears nothing and connects again with the same window.
         let whole = window(&[r#"{"message":"x"}"#]);

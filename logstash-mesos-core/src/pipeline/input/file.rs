@@ -520,7 +520,7 @@ impl Watched<'_> {
         if input.reads {
             stop.at_end.cancel();
         }
-        let status = Arc::<StreamStatus>::default();
+        let status = Arc::new(StreamStatus::one_of(Arc::clone(&self.cx.losses)));
         let key = path.display().to_string();
         let positions = self.checkpoints.stream(&key);
         let follow = Follow {

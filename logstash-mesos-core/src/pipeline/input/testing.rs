@@ -106,6 +106,7 @@ impl Running {
             clock: NOW,
             bus: crate::pipeline::Bus::default(),
             persisted: false,
+            losses: Arc::default(),
         };
         Self { events, shutdown, task: tokio::spawn(input.run(cx)) }
     }

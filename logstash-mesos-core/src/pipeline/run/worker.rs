@@ -236,6 +236,7 @@ impl Worker {
 
     fn encode(&mut self, events: &[Event], ack: &Ack) {
         self.counters.events_out.fetch_add(events.len() as u64, Ordering::Relaxed);
+        self.counters.dropped.fetch_add(self.filters.take_dropped(), Ordering::Relaxed);
         self.outputs.for_each_mut(&mut |slot| slot.before = slot.batch.len());
         for event in events {
             let (dead, counters) = (&mut self.dead, &self.counters);

@@ -1,5 +1,6 @@
 //! Numbers for Prometheus.
 
+use super::super::sessions::{Executor, Key};
 use super::super::shared::{Shared, now_ms};
 use super::super::task::Phase;
 use axum::extract::State;
@@ -101,8 +102,7 @@ fn text(shared: &Shared) -> String {
         let losses = executor.streams.values().map(|stream| &stream.lost);
         for lost_here in losses.chain(pipelines.map(|pipeline| &pipeline.lost)) {
             for (reason, count) in lost_here {
-                let reason: String = reason.chars().filter(|c| !matches!(c, '"' | '\\' | '\n')).collect();
-                *lost.entry(format!("{{reason=\"{reason}\"}}")).or_default() += counter(*count);
+                *lost.entry(format!("{{reason=\"{}\"}}", plain(reason))).or_default() += counter(*count);
             }
         }
     }
@@ -132,7 +132,74 @@ fn text(shared: &Shared) -> String {
         &[("", counter(letter_bytes))],
     );
     one("executor_lag_bytes", "gauge", "Bytes not delivered yet.", &[("", counter(lag))]);
+    let oldest =
+        sessions.values().flat_map(|executor| executor.streams.values()).map(|s| s.lag_seconds).max();
+    one(
+        "executor_lag_seconds",
+        "gauge",
+        "Since the oldest byte that is not delivered yet was first seen.",
+        &[("", counter(oldest.unwrap_or(0)))],
+    );
     let lost: Vec<_> = lost.iter().map(|(labels, n)| (labels.as_str(), *n)).collect();
     one("executor_lost", "gauge", "Known losses by reason.", &lost);
+    let counted = Counted::of(&sessions);
+    for (name, help, values) in [
+        (
+            "executor_events_total",
+            "Events by what became of them, over restarts of the executor.",
+            counted.events,
+        ),
+        ("executor_bytes_total", "Bytes read and delivered, over restarts of the executor.", counted.bytes),
+        ("executor_lost_bytes_total", "Bytes lost by reason, over restarts of the executor.", counted.lost),
+    ] {
+        let values: Vec<_> = values.iter().map(|(labels, n)| (labels.as_str(), counter(*n))).collect();
+        one(name, "counter", help, &values);
+    }
     out
+}
+
+/// What executors have counted since their data directories were made: by agent, so that one that is away takes nothing from
+/// the counters of others.
+#[derive(Default)]
+struct Counted {
+    events: Vec<(String, u64)>,
+    bytes: Vec<(String, u64)>,
+    lost: Vec<(String, u64)>,
+}
+
+impl Counted {
+    fn of(sessions: &BTreeMap<Key, Executor>) -> Self {
+        let mut all = Self::default();
+        for ((agent, _), executor) in sessions {
+            let Some(totals) = executor.status.as_ref().and_then(|status| status.totals.as_ref()) else {
+                continue;
+            };
+            let label = |name: &str, value: &str| format!("{{agent=\"{agent}\",{name}=\"{value}\"}}");
+            let mut lost = BTreeMap::<&str, u64>::new();
+            if let Some(counted) = &totals.pipelines {
+                let events = [
+                    ("in", counted.events_in),
+                    ("out", counted.events_out),
+                    ("delivered", counted.delivered),
+                    ("dropped", counted.dropped),
+                    ("unanswered", counted.unanswered),
+                    ("dead", counted.dead),
+                ];
+                all.events.extend(events.map(|(at, count)| (label("at", at), count)));
+                all.bytes.push((label("at", "delivered"), counted.delivered_bytes));
+                counted.lost.iter().for_each(|(reason, bytes)| *lost.entry(reason).or_default() += bytes);
+            }
+            if let Some(streams) = &totals.streams {
+                all.bytes.push((label("at", "read"), streams.read_bytes));
+                streams.lost.iter().for_each(|(reason, bytes)| *lost.entry(reason).or_default() += bytes);
+            }
+            all.lost.extend(lost.into_iter().map(|(reason, bytes)| (label("reason", &plain(reason)), bytes)));
+        }
+        all
+    }
+}
+
+/// As a label may have it.
+fn plain(text: &str) -> String {
+    text.chars().filter(|c| !matches!(c, '"' | '\\' | '\n')).collect()
 }
