@@ -471,6 +471,19 @@ fn half_a_line_is_never_given_out_while_a_file_can_complete_it() {
     }
 }
 
+/// A file that is copied and cut while it is looked at for the first time after a start.
+#[test]
+fn a_copy_made_during_the_first_look_is_not_taken_for_older_than_the_stream() {
+    use Happens::{Acts, Looks, Meanwhile, Restarts, Takes};
+    for calls in 0..16 {
+        for between in [vec![Looks], vec![Looks, Looks], vec![Takes(1)]] {
+            let before = [Acts(Act::Writes(1)), Meanwhile(Act::CopiesAndCuts, calls), Restarts];
+            let story: Vec<Happens> = before.into_iter().chain(between).chain([Restarts]).collect();
+            tell(&story);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 

@@ -141,6 +141,8 @@ struct Spot {
     place: Place,
     /// In front of this one, which is younger; of none: at the end.
     before: Option<Identity>,
+    /// Its last change when its meaning was found out: what was copied from it later is not known.
+    modified: i64,
 }
 
 /// How often a busy or blocked reader looks.
@@ -465,6 +467,7 @@ impl Tail {
             .map(|s| Spot {
                 place: if candidates[s].name.is_none() { Place::Current } else { Place::Aside },
                 before: (s..meanings.len()).find_map(member),
+                modified: candidates[s].seen.modified,
             })
             .collect();
         for ((candidate, meaning), spot) in candidates.into_iter().zip(meanings).zip(spots) {
@@ -523,13 +526,15 @@ impl Tail {
         for member in &mut self.members {
             member.look(&self.shared.holdings)?;
         }
-        let again = self.opener.stat(None)?;
         let names = self.opener.names(true)?;
-        let (candidates, _) = self.candidates(&names, again);
+        let (aside, _) = self.candidates(&names, None);
+        // Last: a file that was cut meanwhile is not still.
+        let again = self.opener.stat(None)?;
         let key = |seen: &Seen| (seen.age.clone(), seen.compressed, seen.identity);
+        let behind_the_name = again.map(|stat| (None, false, stat.identity));
         Ok(was_cut(self) == before
             && again.map_or(0, |stat| stat.size) >= current.map_or(0, |stat| stat.size)
-            && candidates.iter().map(|one| key(&one.seen)).eq(seen.iter().map(key)))
+            && aside.iter().map(|one| key(&one.seen)).chain(behind_the_name).eq(seen.iter().map(key)))
     }
 
     /// Finds those that hold nothing but what is in another file as well.
@@ -763,7 +768,8 @@ impl Tail {
     ) -> io::Result<()> {
         let live = self.positions.begin(opened.identity, opened.rung, offset, replaces);
         let framer = Framer::new(self.settings.framing.clone(), offset);
-        let member = Member::new(opened, compressed, live, framer, spot.place, now)?;
+        let mut member = Member::new(opened, compressed, live, framer, spot.place, now)?;
+        member.modified = member.modified.min(spot.modified);
         let before = self.members.iter().position(|member| spot.before == Some(member.identity));
         // What lies aside is older than what the name leads to, also where that stayed and was cut.
         let is_last = |last: &Member| spot.place == Place::Aside && last.place == Place::Current;
@@ -789,7 +795,7 @@ impl Tail {
             match found {
                 // Also when nothing was left in it: it may have grown between our end and its rotation.
                 Some(opened) => {
-                    let spot = Spot { place: Place::Aside, before: None };
+                    let spot = Spot { place: Place::Aside, before: None, modified: i64::MAX };
                     self.push(opened, compressed, position.offset, Some((id, true)), spot, now)?;
                 }
                 None if self.settings.keep_finished && behind == 0 => {}
