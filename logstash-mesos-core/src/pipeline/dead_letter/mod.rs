@@ -17,7 +17,7 @@ use tracing::{error, warn};
 
 pub use desk::{Listing, Query, list, take};
 pub use letter::{Form, Letter, Source};
-pub(in crate::pipeline) use settings::bytes;
+pub(crate) use settings::bytes;
 pub use settings::{DeadLetterSettings, SETTINGS, StoragePolicy};
 pub(crate) use store::letters_in;
 pub use store::{Appended, Census, Damage, Fate, Selection, Store};

@@ -65,7 +65,7 @@ impl DeadLetterSettings {
 const LEAST_BYTES: u64 = 64 << 10;
 
 /// A number of bytes as `logstash.yml` has it: units are powers of 1024.
-pub(in crate::pipeline) fn bytes(text: &str) -> Option<u64> {
+pub(crate) fn bytes(text: &str) -> Option<u64> {
     let text = text.trim().to_ascii_lowercase();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let shift = match text[digits..].trim() {

@@ -38,7 +38,7 @@ struct Place {
 
 /// How a lane uses the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::pipeline) enum Use {
+pub(crate) enum Use {
     /// There is no place on disk.
     #[default]
     Never,
@@ -163,21 +163,14 @@ impl Disk {
 
 impl Lane {
     /// Who its queue on disk belongs to; `None` for an output that keeps events as they are, which cannot be stored.
-    pub(in crate::pipeline) fn owner(&self) -> Option<Owner> {
+    pub(crate) fn owner(&self) -> Option<Owner> {
         let owner =
             || Owner { plugin: self.name.to_owned(), id: self.id.to_string(), place: self.sink.name() };
         self.sink.takes_bytes().then(owner)
     }
 
     /// There is a place on disk from now on, with what was left there by an earlier run.
-    pub(in crate::pipeline) fn open(
-        &self,
-        how: Use,
-        home: Home,
-        owner: Owner,
-        lease: Lease,
-        queue: Option<DiskQueue>,
-    ) {
+    pub(crate) fn open(&self, how: Use, home: Home, owner: Owner, lease: Lease, queue: Option<DiskQueue>) {
         let mut place = self.disk.lock();
         let mut state = self.lock();
         if state.ended {
@@ -197,7 +190,7 @@ impl Lane {
     }
 
     /// Others have the same events, and shall not wait for this output.
-    pub(in crate::pipeline) fn let_others_go_on(&self) {
+    pub(crate) fn let_others_go_on(&self) {
         let mut state = self.lock();
         state.uses_disk = state.uses_disk.max(Use::WhenFull);
         drop(state);
