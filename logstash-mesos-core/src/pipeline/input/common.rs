@@ -2,12 +2,10 @@
 
 pub(super) use logstash_mesos_engine::tools::host::host_name;
 
-use tokio::sync::oneshot;
-
-use crate::event::{Ack, Event, FieldReference, Map, Outcome, Text, Value};
+use crate::event::{Ack, Event, FieldReference, Map, Text, Value};
 use crate::pipeline::plugin::charset::Charset;
 use crate::pipeline::plugin::settings::Settings;
-use crate::pipeline::plugin::{Batch, BuildContext, BuildError, Codec, Decoration, InputContext};
+use crate::pipeline::plugin::{Batch, BuildContext, BuildError, Codec, Decoration};
 
 /// `type`, `tags` and `add_field`.
 #[derive(Clone, Debug)]
@@ -93,21 +91,6 @@ pub(super) fn host_field(cx: &BuildContext) -> SharedField {
 /// A batch of `events` whose source cannot be read again.
 pub(super) fn unacknowledged(events: Vec<Event>, bytes: usize) -> Batch {
     Batch { byte_size: bytes + events.len() * EVENT_BYTES, events, ack: Ack::none(), ..Batch::default() }
-}
-
-/// Sends `events` for a peer that waits for an answer. Where the queues of the outputs are on disk, it is told when all
-/// of them are there; otherwise when the pipeline has taken them. `false` when neither will be.
-pub(super) async fn hand_in(cx: &InputContext, events: Vec<Event>, bytes: usize) -> bool {
-    let mut batch = unacknowledged(events, bytes);
-    if !cx.persisted {
-        return cx.events.send(batch).await;
-    }
-    let (told, outcome) = oneshot::channel();
-    // Who does not wait any more need not be told.
-    batch.ack = Ack::new(move |outcome| {
-        let _gone = told.send(outcome);
-    });
-    cx.events.send(batch).await && outcome.await == Ok(Outcome::Delivered)
 }
 
 /// About what an event costs in memory beside the text of its message.

@@ -16,13 +16,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tracing::debug;
 
 use super::accept::Listen;
-use super::common::{InputOptions, hand_in};
+use super::common::{InputOptions, unacknowledged};
 use super::room::Room;
-use crate::event::{Clock, Event, FieldReference, Text, Value};
+use crate::event::{Ack, Clock, Event, FieldReference, Outcome, Text, Value};
 use crate::pipeline::plugin::settings::{
     Default as Preset, Kind, Setting, SettingValue, Settings, Transport,
 };
@@ -414,6 +414,21 @@ fn text(status: StatusCode, text: String) -> Response<Full<Bytes>> {
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     answer
+}
+
+/// Sends `events` for a peer that waits for an answer. Where the queues of the outputs are on disk, it is told when all
+/// of them are there; otherwise when the pipeline has taken them. `false` when neither will be.
+async fn hand_in(cx: &InputContext, events: Vec<Event>, bytes: usize) -> bool {
+    let mut batch = unacknowledged(events, bytes);
+    if !cx.persisted {
+        return cx.events.send(batch).await;
+    }
+    let (told, outcome) = oneshot::channel();
+    // Who does not wait any more need not be told.
+    batch.ack = Ack::new(move |outcome| {
+        let _gone = told.send(outcome);
+    });
+    cx.events.send(batch).await && outcome.await == Ok(Outcome::Delivered)
 }
 
 #[cfg(test)]
