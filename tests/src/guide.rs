@@ -63,6 +63,12 @@ impl Block {
             .env("PATH", format!("{}:{path}", programs().display()))
     }
 
+    /// Returns how its only command is run in place of the shell: to end the one is to end the other.
+    #[must_use]
+    pub fn program(&self, directory: &Path) -> Recipe {
+        Self { script: self.script.replacen("set -e\n", "exec ", 1), shown: Vec::new() }.recipe(directory)
+    }
+
     /// Runs it until it shows what the page says, as a reader would who waits for something to happen.
     ///
     /// # Panics

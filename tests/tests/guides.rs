@@ -40,7 +40,7 @@ fn what_other_shippers_did_is_done_here() {
     for block in &guide {
         block.follow(&block.recipe(place.path()));
     }
-    let shipper = start.recipe(place.path()).env("DOCKER_HOST", docker.host()).start();
+    let shipper = start.program(place.path()).env("DOCKER_HOST", docker.host()).start();
 
     let script = "printf 'ERROR it broke\\n  at cart\\nINFO GET /health\\nINFO done\\nINFO next\\n'; exec sleep 100000";
     let _shop = docker.run(&docker.tag("shop:1"), &[], &["sh", "-c", script]);
