@@ -245,7 +245,9 @@ fn a_configuration_is_written_broken_mended_compared_saved_and_deleted() {
     browser.press(&["Enter"]);
     browser.shows("Saved busybox-test:1");
 
-    browser.run("document.querySelector('.danger').click()");
+    // What was saved is read once more before it is shown.
+    browser.wait_for("document.querySelector('form.editor .danger')");
+    browser.run("document.querySelector('form.editor .danger').click()");
     browser.shows("1 stream on 1 agent stops");
     browser.run("document.querySelector('dialog .danger').click()");
     browser.shows("Deleted busybox-test:1");
