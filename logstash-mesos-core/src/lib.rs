@@ -66,6 +66,7 @@ pub mod configs;
 mod confined;
 pub mod discovery;
 mod dns;
+mod durable;
 pub mod election;
 pub mod etcd;
 pub mod event;

@@ -58,15 +58,10 @@ pub(super) fn keep(set: &ConfigSet, data_dir: &Path) -> Result<(), KeptSetError>
     let path = data_dir.join(KEPT);
     let failed = |source| KeptSetError::Io { path: path.clone(), source };
     let text = serde_json::to_vec(set).map_err(|error| failed(error.into()))?;
-    let beside = data_dir.join("configurations.json.new");
     // It may hold passwords of outputs.
-    let mut options = std::fs::OpenOptions::new();
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.write(true).create(true).truncate(true).open(&beside).map_err(failed)?;
-    std::io::Write::write_all(&mut file, &text).map_err(failed)?;
-    file.sync_data().map_err(failed)?;
-    std::fs::rename(&beside, &path).map_err(failed)
+    crate::durable::replace_file(&path, &text).map_err(failed)
 }
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;

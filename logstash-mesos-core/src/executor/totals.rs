@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
+use crate::durable::replace_file;
 use crate::pipeline::run::Counted;
 use crate::source::StreamSnapshot;
 
@@ -136,7 +137,7 @@ impl Totals {
 
     fn save(&self, data_dir: &Path) -> io::Result<()> {
         let content = serde_json::to_vec(self).map_err(io::Error::other)?;
-        crate::source::replace_file(&file(data_dir), &content)
+        replace_file(&file(data_dir), &content)
     }
 }
 

@@ -7,6 +7,7 @@ mod bus;
 pub mod compatibility;
 pub mod dead_letter;
 pub mod deliver;
+mod directory_name;
 mod filter;
 pub(crate) mod input;
 mod output;

@@ -5,9 +5,8 @@
 //! goes. A file that cannot be read is never overwritten.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -19,6 +18,7 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use super::{Fingerprint, Identity, Mark, Opened, Tracker};
+use crate::durable::replace_file;
 use crate::error_chain;
 
 /// The positions of the streams of one reader.
@@ -648,23 +648,6 @@ fn run(shared: &Shared) {
         if closing {
             return;
         }
-    }
-}
-
-/// Puts `content` in the place of the file `path`, at once and durably.
-pub(crate) fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = PathBuf::from(beside);
-    // It names files and holds pieces of them.
-    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-    file.set_permissions(fs::Permissions::from_mode(0o600))?;
-    file.write_all(content)?;
-    file.sync_data()?;
-    fs::rename(&beside, path)?;
-    match path.parent() {
-        Some(directory) if !directory.as_os_str().is_empty() => File::open(directory)?.sync_all(),
-        _ => Ok(()),
     }
 }
 

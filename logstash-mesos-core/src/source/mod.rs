@@ -36,7 +36,6 @@ mod model_tests;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use checkpoint::replace_file;
 pub use checkpoint::{CheckpointError, Checkpoints, FilePosition, StreamPositions};
 pub use directory::{Directories, Names};
 pub use fingerprint::{Fingerprint, Mark};

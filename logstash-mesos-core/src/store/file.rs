@@ -2,12 +2,12 @@
 
 use super::{Expect, Result, StateKey, StateStore, StoreError, Version, Versioned, check_size};
 use crate::checksum::checksum;
+use crate::durable::{replace_file, sync_directory};
 use async_trait::async_trait;
 use rustix::fs::{FlockOperation, flock};
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -158,15 +158,8 @@ impl Inner {
             fs::create_dir_all(parent)?;
             sync_parent(parent)?;
         }
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(".new");
         // Configurations hold passwords of outputs.
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&beside, path)?;
-        sync_parent(path)
+        replace_file(path, content)
     }
 
     fn keys(&self, prefix: Option<&StateKey>) -> Result<Vec<StateKey>> {
@@ -239,7 +232,7 @@ fn decode(bytes: &[u8]) -> Result<Versioned, &'static str> {
 }
 
 fn sync_parent(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+    path.parent().map_or(Ok(()), sync_directory)
 }
 
 fn backend_name(dir: &Path) -> String {

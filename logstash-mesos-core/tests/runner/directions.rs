@@ -5,10 +5,11 @@ use std::path::Path;
 use logstash_mesos_engine::testing::directions::against;
 
 /// From the lowest to the highest.
-const ROOMS: [&str; 39] = [
+const ROOMS: [&str; 41] = [
     "backoff",
     "checksum",
     "dns",
+    "durable",
     "ids",
     "event",
     "servers",
@@ -25,6 +26,7 @@ const ROOMS: [&str; 39] = [
     "source",
     "sink",
     "pipeline/bus",
+    "pipeline/directory_name",
     "pipeline/plugin",
     "pipeline/dead_letter",
     "pipeline/spool",

@@ -14,17 +14,18 @@ use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use percent_encoding::percent_decode_str;
 use rustix::fs::{FlockOperation, flock};
-use sha2::{Digest, Sha256};
 
 use super::letter::Letter;
 use super::settings::{DeadLetterSettings, StoragePolicy};
+use crate::durable::{private, replace_file, sync_directory};
+use crate::pipeline::directory_name::directory_name;
 
 /// The letters of one configuration. Any number of these, in any process, may be at work on the same directory.
 #[derive(Debug)]
@@ -94,25 +95,11 @@ struct Segment {
 /// A new file is begun when the last one has so many bytes: what is displaced, expires or is sent again goes by files.
 const SEGMENT_BYTES: u64 = 4 << 20;
 const ENDING: &str = ".jsonl";
-/// Of a directory's name; the system takes 255 bytes.
-const LONGEST_NAME: usize = 180;
-/// What a name of a directory has in another way.
-const ESCAPED: &AsciiSet = &CONTROLS.add(b'/').add(b'%').add(b'\\').add(b' ');
-
 impl Store {
     /// Where letters of `configuration` are kept below `data_dir`. Nothing is made yet.
     #[must_use]
     pub fn of(data_dir: &Path, configuration: &str) -> Self {
-        let mut name = utf8_percent_encode(configuration, ESCAPED).to_string();
-        if name.starts_with('.') {
-            name.replace_range(..1, "%2E");
-        }
-        if name.len() > LONGEST_NAME {
-            let hash = hex::encode(&Sha256::digest(configuration)[..8]);
-            let cut = (0..=LONGEST_NAME - 20).rev().find(|at| name.is_char_boundary(*at)).unwrap_or(0);
-            name = format!("{}%{hash}", &name[..cut]);
-        }
-        Self::at(data_dir.join(ROOM).join(name))
+        Self::at(data_dir.join(ROOM).join(directory_name(configuration)))
     }
 
     fn at(directory: PathBuf) -> Self {
@@ -281,12 +268,12 @@ impl Store {
             // First there, then gone here: a crash between the two sends them twice.
             if fate == Fate::Replay && !taken.is_empty() {
                 make_directory(&self.directory.join(REPLAY))?;
-                replace(&self.directory.join(REPLAY).join(format!("{first_id:016}{ENDING}")), &taken)?;
+                replace_file(&self.directory.join(REPLAY).join(format!("{first_id:016}{ENDING}")), &taken)?;
             }
             if rest.is_empty() {
                 fs::remove_file(&segment.path)?;
             } else {
-                replace(&segment.path, &rest)?;
+                replace_file(&segment.path, &rest)?;
             }
         }
         sync_directory(&self.directory)?;
@@ -462,20 +449,9 @@ fn write_synced(path: &Path, lines: &[u8]) -> io::Result<()> {
     })
 }
 
-/// Puts `content` in the place of `path`, at once and durably.
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    let mut file = private_file(&beside)?;
-    file.set_len(0)?;
-    file.write_all(content)?;
-    file.sync_data()?;
-    fs::rename(&beside, path)?;
-    path.parent().map_or(Ok(()), sync_directory)
-}
-
 /// Opens a file that holds log data: its owner's alone.
 fn private_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+    private().read(true).create(true).truncate(false).open(path)
 }
 
 fn make_directory(path: &Path) -> io::Result<()> {
@@ -484,10 +460,6 @@ fn make_directory(path: &Path) -> io::Result<()> {
     }
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     path.ancestors().skip(1).take(2).try_for_each(sync_directory)
-}
-
-fn sync_directory(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
 }
 
 fn whole_lines(content: &[u8]) -> impl Iterator<Item = &[u8]> {

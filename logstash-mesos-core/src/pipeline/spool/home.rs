@@ -6,7 +6,7 @@
 //! another destination (an address was corrected). What nobody takes is left where it is, and said.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,8 +15,10 @@ use tokio::sync::OwnedMutexGuard;
 use tracing::warn;
 
 use super::budget::Budget;
-use super::queue::{DiskQueue, Limits, private, synced};
+use super::queue::{DiskQueue, Limits};
 use crate::checksum::checksum;
+use crate::durable::{replace_file, sync_directory};
+use crate::pipeline::directory_name::directory_name;
 
 /// The output that a queue belongs to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,7 +100,7 @@ impl Home {
     ///
     /// When the directory cannot be made.
     pub(crate) fn create(&self, owner: &Owner) -> io::Result<DiskQueue> {
-        let name = format!("{}-{:016x}", file_name(&owner.id), checksum(owner.place.as_bytes()));
+        let name = format!("{}-{:016x}", directory_name(&owner.id), checksum(owner.place.as_bytes()));
         let names = std::iter::once(name.clone()).chain((2_u32..).map(|again| format!("{name}-{again}")));
         let Some(dir) = names.map(|name| self.dir.join(name)).find(|dir| !dir.exists()) else {
             return Err(io::ErrorKind::AlreadyExists.into());
@@ -106,7 +108,7 @@ impl Home {
         fs::create_dir_all(&dir)?;
         write_owner(&dir, owner)?;
         // What is not in the directory above is gone after a power cut.
-        dir.ancestors().skip(1).take(3).try_for_each(synced)?;
+        dir.ancestors().skip(1).take(3).try_for_each(sync_directory)?;
         self.open(&dir)
     }
 }
@@ -140,18 +142,8 @@ fn directories(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(directories)
 }
 
-/// `name` as that of one file.
-pub(super) fn file_name(name: &str) -> String {
-    name.replace('/', "%2F")
-}
-
 fn write_owner(dir: &Path, owner: &Owner) -> io::Result<()> {
-    let beside = dir.join("owner.json.new");
-    let mut file = private().create(true).truncate(true).open(&beside)?;
-    file.write_all(&serde_json::to_vec(owner)?)?;
-    file.sync_data()?;
-    fs::rename(&beside, dir.join(OWNER))?;
-    synced(dir)
+    replace_file(&dir.join(OWNER), &serde_json::to_vec(owner)?)
 }
 
 /// Which of the queues `there` each of the outputs takes.

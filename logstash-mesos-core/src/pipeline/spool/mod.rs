@@ -20,6 +20,8 @@ pub(crate) use window::Ticket;
 
 use budget::Budget;
 
+use super::directory_name::directory_name;
+
 /// Where pipelines keep what their outputs do not take; by default nowhere. Clones share the room.
 #[derive(Clone, Debug, Default)]
 pub struct Spools(Option<Arc<Inner>>);
@@ -45,7 +47,7 @@ impl Spools {
         let inner = self.0.as_ref()?;
         let mut leases = inner.leases.lock().unwrap_or_else(PoisonError::into_inner);
         Some(Home {
-            dir: inner.root.join(home::file_name(pipeline_id)),
+            dir: inner.root.join(directory_name(pipeline_id)),
             limits,
             budget: Arc::clone(&inner.budget),
             lease: Arc::clone(leases.entry(pipeline_id.to_owned()).or_default()),

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ use super::budget::{Budget, Taken};
 use super::record::{Stored, crc};
 use super::segment::Reader;
 use super::window::{Ticket, Window};
+use crate::durable::{private, sync_directory};
 use crate::event::Text;
 use crate::sink::RecordBatch;
 
@@ -207,7 +208,7 @@ impl DiskQueue {
             self.segments.push_back(Segment { first: self.next, bytes: 0 });
         }
         // A file without an entry in its directory is gone after a power cut.
-        synced(&self.dir)
+        sync_directory(&self.dir)
     }
 
     /// Takes back what an append has written. A file that could not be written or synced is not trusted with more.
@@ -416,18 +417,6 @@ fn disk_size(batch: &RecordBatch) -> u64 {
 fn finish(out: Option<BufWriter<File>>) -> io::Result<()> {
     let Some(out) = out else { return Ok(()) };
     out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()
-}
-
-/// Brings the names in a directory to the disk.
-pub(super) fn synced(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
-}
-
-pub(super) fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    // It holds log data.
-    options.write(true).mode(0o600);
-    options
 }
 
 fn path(dir: &Path, first: u64) -> PathBuf {
