@@ -60,6 +60,7 @@
 
 mod backoff;
 mod checksum;
+mod columns;
 #[cfg(feature = "scheduler")]
 pub mod config;
 pub mod configs;
@@ -91,6 +92,7 @@ pub mod testing;
 pub mod tls;
 pub mod zookeeper;
 
+pub use columns::columns;
 pub use configs::{ConfigSet, Configuration};
 pub use executor::{Shipper, ShipperBuilder, ShipperError, ShipperHandle, ShipperSettings};
 pub use logstash_mesos_engine::grok;

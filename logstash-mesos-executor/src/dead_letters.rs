@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
+use logstash_mesos_core::columns;
 use logstash_mesos_core::pipeline::dead_letter::{Fate, Letter, Listing, Query, Selection, list, take};
 use serde_json::json;
 
@@ -215,9 +216,9 @@ fn whole(letter: &Letter) -> String {
 }
 
 fn table(listing: &Listing) -> String {
-    let head = ["ID", "TIME", "CONFIGURATION", "OUTPUT", "SOURCE", "REASON"].map(str::to_owned);
+    let head = ["ID", "TIME", "CONFIGURATION", "OUTPUT", "SOURCE", "REASON"].map(str::to_owned).to_vec();
     let cells = |letter: &Letter| {
-        [
+        vec![
             letter.id.to_string(),
             letter.at.clone(),
             letter.configuration.clone(),
@@ -227,16 +228,7 @@ fn table(listing: &Listing) -> String {
         ]
     };
     let rows: Vec<_> = std::iter::once(head).chain(listing.letters.iter().map(cells)).collect();
-    let mut text = String::new();
-    for row in &rows {
-        let mut line = String::new();
-        for (column, cell) in row.iter().enumerate() {
-            let width = rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-            let _ = write!(line, "{cell:<width$}  ");
-        }
-        text += line.trim_end();
-        text.push('\n');
-    }
+    let mut text = columns(&rows);
     if listing.more {
         let last = listing.letters.last().map_or(0, |letter| letter.id);
         let _ = writeln!(text, "There are more: --after {last}");

@@ -2,6 +2,7 @@
 
 use super::{json as printed, with_connection};
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use logstash_mesos_core::columns;
 use logstash_mesos_core::configs::{Author, Kind};
 use logstash_mesos_core::scheduler::{ClientError, SchedulerClient};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -67,7 +68,7 @@ impl Order {
         match &self.what {
             What::List => {
                 let status = parsed(&client.get("/api/status?limit=1").await?)?;
-                answer(&status["configurations"], table(&listed(&status["configurations"])))
+                answer(&status["configurations"], columns(&listed(&status["configurations"])))
             }
             What::Get { version } => {
                 let found = self.read(client, version.as_deref()).await?;
@@ -107,7 +108,7 @@ impl Order {
             }
             What::History => {
                 let versions = parsed(&client.get(&self.versions(None)).await?)?;
-                answer(&versions, table(&past(&versions)))
+                answer(&versions, columns(&past(&versions)))
             }
             What::Rollback { version } => {
                 let body = json!({"kind": self.kind, "name": self.name, "version": version});
@@ -226,21 +227,6 @@ fn past(versions: &Value) -> Vec<Vec<String>> {
     rows
 }
 
-/// Columns as wide as their widest entry; the last as it comes.
-fn table(rows: &[Vec<String>]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let mut text = String::new();
-    for row in rows {
-        let mut line = String::new();
-        for (column, entry) in row.iter().enumerate() {
-            let _infallible = write!(line, "{entry:0$}  ", width(column));
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
-}
-
 /// `configs`, for the command line.
 pub(crate) fn command() -> Command {
     let name = || {
@@ -333,7 +319,7 @@ mod tests {
             "past": [{"version": "a", "written": null, "ended": change("bob"), "removed": true}],
         });
         assert_eq!(
-            table(&past(&versions)),
+            columns(&past(&versions)),
             "VERSION  WRITTEN               BY                 UNTIL\n\
              b        2026-01-02T03:04:05Z  ann from 10.0.0.9  in force\n\
              a        not known             not known          removed 2026-01-02T03:04:05Z by bob from 10.0.0.9\n"
