@@ -2,6 +2,16 @@
 
 use async_trait::async_trait;
 pub use logstash_mesos_engine::event::*;
+use tokio::sync::oneshot;
+
+/// An acknowledgement, and what tells its outcome to one who waits for it. Who does not wait any more is not told.
+pub(crate) fn awaited_ack() -> (Ack, oneshot::Receiver<Outcome>) {
+    let (tell, told) = oneshot::channel();
+    let ack = Ack::new(move |outcome| {
+        let _nobody_waits = tell.send(outcome);
+    });
+    (ack, told)
+}
 
 /// Where an input puts its batches; waits while the queue is full.
 #[async_trait]

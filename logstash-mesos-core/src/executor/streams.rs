@@ -356,7 +356,7 @@ impl Streams {
             }
         }
         for (id, stream) in std::mem::take(&mut self.running) {
-            self.ended.push((id.position_key(), (&stream.status.snapshot()).into()));
+            self.ended.push((id.position_key(), stream.counted()));
         }
     }
 
@@ -373,7 +373,7 @@ impl Streams {
             totals.add_stream(id, counted);
         }
         for (id, stream) in &self.running {
-            totals.add_stream(&id.position_key(), &(&stream.status.snapshot()).into());
+            totals.add_stream(&id.position_key(), &stream.counted());
         }
     }
 
@@ -593,7 +593,7 @@ impl Streams {
 
     fn forget(&mut self, id: &StreamId) {
         if let Some(stream) = self.running.remove(id) {
-            self.ended.push((id.position_key(), (&stream.status.snapshot()).into()));
+            self.ended.push((id.position_key(), stream.counted()));
             debug!(stream = %id.position_key(), "Stream has ended");
         }
     }
@@ -689,6 +689,10 @@ impl Stream {
         self.fan.set_targets(targets);
         self.readers.clone_from(&want.readers);
         self.generation = generation;
+    }
+
+    fn counted(&self) -> StreamTotals {
+        (&self.status.snapshot()).into()
     }
 
     fn describes_otherwise(&self, now: &Container) -> bool {

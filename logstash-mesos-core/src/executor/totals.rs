@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use crate::durable::replace_file;
-use crate::pipeline::run::Counted;
+use crate::pipeline::run::{Counted, add_lost};
 use crate::source::StreamSnapshot;
 
 /// All that is counted, one by one.
@@ -58,9 +58,7 @@ impl StreamTotals {
     pub fn add(&mut self, more: &Self) {
         self.read_bytes += more.read_bytes;
         self.events += more.events;
-        for (reason, bytes) in &more.lost {
-            *self.lost.entry(reason.clone()).or_default() += bytes;
-        }
+        add_lost(&mut self.lost, &more.lost);
     }
 }
 
@@ -146,9 +144,7 @@ impl Sum {
     #[must_use]
     pub fn lost(&self) -> BTreeMap<String, u64> {
         let mut lost = self.streams.lost.clone();
-        for (reason, bytes) in &self.pipelines.lost {
-            *lost.entry(reason.clone()).or_default() += bytes;
-        }
+        add_lost(&mut lost, &self.pipelines.lost);
         lost
     }
 

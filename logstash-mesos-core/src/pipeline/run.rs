@@ -41,6 +41,7 @@ mod counted;
 mod replay;
 mod worker;
 
+pub(crate) use counted::add_lost;
 pub use counted::{Counted, CountedOutput, Counter};
 use replay::Replayer;
 use worker::{Slot, Worker};
@@ -148,7 +149,7 @@ pub enum StartError {
     /// What waits on disk cannot be read.
     #[error("the queues on disk of pipeline `{pipeline_id}` cannot be used")]
     Queue {
-        /// The pipeline.
+        /// The name of the pipeline whose queues these are.
         pipeline_id: String,
         /// What the system said.
         source: std::io::Error,

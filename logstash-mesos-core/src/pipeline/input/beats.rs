@@ -21,7 +21,7 @@ use super::common::{EVENT_BYTES, InputOptions};
 use super::room::{FREE_BYTES, Held, Room};
 use crate::event::{
     Ack, Blob, Clock, Event, FieldReference, JsonReader, JsonRules, Map, Outcome, Text, Timestamp, Value,
-    write_json_map,
+    awaited_ack, write_json_map,
 };
 use crate::lumberjack::{Frame, FrameReader, ProtocolError, acknowledgement};
 use crate::pipeline::plugin::settings::{Default as Preset, Kind, Setting, Settings, Status, Transport};
@@ -488,13 +488,7 @@ impl<'c> Connection<'c> {
 
     /// The events so far; the last ones when the window is `whole`.
     fn batch(&mut self, whole: bool) -> Batch {
-        let (ack, outcome) = self.window.take().unwrap_or_else(|| {
-            let (done, outcome) = oneshot::channel();
-            let ack = Ack::new(move |outcome| {
-                let _connection_has_ended = done.send(outcome);
-            });
-            (ack, outcome)
-        });
+        let (ack, outcome) = self.window.take().unwrap_or_else(awaited_ack);
         let part = ack.clone();
         if whole {
             self.announced = 0;

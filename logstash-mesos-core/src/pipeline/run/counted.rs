@@ -37,9 +37,9 @@ pub struct Counted {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CountedOutput {
-    /// That arrived.
+    /// Events that arrived.
     pub delivered: u64,
-    /// Their bytes.
+    /// The bytes of these events, in the form in which they were sent.
     pub delivered_bytes: u64,
     /// That were refused for good, and became dead letters.
     pub rejected: u64,
@@ -54,9 +54,7 @@ impl Counted {
         self.unanswered += more.unanswered;
         self.dead += more.dead;
         self.dead_dropped += more.dead_dropped;
-        for (reason, bytes) in &more.lost {
-            *self.lost.entry(reason.clone()).or_default() += bytes;
-        }
+        add_lost(&mut self.lost, &more.lost);
         for (id, output) in &more.outputs {
             self.outputs.entry(id.clone()).or_default().add(*output);
         }
@@ -68,6 +66,13 @@ impl Counted {
         let mut all = CountedOutput::default();
         self.outputs.values().for_each(|output| all.add(*output));
         all
+    }
+}
+
+/// Adds bytes that were lost, by reason.
+pub(crate) fn add_lost(lost: &mut BTreeMap<String, u64>, more: &BTreeMap<String, u64>) {
+    for (reason, bytes) in more {
+        *lost.entry(reason.clone()).or_default() += bytes;
     }
 }
 

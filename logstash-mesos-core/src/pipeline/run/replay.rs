@@ -11,14 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use logstash_mesos_engine::run::Graph;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::PipelineCounters;
 use super::worker::Slot;
 use crate::backoff::Backoff;
-use crate::event::{Ack, Outcome, Text};
+use crate::event::{Ack, Outcome, Text, awaited_ack};
 use crate::pipeline::dead_letter::{DeadLetters, Form, Letter, letters_in};
 use crate::pipeline::plugin::{Batch, BatchSender};
 
@@ -96,10 +96,7 @@ impl Replayer {
 
     async fn send(&mut self, path: PathBuf) -> Result<(), String> {
         let at = |error: io::Error| format!("{}: {error}", path.display());
-        let (tell, told) = oneshot::channel();
-        let ack = Ack::new(move |outcome| {
-            let _nobody_waits = tell.send(outcome);
-        });
+        let (ack, told) = awaited_ack();
         let (mut slots, letters) = (std::mem::take(&mut self.slots), Arc::clone(&self.letters));
         let (counters, file, of_outputs) = (Arc::clone(&self.counters), path.clone(), ack.clone());
         // It reads the file, and waits where an output has no room.

@@ -16,13 +16,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 use tracing::debug;
 
 use super::accept::Listen;
 use super::common::{InputOptions, unacknowledged};
 use super::room::Room;
-use crate::event::{Ack, Clock, Event, FieldReference, Outcome, Text, Value};
+use crate::event::{Clock, Event, FieldReference, Outcome, Text, Value, awaited_ack};
 use crate::pipeline::plugin::settings::{
     Default as Preset, Kind, Setting, SettingValue, Settings, Transport,
 };
@@ -423,11 +423,8 @@ async fn hand_in(cx: &InputContext, events: Vec<Event>, bytes: usize) -> bool {
     if !cx.persisted {
         return cx.events.send(batch).await;
     }
-    let (told, outcome) = oneshot::channel();
-    // Who does not wait any more need not be told.
-    batch.ack = Ack::new(move |outcome| {
-        let _gone = told.send(outcome);
-    });
+    let (ack, outcome) = awaited_ack();
+    batch.ack = ack;
     cx.events.send(batch).await && outcome.await == Ok(Outcome::Delivered)
 }
 
