@@ -61,7 +61,7 @@ pub enum FileError {
     Twice {
         /// The one that comes first in the order of their paths.
         first: PathBuf,
-        /// The other.
+        /// The one that comes behind it. Neither of them is used.
         second: PathBuf,
     },
 }

@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use super::records::{self, ExecutorInfo, FrameworkInfo, Task};
 use crate::confined::{self, Node};
 
-/// One sandbox.
+/// A sandbox that was found in an agent's work directory, by the ids of which its path is made.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Found {
     pub(super) agent_id: String,

@@ -66,7 +66,7 @@ pub fn list(data_dir: &Path, query: &Query, limit: usize) -> io::Result<Listing>
 ///
 /// # Errors
 ///
-/// As there.
+/// When the disk refuses: some may have been taken out then, and the others are as they were.
 pub fn take(data_dir: &Path, query: &Query, fate: Fate) -> io::Result<u64> {
     stores(data_dir, query)?.iter().map(|store| store.take(&query.which, fate)).sum()
 }

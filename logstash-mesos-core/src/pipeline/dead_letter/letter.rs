@@ -49,10 +49,10 @@ pub enum Form {
 /// Where a line came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
-    /// The machine.
+    /// Host name of the machine on which the event was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
-    /// The container.
+    /// Name of the container that the event came from, or its id where it has no name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
     /// The file, or `stdout` or `stderr`.

@@ -62,7 +62,7 @@ pub struct Appended {
 pub struct Selection {
     /// Only those of this plugin, by its id.
     pub plugin_id: Option<String>,
-    /// Only these.
+    /// Only letters with one of these ids; of any if there are none.
     pub ids: Vec<u64>,
     /// Only later ones than this.
     pub after: u64,
@@ -80,9 +80,9 @@ pub enum Fate {
 /// A line that is no letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
-    /// The file.
+    /// The file with letters in which the line stands.
     pub path: PathBuf,
-    /// From 1.
+    /// The number of the line in it, from 1.
     pub line: usize,
 }
 
@@ -370,7 +370,7 @@ impl Store {
 /// Letters at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Census {
-    /// How many.
+    /// How many letters there are.
     pub letters: u64,
     /// Their bytes on disk.
     pub bytes: u64,

@@ -44,7 +44,7 @@ pub(crate) enum Use {
     Never,
     /// When the memory is full.
     WhenFull,
-    /// Always.
+    /// For everything: `queue.type => persisted`.
     Always,
 }
 
