@@ -5,9 +5,10 @@ use std::path::Path;
 use logstash_mesos_engine::testing::directions::against;
 
 /// From the lowest to the highest.
-const ROOMS: [&str; 41] = [
+const ROOMS: [&str; 42] = [
     "backoff",
     "checksum",
+    "columns",
     "dns",
     "durable",
     "ids",
