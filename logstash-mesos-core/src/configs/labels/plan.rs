@@ -136,9 +136,17 @@ struct Wish<'c> {
     include_lines: Option<String>,
     exclude_lines: Option<String>,
     fields: Vec<(String, String)>,
-    filter: Option<&'c Configuration>,
-    output: Option<&'c Configuration>,
+    filter: Option<Offered<'c>>,
+    output: Option<Offered<'c>>,
     output_is_refused: bool,
+}
+
+/// What is asked for by the name of a configuration that the operator offers.
+#[derive(Debug)]
+struct Offered<'c> {
+    name: &'c str,
+    // Its sections of the kind that is asked for, as they were written.
+    sections: String,
 }
 
 impl<'c> Wish<'c> {
@@ -301,14 +309,11 @@ impl<'c> Wish<'c> {
             }
         }
         // It keeps its name when the operator changes what is offered.
-        let names = [self.filter, self.output].map(|asked| asked.map_or("", |asked| asked.name.as_str()));
+        let asked = [&self.filter, &self.output];
+        let names = asked.map(|asked| asked.as_ref().map_or("", |asked| asked.name));
         let name = format!("labels:{}", digest([own.as_str()].into_iter().chain(names)));
         let mut text = own;
-        for (asked, kind) in [(self.filter, SectionKind::Filter), (self.output, SectionKind::Output)] {
-            if let Some(asked) = asked {
-                text.push_str(&sections(asked, kind));
-            }
-        }
+        asked.into_iter().flatten().for_each(|asked| text.push_str(&asked.sections));
         Configuration::docker(name, text)
     }
 }
@@ -404,7 +409,7 @@ fn offered<'c>(
     names: &[&str],
     kind: SectionKind,
     offer: &Offer<'c>,
-) -> Result<&'c Configuration, String> {
+) -> Result<Offered<'c>, String> {
     let word = kind.word();
     if !names.iter().any(|pattern| fits(pattern, name)) {
         let known = suggestion(name, names.iter().copied()).unwrap_or_else(|| {
@@ -416,10 +421,11 @@ fn offered<'c>(
     let Some(found) = of(Kind::Host).or_else(|| of(Kind::Docker)) else {
         return Err(format!("there is no configuration `{name}`: the operator puts one as host/{name}"));
     };
-    match sections(found, kind).is_empty() {
-        true => Err(format!("the configuration `{name}` has no `{word}` section")),
-        false => Ok(found),
+    let sections = sections(found, kind);
+    if sections.is_empty() {
+        return Err(format!("the configuration `{name}` has no `{word}` section"));
     }
+    Ok(Offered { name: &found.name, sections })
 }
 
 /// The sections of a kind, as they were written.
