@@ -138,6 +138,11 @@ impl Container {
         }
     }
 
+    /// The id that Mesos has given it: a container of Docker and the sandbox of its task have the same.
+    pub(crate) fn mesos_id(&self) -> Option<&str> {
+        self.mesos.as_ref()?.mesos_container_id.as_deref()
+    }
+
     /// Whether it asks not to be read, by its label `logstash.mesos/ignore`.
     #[must_use]
     pub fn is_ignored(&self) -> bool {

@@ -53,15 +53,10 @@ impl DescribedContainers<'_> {
             applies.into_iter().any(|applies| matches!(applies, Applies::These(ids) if ids.contains(id)))
         };
         // A task that Docker runs is there twice, as its container and as its sandbox.
-        let mesos_id = mesos_id(container);
+        let mesos_id = container.mesos_id();
         let mut others = self.containers.values().filter(|_| mesos_id.is_some());
-        described(&container.id)
-            || others.any(|other| self::mesos_id(other) == mesos_id && described(&other.id))
+        described(&container.id) || others.any(|other| other.mesos_id() == mesos_id && described(&other.id))
     }
-}
-
-fn mesos_id(container: &Container) -> Option<&str> {
-    container.mesos.as_ref()?.mesos_container_id.as_deref()
 }
 
 /// Where the bytes of a stream are.
@@ -275,7 +270,7 @@ fn docker_has_output(
     let takes = subscription.key.kind == Kind::Docker
         && subscription.inputs.iter().any(|input| input.reads == Reads::DockerOutput);
     let keeps_nothing = |container: &Arc<Container>| {
-        container.sandbox.is_none() && container.log.name == "none" && mesos_id(container) == mesos_id(of)
+        container.sandbox.is_none() && container.log.name == "none" && container.mesos_id() == of.mesos_id()
     };
     by_docker && takes && !containers.values().any(keeps_nothing)
 }

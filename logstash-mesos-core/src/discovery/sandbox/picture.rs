@@ -22,7 +22,7 @@ pub(super) fn join(
     let mut joined = docker.clone();
     by_docker.retain(|id| found.iter().any(|found| found.container_id == *id));
     let of_docker: BTreeMap<&str, &Arc<Container>> =
-        docker.values().filter_map(|container| Some((mesos_id(container)?, container))).collect();
+        docker.values().filter_map(|container| Some((container.mesos_id()?, container))).collect();
     for found in found {
         let mut sandbox = sandbox_of(found, work_dir);
         if let Some(container) = of_docker.get(&*found.container_id) {
@@ -40,10 +40,6 @@ pub(super) fn join(
         joined.insert(sandbox.id.clone(), Arc::new(sandbox));
     }
     joined
-}
-
-fn mesos_id(container: &Container) -> Option<&str> {
-    container.mesos.as_ref()?.mesos_container_id.as_deref()
 }
 
 /// What the agent knows beyond what could be told from the container.
