@@ -61,8 +61,6 @@
 mod backoff;
 mod checksum;
 mod columns;
-#[cfg(feature = "scheduler")]
-pub mod config;
 pub mod configs;
 mod confined;
 pub mod discovery;
@@ -84,6 +82,8 @@ pub mod protocol;
 #[cfg(feature = "scheduler")]
 pub mod scheduler;
 pub mod servers;
+#[cfg(feature = "scheduler")]
+pub mod settings;
 pub mod sink;
 pub mod source;
 pub mod store;

@@ -1,8 +1,8 @@
 //! The settings in the package for DC/OS (`docs/dcos`), made from their table. Run the tests with `UPDATE_DOCS=1` to write them.
 
 use crate::flags::tests::assert_between;
-use logstash_mesos_core::config::{Arity, SettingSpec};
 use logstash_mesos_core::scheduler::SETTINGS;
+use logstash_mesos_core::settings::{Arity, SettingSpec};
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 

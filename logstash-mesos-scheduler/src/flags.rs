@@ -1,10 +1,10 @@
 //! The command line, made from the table of settings.
 
 use clap::{Arg, ArgAction, ArgMatches};
-use logstash_mesos_core::config::{Arity, Loaded, Sources};
 use logstash_mesos_core::scheduler::{
     SETTINGS, Settings, Uninstall, directory_of, predecessor, take_arguments,
 };
+use logstash_mesos_core::settings::{Arity, Loaded, Sources};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::PathBuf;

@@ -2,8 +2,8 @@
 
 use clap::{Arg, Command};
 use clap_complete::Shell;
-use logstash_mesos_core::config::Arity;
 use logstash_mesos_core::scheduler::SETTINGS;
+use logstash_mesos_core::settings::Arity;
 use std::fmt::Write;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -51,7 +51,7 @@ fn settings_file() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use logstash_mesos_core::config::{Loaded, Sources};
+    use logstash_mesos_core::settings::{Loaded, Sources};
     use std::collections::BTreeMap;
 
     #[test]

@@ -8,8 +8,8 @@ use std::fs;
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
-use logstash_mesos_core::config::{Loaded, Sources};
 use logstash_mesos_core::scheduler::{SETTINGS, Settings, predecessor};
+use logstash_mesos_core::settings::{Loaded, Sources};
 use logstash_mesos_core::store::StateUrl;
 use logstash_mesos_tests::docker::{BUSYBOX, Docker};
 use logstash_mesos_tests::http::request_with;

@@ -46,7 +46,7 @@ const ROOMS: [&str; 42] = [
     "executor",
     "offer",
     "local",
-    "config",
+    "settings",
     "scheduler",
 ];
 

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use logstash_mesos_core::config::{Arity, Loaded, SettingSpec, Sources};
 use logstash_mesos_core::scheduler::{SETTINGS, Settings};
+use logstash_mesos_core::settings::{Arity, Loaded, SettingSpec, Sources};
 use logstash_mesos_tests::place::{files_below, free_port, programs};
 use logstash_mesos_tests::process::Recipe;
 use logstash_mesos_tests::scheduler::{Api, GRACE};

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::config::{Loaded, SettingError};
 use crate::scheduler::{Credentials, GivenSecret, ServiceAccount};
+use crate::settings::{Loaded, SettingError};
 use crate::tls::{ClientTls, Identity};
 
 /// Flags of the executor on an agent that speaks TLS, as environment variables.

@@ -11,10 +11,10 @@ pub use table::SETTINGS;
 
 use super::definition::Containerizer;
 use super::{Credentials, directory_of};
-use crate::config::{Loaded, SettingError, Sources};
 use crate::configs::ExecutorSettings;
 use crate::offer::Needs;
 use crate::pipeline::plugin::EcsCompatibility;
+use crate::settings::{Loaded, SettingError, Sources};
 use crate::store::StateUrl;
 use crate::tls::ClientTls;
 use crate::zookeeper::{OUR_ROOT, ZooKeeperUrl};
@@ -116,7 +116,7 @@ impl Settings {
     /// # use logstash_mesos_core::scheduler::Settings;
     /// let settings = Settings::of([("mesos.master", "10.0.0.1:5050"), ("state", "memory")])?;
     /// assert_eq!(settings.framework_name, "logstash");
-    /// # Ok::<(), logstash_mesos_core::config::SettingError>(())
+    /// # Ok::<(), logstash_mesos_core::settings::SettingError>(())
     /// ```
     ///
     /// # Errors

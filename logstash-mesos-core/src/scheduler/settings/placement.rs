@@ -1,8 +1,8 @@
 //! Which agents get an executor, and from which offers.
 
-use crate::config::{Loaded, SettingError};
 use crate::error_chain;
 use crate::offer::Constraint;
+use crate::settings::{Loaded, SettingError};
 use std::collections::BTreeSet;
 
 /// Where executors go, and what of the offers they take.

@@ -1,6 +1,6 @@
 //! The table of settings, with names, defaults and help texts.
 
-use crate::config::{Arity, SettingSpec};
+use crate::settings::{Arity, SettingSpec};
 
 /// Every setting of the scheduler. Flags, variables and the keys of a file follow from it.
 pub static SETTINGS: &[SettingSpec] = &[

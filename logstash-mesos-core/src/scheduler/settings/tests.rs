@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::Sources;
+use crate::settings::Sources;
 
 pub(super) fn check(flags: &[(&str, &str)]) -> Result<Settings, SettingError> {
     let mut all: BTreeMap<_, _> =

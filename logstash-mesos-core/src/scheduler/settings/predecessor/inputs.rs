@@ -1,6 +1,6 @@
 //! The inputs that settings of the later generation turned on, as a configuration.
 
-use crate::config::SettingError;
+use crate::settings::SettingError;
 use std::fmt::Write;
 
 /// What is to be read on every agent.

@@ -11,10 +11,10 @@ pub use names::{NAMES, Name};
 pub use written::take_arguments;
 
 use super::Settings;
-use crate::config::SettingError;
 use crate::configs::directory::Found;
 use crate::configs::{ConfigKey, Configuration, Source};
 use crate::pipeline::plugin::EcsCompatibility;
+use crate::settings::SettingError;
 use inputs::{COLLECTD_PORT, Inputs, SYSLOG_PORT, from_template, invalid};
 use names::{Effect, Part};
 use std::path::PathBuf;

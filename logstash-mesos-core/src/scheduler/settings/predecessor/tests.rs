@@ -3,7 +3,7 @@
 use super::super::{ExecutorProgram, Master, SETTINGS, Settings};
 use super::names::Ways;
 use super::*;
-use crate::config::{Loaded, Sources};
+use crate::settings::{Loaded, Sources};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 
