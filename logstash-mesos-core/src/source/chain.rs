@@ -107,6 +107,13 @@ pub(super) fn age(base: &OsStr, name: &OsStr) -> Option<(Age, bool)> {
     Some((age, compressed))
 }
 
+/// The names whose files may be called `name` when rotation has put them aside, beside `name` itself.
+pub(super) fn bases(name: &OsStr) -> impl Iterator<Item = &OsStr> {
+    let bytes = name.as_bytes();
+    let ends = (1..bytes.len()).filter(|at| b".-_".contains(&bytes[*at]));
+    ends.map(|at| OsStr::from_bytes(&bytes[..at])).filter(|base| age(base, name).is_some()).chain([name])
+}
+
 /// Whether a name says that its file is compressed.
 pub(super) fn is_compressed(name: &OsStr) -> bool {
     name.as_bytes().ends_with(b".gz")
@@ -205,6 +212,18 @@ mod tests {
         {
             assert_eq!(age_of(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_name_may_be_a_rotated_one_of_several() {
+        let bases = |name| bases(OsStr::new(name)).collect::<Vec<_>>();
+        assert_eq!(bases("app.log"), ["app.log"]);
+        assert_eq!(bases("app.log.1"), ["app.log", "app.log.1"]);
+        assert_eq!(bases("app-1.log-20260102.gz"), ["app-1.log", "app-1.log-20260102.gz"]);
+        assert_eq!(
+            bases("app.log.2026-01.2"),
+            ["app.log", "app.log.2026", "app.log.2026-01", "app.log.2026-01.2"]
+        );
     }
 
     fn seen(name: &str, ino: u64, modified: i64, same: Option<usize>) -> Seen {

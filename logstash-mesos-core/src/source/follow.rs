@@ -7,15 +7,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::holdings::Holdings;
 use super::outlet::Outlet;
-use super::tail::{LOOK_EVERY, Shared, Step, Tail};
-use super::watch::Watch;
+use super::rest::{GATHER, Rest};
+use super::tail::{Shared, Step, Tail};
+use super::watch::{Sleeper, Watch};
 use super::writers::Writers;
 use super::{FileOpener, HoldLimits, Lines, StreamPositions, StreamStatus, TailSettings};
 use crate::event::{Batch, BatchSender};
@@ -137,16 +137,6 @@ pub struct Readers {
     watch: Option<Arc<Watch>>,
 }
 
-/// After reading up to the end of a file, how long to wait before looking again: many small writes then
-/// become one batch.
-const GATHER: Duration = Duration::from_millis(5);
-/// Names in a directory change several at a time.
-const SETTLE: Duration = Duration::from_millis(1);
-/// Waits between looks at a file whose changes inotify tells; it is asked all the same, less and less often.
-const WATCHED: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
-/// The same for a file whose changes it does not tell.
-const UNWATCHED: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));
-
 impl Readers {
     /// Starts `threads` threads (1 serves hundreds of files; more help where disks are slow).
     ///
@@ -178,7 +168,8 @@ impl Readers {
 
     /// Begins to read a stream. Dropping the handle does not end it.
     pub fn follow(&self, follow: Follow) -> JoinHandle<Ended> {
-        self.handle().spawn(run(follow, self.shared.clone(), self.watch.clone()))
+        let reader = Box::new(Reader::new(follow, self.shared.clone(), self.watch.clone()));
+        self.handle().spawn(reader.run())
     }
 
     fn handle(&self) -> &Handle {
@@ -196,95 +187,92 @@ impl Drop for Readers {
     }
 }
 
-async fn run(follow: Follow, shared: Shared, watch: Option<Arc<Watch>>) -> Ended {
-    let Follow { opener, settings, positions, decoder, sender, status, stop, close_after } = follow;
-    let tail = Tail::new(opener, settings, positions.clone(), Arc::clone(&status), shared);
-    let mut out = Outlet::new(decoder, sender, status, stop.now.clone());
-    let looks = Looks { watch, sleeper: Arc::default() };
-    let mut reader = Reader { tail, idle: Idle::default(), stop: &stop, close_after, positions, looks };
-    loop {
-        let given_up = out.given_up();
-        let end = tokio::select! {
-            biased;
-            () = given_up.cancelled() => None,
-            ended = reader.read(&mut out) => Some(ended),
-        };
-        let end = match end {
-            Some(ended) => Some(ended),
-            None => reader.looks.go_on_during(&mut reader.tail, out.begin_anew()).await,
-        };
-        if let Some(ended) = end {
-            if matches!(ended, Ended::Finished | Ended::Quiet) {
-                reader.tail.finish();
-            }
-            return ended;
-        }
-        reader.tail.rewind();
-        reader.idle = Idle::default();
-    }
-}
-
-/// Keeps looking at the files while something else takes its time.
-struct Looks {
-    watch: Option<Arc<Watch>>,
-    sleeper: Arc<Notify>,
-}
-
-impl Looks {
-    async fn go_on_during<T>(&self, tail: &mut Tail, work: impl Future<Output = T>) -> T {
-        tokio::pin!(work);
-        let mut wait = GATHER;
-        loop {
-            tokio::select! {
-                biased;
-                done = &mut work => return done,
-                // Several changes come together.
-                () = self.sleeper.notified() => tokio::time::sleep(SETTLE).await,
-                () = tokio::time::sleep(wait) => {}
-            }
-            // Before the look, so that it misses nothing.
-            if let (Some(watch), Some(directory)) = (&self.watch, tail.watched_directory()) {
-                watch.arm_directory(directory, &self.sleeper);
-            }
-            tail.look(Instant::now());
-            wait = LOOK_EVERY;
-        }
-    }
-}
-
-struct Reader<'s> {
+/// A stream that is read.
+struct Reader {
     tail: Tail,
-    idle: Idle,
-    stop: &'s Stop,
+    out: Outlet,
+    rest: Rest,
+    stop: Stop,
     close_after: Option<Duration>,
     positions: StreamPositions,
-    looks: Looks,
 }
 
-impl Reader<'_> {
-    /// Reads until the stream is over.
-    async fn read(&mut self, out: &mut Outlet) -> Ended {
-        let Self { tail, idle, stop, close_after, positions, looks } = self;
+/// What became of the work on a stream.
+enum Worked {
+    /// The stream is over.
+    Over(Ended),
+    /// Nothing is there, and nothing of it is on its way: it rests for so long, if nobody wakes it.
+    Rests(Duration),
+}
+
+impl Reader {
+    fn new(follow: Follow, shared: Shared, watch: Option<Arc<Watch>>) -> Self {
+        let Follow { opener, settings, positions, decoder, sender, status, stop, close_after } = follow;
+        let sleeper = Arc::<Sleeper>::default();
+        let tail = Tail::new(opener, settings, positions.clone(), Arc::clone(&status), shared);
+        let out = Outlet::new(decoder, sender, status, stop.now.clone());
+        let rest = Rest::new(watch, sleeper);
+        Self { tail, out, rest, stop, close_after, positions }
+    }
+
+    async fn run(mut self: Box<Self>) -> Ended {
+        self.rest.attend(&self.tail);
+        loop {
+            // What it takes to read is there while there is something to read: most streams rest most of the time.
+            match Box::pin(self.work()).await {
+                Worked::Rests(wait) => {
+                    self.rest.sleep(wait, &self.stop).await;
+                    self.tail.look_again();
+                }
+                Worked::Over(ended) => {
+                    if matches!(ended, Ended::Finished | Ended::Quiet) {
+                        self.tail.finish();
+                    }
+                    return ended;
+                }
+            }
+        }
+    }
+
+    /// Reads until the stream is over or rests. What was given up on its way is read again.
+    async fn work(&mut self) -> Worked {
+        loop {
+            let given_up = self.out.given_up();
+            tokio::select! {
+                biased;
+                () = given_up.cancelled() => {}
+                worked = self.read() => return worked,
+            }
+            if let Some(ended) = self.rest.go_on_during(&mut self.tail, self.out.begin_anew()).await {
+                return Worked::Over(ended);
+            }
+            self.tail.rewind();
+            self.rest.anew();
+        }
+    }
+
+    async fn read(&mut self) -> Worked {
+        let Self { tail, out, rest, stop, close_after, positions } = self;
         loop {
             if stop.now.is_cancelled() {
-                return Ended::Stopped;
+                return Worked::Over(Ended::Stopped);
             }
             // Asked once: what a step left alone because more might come is not all there is.
             let finishing = stop.at_end.is_cancelled();
             let step = tail.step(Instant::now(), finishing);
             if matches!(step, Step::First(..)) {
-                looks.go_on_during(tail, positions.saved()).await;
+                rest.go_on_during(tail, positions.saved()).await;
             }
             let ended = match step {
                 Step::First(lines, tracker) | Step::Lines(lines, tracker) => {
-                    *idle = Idle::default();
+                    rest.disturbed();
                     let end = lines.end();
                     let send = out.lines(lines, move |kept| tracker.begin(kept.unwrap_or(end)));
-                    let ended = looks.go_on_during(tail, send).await;
+                    let ended = rest.go_on_during(tail, send).await;
                     tokio::task::yield_now().await;
                     ended
                 }
-                Step::FileEnded => looks.go_on_during(tail, out.flush(Flush::Rotated)).await,
+                Step::FileEnded => rest.go_on_during(tail, out.flush(Flush::Rotated)).await,
                 Step::Idle if finishing => match (out.finish().await, tail.has_failed()) {
                     (Ended::Finished, true) => Some(Ended::Failed),
                     (ended, _) => Some(ended),
@@ -296,66 +284,27 @@ impl Reader<'_> {
                     out.flush(Flush::Idle).await
                 }
                 Step::Idle => {
-                    let quiet = close_after.zip(tail.grew_at());
-                    if quiet.is_some_and(|(after, grew_at)| grew_at.elapsed() >= after && !tail.is_draining())
-                    {
+                    let close_after = close_after.filter(|_| !tail.is_draining());
+                    let closes_at = close_after.zip(tail.grew_at()).map(|(after, grew_at)| grew_at + after);
+                    if closes_at.is_some_and(|at| at <= Instant::now()) {
                         let ended = out.finish().await;
-                        return if ended == Ended::Finished { Ended::Quiet } else { ended };
+                        return Worked::Over(if ended == Ended::Finished { Ended::Quiet } else { ended });
                     }
-                    idle.wait(tail, out.idle_at(), stop, looks).await;
+                    let mut wait = rest.next_wait(tail);
+                    for at in [closes_at, out.idle_at()].into_iter().flatten() {
+                        wait = wait.min(at.saturating_duration_since(Instant::now()).max(GATHER));
+                    }
+                    if rest.is_at_rest() && out.is_settled() {
+                        return Worked::Rests(wait);
+                    }
+                    rest.sleep(wait, stop).await;
+                    tail.look_again();
                     None
                 }
             };
             if let Some(ended) = ended {
-                return ended;
+                return Worked::Over(ended);
             }
         }
-    }
-}
-
-/// What happens while nothing comes.
-#[derive(Default)]
-struct Idle {
-    rounds: u32,
-    woken: bool,
-}
-
-impl Idle {
-    /// Waits until something may have changed.
-    async fn wait(&mut self, tail: &mut Tail, flush_at: Option<Instant>, stop: &Stop, looks: &Looks) {
-        let mut wait = self.next_wait(tail, looks);
-        if let Some(at) = flush_at {
-            let left = at.saturating_duration_since(Instant::now());
-            wait = wait.min(left.max(GATHER));
-        }
-        tokio::select! {
-            () = stop.now.cancelled() => {}
-            () = stop.at_end.cancelled() => {}
-            () = looks.sleeper.notified() => self.woken = true,
-            () = tokio::time::sleep(wait) => {}
-        }
-        tail.look_again();
-    }
-
-    fn next_wait(&mut self, tail: &mut Tail, looks: &Looks) -> Duration {
-        self.rounds += 1;
-        if self.rounds == 1 {
-            return GATHER;
-        }
-        if self.rounds == 4 {
-            tail.rest_idle();
-        }
-        let mut watched = tail.watched().next().is_some() && !tail.is_draining();
-        for (file, notifies) in tail.watched() {
-            let watch = looks.watch.as_ref().filter(|_| notifies);
-            watched &= watch.is_some_and(|watch| watch.arm(file, &looks.sleeper));
-        }
-        let (first, most) = if watched { WATCHED } else { UNWATCHED };
-        if std::mem::take(&mut self.woken) {
-            // Changed, yet without new bytes: renamed or removed. What follows is looked for soon.
-            self.rounds = 2;
-        }
-        // Armed after the last look: what came in between is seen by the next one, which is soon.
-        if self.rounds == 2 { GATHER } else { first.saturating_mul(1 << (self.rounds - 3).min(6)).min(most) }
     }
 }

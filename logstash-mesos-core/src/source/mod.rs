@@ -25,6 +25,7 @@ mod host_file;
 pub(crate) mod host_glob;
 mod member;
 mod outlet;
+mod rest;
 mod status;
 mod tail;
 mod tracker;

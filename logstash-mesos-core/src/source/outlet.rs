@@ -109,6 +109,13 @@ impl Outlet {
         }
     }
 
+    /// Whether nothing is kept, and nothing of what was sent is on its way or has been given up.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.pending.is_none()
+            && self.watch.in_flight.load(Ordering::Acquire) == 0
+            && !self.watch.given_up.is_cancelled()
+    }
+
     fn settled(&self) -> impl Future<Output = ()> + use<> {
         let watch = Arc::clone(&self.watch);
         async move {

@@ -246,6 +246,16 @@ impl Tail {
         self.opener.watched_directory()
     }
 
+    /// The path of the stream's own name.
+    pub(super) fn path(&self) -> &std::path::Path {
+        self.opener.path()
+    }
+
+    /// Whether the last look has found out what all files are to the stream.
+    pub(super) fn is_understood(&self) -> bool {
+        self.understood.is_some()
+    }
+
     /// When the file last grew; `None` while there is none.
     pub(super) fn grew_at(&self) -> Option<Instant> {
         self.members.back().map(|member| member.grew_at)

@@ -198,6 +198,27 @@ async fn an_unfinished_line_is_passed_on_whenever_the_source_ends() {
 }
 
 #[tokio::test]
+async fn what_is_written_by_another_name_is_found_though_nobody_tells() {
+    let (bed, elsewhere) = (Bed::new(), tempfile::tempdir().unwrap());
+    let (log, link) = (bed.path("app.log"), elsewhere.path().join("link"));
+    append(&log, "one\n");
+    let stream = bed.follow(&Checkpoints::in_memory(), quick());
+    bed.expect(&["one"]).await;
+    // Until it rests, and only looks remain.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    fs::hard_link(&log, &link).unwrap();
+    append(&link, "two\n");
+    let arrived = async {
+        while bed.received.lines.lock().unwrap().len() < 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), arrived).await.unwrap();
+    bed.expect(&["one", "two"]).await;
+    stream.stop().await;
+}
+
+#[tokio::test]
 async fn growth_is_followed_and_an_unfinished_line_waits() {
     let bed = Bed::new();
     let (log, positions) = (bed.path("app.log"), bed.positions());
