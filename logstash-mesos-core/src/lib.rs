@@ -87,6 +87,7 @@ pub mod settings;
 pub mod sink;
 pub mod source;
 pub mod store;
+pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod tls;

@@ -107,6 +107,7 @@ pub(crate) fn run(flags: AgentFlags, token: Option<String>) -> Result<(), Box<dy
         build: env!("CARGO_PKG_VERSION").to_owned(),
         token,
         tls: flags.tls.settings()?,
+        metrics_bind: flags.common.metrics.metrics_bind,
     };
     crate::run(async |shutdown| Ok(agent::run(settings, shutdown).await?))
 }

@@ -1,6 +1,7 @@
 //! `ship`: the shipper alone on one Docker host.
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,6 +78,16 @@ pub(crate) struct Common {
     /// How long the files of a removed container are still read
     #[arg(long, value_name = "N", env = "LOGSTASH_MESOS_DRAIN_TIMEOUT_SECS", default_value_t = 10)]
     pub(crate) drain_timeout_secs: u64,
+    #[command(flatten)]
+    pub(crate) metrics: MetricsFlag,
+}
+
+/// What everything that ships has in common.
+#[derive(Debug, clap::Args)]
+pub(crate) struct MetricsFlag {
+    /// Where GET /metrics is answered, for Prometheus; nowhere if not given
+    #[arg(long, value_name = "ADDR:PORT", env = "LOGSTASH_MESOS_METRICS_BIND")]
+    pub(crate) metrics_bind: Option<SocketAddr>,
 }
 
 pub(crate) fn run(flags: ShipFlags) -> Result<(), Box<dyn Error>> {
@@ -96,6 +107,7 @@ pub(crate) fn run(flags: ShipFlags) -> Result<(), Box<dyn Error>> {
         shipper.machine.host_name = name;
     }
     shipper.machine.target = flags.metadata_target;
+    shipper.metrics_bind = flags.common.metrics.metrics_bind;
     shipper.drain_timeout = Duration::from_secs(flags.common.drain_timeout_secs);
     shipper.compile.variables = crate::variables();
     shipper.queue_bytes = usize::try_from(flags.queue_megabytes)? << 20;

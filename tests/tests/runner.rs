@@ -23,6 +23,7 @@ mod limits;
 mod lines;
 mod local;
 mod marathon;
+mod metrics;
 mod multiline;
 mod network;
 mod operations;

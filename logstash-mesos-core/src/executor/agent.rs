@@ -1,6 +1,7 @@
 //! The executor on an agent of a Mesos cluster.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +50,8 @@ pub struct AgentSettings {
     pub token: Option<String>,
     /// How to believe an agent that speaks TLS; none if it does not.
     pub tls: Option<AgentTls>,
+    /// Where its numbers are served, at `/metrics`; nowhere if none.
+    pub metrics_bind: Option<SocketAddr>,
 }
 
 /// How an agent that speaks TLS is reached.
@@ -275,6 +278,7 @@ impl Agent {
             compile: CompileOptions { data_dir: Some(data_dir.clone()), ..self.settings.compile.clone() },
             queue_bytes: queue_bytes(granted("mem").unwrap_or(64.0)),
             disk_bytes: disk_bytes(granted("disk").unwrap_or(256.0)),
+            metrics_bind: self.settings.metrics_bind,
             ..ShipperSettings::new(&data_dir)
         };
         let discovery = DockerDiscovery::new(endpoint, self.settings.host_root.clone());

@@ -10,6 +10,7 @@ mod kept;
 mod lag;
 mod lock;
 mod metadata;
+pub mod metrics;
 mod pipelines;
 mod records;
 pub mod report;

@@ -373,7 +373,7 @@ impl Pipelines {
             let mut total = before.pipelines.get(&key.to_string()).cloned().unwrap_or_default();
             let of_this = ending.iter().filter(|(ending, _)| *ending == key).map(|(_, counted)| counted);
             of_this.chain([&now]).for_each(|counted| total.add(counted));
-            super::report::pipeline(key, &running.pipeline, now, total)
+            super::report::pipeline(&key.name, Some(key.kind), &running.pipeline, now, total)
         };
         self.running.iter().map(report).collect()
     }

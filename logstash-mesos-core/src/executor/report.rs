@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::totals::{StreamTotals, Sum};
 use crate::configs::labels::Refusal;
-use crate::configs::{ConfigKey, ConfigSet, Configuration};
+use crate::configs::{ConfigKey, ConfigSet, Configuration, Kind};
 use crate::pipeline::dead_letter::DeadLetterStatus;
 use crate::pipeline::run::{Counted, RunningPipeline};
 
@@ -141,6 +141,8 @@ pub struct StreamReport {
 pub struct PipelineReport {
     /// The configuration it runs.
     pub configuration: String,
+    /// To what that applies; none for a pipeline of the command line.
+    pub kind: Option<Kind>,
     /// Events that came in.
     pub events_in: u64,
     /// Events that an output has, or that a filter dropped.
@@ -200,9 +202,22 @@ pub fn resident_bytes() -> u64 {
     pages.unwrap_or(0) * rustix::param::page_size() as u64
 }
 
-/// What can be said about a pipeline, which has counted `now`, and under its name `total`.
-pub(crate) fn pipeline(
-    key: &ConfigKey,
+impl PipelineReport {
+    /// Its name among the pipelines of a program: `docker/nginx*`, or the id that the command line gave.
+    #[must_use]
+    pub fn label(&self) -> String {
+        match self.kind {
+            Some(kind) => format!("{}/{}", kind.name(), self.configuration),
+            None => self.configuration.clone(),
+        }
+    }
+}
+
+/// What can be said about the pipeline `configuration`, which has counted `now`, and under its name `total`.
+#[must_use]
+pub fn pipeline(
+    configuration: &str,
+    kind: Option<Kind>,
     running: &RunningPipeline,
     now: Counted,
     total: Counted,
@@ -217,7 +232,8 @@ pub(crate) fn pipeline(
         busy_ms: counters.nanos() / 1_000_000,
     });
     PipelineReport {
-        configuration: key.name.clone(),
+        configuration: configuration.to_owned(),
+        kind,
         failures: counters.failures(),
         failure: counters.last_failure(),
         lost: now.lost,

@@ -70,6 +70,10 @@ pub struct ShipperSettings {
     /// Cancelled when nobody will ever take anything of an output again, such as a closed standard output. The shipper
     /// goes on.
     pub output_closed: CancellationToken,
+    /// Where [its numbers](super::metrics) are served over HTTP, at `/metrics`; nowhere if none. An address that is taken
+    /// is tried again, and holds nothing up.
+    #[cfg(feature = "metrics")]
+    pub metrics_bind: Option<std::net::SocketAddr>,
 }
 
 impl ShipperSettings {
@@ -95,6 +99,8 @@ impl ShipperSettings {
             disk_bytes: u64::MAX,
             workers: 1,
             output_closed: CancellationToken::new(),
+            #[cfg(feature = "metrics")]
+            metrics_bind: None,
             data_dir,
         }
     }
@@ -186,6 +192,11 @@ impl Shipper {
         let (picture_sender, picture) = watch::channel(Arc::new(Discovered::default()));
         let stop = CancellationToken::new();
         let until = stop.clone();
+        #[cfg(feature = "metrics")]
+        if let Some(address) = settings.metrics_bind {
+            let serving = super::metrics::serve(address, report.clone());
+            tokio::spawn(stop.clone().run_until_cancelled_owned(serving));
+        }
         let data_dir = Arc::from(settings.data_dir.as_path());
         // Each ends the other one: no picture of the containers, no reader of the picture.
         let work = tokio::spawn(async move {

@@ -5,10 +5,11 @@ use std::path::Path;
 use logstash_mesos_engine::testing::directions::against;
 
 /// From the lowest to the highest.
-const ROOMS: [&str; 42] = [
+const ROOMS: [&str; 43] = [
     "backoff",
     "checksum",
     "columns",
+    "telemetry",
     "dns",
     "durable",
     "ids",

@@ -2,17 +2,22 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use logstash_mesos_core::executor::metrics;
+use logstash_mesos_core::executor::report::{Report, pipeline as pipeline_report, resident_bytes};
 use logstash_mesos_core::executor::totals::{Record, Totals};
 use logstash_mesos_core::pipeline::run::Counter;
 use logstash_mesos_core::pipeline::{RunSettings, RunningPipeline, Shutdown, Spools};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::Unusable;
 use super::given::Given;
+use crate::ship::MetricsFlag;
 
 /// Flags of `pipeline run`.
 #[derive(Debug, Args)]
@@ -37,6 +42,8 @@ pub(crate) struct Flags {
     /// How long to deliver what has been read, once the program is asked to end.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     shutdown_grace_secs: u64,
+    #[command(flatten)]
+    metrics: MetricsFlag,
 }
 
 /// Runs the configuration until its inputs end or a signal comes.
@@ -107,12 +114,17 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, Unusable> {
         pipeline.start_inputs(&compiled).map_err(|e| Unusable(e.to_string()))?;
         info!(workers, "Pipeline started");
         let mut count = Count::new(flags.data_dir.as_deref(), &options.pipeline_id, pipeline.counter());
+        let (reports, seen) = watch::channel(Arc::new(count.report(&pipeline)));
+        match flags.metrics.metrics_bind {
+            Some(address) => drop(tokio::spawn(metrics::serve(address, seen))),
+            None => drop(seen),
+        }
         // Nobody waits for a program whose inputs have ended: it may take the time it needs.
         let (asked, grace) = tokio::select! {
             () = pipeline.inputs_ended() => ("all inputs ended", Duration::MAX),
             signal = signalled() => (signal, grace),
             () = output_closed.cancelled() => crate::end_without_reader(),
-            never = count.keep() => match never {},
+            never = count.keep(&pipeline, &reports) => match never {},
         };
         info!(reason = asked, "Pipeline ends");
         // They have said why.
@@ -154,10 +166,35 @@ impl Count {
         totals
     }
 
-    /// Writes it down from time to time, for ever.
-    async fn keep(&mut self) -> std::convert::Infallible {
+    /// What the pipeline does, and has done.
+    fn report(&self, pipeline: &RunningPipeline) -> Report {
+        let now = self.now();
+        let total = now.pipelines.get(&self.pipeline_id).cloned().unwrap_or_default();
+        Report {
+            pipelines: vec![pipeline_report(
+                &self.pipeline_id,
+                None,
+                pipeline,
+                self.counter.counted(),
+                total,
+            )],
+            sum: now.sum(),
+            memory_bytes: resident_bytes(),
+            ..Report::default()
+        }
+    }
+
+    /// Tells it every second and writes it down from time to time, for ever.
+    async fn keep(
+        &mut self,
+        pipeline: &RunningPipeline,
+        reports: &watch::Sender<Arc<Report>>,
+    ) -> std::convert::Infallible {
         loop {
             tokio::time::sleep(Duration::from_secs(1)).await;
+            if reports.receiver_count() > 0 {
+                reports.send_replace(Arc::new(self.report(pipeline)));
+            }
             let now = self.now();
             if let Some(record) = self.record.as_mut().filter(|record| record.is_due(&now.sum())) {
                 record.begin(now);

@@ -5,13 +5,14 @@ use super::super::node::Node;
 use super::access::{self, GRPC};
 use super::configs::{self, Given};
 use super::forward::{answers, forward, try_forward};
-use super::{error, executor_program, pages};
+use super::{error, executor_program, metrics, pages};
 use crate::configs::Snapshot;
 use crate::error_chain;
 use crate::protocol::{Configuration, ConfigurationStatus, ListConfigsRequest, ListConfigsResponse};
+use crate::telemetry::{Exposition, table};
 use axum::Router;
 use axum::extract::{Path, Query, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -26,7 +27,7 @@ pub(super) fn router(node: Arc<Node>) -> Router {
     let mut router = Router::new()
         .route("/health", get(|| async { "alive\n" }))
         .route("/ready", get(ready))
-        .route("/metrics", get(metrics))
+        .route("/metrics", get(numbers))
         .route("/executor/{sha256}/logstash-mesos-executor", get(executor))
         .route(&format!("{GRPC}ListConfigs"), post(list_configs));
     for prefix in ["/api", ""] {
@@ -124,32 +125,14 @@ async fn executor(
     }
 }
 
-async fn metrics(State(node): State<Arc<Node>>) -> Response {
+async fn numbers(State(node): State<Arc<Node>>) -> Response {
     let known = node.leader().borrow().is_some();
-    let lines = [
-        ("leader", "gauge", "1 when this scheduler leads.", 0),
-        ("leader_known", "gauge", "1 when it is known which scheduler leads.", u64::from(known)),
-        (
-            "requests_forwarded_total",
-            "counter",
-            "Requests passed on to the leader.",
-            node.forwarded.load(Ordering::Relaxed),
-        ),
-        (
-            "requests_not_forwarded_total",
-            "counter",
-            "Requests that no leader answered.",
-            node.forward_failures.load(Ordering::Relaxed),
-        ),
-    ];
-    let text: String = lines
-        .iter()
-        .map(|(name, kind, help, value)| {
-            let name = format!("logstash_mesos_{name}");
-            format!("# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n")
-        })
-        .collect();
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+    let mut out = Exposition::default();
+    out.one(&table::LEADER, 0.0);
+    out.one(&table::LEADER_KNOWN, f64::from(u8::from(known)));
+    out.one(&table::REQUESTS_FORWARDED, node.forwarded.load(Ordering::Relaxed) as f64);
+    out.one(&table::REQUESTS_NOT_FORWARDED, node.forward_failures.load(Ordering::Relaxed) as f64);
+    metrics::answer(out)
 }
 
 /// Of gRPC: not compressed, no bytes.
