@@ -98,9 +98,9 @@ impl ShipperBuilder {
         let refused = applied.results.into_iter().find_map(|outcome| Some((outcome.key, outcome.error?)));
         match refused {
             None => Ok(shipper),
-            Some((key, reason)) => {
+            Some((key, source)) => {
                 shipper.stop(Duration::ZERO).await;
-                Err(ShipperError::Refused { key, reason })
+                Err(ShipperError::Refused { key, source })
             }
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tracing::warn;
 
 use super::report::{ConfigOutcome, RefusedLabels};
+use super::unusable::Unusable;
 use crate::configs::labels::{LABEL_PREFIX, Offer, Refusal, describe};
 use crate::configs::{ConfigKey, Configuration};
 use crate::discovery::{Container, ContainerId};
@@ -16,7 +17,7 @@ pub(crate) struct Described {
     configurations: BTreeMap<ConfigKey, Shared>,
     refused: BTreeMap<ContainerId, RefusedLabels>,
     // Configurations that cannot be used, with the reason.
-    failed: BTreeMap<ConfigKey, String>,
+    failed: BTreeMap<ConfigKey, Arc<Unusable>>,
 }
 
 #[derive(Debug)]
@@ -109,7 +110,7 @@ impl Described {
             for container in containers.into_iter().flat_map(|ids| ids.iter()).filter_map(&container_of) {
                 let of_it =
                     all.entry(container.id.clone()).or_insert_with(|| refusals(&container, Vec::new()));
-                let reason = format!("together they cannot be used: {error}");
+                let reason = format!("together they cannot be used: {}", crate::error_chain(&**error));
                 of_it.labels.push(Refusal { label: LABEL_PREFIX.to_owned(), reason });
             }
         }

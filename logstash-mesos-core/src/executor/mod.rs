@@ -4,6 +4,7 @@
 pub mod agent;
 mod asking;
 mod builder;
+mod clear;
 mod described;
 mod fan;
 mod kept;
@@ -22,10 +23,13 @@ mod state;
 mod streams;
 pub mod totals;
 mod traces;
+mod unusable;
 
 pub use builder::ShipperBuilder;
+pub use clear::ClearError;
 pub use kept::KeptSetError;
 pub use lock::{DataDirLock, LockError};
 pub use metadata::{Machine, Metadata};
 pub use run::{Shipper, ShipperError, ShipperHandle, ShipperSettings};
 pub use traces::OwnTraces;
+pub use unusable::Unusable;

@@ -14,12 +14,13 @@ use super::report::{ConfigOutcome, PipelineReport};
 use super::run::ShipperSettings;
 use super::state::{Applies, Subscription};
 use super::totals::Totals;
+use super::unusable::Unusable;
 use crate::configs::{ConfigKey, ConfigSet, Configuration, Kind, Matcher, PipelineSettings};
 use crate::discovery::ContainerId;
 use crate::pipeline::compile::{CompileOptions, compile};
 use crate::pipeline::input::stream::{Reads, StreamInput};
 use crate::pipeline::plugin::BatchSender;
-use crate::pipeline::run::{Counted, Counter, RunSettings, RunningPipeline, Shutdown, StartError};
+use crate::pipeline::run::{Counted, Counter, RunSettings, RunningPipeline, Shutdown};
 use crate::pipeline::{Bus, Spools};
 use crate::source::Framing;
 
@@ -80,9 +81,6 @@ const LEAST_BLOCK: usize = 4 << 10;
 /// How long the outputs of a replaced pipeline may take nothing. What they have not is read again, for its successor.
 const REPLACED_PATIENCE: Duration = Duration::from_secs(2);
 
-const NO_SANDBOXES: &str = "`sandbox` reads what tasks write on a Mesos agent, and it is not known where its work \
-                            directory is: give the agent's `--work_dir` with --mesos-work-dir or LOGSTASH_MESOS_WORK_DIR";
-
 impl Pipelines {
     pub(crate) fn new(settings: &ShipperSettings) -> Self {
         Self {
@@ -127,9 +125,10 @@ impl Pipelines {
                         }
                         None
                     }
-                    Err(error) => {
-                        warn!(pipeline_id = %key, %error, "Configuration cannot be used, its previous version goes on");
-                        Some(error)
+                    Err(unusable) => {
+                        let error = crate::error_chain(&unusable);
+                        warn!(pipeline_id = %key, error, "Configuration cannot be used, its previous version goes on");
+                        Some(Arc::new(unusable))
                     }
                 }
             };
@@ -181,14 +180,14 @@ impl Pipelines {
         configuration: &Configuration,
         default_output: &str,
         settings: &PipelineSettings,
-    ) -> Result<Running, String> {
+    ) -> Result<Running, Unusable> {
         let key = configuration.key();
         // The machine has no image; among its sandboxes the conditions choose.
         let images = match configuration.kind {
             Kind::Docker => &configuration.name,
             Kind::Host => "*",
         };
-        let matcher = Matcher::new(images, &configuration.matches).map_err(|error| error.to_string())?;
+        let matcher = Matcher::new(images, &configuration.matches)?;
         let options = CompileOptions {
             ecs: settings.ecs.unwrap_or(self.compile.ecs),
             support_escapes: settings.support_escapes.unwrap_or(self.compile.support_escapes),
@@ -198,26 +197,19 @@ impl Pipelines {
             origin: configuration.name.clone(),
             ..self.compile.clone()
         };
-        let mut compiled =
-            compile(&configuration.input, &options).map_err(|diagnostics| diagnostics.to_string())?;
+        let mut compiled = compile(&configuration.input, &options)?;
         if compiled.outputs.is_empty() {
             if default_output.trim().is_empty() {
-                return Err(
-                    "it has no output, and there is no default output: add an `output` section, or give one with \
-                     --elasticsearch-endpoint"
-                        .to_owned(),
-                );
+                return Err(Unusable::NoOutput);
             }
-            compiled.outputs = compile(default_output, &options)
-                .map_err(|diagnostics| format!("the default output cannot be used: {diagnostics}"))?
-                .outputs;
+            compiled.outputs = compile(default_output, &options).map_err(Unusable::DefaultOutput)?.outputs;
         }
         let mut inputs = Vec::new();
         let mut own = Vec::new();
         for plugin in compiled.inputs {
-            match StreamInput::of(&plugin).map_err(|error| error.to_string())? {
+            match StreamInput::of(&plugin)? {
                 Some(input) if matches!(input.reads, Reads::Sandbox(_)) && !self.sees_sandboxes => {
-                    return Err(NO_SANDBOXES.to_owned());
+                    return Err(Unusable::NoSandboxes);
                 }
                 Some(input) => inputs.push(Arc::new(input)),
                 None => own.push(plugin),
@@ -241,9 +233,8 @@ impl Pipelines {
         if let Some(batch_size) = settings.batch_size {
             run.batch_size = batch_size;
         }
-        let said = |error: StartError| crate::error_chain(&error);
-        let pipeline = RunningPipeline::start(&compiled, run).map_err(said)?;
-        pipeline.start_inputs(&compiled).map_err(said)?;
+        let pipeline = RunningPipeline::start(&compiled, run)?;
+        pipeline.start_inputs(&compiled)?;
         let sender = pipeline.sender();
         Ok(Running {
             version: configuration.version(),
@@ -447,7 +438,10 @@ mod tests {
         let b = generation(&pipelines, "b");
         let outcomes = pipelines
             .apply(&set(&[("a", COUNTING), ("b", "input { file { } }")]), &PipelineSettings::default());
-        assert!(outcomes[1].error.as_ref().is_some_and(|error| error.contains("1:9")), "{outcomes:?}");
+        assert!(
+            outcomes[1].error.as_ref().is_some_and(|error| error.to_string().contains("1:9")),
+            "{outcomes:?}"
+        );
         assert_eq!(generation(&pipelines, "b"), b);
         grows(&pipelines, "b", 5).await;
         // And one that goes ends alone.

@@ -1,17 +1,19 @@
 //! What an executor says about itself.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::totals::{StreamTotals, Sum};
+use super::unusable::Unusable;
 use crate::configs::labels::Refusal;
 use crate::configs::{ConfigKey, ConfigSet, Configuration, Kind};
 use crate::pipeline::dead_letter::DeadLetterStatus;
 use crate::pipeline::run::{Counted, RunningPipeline};
 
 /// What became of a set of configurations.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Applied {
-    /// Version of the set.
+    /// The version of the set that was to be taken over.
     pub set_version: String,
     /// One for each configuration of the set.
     pub results: Vec<ConfigOutcome>,
@@ -19,11 +21,12 @@ pub struct Applied {
 
 impl Applied {
     /// What is answered when nothing of `set` can be used.
-    pub(crate) fn refused(set: &ConfigSet, why: &str) -> Self {
+    pub(crate) fn refused(set: &ConfigSet, why: Unusable) -> Self {
+        let why = Arc::new(why);
         let outcome = |configuration: &Configuration| ConfigOutcome {
             key: configuration.key(),
             version: configuration.version(),
-            error: Some(why.to_owned()),
+            error: Some(Arc::clone(&why)),
         };
         let results = set.configurations.iter().map(outcome).collect();
         Self { set_version: set.version.clone(), results }
@@ -31,14 +34,14 @@ impl Applied {
 }
 
 /// What became of one configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ConfigOutcome {
-    /// Which.
+    /// The name and kind of the configuration.
     pub key: ConfigKey,
-    /// Its version.
+    /// The version that was to be taken over.
     pub version: String,
     /// Why it is not in use; the previous version goes on then.
-    pub error: Option<String>,
+    pub error: Option<Arc<Unusable>>,
 }
 
 /// What an executor does.

@@ -12,6 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{info, warn};
 
+use super::clear::{ClearError, clear};
 use super::described::Described;
 use super::kept::{self, KeptSetError};
 use super::lock::{DataDirLock, LockError};
@@ -22,6 +23,7 @@ use super::state::{self, Pattern};
 use super::streams::Streams;
 use super::totals::{Record, Totals};
 use super::traces::OwnTraces;
+use super::unusable::Unusable;
 use crate::configs::labels::Offer;
 use crate::configs::{ConfigKey, ConfigSet, ExecutorSettings, PipelineSettings};
 #[cfg(feature = "sandboxes")]
@@ -126,12 +128,12 @@ pub enum ShipperError {
     #[error("cannot start the threads that read")]
     Threads(#[source] std::io::Error),
     /// A configuration that it was to start with cannot be used.
-    #[error("configuration `{key}` cannot be used: {reason}")]
+    #[error("configuration `{key}` cannot be used")]
     Refused {
-        /// Which one.
+        /// The name and kind of the configuration.
         key: ConfigKey,
-        /// What the compiler says, with lines and remedies.
-        reason: String,
+        /// What is wrong with it, with lines and remedies.
+        source: Arc<Unusable>,
     },
     /// It has ended already.
     #[error("the shipper has ended")]
@@ -157,7 +159,7 @@ pub struct ShipperHandle {
 
 enum Command {
     Apply(Box<ConfigSet>, oneshot::Sender<Applied>),
-    Clear { keep_positions: bool, done: oneshot::Sender<Result<(), String>> },
+    Clear { keep_positions: bool, done: oneshot::Sender<Result<(), ClearError>> },
     Stop { grace: Duration, done: oneshot::Sender<()> },
 }
 
@@ -274,19 +276,16 @@ impl ShipperHandle {
         applied.await.map_err(|_| ShipperError::Ended)
     }
 
-    /// Stops reading for good and forgets what is on disk.
+    /// Stops reading for good and forgets what is on disk: all of it, or all but the positions.
     ///
     /// # Errors
     ///
-    /// Text for the answer when something could not be removed.
-    pub async fn clear(&self, keep_positions: bool) -> Result<(), String> {
+    /// The first of what could not be removed. The others are logged, and everything else is gone.
+    pub async fn clear(&self, keep_positions: bool) -> Result<(), ClearError> {
         let (done, cleared) = oneshot::channel();
-        let ended = |_| ShipperError::Ended.to_string();
-        self.commands
-            .send(Command::Clear { keep_positions, done })
-            .await
-            .map_err(|_| ShipperError::Ended.to_string())?;
-        cleared.await.map_err(ended)?
+        let command = Command::Clear { keep_positions, done };
+        self.commands.send(command).await.map_err(|_| ClearError::Ended)?;
+        cleared.await.map_err(|_| ClearError::Ended)?
     }
 
     /// The dead letters that are asked for, at most `limit`. Works also when the shipper has ended.
@@ -513,7 +512,7 @@ impl Driver {
             Ok(settings) => settings,
             Err(error) => {
                 warn!(%error, set_version = %set.version, "Configurations are refused, those before go on");
-                return Applied::refused(set, &error.to_string());
+                return Applied::refused(set, error.into());
             }
         };
         self.streams.drain_timeout = settings.drain_timeout.unwrap_or(self.settings.drain_timeout);
@@ -604,37 +603,18 @@ impl Driver {
         totals
     }
 
-    async fn clear(&mut self, keep_positions: bool) -> Result<(), String> {
+    async fn clear(&mut self, keep_positions: bool) -> Result<(), ClearError> {
         self.stop(CLEAR_GRACE).await;
         self.cleared = true;
         self.pipelines.apply(&ConfigSet::default(), &PipelineSettings::default());
         self.set = ConfigSet::default();
         self.described = Described::default();
-        let mut problems = Vec::new();
-        if !keep_positions && let Err(error) = self.checkpoints.discard() {
-            problems.push(crate::error_chain(&error));
-        }
-        // Only what we made: the directory may be one that others use too.
-        let mut names = vec!["configurations.json"];
-        if !keep_positions {
-            names.extend(["plugins", "dead-letters", "queue", "totals.json"]);
-        }
-        for name in names {
-            let path = self.settings.data_dir.join(name);
-            let removed =
-                if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
-            if let Err(error) = removed
-                && error.kind() != std::io::ErrorKind::NotFound
-            {
-                problems.push(format!("cannot remove `{}`: {error}", path.display()));
-            }
-        }
-        if !keep_positions {
-            let _others_may_use_it = std::fs::remove_file(self.settings.data_dir.join("lock"))
-                .and_then(|()| std::fs::remove_dir(&self.settings.data_dir));
-        }
+        let problems = clear(&self.settings.data_dir, &self.checkpoints, keep_positions);
+        problems
+            .iter()
+            .for_each(|error| warn!(error = crate::error_chain(error), "Data could not be cleared"));
         info!(keep_positions, "Data cleared, reading has stopped for good");
-        if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
+        problems.into_iter().next().map_or(Ok(()), Err)
     }
 
     fn report(&mut self) -> Report {

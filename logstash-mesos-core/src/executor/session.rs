@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Endpoint;
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use super::report::{Applied, DockerReport, RefusedLabels, Report, StreamKind, StreamReport};
 use super::run::{ShipperError, ShipperHandle};
@@ -171,10 +171,8 @@ impl Keeper {
                             say(executor_message::Message::Applied(applied_to_wire(applied))).await?;
                         }
                         Some(scheduler_message::Message::ClearData(clear)) => {
-                            let error = self.shipper.clear(clear.keep_positions).await.err().unwrap_or_default();
-                            if !error.is_empty() {
-                                warn!(%error, "Data could not be cleared");
-                            }
+                            let cleared = self.shipper.clear(clear.keep_positions).await;
+                            let error = cleared.err().map(|error| crate::error_chain(&error)).unwrap_or_default();
                             say(executor_message::Message::Cleared(Cleared { error })).await?;
                         }
                         Some(scheduler_message::Message::AskDeadLetters(asked)) => {
@@ -425,7 +423,7 @@ fn applied_to_wire(applied: Applied) -> wire::Applied {
                 name: result.key.name,
                 kind: wire::ConfigKind::from(result.key.kind).into(),
                 version: result.version,
-                error: result.error.unwrap_or_default(),
+                error: result.error.map(|error| crate::error_chain(&*error)).unwrap_or_default(),
             })
             .collect(),
     }

@@ -541,10 +541,11 @@ impl Streams {
             return Source::None("the container is not known".to_owned());
         };
         #[cfg(feature = "docker")]
-        if let Err(reason) = files.rung()
+        if let Err(unseen) = files.rung()
             && let Some(docker) = self.docker.clone()
             && container.pid().is_some()
         {
+            let reason = unseen.to_string();
             return Source::Exec { docker, container: container.id.clone(), path: path.to_owned(), reason };
         }
         Source::File(Arc::new(ContainerFile::new(Arc::clone(files), path)), Box::new(PlainLines))
@@ -633,7 +634,7 @@ impl Streams {
             (Method::Daemon(reason), _) => (now.rung.unwrap_or_default().to_owned(), reason.clone()),
             (Method::File, Place::ContainerFile { .. }) => match rung {
                 Some(Ok((rung, reason))) => (now.rung.unwrap_or(rung.as_str()).to_owned(), reason),
-                Some(Err(reason)) => (String::new(), reason),
+                Some(Err(unseen)) => (String::new(), unseen.to_string()),
                 None => (now.rung.unwrap_or_default().to_owned(), String::new()),
             },
             _ => (now.rung.unwrap_or_default().to_owned(), String::new()),

@@ -91,6 +91,9 @@ pub enum ViewError {
     /// This rung of the ladder is out of reach.
     #[error(transparent)]
     Denied(#[from] Denied),
+    /// No rung from the machine's side works.
+    #[error(transparent)]
+    OutOfReach(#[from] OutOfReach),
     /// The system's error.
     #[error(transparent)]
     Io(io::Error),
@@ -130,6 +133,17 @@ pub enum Denied {
         /// What the system said.
         error: String,
     },
+}
+
+/// Why a container's files are out of reach from the machine's side; the third rung, a command inside, is next.
+#[derive(Debug, Error)]
+#[error("{process}; {layers}")]
+#[non_exhaustive]
+pub struct OutOfReach {
+    /// Why they are not read below `/proc/<pid>/root`.
+    pub process: Box<ViewError>,
+    /// Why they are not put together from layers and mounts.
+    pub layers: Denied,
 }
 
 impl From<io::Error> for ViewError {
@@ -207,8 +221,8 @@ impl ContainerFiles {
     ///
     /// # Errors
     ///
-    /// What keeps each of the two out of reach, in one text: the third rung is next.
-    pub fn rung(&self) -> Result<(Rung, String), String> {
+    /// What keeps each of the two out of reach.
+    pub fn rung(&self) -> Result<(Rung, String), OutOfReach> {
         self.chosen(None).map(|chosen| (chosen.rung, chosen.reason))
     }
 
@@ -216,7 +230,7 @@ impl ContainerFiles {
     ///
     /// # Errors
     ///
-    /// [`ViewError`]; `Denied` when no rung from the machine's side works.
+    /// [`ViewError`]; `OutOfReach` when no rung from the machine's side works.
     pub fn open(&self, path: &Path) -> Result<(File, Rung), ViewError> {
         self.with_view(|view| Ok(confined::open_for_reading(&regular_file(view, path)?)?))
     }
@@ -263,20 +277,18 @@ impl ContainerFiles {
         &self,
         mut work: impl FnMut(&dyn View) -> Result<T, ViewError>,
     ) -> Result<(T, Rung), ViewError> {
-        let chosen = self.chosen(None).map_err(|reason| ViewError::Io(io::Error::other(reason)))?;
+        let chosen = self.chosen(None)?;
         match work(&*chosen.view) {
             // The process has just ended, or its root may not be entered after all: one rung further.
             Err(ViewError::Ended | ViewError::Denied(_)) if chosen.rung == Rung::ProcRoot => {
-                let next = self
-                    .chosen(Some(Rung::ProcRoot))
-                    .map_err(|reason| ViewError::Io(io::Error::other(reason)))?;
+                let next = self.chosen(Some(Rung::ProcRoot))?;
                 work(&*next.view).map(|done| (done, next.rung))
             }
             result => result.map(|done| (done, chosen.rung)),
         }
     }
 
-    fn chosen(&self, below: Option<Rung>) -> Result<Chosen, String> {
+    fn chosen(&self, below: Option<Rung>) -> Result<Chosen, OutOfReach> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(chosen) = &state.chosen
             && below.is_none_or(|rung| chosen.rung > rung)
@@ -291,8 +303,8 @@ impl ContainerFiles {
             return Ok(chosen);
         }
         let first = match state.container.pid() {
-            _ if below.is_some() => "the container has ended".to_owned(),
-            None => "the container has ended".to_owned(),
+            _ if below.is_some() => ViewError::Ended,
+            None => ViewError::Ended,
             Some(pid) => match ProcRoot::of(&self.host_root.join("proc"), pid, &state.container.id) {
                 Ok(view) => {
                     let reason = "the container's own view of its files".to_owned();
@@ -300,17 +312,18 @@ impl ContainerFiles {
                     state.chosen = Some(chosen.clone());
                     return Ok(chosen);
                 }
-                Err(error) => error.to_string(),
+                Err(error) => error,
             },
         };
         match Layered::of(&state.container, &self.host_root) {
             Ok(view) => {
-                let reason = if view.is_exact() { first } else { format!("{first}; {WITHOUT_MARKS}") };
+                let reason =
+                    if view.is_exact() { first.to_string() } else { format!("{first}; {WITHOUT_MARKS}") };
                 let chosen = Chosen { view: Arc::new(view), rung: Rung::HostLayers, reason };
                 state.chosen = Some(chosen.clone());
                 Ok(chosen)
             }
-            Err(error) => Err(format!("{first}; {error}")),
+            Err(layers) => Err(OutOfReach { process: Box::new(first), layers }),
         }
     }
 }

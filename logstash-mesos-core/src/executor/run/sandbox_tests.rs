@@ -201,7 +201,7 @@ async fn without_a_work_directory_the_input_is_refused_with_the_remedy() {
     let configuration = Configuration::host("tasks", place.text("sandbox { }", "%{message}"));
     let builder = Shipper::builder(place.dir.path().join("data")).configuration(configuration);
     let error = builder.containers(Arc::new(FixedDiscovery::default())).start().await.unwrap_err();
-    assert!(error.to_string().contains("--mesos-work-dir"), "{error}");
+    assert!(crate::error_chain(&error).contains("--mesos-work-dir"), "{error:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -26,7 +26,7 @@ pub(crate) struct Layered {
 
 impl Layered {
     /// The files of `container`, whose directories lie below `host_root`.
-    pub(crate) fn of(container: &Container, host_root: &Path) -> Result<Self, ViewError> {
+    pub(crate) fn of(container: &Container, host_root: &Path) -> Result<Self, Denied> {
         let layers: Vec<PathBuf> = container
             .layers
             .iter()
@@ -38,13 +38,11 @@ impl Layered {
         mounts.sort_by_key(|mount| std::cmp::Reverse(mount.destination.components().count()));
         let view = Self { host_root: host_root.to_owned(), mounts, layers };
         let Some(upper) = view.layers.first() else {
-            return if view.mounts.is_empty() { Err(Denied::NoLayers.into()) } else { Ok(view) };
+            return if view.mounts.is_empty() { Err(Denied::NoLayers) } else { Ok(view) };
         };
         match view.open_host(upper) {
             Ok(_) => Ok(view),
-            Err(error) => {
-                Err(Denied::HostDirectory { path: upper.clone(), error: error.kind().to_string() }.into())
-            }
+            Err(error) => Err(Denied::HostDirectory { path: upper.clone(), error: error.kind().to_string() }),
         }
     }
 

@@ -77,6 +77,6 @@ fn none_if_absent<T>(error: ViewError) -> io::Result<Option<T>> {
     match error {
         ViewError::NotFound | ViewError::Ended => Ok(None),
         ViewError::Io(error) => Err(error),
-        other => Err(io::Error::other(other.to_string())),
+        other => Err(io::Error::other(other)),
     }
 }

@@ -59,7 +59,7 @@ fn build(settings: &Settings, context: &BuildContext) -> Result<Box<dyn Filter>,
                 "TAI64N" => Format::Tai64n,
                 pattern => Format::Pattern(
                     Pattern::parse(pattern, locale.as_deref(), year)
-                        .map_err(|message| BuildError::setting("match", message))?,
+                        .map_err(|invalid| BuildError::setting("match", invalid.to_string()))?,
                 ),
             })
         })

@@ -4,6 +4,7 @@ use std::cell::LazyCell;
 use std::sync::Arc;
 
 use super::fields::{Fields, Number};
+use super::format::InvalidPattern;
 use super::names::{self, Names};
 use super::zone::Zone;
 use crate::time::{Clock, Timestamp};
@@ -33,9 +34,10 @@ enum Part {
 
 impl Pattern {
     /// Parses a pattern for texts of `locale`; two-digit years are those around `year`.
-    pub(crate) fn parse(pattern: &str, locale: Option<&str>, year: i64) -> Result<Self, String> {
+    pub(crate) fn parse(pattern: &str, locale: Option<&str>, year: i64) -> Result<Self, InvalidPattern> {
+        let invalid = |reason: String| InvalidPattern { pattern: pattern.to_owned(), reason };
         if pattern.is_empty() {
-            return Err("the date pattern is empty".to_owned());
+            return Err(invalid("it is empty".to_owned()));
         }
         let tokens = tokens(pattern);
         let mut parts = Vec::new();
@@ -87,14 +89,14 @@ impl Pattern {
                 'Z' if len >= 3 => Part::ZoneId,
                 'Z' => Part::Offset,
                 'z' if len >= 4 => {
-                    return Err(format!("`{pattern}`: long names of time zones (`zzzz`) cannot be read"));
+                    return Err(invalid("long names of time zones (`zzzz`) cannot be read".to_owned()));
                 }
                 'z' => Part::ZoneName,
                 other => {
-                    return Err(format!(
-                        "`{pattern}`: there is no date letter `{other}`; letters that stand for themselves are written in \
-                         single quotes, as in `'{other}'`"
-                    ));
+                    return Err(invalid(format!(
+                        "there is no date letter `{other}`; letters that stand for themselves are written in single \
+                         quotes, as in `'{other}'`"
+                    )));
                 }
             });
         }
