@@ -1,6 +1,6 @@
 //! Who changed a configuration, and what it was before.
 
-use super::registry::{Entry, place};
+use super::place::place;
 use super::{ConfigKey, Configuration};
 use crate::store::{Expect, JsonStore, StateKey, StateStore, StoreError};
 use serde::{Deserialize, Serialize};
@@ -82,24 +82,21 @@ pub(super) async fn keep(store: &dyn StateStore, past: &Past) -> Result<(), Stor
     }
 }
 
-/// What `key` was before it is `current`, the youngest first: at most [`VERSIONS_KEPT`].
+/// What `key` was before what is in force, the youngest first: at most [`VERSIONS_KEPT`].
 pub(super) async fn list(
     store: &dyn StateStore,
     key: &ConfigKey,
-    current: Option<&Entry>,
+    is_in_force: impl Fn(&Past) -> bool,
 ) -> Result<Vec<Past>, StoreError> {
     let mut found = Vec::<Past>::new();
     for key in store.list(Some(&place(PREFIX, key))).await?.iter().rev() {
         // One that was forgotten meanwhile is not there.
         let Some((past, _)) = store.get_json::<Past>(key).await? else { continue };
-        let in_force = current.is_some_and(|entry| {
-            past.written == entry.change && past.configuration.version() == entry.version
-        });
         // Kept for a change that met another scheduler's, which had kept it too.
         let twice = found.last().is_some_and(|younger| {
             past.written == younger.written && past.configuration == younger.configuration
         });
-        if !in_force && !twice {
+        if !is_in_force(&past) && !twice {
             found.push(past);
         }
     }
@@ -142,15 +139,14 @@ mod tests {
             keep(&store, &past(n)).await.expect("stores");
         }
         let key = ConfigKey::docker("a");
-        let listed = list(&store, &key, None).await.expect("reads");
+        let listed = list(&store, &key, |_| false).await.expect("reads");
         assert_eq!(listed, (5..VERSIONS_KEPT + 5).rev().map(past).collect::<Vec<_>>());
         // Two schedulers kept the same one, and neither replaced it.
         keep(&store, &past(VERSIONS_KEPT + 4)).await.expect("stores");
-        let Past { configuration, written, .. } = past(VERSIONS_KEPT + 4);
-        let listed = list(&store, &key, None).await.expect("reads");
+        let listed = list(&store, &key, |_| false).await.expect("reads");
         assert_eq!(listed[..2], [past(VERSIONS_KEPT + 4), past(VERSIONS_KEPT + 3)]);
-        let listed = list(&store, &key, Some(&Entry::new(configuration, written))).await.expect("reads");
+        let listed = list(&store, &key, |kept| *kept == past(VERSIONS_KEPT + 4)).await.expect("reads");
         assert_eq!(listed[0], past(VERSIONS_KEPT + 3));
-        assert_eq!(list(&store, &ConfigKey::host("a"), None).await.expect("reads"), []);
+        assert_eq!(list(&store, &ConfigKey::host("a"), |_| false).await.expect("reads"), []);
     }
 }

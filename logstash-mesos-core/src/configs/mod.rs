@@ -5,6 +5,7 @@ mod executor_settings;
 mod history;
 pub mod labels;
 mod matching;
+mod place;
 mod reader;
 mod registry;
 mod set;

@@ -2,11 +2,11 @@
 
 use super::directory::Found;
 use super::history::{self, Author, Change, Past};
+use super::place::place;
 use super::{ConfigKey, Configuration, Matcher, Source, digest, name_problem};
 use crate::store::{Expect, JsonStore, StateKey, StateStore, StoreError, Version};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -72,11 +72,10 @@ pub struct Entry {
     stored: Version,
 }
 
-#[cfg(test)]
 impl Entry {
-    pub(super) fn new(configuration: Configuration, change: Option<Change>) -> Self {
-        let version = configuration.version();
-        Self { configuration, version, change, stored: Version::new("test") }
+    /// Whether `past` is this one: it was kept for a change that then failed.
+    fn is(&self, past: &Past) -> bool {
+        past.written == self.change && past.configuration.version() == self.version
     }
 }
 
@@ -338,7 +337,8 @@ impl Registry {
     /// Only reads; may be dropped at any time.
     pub async fn past(&self, key: &ConfigKey) -> Result<Vec<Past>, StoreError> {
         let snapshot = self.snapshot();
-        history::list(&*self.store, key, snapshot.entries.get(key)).await
+        let current = snapshot.entries.get(key);
+        history::list(&*self.store, key, |past| current.is_some_and(|entry| entry.is(past))).await
     }
 
     /// Removes a configuration, for `author`; `false` when there is none. What it was is kept.
@@ -503,12 +503,6 @@ async fn read(store: &dyn StateStore, key: &StateKey) -> Result<Option<(ConfigKe
 
 fn key(id: &ConfigKey) -> StateKey {
     place(PREFIX, id)
-}
-
-/// Where something about a configuration is, below `prefix`. Names are longer and stranger than keys may be.
-pub(super) fn place(prefix: &str, ConfigKey { kind, name }: &ConfigKey) -> StateKey {
-    let hash = hex::encode(Sha256::digest(name));
-    StateKey::new(format!("{prefix}/{}/{hash}", kind.name())).expect("made of plain names and hex digits")
 }
 
 /// Who keeps what is managed elsewhere as it is there, in the file or setting `path`.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::MesosTask;
 use crate::event::Text;
 
 /// The id of a container: all 64 hexadecimal digits for Docker.
@@ -152,3 +151,22 @@ impl Container {
 
 /// A container with this label (`true` or empty) is never read.
 pub const IGNORE_LABEL: &str = "logstash.mesos/ignore";
+
+/// The Mesos task behind a container, as far as it can be told from the container alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MesosTask {
+    /// The agent that started it.
+    pub agent_id: Option<String>,
+    /// The framework it belongs to.
+    pub framework_id: Option<String>,
+    /// What that calls itself, where the agent has noted it.
+    pub framework_name: Option<String>,
+    /// The role that its resources are allocated to, where the agent has noted it.
+    pub role: Option<String>,
+    /// Its executor; for a task that is a container of its own this is the task's id.
+    pub executor_id: Option<String>,
+    /// The task's id, where the container tells it, as those that Marathon starts do.
+    pub task_id: Option<String>,
+    /// What Mesos calls the container.
+    pub mesos_container_id: Option<String>,
+}

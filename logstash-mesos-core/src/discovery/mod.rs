@@ -18,13 +18,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub use container::{
-    Container, ContainerId, ContainerState, IGNORE_LABEL, Layers, LogDriver, Mount, Sandbox,
+    Container, ContainerId, ContainerState, IGNORE_LABEL, Layers, LogDriver, MesosTask, Mount, Sandbox,
 };
 #[cfg(feature = "docker")]
 pub use docker::{DockerDiscovery, daemon_id};
 pub use endpoint::DockerEndpoint;
 pub use fixed::FixedDiscovery;
-pub use mesos_task::MesosTask;
 #[cfg(feature = "sandboxes")]
 pub use sandbox::{SandboxDiscovery, work_dir_of};
 

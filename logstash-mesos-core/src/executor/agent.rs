@@ -19,8 +19,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::metadata::Machine;
-use super::run::{Shipper, ShipperError, ShipperSettings};
+use super::run::{Shipper, ShipperError};
 use super::session::{self, Access};
+use super::settings::ShipperSettings;
 use super::traces::OwnTraces;
 use crate::discovery::{
     ContainerDiscovery, DiscoveryError, DockerDiscovery, DockerEndpoint, daemon_id, work_dir_of,

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::run::{Shipper, ShipperError, ShipperSettings};
+use super::run::{Shipper, ShipperError};
+use super::settings::ShipperSettings;
 use crate::configs::{ConfigSet, Configuration};
 use crate::discovery::ContainerDiscovery;
 

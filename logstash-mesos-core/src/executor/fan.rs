@@ -6,9 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tracing::warn;
 
+use super::in_flight::InFlight;
 use super::metadata::Metadata;
 use super::records::{Channel, Record, Records};
-use super::streams::InFlight;
 use crate::event::{Clock, Event, Origin, StreamKey};
 use crate::pipeline::input::common::EVENT_BYTES;
 use crate::pipeline::input::keeper::{Keeper, Place, decode as decode_content};

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use super::fan::Target;
 use super::report::{ConfigOutcome, PipelineReport};
-use super::run::ShipperSettings;
+use super::settings::ShipperSettings;
 use super::state::{Applies, Subscription};
 use super::totals::Totals;
 use super::unusable::Unusable;

@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::report::{DockerReport, Report};
-use super::run::{Shipper, ShipperError, ShipperSettings};
+use super::run::{Shipper, ShipperError};
+use super::settings::ShipperSettings;
 use crate::configs::directory::{self, DirectoryError, FileError};
 use crate::configs::{ConfigKey, ConfigSet, Configuration};
 use crate::discovery::ContainerDiscovery;

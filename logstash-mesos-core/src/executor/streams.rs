@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
@@ -11,6 +11,7 @@ use tracing::{debug, info, warn};
 
 use super::asking::{Ask, Asking};
 use super::fan::{Fan, FanDecoder};
+use super::in_flight::InFlight;
 use super::lag::Lag;
 use super::metadata::{Machine, Metadata};
 use super::pipelines::Pipelines;
@@ -18,14 +19,14 @@ use super::pipelines::Pipelines;
 use super::records::ApiLines;
 use super::records::{JsonFile, PlainLines, Records};
 use super::report::{StreamKind, StreamReport};
-use super::run::ShipperSettings;
+use super::settings::ShipperSettings;
 use super::state::{self, Pattern, Place, StreamId, Wanted};
 use super::totals::{StreamTotals, Totals};
 use super::traces::OwnTraces;
 #[cfg(feature = "docker")]
 use crate::discovery::DockerEndpoint;
 use crate::discovery::{Container, ContainerId, ContainerState, Discovered};
-use crate::event::{Ack, Clock, StreamKey};
+use crate::event::{Clock, StreamKey};
 use crate::pipeline::plugin::BatchSender;
 use crate::source::container_file::{ContainerFile, ContainerFiles};
 use crate::source::daemon_log::DaemonLog;
@@ -111,25 +112,6 @@ enum Phase {
     Drained,
     /// It was told to stop.
     Stopping,
-}
-
-/// Counts the batches on their way, so that a stream is begun anew only when its position stands.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct InFlight(Arc<AtomicUsize>);
-
-impl InFlight {
-    /// One more; less when the returned acknowledgement ends.
-    pub(crate) fn begin(&self) -> Ack {
-        self.0.fetch_add(1, Ordering::AcqRel);
-        let count = Arc::clone(&self.0);
-        Ack::new(move |_| {
-            count.fetch_sub(1, Ordering::AcqRel);
-        })
-    }
-
-    fn is_settled(&self) -> bool {
-        self.0.load(Ordering::Acquire) == 0
-    }
 }
 
 /// What a container writes in its last moment may still be on its way through the daemon.

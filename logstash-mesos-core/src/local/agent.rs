@@ -6,8 +6,8 @@ use http::StatusCode;
 use mesos_v1::proto::executor::{Call, Event, call, event};
 use mesos_v1::proto::scheduler;
 use mesos_v1::proto::{
-    AgentId, AgentInfo, ContainerId, ContainerStatus, ExecutorId, ExecutorInfo, TaskId, TaskInfo, TaskState,
-    TaskStatus, task_status,
+    AgentId, AgentInfo, ContainerId, ContainerStatus, ExecutorId, TaskId, TaskInfo, TaskState, TaskStatus,
+    task_status,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -16,27 +16,7 @@ use super::LocalSettings;
 use super::amounts::Amounts;
 use super::http::{EventSender, Refusal, Taken};
 use super::launch::{self, Start};
-use super::master::{ExecutorKey, State, duration, now_secs};
-
-/// An executor from the moment its first task is queued until its process has ended.
-#[derive(Debug)]
-pub(super) struct Executor {
-    pub(super) info: ExecutorInfo,
-    pub(super) amounts: Amounts,
-    pub(super) mesos_container_id: String,
-    pub(super) stream: Option<EventSender>,
-    /// Tasks that wait for it to subscribe.
-    pub(super) queued: Vec<TaskInfo>,
-    /// Updates it has sent: a repeated one is only acknowledged again.
-    pub(super) seen: HashSet<Vec<u8>>,
-    /// When it must have subscribed.
-    pub(super) register_by: Option<Instant>,
-    /// When it is killed after it was asked to end.
-    pub(super) kill_at: Option<Instant>,
-    /// Why its tasks end with it, if there is a better reason than its end.
-    pub(super) epitaph: Option<(TaskState, task_status::Reason, String)>,
-    pub(super) kill: CancellationToken,
-}
+use super::state::{Executor, ExecutorKey, State, duration, now_secs};
 
 fn event_of(kind: event::Type) -> Event {
     Event { r#type: Some(kind.into()), ..Event::default() }
@@ -212,7 +192,7 @@ impl State {
         }
     }
 
-    fn tasks_of(&self, key: &ExecutorKey, wanted: impl Fn(&super::master::Task) -> bool) -> Vec<String> {
+    fn tasks_of(&self, key: &ExecutorKey, wanted: impl Fn(&super::state::Task) -> bool) -> Vec<String> {
         let tasks = self.frameworks.get(&key.0).map(|framework| &framework.tasks);
         let tasks = tasks.into_iter().flatten().filter(|(_, task)| task.executor_id == key.1 && wanted(task));
         tasks.map(|(id, _)| id.clone()).collect()

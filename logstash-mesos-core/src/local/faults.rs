@@ -7,7 +7,7 @@ use mesos_v1::proto::{AgentId, TaskState, task_status};
 use tokio::time::Instant;
 
 use super::LocalSettings;
-use super::master::{State, event_of, update_of};
+use super::state::{State, event_of, update_of};
 
 impl State {
     /// Ends the streams of all schedulers, as a master does that dies.

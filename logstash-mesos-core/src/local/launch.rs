@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Inner;
 use super::LocalSettings;
-use super::master::ExecutorKey;
+use super::state::ExecutorKey;
 
 /// A download that stands still for this long has failed.
 const FETCH_STALL: Duration = Duration::from_secs(60);
@@ -167,7 +167,7 @@ async fn spawn(
 fn environment(inner: &Inner, start: &Start, sandbox: &Path) -> Vec<(&'static str, String)> {
     let settings = &inner.settings;
     let grace =
-        super::master::duration(start.info.shutdown_grace_period.as_ref()).unwrap_or(settings.shutdown_grace);
+        super::state::duration(start.info.shutdown_grace_period.as_ref()).unwrap_or(settings.shutdown_grace);
     let millis = |duration: Duration| format!("{}ms", duration.as_millis());
     let mut variables = vec![
         ("MESOS_FRAMEWORK_ID", start.key.0.clone()),

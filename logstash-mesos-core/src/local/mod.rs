@@ -14,6 +14,7 @@ mod http;
 mod launch;
 mod master;
 mod offers;
+mod state;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -30,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::amounts::Amounts;
-use self::master::State;
+use self::state::State;
 
 #[cfg(feature = "testing")]
 pub(crate) use self::http::Answer;

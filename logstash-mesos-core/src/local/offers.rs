@@ -7,27 +7,11 @@ use mesos_v1::proto::{AgentId, Attribute, ExecutorId, FrameworkId, Offer, OfferI
 use tokio::time::Instant;
 
 use super::amounts::Amounts;
-use super::master::{State, event_of};
+use super::state::{Filter, Outstanding, State, event_of};
 
 /// Longest refusal of an offer that is believed.
 const REFUSE_LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 const REFUSE_DEFAULT: Duration = Duration::from_secs(5);
-
-/// Keeps offers away that hold no more than was refused.
-#[derive(Debug)]
-pub(super) struct Filter {
-    pub(super) role: String,
-    pub(super) amounts: Amounts,
-    pub(super) until: Instant,
-}
-
-/// An offer that somebody holds.
-#[derive(Debug)]
-pub(super) struct Outstanding {
-    pub(super) framework: String,
-    pub(super) role: String,
-    pub(super) amounts: Amounts,
-}
 
 impl State {
     /// What nobody has, and nobody is offered.

@@ -9,7 +9,7 @@ use mesos_v1::proto::{AgentId, TaskId, TaskInfo, TaskState, TaskStatus, offer, t
 use tokio::time::Instant;
 
 use super::amounts::Amounts;
-use super::master::{State, Task, is_terminal, now_secs, update_of};
+use super::state::{State, Task, is_terminal, now_secs, update_of};
 use super::{Inner, LocalSettings, launch};
 
 /// First wait before an update that is not acknowledged is sent again; doubles up to ten minutes.

@@ -1,6 +1,7 @@
 //! What an agent has to run: executor, resources, task.
 
-use super::binary::ServedBinary;
+use super::binary::{BinaryError, ServedBinary};
+use super::settings::{Containerizer, ExecutorProgram};
 use super::state::Launch;
 use crate::ids::{ExecutorId, FrameworkId};
 use crate::offer::Needs;
@@ -32,13 +33,20 @@ pub enum Program {
     },
 }
 
-/// Who runs an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Containerizer {
-    /// The agent itself.
-    Mesos,
-    /// The Docker daemon.
-    Docker,
+impl Program {
+    /// What the settings say, with the file that is served, if one is.
+    pub(super) fn of(said: &ExecutorProgram) -> Result<(Self, Option<Arc<ServedBinary>>), BinaryError> {
+        Ok(match said {
+            ExecutorProgram::Served(path) => {
+                let binary = Arc::new(ServedBinary::open(path)?);
+                (Self::Served(binary.clone()), Some(binary))
+            }
+            ExecutorProgram::Command(path) => (Self::Command(path.clone()), None),
+            ExecutorProgram::Image(image, containerizer) => {
+                (Self::Image { image: image.clone(), containerizer: *containerizer }, None)
+            }
+        })
+    }
 }
 
 /// Everything about the executor that must be equal for two to be the same.

@@ -1,12 +1,13 @@
 //! Brings events to the state machine, and does what it decides.
 
+use super::clock::now_ms;
 use super::definition::Definition;
-use super::embedded::Judge;
 use super::feed::{BATCH, Feed};
 use super::framework::{Asked, keep_away, knows_constraints};
+use super::parts::Judge;
 use super::records::{Records, Shards, shards_with};
 use super::remedy::Who;
-use super::shared::{Shared, now_ms};
+use super::shared::Shared;
 use super::state::{Action, Event, ListedAgent, Rollout};
 use super::{operations, ports};
 use crate::configs::Snapshot;

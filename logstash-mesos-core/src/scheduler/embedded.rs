@@ -1,48 +1,19 @@
 //! A scheduler inside another program.
 
+use super::error::RunError;
 use super::node::{Node, Responsible};
+use super::parts::{Judge, Parts};
 use super::run::run_with;
-use super::{RunError, Settings};
+use super::settings::Settings;
 use crate::configs::{Author, ConfigKey, Configuration, Precondition, PutError, RemoveError, Stored};
 use crate::election::Election;
 use crate::offer::{OfferStrategy, OnePerAgent};
 use crate::store::{SharedState, StateStore, StoreError};
-use std::fmt;
 use std::sync::Arc;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
-
-/// Makes of the standard strategy the one that decides; leaves it as it is by default.
-#[derive(Clone)]
-pub(super) struct Judge(Arc<dyn Fn(OnePerAgent) -> Arc<dyn OfferStrategy> + Send + Sync>);
-
-impl Judge {
-    pub(super) fn strategy(&self, standard: OnePerAgent) -> Arc<dyn OfferStrategy> {
-        (self.0)(standard)
-    }
-}
-
-impl Default for Judge {
-    fn default() -> Self {
-        Self(Arc::new(|standard| Arc::new(standard)))
-    }
-}
-
-impl fmt::Debug for Judge {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Judge")
-    }
-}
-
-/// What whoever embeds a scheduler may bring.
-#[derive(Debug, Default)]
-pub(super) struct Parts {
-    /// In place of what the settings name.
-    pub(super) state: Option<SharedState>,
-    pub(super) judge: Judge,
-}
 
 /// A running scheduler. Of several on one state one leads, and the others follow it.
 ///

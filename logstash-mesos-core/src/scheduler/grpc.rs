@@ -1,7 +1,8 @@
 //! The control service.
 
+use super::clock::now_ms;
 use super::explain;
-use super::shared::{Shared, now_ms};
+use super::shared::Shared;
 use super::status::{self, Page};
 use crate::configs::{Author, Complaint, ConfigKey, Precondition, PutError, RemoveError};
 use crate::protocol::control_server::Control;

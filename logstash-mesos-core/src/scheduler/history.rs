@@ -4,13 +4,10 @@
 //! come from two statuses of one executor and the time between them, and hold until the next.
 
 use super::sessions::{Executor, Key};
-use super::shared::{Shared, now_ms};
-use super::status::lost;
+use super::stream::lost;
 use serde::Serialize;
 use serde::ser::{SerializeTuple, Serializer};
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
-use std::time::Duration;
 
 /// Of one moment, over all executors.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -143,30 +140,8 @@ fn tenths(rate: f64) -> f64 {
     (rate * 10.0).round() / 10.0
 }
 
-/// Looks at the executors for as long as this scheduler leads, and tells those who watch how things stand.
-pub(super) async fn keep(shared: Arc<Shared>) {
-    let mut tick = tokio::time::interval(Duration::from_millis(TELL_MS));
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    for n in 0_u64.. {
-        tick.tick().await;
-        let watched = shared.pulse.receiver_count() > 0;
-        if watched && n.is_multiple_of(WATCH_MS / TELL_MS) {
-            shared.sessions.watch();
-        }
-        if n.is_multiple_of(FINE_MS / TELL_MS) {
-            shared.history().look(&shared.sessions.lock(), now_ms());
-        }
-        if watched {
-            shared.pulse.send_replace(super::overview::json(&shared).into());
-        }
-    }
-}
-
-/// Overviews come so often: an executor that ends is launched again after a second or two, and to be seen meanwhile.
-const TELL_MS: u64 = 1_000;
-/// Executors send details for a minute after they were asked to.
-const WATCH_MS: u64 = 20_000;
-const FINE_MS: u64 = 10_000;
+/// How far the points of the last hour are apart.
+pub(super) const FINE_MS: u64 = 10_000;
 const COARSE_MS: u64 = 300_000;
 /// Points in an hour and in a day.
 const HOUR: usize = 360;

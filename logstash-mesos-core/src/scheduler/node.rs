@@ -1,12 +1,14 @@
 //! One scheduler process, whatever its role: its port, the state that it shares with others, and who leads.
 
-use super::RunError;
+use super::access::Access;
+use super::address::{default_url, holder};
 use super::binary::ServedBinary;
 use super::definition::Program;
-use super::embedded::Judge;
-use super::http::{self, Access, Listener};
+use super::error::RunError;
+use super::leader::answers;
+use super::listener::Listener;
+use super::parts::Judge;
 use super::records::{Claim, Records};
-use super::run::{default_url, holder, program};
 use super::settings::Settings;
 use crate::configs::{Registry, Snapshot, SnapshotReader};
 use crate::election::{Leader, Leadership};
@@ -17,7 +19,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -73,7 +74,7 @@ impl Node {
         shutdown: &CancellationToken,
     ) -> Result<(Arc<Self>, Listener), RunError> {
         let access = Access::new(settings.http_bind, settings.no_auth, settings.auth_file.as_deref())?;
-        let (program, binary) = program(&settings.executor)?;
+        let (program, binary) = Program::of(&settings.executor)?;
         let bind = |source| RunError::Bind { address: settings.http_bind, source };
         let listener =
             Listener::bind(settings.http_bind, settings.port_patience, shutdown).await.map_err(bind)?;
@@ -120,11 +121,6 @@ impl Node {
             judge: Judge::default(),
             leading,
         }
-    }
-
-    /// Serves until `stop`.
-    pub(super) fn serve(self: &Arc<Self>, listener: Listener, stop: CancellationToken) -> JoinHandle<()> {
-        tokio::spawn(http::serve(listener, http::front(self.clone()), stop))
     }
 
     /// Serves as the leader from now on.
@@ -259,7 +255,7 @@ async fn in_use(state: &SharedState) -> RunError {
         sleep(Duration::from_millis(300)).await;
         let leader = state.election.leader().borrow().clone();
         let holder = match leader {
-            Some(leader) if http::answers(&leader).await => described(&leader),
+            Some(leader) if answers(&leader).await => described(&leader),
             _ if began.elapsed() < LEADERLESS_PATIENCE => continue,
             Some(leader) => described(&leader),
             None => "another process".to_owned(),
@@ -275,7 +271,7 @@ pub(super) async fn refuse_if_led(state: &SharedState) -> Result<(), RunError> {
     let _ = timeout(Duration::from_secs(1), known.wait_for(Option::is_some)).await;
     let leader = known.borrow().clone();
     match leader {
-        Some(leader) if http::answers(&leader).await => {
+        Some(leader) if answers(&leader).await => {
             Err(StoreError::Locked { backend: state.store.name(), holder: described(&leader) }.into())
         }
         _ => Ok(()),

@@ -1,8 +1,10 @@
 //! What matters now in one small answer: figures, and what is wrong, most urgent first and alike things together.
 
+use super::clock::now_ms;
 use super::explain::{self, Explanation, Moment, Question, Step, Subject, Totals, Verdict};
-use super::shared::{Shared, now_ms};
+use super::shared::Shared;
 use super::status;
+use super::stream;
 use crate::protocol::StreamStatus;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -88,14 +90,14 @@ pub(super) fn json(shared: &Shared) -> String {
         for stream in executor.streams.values() {
             streams += 1;
             lag_bytes += stream.lag_bytes;
-            let count = status::lost(stream);
+            let count = stream::lost(stream);
             lost += count;
-            if status::is_unread(stream) {
+            if stream::is_unread(stream) {
                 unread += 1;
                 problems.add(of_stream("unread", stream, format!("is not read: {}", stream.reason)));
             }
             if count > 0 {
-                losing.push(of_stream("lost", stream, format!("has lost {}", status::losses(stream))));
+                losing.push(of_stream("lost", stream, format!("has lost {}", stream::losses(stream))));
             }
         }
     }
@@ -136,7 +138,7 @@ fn of_subject(subject: Explanation, problems: &mut Problems) {
 
 fn of_stream(code: &str, stream: &StreamStatus, text: String) -> Problem {
     let container = if stream.container_id.is_empty() { "the host" } else { &stream.name };
-    let what = status::what(stream);
+    let what = stream::what(stream);
     let id =
         if stream.container_id.is_empty() { format!("path:{what}") } else { stream.container_id.clone() };
     Problem {

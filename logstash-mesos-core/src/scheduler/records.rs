@@ -1,6 +1,7 @@
 //! What of the state is stored, and where.
 
-use super::shared::now_ms;
+use super::clock::now_ms;
+use super::shard::{SHARDS, shard_of};
 use super::state::{Rollout, State};
 use super::task::Task;
 use crate::election::Leader;
@@ -302,13 +303,6 @@ fn shard_key(shard: u8) -> StateKey {
     StateKey::new(format!("agents/{shard:02x}")).expect("a plain name")
 }
 
-/// Must never change: records would be looked for in the wrong place.
-pub(super) fn shard_of(agent_id: &AgentId) -> u8 {
-    use sha2::{Digest, Sha256};
-    Sha256::digest(agent_id.as_str())[0] % SHARDS
-}
-
-const SHARDS: u8 = 64;
 /// Records that are read or written at the same time.
 const AT_ONCE: usize = 16;
 

@@ -5,9 +5,13 @@ use crate::ids::FrameworkId;
 use crate::local::{Cluster, LocalSettings};
 use crate::protocol::control_client::ControlClient;
 use crate::protocol::{ListConfigsRequest, PutConfigRequest, WatchStatusRequest};
-use crate::scheduler::embedded::Judge;
+use crate::scheduler::parts::Judge;
+use crate::scheduler::records::Records;
+use crate::scheduler::state::State;
 use crate::scheduler::{Uninstall, uninstall};
+use std::path::Path;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::JoinHandle;
 
 /// An executor that ends at once, so that there is something to go wrong.
 fn settings(cluster: &Cluster, state: &Path) -> Settings {
@@ -53,7 +57,7 @@ impl Process {
         let shutdown = CancellationToken::new();
         let state = settings.state.open().await.expect("opens");
         let (node, listener) = Node::open(settings, state, Judge::default(), &shutdown).await.expect("opens");
-        node.serve(listener, shutdown.clone());
+        http::serve(&node, listener, shutdown.clone());
         let (settings, own, stop) = (settings.clone(), node.clone(), shutdown.clone());
         let ended = tokio::spawn(async move { lead_and_follow(&settings, &own, &stop).await });
         Self { node, shutdown, ended }

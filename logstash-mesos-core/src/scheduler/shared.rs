@@ -1,8 +1,9 @@
 //! What the driver, the web server and the sessions share.
 
+use super::access::Access;
 use super::binary::ServedBinary;
+use super::clock::now_ms;
 use super::history::History;
-use super::http::Access;
 use super::sessions::Sessions;
 use super::state::State;
 use crate::configs::Registry;
@@ -154,9 +155,4 @@ impl Shared {
     pub(super) fn framework_id(&self) -> Option<FrameworkId> {
         self.state().framework_id().cloned()
     }
-}
-
-/// Milliseconds since 1970.
-pub(super) fn now_ms() -> u64 {
-    u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or_default()
 }

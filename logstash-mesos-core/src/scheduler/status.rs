@@ -1,5 +1,6 @@
 //! What there is to say about the cluster.
 
+use super::clock::{now_ms, time};
 use super::sessions::Executor;
 use super::shared::Shared;
 use super::state::State;
@@ -113,7 +114,7 @@ fn agent_status(
         let reason = format!("failed {} times: {}", failures.count, failures.reason);
         declined.insert(0, Decline { reason, at_ms: failures.at_ms });
     }
-    let now_ms = super::shared::now_ms();
+    let now_ms = now_ms();
     let silent = agent.last_offer_ms.is_none_or(|at| now_ms >= at + SILENCE_MS);
     if let Some(reason) = expects_nothing
         && task.is_none()
@@ -293,7 +294,7 @@ fn configurations_json(
 
 /// Why no offers come, as far as their absence tells.
 fn offers_missing(state: &State) -> Option<String> {
-    let now_ms = super::shared::now_ms();
+    let now_ms = now_ms();
     let minutes = (now_ms - state.without_offers_since(now_ms)?) / 60_000;
     Some(format!(
         "no offer came for {minutes} minutes, and agents without a shipper: {}. The quota of our role may be used up, other \
@@ -456,31 +457,6 @@ pub(super) fn stream_json(agent_id: &str, stream: &StreamStatus) -> Value {
     Value::Object(object)
 }
 
-/// What a stream is read from: a path, or one of the standard streams.
-pub(super) fn what(stream: &StreamStatus) -> &str {
-    match stream.source() {
-        SourceKind::Stdout => "stdout",
-        SourceKind::Stderr => "stderr",
-        _ => &stream.path,
-    }
-}
-
-/// It is there and cannot be read.
-pub(super) fn is_unread(stream: &StreamStatus) -> bool {
-    stream.method.is_empty() && !stream.reason.is_empty()
-}
-
-/// What a stream has lost, and why.
-pub(super) fn losses(stream: &StreamStatus) -> String {
-    let sorted: BTreeMap<_, _> = stream.lost.iter().filter(|(_, count)| **count > 0).collect();
-    sorted.iter().map(|(reason, count)| format!("{count} ({reason})")).collect::<Vec<_>>().join(", ")
-}
-
-/// Bytes that a stream has lost, for whatever reason.
-pub(super) fn lost(stream: &StreamStatus) -> u64 {
-    stream.lost.values().sum()
-}
-
 /// To what a configuration applies.
 pub(super) fn kind_of(configuration: &Configuration) -> Kind {
     configuration.kind().known().unwrap_or(Kind::Docker)
@@ -528,14 +504,6 @@ fn uses<'a>(
 
 fn text_or_null(text: &str) -> Value {
     if text.is_empty() { Value::Null } else { Value::from(text) }
-}
-
-/// RFC 3339 with milliseconds.
-pub(super) fn time(ms: u64) -> String {
-    i64::try_from(ms)
-        .ok()
-        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
-        .map_or_else(|| ms.to_string(), |t| t.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
 }
 
 /// Agents on a page when nobody says how many.

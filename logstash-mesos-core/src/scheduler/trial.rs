@@ -1,7 +1,7 @@
 //! `--mesos-master local`: a cluster in this process, and something to look at.
 
-use super::RunError;
-use super::run::Lead;
+use super::error::RunError;
+use super::lead::Lead;
 use super::settings::{Master, Settings};
 use crate::configs::{Author, Configuration, Precondition};
 use crate::local::{Cluster, LocalSettings};

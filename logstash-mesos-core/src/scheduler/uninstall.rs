@@ -1,10 +1,12 @@
 //! The end of a framework, on purpose (HA-5).
 
-use super::RunError;
 use super::driver::End;
-use super::embedded::Judge;
+use super::error::RunError;
+use super::http;
+use super::lead::Lead;
 use super::node::{Node, refuse_if_led};
-use super::run::{Lead, clear};
+use super::parts::Judge;
+use super::records::Records;
 use super::settings::Settings;
 use super::task::Phase;
 use crate::error_chain;
@@ -54,7 +56,7 @@ pub async fn uninstall(
     refuse_if_led(&state).await?;
     let (node, listener) = Node::open(&settings, state, Judge::default(), &shutdown).await?;
     let stop = CancellationToken::new();
-    let serving = node.serve(listener, stop.clone());
+    let serving = http::serve(&node, listener, stop.clone());
     let result = uninstall_alone(&settings, &node, how, &shutdown).await;
     stop.cancel();
     // A panic in there was said.
@@ -78,7 +80,7 @@ async fn uninstall_alone(
     let mut done = Uninstalled::default();
     if shared.framework_id().is_none() {
         let leadership = scheduler.abandon().await;
-        clear(&*shared.store).await?;
+        Records::clear(&*shared.store).await?;
         leadership.resign().await;
         tidy(node).await;
         return Ok(done);
@@ -141,7 +143,7 @@ async fn uninstall_alone(
         }
         End::Store(error) => return Err(error.into()),
     }
-    clear(&*shared.store).await?;
+    Records::clear(&*shared.store).await?;
     leadership.resign().await;
     tidy(node).await;
     Ok(done)

@@ -3,12 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::holdings::Holdings;
@@ -17,97 +16,10 @@ use super::rest::{GATHER, Rest};
 use super::tail::{Shared, Step, Tail};
 use super::watch::{Sleeper, Watch};
 use super::writers::Writers;
-use super::{FileOpener, HoldLimits, Lines, StreamPositions, StreamStatus, TailSettings};
-use crate::event::{Batch, BatchSender};
-
-/// Why a decoder is asked for what it keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flush {
-    /// Nothing has come for [`Decoder::idle_flush`].
-    Idle,
-    /// The file has ended; the stream goes on in another one.
-    Rotated,
-    /// The stream has ended.
-    End,
-}
-
-/// What a decoder has taken in that is in no event yet: the position stays in front of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Kept {
-    /// The offset of the first such byte, in the file that the lines are from.
-    pub from: Option<u64>,
-    /// Whether some of it is in a file before that one.
-    pub earlier: bool,
-}
-
-impl Kept {
-    /// Nothing is kept.
-    pub const NOTHING: Self = Self { from: None, earlier: false };
-
-    /// Whether anything is kept.
-    #[must_use]
-    pub fn is_something(self) -> bool {
-        self.earlier || self.from.is_some()
-    }
-
-    /// What is kept by this and by `other`.
-    #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        let from = match (self.from, other.from) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        };
-        Self { from, earlier: self.earlier || other.earlier }
-    }
-}
-
-/// Turns the lines of one stream into events.
-pub trait Decoder: Send {
-    /// Puts the events of `lines` into `batch` (whose acknowledgement is set by the caller). Returns what is
-    /// kept for later, as the first part of a joined event.
-    fn decode(&mut self, lines: Lines, batch: &mut Batch) -> Kept;
-
-    /// Puts what is kept into `batch`, as far as it shall not wait any longer. Returns what is still kept: at
-    /// [`Flush::Rotated`] it is all in an earlier file from now on, at [`Flush::End`] nothing may be.
-    fn flush(&mut self, reason: Flush, batch: &mut Batch) -> Kept {
-        let _ = (reason, batch);
-        Kept::NOTHING
-    }
-
-    /// After how long without lines [`Flush::Idle`] is wanted.
-    fn idle_flush(&self) -> Option<Duration> {
-        None
-    }
-
-    /// Forgets what is kept: it will be read again.
-    fn reset(&mut self) {}
-}
-
-/// Ends a stream, in one of three ways.
-#[derive(Clone, Debug, Default)]
-pub struct Stop {
-    /// Stop now. An unfinished line is not passed on; it is read again the next time.
-    pub now: CancellationToken,
-    /// The source has ended: pass on all that is there, with the unfinished last line.
-    pub at_end: CancellationToken,
-    /// While it is set: end when the name leads to nothing and all that is held has arrived.
-    pub when_gone: Arc<AtomicBool>,
-}
-
-/// How a stream came to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// By [`Stop::now`].
-    Stopped,
-    /// By [`Stop::at_end`]: everything has been passed on.
-    Finished,
-    /// The pipeline takes nothing any more.
-    PipelineGone,
-    /// Nothing came for [`Follow::close_after`].
-    Quiet,
-    /// By [`Stop::at_end`], but not everything could be read; the status says why.
-    Failed,
-}
+use super::{
+    Decoder, Ended, FileOpener, Flush, HoldLimits, Stop, StreamPositions, StreamStatus, TailSettings,
+};
+use crate::event::BatchSender;
 
 /// One stream to be read.
 pub struct Follow {

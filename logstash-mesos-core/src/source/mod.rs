@@ -12,9 +12,11 @@ pub mod container_file;
 pub mod daemon_log;
 #[cfg(feature = "docker")]
 pub mod daemon_stream;
+mod decoder;
 mod directory;
 #[cfg(feature = "docker")]
 pub mod docker_logs;
+mod ending;
 #[cfg(feature = "docker")]
 pub mod exec_tail;
 mod fingerprint;
@@ -26,6 +28,7 @@ pub(crate) mod host_glob;
 mod member;
 mod outlet;
 mod rest;
+mod settings;
 mod status;
 mod tail;
 mod tracker;
@@ -38,16 +41,18 @@ mod model_tests;
 mod tests;
 
 pub use checkpoint::{CheckpointError, Checkpoints, FilePosition, StreamPositions};
+pub use decoder::{Decoder, Flush, Kept};
 pub use directory::{Directories, Names};
+pub use ending::{Ended, Stop};
 pub use fingerprint::{Fingerprint, Mark};
-pub use follow::{Decoder, Ended, Flush, Follow, Kept, Readers, Stop};
+pub use follow::{Follow, Readers};
 pub use framing::{Content, Framing, Line, LineIter, Lines};
 pub use holdings::{HoldLimits, raise_descriptor_limit};
 pub use host_file::HostFile;
 pub use host_glob::files_matching;
 pub(crate) use logstash_mesos_engine::tools::glob;
+pub use settings::{StartPosition, TailSettings};
 pub use status::{Losses, Lost, StreamSnapshot, StreamStatus};
-pub use tail::{StartPosition, TailSettings};
 pub use tracker::Tracker;
 
 use body::Body;

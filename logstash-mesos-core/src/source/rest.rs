@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::follow::Stop;
+use super::Stop;
 use super::tail::{LOOK_EVERY, Tail};
 use super::watch::{Attended, Sleeper, Watch};
 

@@ -4,10 +4,12 @@
 
 #[cfg(feature = "tls")]
 mod acceptor;
+mod connect;
 #[cfg(feature = "tls")]
 mod connector;
 #[cfg(not(feature = "tls"))]
 mod missing;
+mod peer;
 #[cfg(feature = "tls")]
 mod pem;
 #[cfg(feature = "tls")]
@@ -29,9 +31,10 @@ pub use acceptor::Acceptor;
 pub use connector::Connector;
 #[cfg(not(feature = "tls"))]
 pub use missing::{Acceptor, Connector};
+pub use peer::Peer;
 #[cfg(feature = "tls")]
 pub use reload::Reloaded;
-pub use stream::{Peer, Stream};
+pub use stream::Stream;
 
 /// How connections to servers are secured.
 #[derive(Clone, Debug, Default)]

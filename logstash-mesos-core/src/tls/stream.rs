@@ -3,12 +3,11 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, ToSocketAddrs};
+use tokio::net::TcpStream;
 
-use super::Connector;
+use super::Peer;
 
 /// A connection.
 #[derive(Debug)]
@@ -20,44 +19,7 @@ pub enum Stream {
     Tls(Box<tokio_rustls::TlsStream<TcpStream>>),
 }
 
-/// What TLS says about the other side of a connection, in Java's words.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Peer {
-    /// `TLSv1.3`.
-    pub protocol: String,
-    /// `TLS_AES_256_GCM_SHA384`.
-    pub cipher: String,
-    /// The subject of the certificate it showed, as in RFC 2253: `CN=a,O=b`.
-    pub subject: Option<String>,
-}
-
-/// No server takes longer to accept a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
 impl Stream {
-    /// Connects to the server `host` at `address`, with TLS if there is a connector.
-    ///
-    /// # Errors
-    ///
-    /// When nobody answers within ten seconds, or [`Connector::connect`] fails.
-    pub async fn connect(
-        host: &str,
-        address: impl ToSocketAddrs,
-        tls: Option<&Connector>,
-    ) -> io::Result<Self> {
-        let connecting = async {
-            let stream = TcpStream::connect(address).await?;
-            stream.set_nodelay(true)?;
-            match tls {
-                None => Ok(Self::Plain(stream)),
-                Some(tls) => tls.connect(host, stream).await,
-            }
-        };
-        tokio::time::timeout(CONNECT_TIMEOUT, connecting)
-            .await
-            .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no connection in time"))?
-    }
-
     /// What TLS says about the other side, if it is spoken.
     #[must_use]
     pub fn peer(&self) -> Option<Peer> {

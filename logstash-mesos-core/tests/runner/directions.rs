@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use logstash_mesos_engine::testing::directions::against;
+use logstash_mesos_engine::testing::directions::{against, circles};
 
 /// From the lowest to the highest.
 const ROOMS: [&str; 43] = [
@@ -55,5 +55,13 @@ const ROOMS: [&str; 43] = [
 fn imports_point_one_way() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let wrong = against(&src, &ROOMS, &[]);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Nor do the modules of a room lead back to each other.
+#[test]
+fn no_room_has_a_circle() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let wrong = circles(&src, &[]);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

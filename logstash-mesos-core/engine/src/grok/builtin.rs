@@ -2,7 +2,16 @@
 
 use std::collections::HashMap;
 
-use super::{PatternSet, table};
+use super::table;
+
+/// Which of the sets that come with Logstash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PatternSet {
+    /// With the field names from before the Elastic Common Schema.
+    Legacy,
+    /// With the field names of the Elastic Common Schema.
+    EcsV1,
+}
 
 static TABLES: &[&str] = &[
     include_str!("patterns/aws.grok"),

@@ -29,8 +29,8 @@ use std::path::PathBuf;
 use logstash_mesos_regex::{CaptureMode, MatchError, Options, Regex, RegexError};
 use thiserror::Error;
 
-pub use builtin::DIFFERENCES;
-pub use patterns::{PatternSet, Patterns};
+pub use builtin::{DIFFERENCES, PatternSet};
+pub use patterns::Patterns;
 
 /// Why a grok pattern cannot be used.
 #[derive(Debug, Error)]

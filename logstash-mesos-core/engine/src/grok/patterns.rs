@@ -5,7 +5,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use super::{GrokError, builtin};
+use super::GrokError;
+use super::builtin::{self, PatternSet};
 use crate::tools::glob::{self, Directories};
 
 /// Definitions by name. The last definition of a name counts.
@@ -13,15 +14,6 @@ use crate::tools::glob::{self, Directories};
 pub struct Patterns {
     builtin: Arc<HashMap<String, String>>,
     own: HashMap<String, String>,
-}
-
-/// Which of the sets that come with Logstash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PatternSet {
-    /// With the field names from before the Elastic Common Schema.
-    Legacy,
-    /// With the field names of the Elastic Common Schema.
-    EcsV1,
 }
 
 impl Patterns {

@@ -1,6 +1,6 @@
 //! Whether the modules of a crate import each other in one direction only.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What the sources below `src` import against `order`, which names rooms from the lowest to the highest: a module of the
@@ -40,6 +40,74 @@ pub fn against(src: &Path, order: &[&str], known: &[(&str, &str)]) -> Vec<String
     }
     let solved = known.iter().filter(|edge| !seen.contains(*edge));
     wrong.into_iter().chain(solved.map(|(from, to)| format!("{from} no longer imports {to}"))).collect()
+}
+
+/// The imports that close circles among the modules of one folder, in every folder below `src`. A name that the folder's
+/// own file passes on counts as the module where it is. `known` imports are left out.
+///
+/// # Panics
+///
+/// When the sources cannot be read.
+#[must_use]
+pub fn circles(src: &Path, known: &[(&str, &str)]) -> Vec<String> {
+    let read = |file: PathBuf| {
+        let module = module_of(file.strip_prefix(src).expect("it lies below"));
+        (module, std::fs::read_to_string(&file).expect("a source can be read"))
+    };
+    let files: Vec<_> = sources(src).into_iter().map(read).collect();
+    let is_module = |path: &[String]| files.iter().any(|(module, _)| module.starts_with(path));
+    let passed_on: BTreeMap<_, _> = files
+        .iter()
+        .flat_map(|(folder, text)| passed_on(text).map(move |(name, module)| ((&folder[..], name), module)))
+        .collect();
+    let mut edges = BTreeMap::<_, BTreeSet<_>>::new();
+    for (module, text) in files.iter().filter(|(module, _)| !module.iter().any(|name| name.contains("test")))
+    {
+        for path in imports(module, text) {
+            // The folder that both are in, and their ways part: the crate's own has its list of rooms.
+            let shared = module.iter().zip(&path).take_while(|(a, b)| a == b).count();
+            let (Some(_), Some(name)) = (module.get(shared), path.get(shared)) else { continue };
+            let to = passed_on.get(&(&module[..shared], name.clone())).unwrap_or(name);
+            let to = [&module[..shared], std::slice::from_ref(to)].concat();
+            if shared == 0 || to == module[..=shared] || !is_module(&to) {
+                continue;
+            }
+            let (from, to) = (module[..=shared].join("/"), to.join("/"));
+            if !known.contains(&(from.as_str(), to.as_str())) {
+                edges.entry(from).or_default().insert(to);
+            }
+        }
+    }
+    let leads_to = |from: &String, wanted: &String| {
+        let (mut seen, mut next) = (BTreeSet::new(), vec![from]);
+        while let Some(at) = next.pop() {
+            if at == wanted {
+                return true;
+            }
+            next.extend(edges.get(at).into_iter().flatten().filter(|to| seen.insert(*to)));
+        }
+        false
+    };
+    let all = edges.iter().flat_map(|(from, to)| to.iter().map(move |to| (from, to)));
+    let circles = all.filter(|(from, to)| leads_to(to, from));
+    circles.map(|(from, to)| format!("{from} imports {to}, which leads back to it")).collect()
+}
+
+/// The names that a file passes on from its modules, each with the module.
+fn passed_on(text: &str) -> impl Iterator<Item = (String, String)> {
+    let statements = text.split("\npub").skip(1).filter_map(|rest| {
+        let (visibility, rest) = rest.split_once("use ")?;
+        let is_use = visibility == " " || visibility.starts_with('(') && visibility.ends_with(") ");
+        let (path, _) = rest.split_once(';').filter(|_| is_use)?;
+        let path = path.strip_prefix("self::").unwrap_or(path);
+        let module = identifier(path).to_owned();
+        let names = match path.split_once('{') {
+            Some((_, list)) => first_names(list),
+            None => vec![path.rsplit([':', ' ']).next().unwrap_or_default().to_owned()],
+        };
+        Some(names.into_iter().map(move |name| (name, module.clone())))
+    });
+    statements.flatten()
 }
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
@@ -144,5 +212,24 @@ mod tests {
         assert!(against(dir.path(), &order, &[("low", "high")]).is_empty());
         assert_eq!(against(dir.path(), &["high", "low"], &[("low", "high")]).len(), 3);
         assert_eq!(against(dir.path(), &["low"], &[]).len(), 2);
+    }
+
+    #[test]
+    fn circles_within_a_folder_are_found() {
+        let dir = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(dir.path().join("room")).expect("a folder");
+        let write = |name: &str, text: &str| {
+            std::fs::write(dir.path().join("room").join(name), text).expect("written")
+        };
+        write("mod.rs", "mod a;\nmod b;\nmod c;\n\npub use b::{B, More};\npub(crate) use c::C;\n");
+        write("a.rs", "use super::B;\nuse super::c::C;");
+        write("b.rs", "// super::a\nuse crate::elsewhere::A;\n\nmod tests {\nuse super::super::a;\n}");
+        write("c.rs", "use crate::room::More;");
+        assert_eq!(circles(dir.path(), &[]), [""; 0]);
+        write("b.rs", "use super::a::A;");
+        let found = circles(dir.path(), &[]);
+        assert_eq!(found[0], "room/a imports room/b, which leads back to it", "{found:?}");
+        assert_eq!(found.len(), 4, "{found:?}");
+        assert_eq!(circles(dir.path(), &[("room/b", "room/a")]), [""; 0]);
     }
 }

@@ -2,15 +2,23 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use flate2::read::MultiGzDecoder;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::file::{Stamp, stamp};
 use crate::pipeline::plugin::Batch;
 use crate::source::{Ended, Flush, Follow, Framer, HostFile};
+
+/// Size and time of change.
+pub(super) type Stamp = (u64, SystemTime);
+
+pub(super) fn stamp(path: &Path) -> Option<Stamp> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.len(), metadata.modified().ok()?))
+}
 
 /// A compressed file that is to be read.
 pub(super) struct Archive {

@@ -2,6 +2,8 @@
 
 pub(super) use logstash_mesos_engine::tools::host::host_name;
 
+use std::time::Duration;
+
 use crate::event::{Ack, Event, FieldReference, Map, Text, Value};
 use crate::pipeline::plugin::charset::Charset;
 use crate::pipeline::plugin::settings::Settings;
@@ -30,6 +32,32 @@ impl InputOptions {
             self.decoration.apply(event);
         }
     }
+}
+
+/// A number in `unit`, or a text such as `2 hours`.
+pub(crate) fn duration(
+    settings: &Settings,
+    name: &'static str,
+    unit: Duration,
+) -> Result<Option<Duration>, BuildError> {
+    let Some(text) = settings.text(name) else { return Ok(None) };
+    let text = text.trim();
+    let number_end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let wrong =
+        || BuildError::setting(name, format!("`{text}` is no duration")).remedy("write `3600` or `1 hour`");
+    let number: f64 = text[..number_end].parse().map_err(|_| wrong())?;
+    let unit = match text[number_end..].trim() {
+        "" => unit.as_secs_f64(),
+        "us" | "usec" | "usecs" => 1e-6,
+        "ms" | "msec" | "msecs" => 1e-3,
+        "s" | "sec" | "secs" | "second" | "seconds" => 1.0,
+        "m" | "min" | "mins" | "minute" | "minutes" => 60.0,
+        "h" | "hour" | "hours" => 3600.0,
+        "d" | "day" | "days" => 86_400.0,
+        "w" | "week" | "weeks" => 604_800.0,
+        _ => return Err(wrong()),
+    };
+    Duration::try_from_secs_f64(number * unit).map(Some).map_err(|_| wrong())
 }
 
 /// The codec for the lines of files. They come without their delimiter: codecs for lines of a stream would wait for it

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::TryFutureExt;
@@ -13,8 +13,8 @@ use futures_util::future::Either;
 use tokio::task::{JoinError, JoinSet};
 use tracing::{debug, info, warn};
 
-use super::archive::{Archive, Broken};
-use super::common::{InputOptions, SharedField, host_field, host_name, line_codec};
+use super::archive::{Archive, Broken, Stamp, stamp};
+use super::common::{InputOptions, SharedField, duration, host_field, host_name, line_codec};
 use super::keeper::{Keeper, Place, decode};
 use crate::event::{Clock, Event, Map, Origin, StreamKey, Text, Value};
 use crate::pipeline::plugin::settings::{Default as Preset, Kind, Setting, Settings, Status};
@@ -208,32 +208,6 @@ fn positions_place(
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
     Ok(Some(data_dir.join(format!("plugins/inputs/file/{hash:016x}.json"))))
-}
-
-/// A number in `unit`, or a text such as `2 hours`.
-pub(super) fn duration(
-    settings: &Settings,
-    name: &'static str,
-    unit: Duration,
-) -> Result<Option<Duration>, BuildError> {
-    let Some(text) = settings.text(name) else { return Ok(None) };
-    let text = text.trim();
-    let number_end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let wrong =
-        || BuildError::setting(name, format!("`{text}` is no duration")).remedy("write `3600` or `1 hour`");
-    let number: f64 = text[..number_end].parse().map_err(|_| wrong())?;
-    let unit = match text[number_end..].trim() {
-        "" => unit.as_secs_f64(),
-        "us" | "usec" | "usecs" => 1e-6,
-        "ms" | "msec" | "msecs" => 1e-3,
-        "s" | "sec" | "secs" | "second" | "seconds" => 1.0,
-        "m" | "min" | "mins" | "minute" | "minutes" => 60.0,
-        "h" | "hour" | "hours" => 3600.0,
-        "d" | "day" | "days" => 86_400.0,
-        "w" | "week" | "weeks" => 604_800.0,
-        _ => return Err(wrong()),
-    };
-    Duration::try_from_secs_f64(number * unit).map(Some).map_err(|_| wrong())
 }
 
 struct File {
@@ -597,14 +571,6 @@ impl Completed {
 
 fn is_compressed(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "gz" || extension == "gzip")
-}
-
-/// Size and time of change.
-pub(super) type Stamp = (u64, SystemTime);
-
-pub(super) fn stamp(path: &Path) -> Option<Stamp> {
-    let metadata = std::fs::metadata(path).ok()?;
-    Some((metadata.len(), metadata.modified().ok()?))
 }
 
 impl File {

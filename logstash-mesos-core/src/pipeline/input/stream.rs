@@ -3,8 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::common::{InputOptions, line_codec};
-use super::file::duration;
+use super::common::{InputOptions, duration, line_codec};
 use crate::event::Event;
 use crate::pipeline::plugin::CompiledPlugin;
 use crate::pipeline::plugin::settings::{SettingValue, Settings};

@@ -16,7 +16,7 @@ use tracing::warn;
 
 use super::budget::{Budget, Taken};
 use super::record::{Stored, crc};
-use super::segment::Reader;
+use super::segment::{Place, Reader};
 use super::window::{Ticket, Window};
 use crate::durable::{private, sync_directory};
 use crate::event::Text;
@@ -36,15 +36,6 @@ impl Limits {
     pub(crate) fn of(most_bytes: u64) -> Self {
         Self { most_bytes, segment_bytes: (most_bytes / 8).min(8 << 20) }
     }
-}
-
-/// A place between two records.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Place {
-    /// The number of the record behind it.
-    pub(crate) number: u64,
-    /// Where that begins in the segment of the one before it.
-    pub(crate) offset: u64,
 }
 
 /// Records that were read.

@@ -7,6 +7,15 @@ use std::path::Path;
 
 use super::record::{self, HEAD, Parsed, Stored};
 
+/// A place between two records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The number of the record behind it.
+    pub(crate) number: u64,
+    /// Where that begins in the segment of the one before it.
+    pub(crate) offset: u64,
+}
+
 /// Reads the records of one file in order.
 #[derive(Debug)]
 pub(super) struct Reader {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::queue::Place;
+use super::segment::Place;
 
 /// Batches of one queue that are on their way, in its order.
 #[derive(Debug, Default)]

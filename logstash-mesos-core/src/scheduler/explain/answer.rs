@@ -132,7 +132,7 @@ pub struct Moment(pub u64);
 
 impl Serialize for Moment {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&crate::scheduler::status::time(self.0))
+        serializer.serialize_str(&crate::scheduler::clock::time(self.0))
     }
 }
 

@@ -9,7 +9,7 @@ use super::{Explanation, Step, Subject, Verdict, View};
 use crate::ids::AgentId;
 use crate::protocol::{OutputState, OutputStatus, PipelineStatus, RefusedLabel, StreamStatus};
 use crate::scheduler::sessions::{Executor, Key};
-use crate::scheduler::status::{is_unread, losses, what};
+use crate::scheduler::stream::{is_unread, losses, what};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A container of which something is read, or which has labels that are refused.

@@ -13,8 +13,9 @@ mod words;
 
 pub use answer::{Answer, Explanation, Moment, Step, Subject, Totals, Verdict};
 
+use super::clock::now_ms;
 use super::sessions::{Executor, Key};
-use super::shared::{Link, Shared, now_ms};
+use super::shared::{Link, Shared};
 use super::state::State;
 use crate::ids::AgentId;
 use agent::{AgentFacts, Finding, Surroundings};

@@ -4,7 +4,7 @@ use super::agent::{AgentFacts, Finding, Surroundings};
 use super::{Explanation, Moment, Step, Subject, Verdict};
 use crate::offer::{Kind, Reason, port_list};
 use crate::protocol::OutputState;
-use crate::scheduler::status::time;
+use crate::scheduler::clock::time;
 use crate::scheduler::task::{Ending, Phase};
 use std::collections::BTreeMap;
 

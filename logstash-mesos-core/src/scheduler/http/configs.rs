@@ -1,7 +1,7 @@
 //! The configurations over REST, in today's form and in the predecessor's.
 
+use super::super::access::Access;
 use super::super::shared::Shared;
-use super::Access;
 use super::error;
 use crate::configs::{
     Author, Complaint, ConfigKey, Configuration, Entry, Kind, Precondition, PutError, RemoveError, Snapshot,

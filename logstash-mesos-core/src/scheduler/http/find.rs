@@ -3,7 +3,7 @@
 use super::streams::rows;
 use crate::scheduler::explain::{self, Question};
 use crate::scheduler::shared::Shared;
-use crate::scheduler::status::what;
+use crate::scheduler::stream::what;
 use axum::Json;
 use axum::extract::{Query, State};
 use serde::Deserialize;

@@ -1,11 +1,12 @@
 //! What a scheduler serves that does not lead: the configurations from the store, its own health and numbers, and
 //! everything else by way of the leader.
 
+use super::super::access::GRPC;
+use super::super::leader::answers;
 use super::super::node::Node;
-use super::access::{self, GRPC};
 use super::configs::{self, Given};
-use super::forward::{answers, forward, try_forward};
-use super::{error, executor_program, metrics, pages};
+use super::forward::{forward, try_forward};
+use super::{error, executor_program, guard, metrics, pages};
 use crate::configs::Snapshot;
 use crate::error_chain;
 use crate::protocol::{Configuration, ConfigurationStatus, ListConfigsRequest, ListConfigsResponse};
@@ -40,7 +41,7 @@ pub(super) fn router(node: Arc<Node>) -> Router {
         router = router.merge(pages::router());
     }
     let access = Arc::new(node.access.clone());
-    router.fallback(pass_on).with_state(node).layer(middleware::from_fn_with_state(access, access::guard))
+    router.fallback(pass_on).with_state(node).layer(middleware::from_fn_with_state(access, guard::guard))
 }
 
 async fn pass_on(State(node): State<Arc<Node>>, request: Request) -> Response {
@@ -140,8 +141,9 @@ const EMPTY_MESSAGE: &[u8] = &[0; 5];
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::access::Access;
     use super::super::super::definition::Program;
-    use super::super::{Access, front};
+    use super::super::front;
     use super::*;
     use crate::configs::{Author, Checked, Configuration, Precondition, Registry};
     use crate::election::{Leader, MemoryElection};

@@ -4,15 +4,15 @@
 //! connection of its own: a session of an executor lasts for days and must not hold up others, and no request goes out
 //! on a connection whose other end has gone unnoticed.
 
+use super::super::access::{FORWARDED, FORWARDED_FOR, GRPC, Peer};
+use super::super::leader::{Failure, ForwardError, Target, connect};
 use super::super::node::{Leading, Node, Responsible};
-use super::access::{FORWARDED, FORWARDED_FOR, GRPC};
 use super::error;
-use super::server::Peer;
 use crate::election::Leader;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::uri::{Authority, PathAndQuery, Scheme};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
+use axum::http::uri::{PathAndQuery, Scheme};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, Version, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -21,29 +21,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tower::ServiceExt;
-
-/// Why the leader did not answer.
-#[derive(Debug, Error)]
-pub(super) enum ForwardError {
-    #[error("no scheduler leads at the moment; try again")]
-    NobodyLeads,
-    #[error("another scheduler passed this on, and this one does not lead either; try again")]
-    Loop,
-    #[error("the leading scheduler has no URL that can be used: {url}")]
-    Url { url: String },
-    #[error(
-        "the leading scheduler at {url} cannot be reached; should it be gone, another takes over: try again"
-    )]
-    Unreachable { url: String, source: Failure },
-    #[error("the leading scheduler at {url} gave no answer; whether it did what was asked is not known")]
-    NoAnswer { url: String, source: Failure },
-}
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Has the leader answer, wherever it is. While nobody leads, or the leader cannot be reached, that is waited for a
 /// little: mostly another one takes over.
@@ -89,37 +69,6 @@ async fn at_leader(node: &Arc<Node>, mut request: Request) -> Result<Response, F
             Ok((stream, target)) => return exchange(node, &leader, stream, target, request).await,
         }
     }
-}
-
-/// Where a leader is.
-struct Target {
-    authority: Authority,
-    /// Of the URL, without a slash at its end.
-    path: String,
-}
-
-impl Target {
-    fn of(leader: &Leader) -> Result<Self, ForwardError> {
-        let uri: Option<Uri> = leader.url.parse().ok();
-        let parts = uri.map(Uri::into_parts).and_then(|parts| Some((parts.authority?, parts.path_and_query)));
-        let Some((authority, path)) = parts else {
-            return Err(ForwardError::Url { url: leader.url.clone() });
-        };
-        let path = path.map(|p| p.path().trim_end_matches('/').to_owned()).unwrap_or_default();
-        Ok(Self { authority, path })
-    }
-}
-
-async fn connect(leader: &Leader) -> Result<(TcpStream, Target), ForwardError> {
-    let target = Target::of(leader)?;
-    let failed = |source| ForwardError::Unreachable { url: leader.url.clone(), source };
-    let address =
-        (target.authority.host().trim_matches(['[', ']']), target.authority.port_u16().unwrap_or(80));
-    let stream = timeout(CONNECT_LIMIT, TcpStream::connect(address)).await;
-    let stream = stream.map_err(|e| failed(e.into()))?.map_err(|e| failed(e.into()))?;
-    // Small messages are waited for.
-    let _ = stream.set_nodelay(true);
-    Ok((stream, target))
 }
 
 async fn exchange(
@@ -238,27 +187,6 @@ fn refusal(grpc: bool, failure: &ForwardError) -> Response {
     (retry, error(StatusCode::SERVICE_UNAVAILABLE, &text)).into_response()
 }
 
-/// Whether a scheduler answers there.
-pub(in super::super) async fn answers(leader: &Leader) -> bool {
-    let asked = async {
-        let (stream, target) = connect(leader).await?;
-        let failed =
-            |error: hyper::Error| ForwardError::NoAnswer { url: leader.url.clone(), source: error.into() };
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
-        let connection = tokio::spawn(connection);
-        let request = Request::builder()
-            .method(Method::GET)
-            .uri(format!("{}/health", target.path))
-            .header(header::HOST, target.authority.as_str())
-            .body(Body::empty())
-            .map_err(|_| ForwardError::Url { url: leader.url.clone() })?;
-        let response = sender.send_request(request).await.map_err(failed);
-        connection.abort();
-        response
-    };
-    matches!(timeout(PROBE_LIMIT, asked).await, Ok(Ok(response)) if response.status().is_success())
-}
-
 /// On every answer that came from the leader through another scheduler.
 const LEADER: HeaderName = HeaderName::from_static("x-logstash-mesos-leader");
 /// RFC 9110, 7.6.1, and what is as old.
@@ -275,11 +203,9 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 /// How long a request waits for somebody to lead: most take-overs are shorter.
 const PATIENCE: Duration = Duration::from_secs(8);
 const RETRY: Duration = Duration::from_millis(200);
-const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 /// For the head of an answer; a trial of a configuration may take 10 seconds.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
-const PROBE_LIMIT: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
@@ -304,19 +230,5 @@ mod tests {
         let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
         assert_eq!(left, ["authorization", "host", "te"]);
-    }
-
-    #[test]
-    fn a_leader_behind_a_path_is_asked_there() {
-        let leader = |url: &str| Leader { id: "l".to_owned(), url: url.to_owned(), holder: String::new() };
-        for (url, authority, path) in [
-            ("http://h:1", "h:1", ""),
-            ("http://h:1/", "h:1", ""),
-            ("http://[::1]:1/a/b/", "[::1]:1", "/a/b"),
-        ] {
-            let target = Target::of(&leader(url)).expect("is a URL");
-            assert_eq!((target.authority.as_str(), target.path.as_str()), (authority, path), "{url}");
-        }
-        assert!(matches!(Target::of(&leader("")), Err(ForwardError::Url { .. })));
     }
 }

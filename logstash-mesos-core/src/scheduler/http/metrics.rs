@@ -1,7 +1,8 @@
 //! Numbers for Prometheus.
 
+use super::super::clock::now_ms;
 use super::super::sessions::{Executor, Key};
-use super::super::shared::{Shared, now_ms};
+use super::super::shared::Shared;
 use super::super::state;
 use super::super::task::Phase;
 use crate::telemetry::{CONTENT_TYPE, Exposition, Metric, table};

@@ -1,7 +1,5 @@
 //! REST, the page, metrics, the executor's program, and gRPC: everything on one port.
 
-mod access;
-mod accounts;
 mod check;
 mod configs;
 mod dead_letters;
@@ -9,23 +7,18 @@ mod explain;
 mod find;
 mod follower;
 mod forward;
-mod guesses;
+mod guard;
 mod metrics;
 mod overview;
 mod pages;
 mod plugins;
-mod server;
 mod streams;
 mod try_out;
 mod versions;
 
-pub use access::Access;
-pub use accounts::{AccessError, CredentialError, Role, UnknownRole, password_line, token_line};
-pub(super) use forward::answers;
-pub(super) use server::{Listener, serve};
-
 use super::binary::ServedBinary;
 use super::grpc::ControlService;
+use super::listener::{self, Listener};
 use super::node::Node;
 use super::records::Records;
 use super::shared::Shared;
@@ -43,10 +36,17 @@ use axum::routing::{get, post};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::sync::Arc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+/// Serves until `stop`, whoever leads.
+pub(super) fn serve(node: &Arc<Node>, port: Listener, stop: CancellationToken) -> JoinHandle<()> {
+    tokio::spawn(listener::serve(port, front(node.clone()), stop))
+}
+
 /// Everything that a scheduler serves, whether it leads or follows.
-pub(super) fn front(node: Arc<Node>) -> Router {
+fn front(node: Arc<Node>) -> Router {
     let following = follower::router(node.clone());
     let by_role = async move |State(node): State<Arc<Node>>, request: Request| {
         let router = node.leading().map_or(following, |leading| leading.router);
@@ -109,7 +109,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .fallback(not_found)
         .with_state(shared)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(middleware::from_fn_with_state(access, access::guard))
+        .layer(middleware::from_fn_with_state(access, guard::guard))
 }
 
 async fn get_status(

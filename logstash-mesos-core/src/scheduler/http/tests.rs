@@ -1,12 +1,14 @@
 //! REST as clients see it, without a port.
 
+use super::super::access::Access;
 use super::super::binary::ServedBinary;
 use super::super::check::checker;
+use super::super::listener;
 use super::super::sessions::{Sessions, config_set};
 use super::super::shared::{Link, Shared};
 use super::super::state::{Event, Policy, State};
 use super::super::status;
-use super::{Access, router};
+use super::router;
 use crate::configs::{Author, Configuration, Kind, Precondition, Registry, Source};
 use crate::offer::Needs;
 use crate::offer::testing::plain_strategy;
@@ -116,7 +118,7 @@ async fn everything_is_explained_and_what_is_not_there_is_said() {
     };
     let offers = vec![offer("m-S0", "web-1.example"), offer("m-S1", "web-2.example")];
     // They are held for a moment, as others may come; then it is time.
-    let now_ms = super::super::shared::now_ms();
+    let now_ms = super::super::clock::now_ms();
     server.shared.state().apply(Event::Offers(offers), now_ms - 60_000, &mut || 1);
     let (_, held) = server.call("GET", "/api/explain?q=S0", "").await;
     assert_eq!(held["subjects"][0]["state"], "unknown", "{held}");
@@ -532,9 +534,9 @@ async fn an_executor_is_admitted_by_the_token_that_mesos_brought_and_gets_every_
     let server = Server::new("127.0.0.1:9092").await;
     let address = "127.0.0.1:0".parse().expect("an address");
     let stop = CancellationToken::new();
-    let listener = super::Listener::bind(address, Duration::ZERO, &stop).await.expect("binds");
-    let url = format!("http://{}", listener.address());
-    tokio::spawn(super::serve(listener, server.router.clone(), stop.clone()));
+    let port = listener::Listener::bind(address, Duration::ZERO, &stop).await.expect("binds");
+    let url = format!("http://{}", port.address());
+    tokio::spawn(listener::serve(port, server.router.clone(), stop.clone()));
     let shared = &server.shared;
 
     // A task runs on the agent.

@@ -9,8 +9,7 @@ pub use placement::Placement;
 pub use predecessor::{MadeConfiguration, NAMES, Name, Predecessor, predecessor, take_arguments};
 pub use table::SETTINGS;
 
-use super::definition::Containerizer;
-use super::{Credentials, directory_of};
+use super::Credentials;
 use crate::configs::ExecutorSettings;
 use crate::offer::Needs;
 use crate::pipeline::plugin::EcsCompatibility;
@@ -21,7 +20,7 @@ use crate::zookeeper::{OUR_ROOT, ZooKeeperUrl};
 use mesos_v1::endpoint::{DEFAULT_MASTER_PORT, Endpoint, EndpointError};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Checked settings: they exist only if they can be right.
@@ -107,6 +106,15 @@ pub enum ExecutorProgram {
     Command(String),
     /// In an image.
     Image(String, Containerizer),
+}
+
+/// Who runs an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Containerizer {
+    /// The agent itself.
+    Mesos,
+    /// The Docker daemon.
+    Docker,
 }
 
 impl Settings {
@@ -355,6 +363,11 @@ fn cpus(raw: &Loaded) -> Result<u64, SettingError> {
         .filter(|n| (0.02..=1024.0).contains(n))
         .map(|n| (n * 1000.0).round() as u64)
         .ok_or_else(|| raw.invalid("executor.cpus", "is not a number from 0.02 to 1024"))
+}
+
+/// Where the executor lies beside a program.
+pub fn directory_of(program: &Path) -> PathBuf {
+    program.parent().map(Path::to_owned).unwrap_or_default()
 }
 
 fn pairs(raw: &Loaded, key: &str) -> Result<BTreeMap<String, String>, SettingError> {

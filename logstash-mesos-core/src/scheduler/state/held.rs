@@ -1,6 +1,6 @@
 //! Offers that are neither used nor given back yet.
 
-use super::super::records::shard_of;
+use super::super::shard::shard_of;
 use crate::ids::{AgentId, OfferId};
 use mesos_v1::proto::Offer;
 use std::collections::{BTreeMap, BTreeSet};

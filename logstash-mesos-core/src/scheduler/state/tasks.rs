@@ -1,6 +1,6 @@
 //! The tasks on record, and indexes that spare looking at all of them.
 
-use super::super::records::shard_of;
+use super::super::shard::shard_of;
 use super::super::task::{Phase, Task};
 use super::launches::SUSPICION_MS;
 use crate::ids::{AgentId, ExecutorId, TaskId};

@@ -3,19 +3,24 @@
 //! Whoever writes a configuration acts as root on every agent. So beyond loopback nothing can be written
 //! without credentials, unless somebody said that this is wanted.
 
-use super::accounts::{AccessError, Account, Accounts, Role};
-use super::server::Peer;
+mod accounts;
+mod guesses;
+
+pub use accounts::{AccessError, CredentialError, Role, UnknownRole, password_line, token_line};
+
 use crate::configs::Author;
 use crate::protocol::Texts;
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use accounts::{Account, Accounts};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Whom a request comes from: an extension of each.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) SocketAddr);
 
 /// The rules of one scheduler.
 #[derive(Clone, Debug)]
@@ -36,7 +41,7 @@ enum Rule {
 
 /// What a request wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Wish {
+pub(super) enum Wish {
     /// Harmless, or with credentials of its own.
     Free,
     Read,
@@ -57,7 +62,7 @@ impl Wish {
 
 /// Why a request is turned away.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Refusal {
+pub(super) enum Refusal {
     /// It needs credentials.
     Unauthorized,
     /// Other credentials, or none, would not help.
@@ -82,7 +87,7 @@ impl Access {
     }
 
     /// What to say at the start, if anything.
-    pub(in super::super) fn notice(&self) -> Option<&'static str> {
+    pub(super) fn notice(&self) -> Option<&'static str> {
         match self.rule {
             Rule::ByAddress if !self.loopback => Some(READ_ONLY),
             Rule::Open if !self.loopback => Some(
@@ -108,7 +113,7 @@ impl Access {
     }
 
     /// How much of the configurations' texts who sends these may see: secrets are for those who may write.
-    pub(in super::super) fn texts(&self, headers: &HeaderMap) -> Texts {
+    pub(super) fn texts(&self, headers: &HeaderMap) -> Texts {
         if self.may_write(headers).is_ok() { Texts::Whole } else { Texts::WithoutSecrets }
     }
 
@@ -118,7 +123,7 @@ impl Access {
     }
 
     /// Finds out whose credentials a request has, before anything is [checked](Self::check). That may take a while.
-    async fn look(&self, headers: &HeaderMap, peer: Option<Peer>) -> Result<(), Refusal> {
+    pub(super) async fn look(&self, headers: &HeaderMap, peer: Option<Peer>) -> Result<(), Refusal> {
         let Rule::Accounts(accounts) = &self.rule else { return Ok(()) };
         if accounts.known(headers).is_some() || !headers.contains_key(header::AUTHORIZATION) {
             return Ok(());
@@ -134,7 +139,7 @@ impl Access {
     }
 
     /// Who sends these, over a connection from `peer`.
-    fn author(&self, headers: &HeaderMap, peer: Option<&Peer>) -> Author {
+    pub(super) fn author(&self, headers: &HeaderMap, peer: Option<&Peer>) -> Author {
         let by = match self.account(headers) {
             Some(account) => Cow::Owned(account.name.clone()),
             None => Cow::Borrowed("anybody"),
@@ -149,7 +154,8 @@ impl Access {
         Author { by, from }
     }
 
-    fn check(&self, wish: Wish, headers: &HeaderMap) -> Result<(), Refusal> {
+    /// Turns away who may not have what it wants.
+    pub(super) fn check(&self, wish: Wish, headers: &HeaderMap) -> Result<(), Refusal> {
         if wish == Wish::Free {
             return Ok(());
         }
@@ -177,49 +183,8 @@ impl Access {
     }
 }
 
-/// Turns away who may not.
-pub(super) async fn guard(State(access): State<Arc<Access>>, mut request: Request, next: Next) -> Response {
-    let wish = wish(request.method(), request.uri().path());
-    let looked = match wish {
-        Wish::Free => Ok(()),
-        _ => access.look(request.headers(), request.extensions().get().copied()).await,
-    };
-    let refusal = match looked.and_then(|()| access.check(wish, request.headers())) {
-        Ok(()) => {
-            if wish > Wish::Read {
-                let author = access.author(request.headers(), request.extensions().get());
-                request.extensions_mut().insert(author);
-            }
-            return next.run(request).await;
-        }
-        Err(refusal) => refusal,
-    };
-    let path = request.uri().path();
-    if path.starts_with(GRPC) {
-        return match refusal {
-            Refusal::Unauthorized => tonic::Status::unauthenticated("credentials are needed"),
-            Refusal::Forbidden(text) => tonic::Status::permission_denied(text),
-            Refusal::Later(_) => tonic::Status::resource_exhausted(TOO_MANY),
-        }
-        .into_http();
-    }
-    match refusal {
-        Refusal::Forbidden(text) => super::error(StatusCode::FORBIDDEN, text),
-        Refusal::Later(wait) => {
-            let mut response = super::error(StatusCode::TOO_MANY_REQUESTS, TOO_MANY);
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
-            response
-        }
-        Refusal::Unauthorized => {
-            let mut response = super::error(StatusCode::UNAUTHORIZED, "credentials are needed");
-            let realm = HeaderValue::from_static("Basic realm=\"logstash-mesos\", charset=\"UTF-8\"");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, realm);
-            response.into_response()
-        }
-    }
-}
-
-fn wish(method: &Method, path: &str) -> Wish {
+/// What a request wants, by its method and path.
+pub(super) fn wish(method: &Method, path: &str) -> Wish {
     if let Some(call) = path.strip_prefix(GRPC) {
         return match call {
             // The session token admits an executor.
@@ -270,7 +235,8 @@ pub(super) const FORWARDED: HeaderName = HeaderName::from_static("x-logstash-mes
 /// The address of the client whose request another scheduler passed on.
 pub(super) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const LOOPBACK: &str = "loopback";
-const TOO_MANY: &str = "there were too many wrong passwords from your address; wait, and try again";
+pub(super) const TOO_MANY: &str =
+    "there were too many wrong passwords from your address; wait, and try again";
 const ROLE_READ: &str = "your role is `read`: it changes nothing";
 const ROLE_WRITE: &str = "your role is `write`: this takes `admin`";
 pub(super) const GRPC: &str = "/logstash_mesos.control.v1.Control/";
@@ -279,7 +245,6 @@ const READ_ONLY: &str = "The HTTP API is read-only, as it is bound beyond loopba
 
 #[cfg(test)]
 mod tests {
-    use super::super::accounts::password_line;
     use super::*;
 
     fn headers(pairs: &[(header::HeaderName, &str)]) -> HeaderMap {

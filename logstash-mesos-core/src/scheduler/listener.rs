@@ -1,5 +1,6 @@
 //! The port: HTTP/1.1 and HTTP/2 without TLS, as the client begins.
 
+use super::access::Peer;
 use axum::Router;
 use axum::http::Request;
 use hyper::body::Incoming;
@@ -15,13 +16,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-/// Whom a request comes from: an extension of each.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Peer(pub(super) SocketAddr);
-
 /// A bound port.
 #[derive(Debug)]
-pub(in super::super) struct Listener {
+pub(super) struct Listener {
     listener: TcpListener,
     address: SocketAddr,
 }
@@ -29,7 +26,7 @@ pub(in super::super) struct Listener {
 impl Listener {
     /// Binds `address`. One that is in use is waited for as long as `patience` lasts, and said every 15 seconds:
     /// during an upgrade the instance before may have it for a moment. After `stop` it is waited for no longer.
-    pub(in super::super) async fn bind(
+    pub(super) async fn bind(
         address: SocketAddr,
         patience: Duration,
         stop: &CancellationToken,
@@ -59,13 +56,13 @@ impl Listener {
         }
     }
 
-    pub(in super::super) fn address(&self) -> SocketAddr {
+    pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
 }
 
 /// Serves until `shutdown`, then lets requests under way end for a moment.
-pub(in super::super) async fn serve(listener: Listener, router: Router, shutdown: CancellationToken) {
+pub(super) async fn serve(listener: Listener, router: Router, shutdown: CancellationToken) {
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
