@@ -14,7 +14,7 @@ use rustix::thread::{CapabilitySet, capabilities};
 /// What lies at a path.
 #[derive(Debug)]
 pub(crate) enum Node {
-    /// A directory.
+    /// A directory, open, to go on from.
     Directory(OwnedFd),
     /// A directory that is there only because something is mounted further down.
     MountPoint,

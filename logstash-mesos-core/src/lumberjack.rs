@@ -23,7 +23,7 @@ pub(crate) enum Frame {
     Data {
         /// Its number within the window.
         sequence: u32,
-        /// The fields.
+        /// The fields of one event.
         fields: Map,
     },
 }

@@ -9,7 +9,7 @@ use thiserror::Error;
 pub(crate) struct Servers {
     /// `host:port` of each; an IPv6 address in brackets.
     pub(crate) addresses: Vec<String>,
-    /// `user:password`.
+    /// What stands before the `@`: `user:password`.
     pub(crate) credentials: Option<String>,
     /// Begins with a slash, does not end with one, and is more than that.
     pub(crate) path: String,
@@ -19,7 +19,7 @@ pub(crate) struct Servers {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ServersError {
-    /// Another scheme.
+    /// The URL begins otherwise.
     #[error("does not begin with {scheme}")]
     Scheme {
         /// The one that is needed.
@@ -37,7 +37,7 @@ pub enum ServersError {
     /// No path, or one that is not allowed.
     #[error("needs a path after the servers, such as {scheme}host:{port}/NAME")]
     Path {
-        /// The scheme.
+        /// How it should begin.
         scheme: &'static str,
         /// The usual port.
         port: u16,

@@ -48,7 +48,7 @@ pub(crate) enum Command {
     },
 }
 
-/// Which ones.
+/// Which dead letters are meant; all where nothing is said.
 #[derive(Debug, Args)]
 pub(crate) struct Which {
     /// Their ids, as `list` shows them

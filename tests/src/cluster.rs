@@ -15,7 +15,7 @@ use crate::scheduler::{Scheduler, SchedulerOptions};
 pub struct Cluster {
     /// The agents, on 127.0.0.1 and 127.0.0.2, so that each has a host name of its own.
     pub agents: Vec<Agent>,
-    /// The master.
+    /// The master of the cluster, a process of its own.
     pub master: Master,
     /// The daemon of each agent.
     pub dockers: Vec<Docker>,

@@ -52,7 +52,7 @@ impl Recipe {
         self
     }
 
-    /// Adds arguments.
+    /// Adds arguments behind those that are there.
     #[must_use]
     pub fn args<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
         self.arguments.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));

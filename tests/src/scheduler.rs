@@ -18,9 +18,9 @@ pub const GRACE: Duration = Duration::from_secs(20);
 /// What a scheduler is started with.
 #[derive(Debug, Clone)]
 pub struct SchedulerOptions {
-    /// `--mesos-master`.
+    /// What is given with `--mesos-master`.
     pub master: String,
-    /// `--framework-name`.
+    /// What is given with `--framework-name`.
     pub framework: String,
     /// `--state`; empty to leave it out.
     pub state: String,
@@ -28,7 +28,7 @@ pub struct SchedulerOptions {
     pub config_dir: Option<PathBuf>,
     /// `--elasticsearch-endpoint`, if there is one.
     pub elasticsearch: Option<String>,
-    /// More flags.
+    /// Flags beside those that every test gives.
     pub flags: Vec<String>,
 }
 

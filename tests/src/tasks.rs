@@ -94,7 +94,7 @@ impl Framework {
         framework
     }
 
-    /// Its id.
+    /// The id of the task, as Mesos knows it.
     #[must_use]
     pub fn id(&self) -> String {
         self.shared.id.lock().expect("no test panics in it").clone()

@@ -60,7 +60,7 @@ impl<'a> Strict<'a> {
     }
 }
 
-/// Runs `dead-letters`.
+/// Runs the program's command `dead-letters` and waits for its end.
 fn letters(place: &Place, data: &Path, arguments: &[&str]) -> Finished {
     executor(place.path(), "letters")
         .arg("dead-letters")

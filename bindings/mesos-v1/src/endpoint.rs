@@ -37,7 +37,7 @@ pub enum EndpointError {
         /// What was given.
         text: String,
     },
-    /// Another scheme.
+    /// The text begins with a scheme other than `http` and `https`.
     #[error("`{text}` has an unknown scheme; use http://, https:// or host:port")]
     Scheme {
         /// What was given.

@@ -38,7 +38,7 @@ pub enum TransportError {
     /// No connection came about.
     #[error("cannot connect to {endpoint}")]
     Connect {
-        /// With whom.
+        /// The server that was spoken to, `host:port`.
         endpoint: String,
         /// What the system said.
         source: std::io::Error,
@@ -46,7 +46,7 @@ pub enum TransportError {
     /// No connection came about in time.
     #[error("{endpoint} did not accept a connection within {limit:?}")]
     ConnectTimeout {
-        /// With whom.
+        /// The server that was spoken to, `host:port`.
         endpoint: String,
         /// How long was waited.
         limit: Duration,
@@ -54,7 +54,7 @@ pub enum TransportError {
     /// The peer and we did not agree on TLS: it is not believed, does not believe us, or does not speak it.
     #[error("no TLS with {endpoint}{remedy}")]
     Tls {
-        /// With whom.
+        /// The server that was spoken to, `host:port`.
         endpoint: String,
         /// What a person can do about it, or nothing.
         remedy: &'static str,
@@ -64,7 +64,7 @@ pub enum TransportError {
     /// The connection ended before an answer came. The request may have been carried out.
     #[error("the connection to {endpoint} broke before an answer came{}", broken_hint(endpoint, &**source))]
     Broken {
-        /// With whom.
+        /// The server that was spoken to, `host:port`.
         endpoint: String,
         /// What the HTTP library said.
         source: Box<dyn std::error::Error + Send + Sync>,
@@ -72,7 +72,7 @@ pub enum TransportError {
     /// No answer came in time. The request may have been carried out (SCH-6).
     #[error("{endpoint} did not answer within {limit:?}")]
     RequestTimeout {
-        /// With whom.
+        /// The server that was spoken to, `host:port`.
         endpoint: String,
         /// How long was waited.
         limit: Duration,

@@ -17,7 +17,7 @@ pub(super) fn range(lo: char, hi: char) -> CharSet {
     ClassUnicode::new([ClassUnicodeRange::new(lo, hi)])
 }
 
-/// Every character.
+/// The set of all characters.
 pub(super) fn any() -> CharSet {
     range('\0', char::MAX)
 }

@@ -11,7 +11,7 @@ use super::ast::Assertion;
 use super::error::MatchError;
 use super::program::{Inst, Next, Program, RunInfo, SetTable, Stop, char_len, decode, previous};
 
-/// No position.
+/// Stands for the position of a group that has not matched.
 pub(super) const UNSET: u32 = u32::MAX;
 /// Most entries of the stack: 16 MiB.
 const MAX_STACK: usize = 1 << 20;

@@ -13,7 +13,7 @@ const MAX_PATTERN: usize = 1 << 20;
 const MAX_DEPTH: usize = 200;
 /// Largest count in `{n,m}`.
 const MAX_REPEAT: u32 = 100_000;
-/// Most groups.
+/// As many groups as Onigmo allows.
 const MAX_GROUPS: u32 = 32_767;
 
 type Result<T, E = RegexError> = std::result::Result<T, E>;

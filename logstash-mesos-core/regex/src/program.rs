@@ -216,7 +216,7 @@ pub(super) fn previous(text: &[u8], pos: usize) -> usize {
 /// How to find places where a match can begin.
 #[derive(Debug, Clone)]
 pub(super) enum Start {
-    /// Anywhere.
+    /// A match may begin at any position.
     Anywhere,
     /// Only at the beginning of the text.
     Text,

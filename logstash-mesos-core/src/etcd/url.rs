@@ -36,7 +36,7 @@ pub enum EtcdUrlError {
     /// A parameter after the question mark that there is not.
     #[error("has the parameter `{name}`; there are tls=true, ca=FILE, cert=FILE and key=FILE")]
     Parameter {
-        /// The name.
+        /// The parameter that does not exist.
         name: String,
     },
     /// A certificate without its key, or the other way round.

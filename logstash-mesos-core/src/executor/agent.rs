@@ -80,7 +80,7 @@ pub enum AgentError {
     /// The agent's part of the environment.
     #[error("this is not the environment of a Mesos executor; without Mesos use `ship`")]
     Environment(#[from] EnvironmentError),
-    /// The shipper.
+    /// The shipper cannot work.
     #[error(transparent)]
     Shipper(#[from] ShipperError),
     /// What is needed for TLS with the agent.

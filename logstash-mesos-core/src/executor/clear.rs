@@ -20,7 +20,7 @@ pub enum ClearError {
     /// A file or a directory is still there.
     #[error("cannot remove `{}`", path.display())]
     Remove {
-        /// Which one.
+        /// The file or directory that is still there.
         path: PathBuf,
         /// What the system said.
         source: io::Error,

@@ -16,7 +16,7 @@ pub enum KeptSetError {
          without them"
     )]
     Unreadable {
-        /// The file.
+        /// The file with the set, in the data directory.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
@@ -24,7 +24,7 @@ pub enum KeptSetError {
     /// The file cannot be used.
     #[error("cannot keep the configurations in `{path}`")]
     Io {
-        /// The file.
+        /// The file with the set, in the data directory.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,

@@ -22,9 +22,9 @@ pub enum LockError {
     /// Somebody else has it.
     #[error("{holder} holds the data directory `{path}`: one executor reads for each Docker daemon")]
     Held {
-        /// Who.
+        /// What the process that holds it calls itself.
         holder: String,
-        /// Which.
+        /// The data directory, or the lock in it.
         path: PathBuf,
     },
     /// It cannot be used.
@@ -33,7 +33,7 @@ pub enum LockError {
          --executor-env LOGSTASH_MESOS_DATA_DIR=DIR"
     )]
     Io {
-        /// Which.
+        /// The data directory, or the lock in it.
         path: PathBuf,
         /// What the system said.
         source: io::Error,

@@ -20,7 +20,7 @@ pub struct Metadata {
 /// The machine, for the metadata of every stream on it.
 #[derive(Clone, Debug, Default)]
 pub struct Machine {
-    /// `[host][name]`.
+    /// The machine's name, in `[host][name]` of each event.
     pub host_name: String,
     /// `[mesos][agent_id]`, on an agent.
     pub agent_id: Option<String>,

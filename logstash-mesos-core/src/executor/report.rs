@@ -58,9 +58,9 @@ pub struct Report {
     pub sandboxes: String,
     /// The containers some of whose labels mean nothing, by their id.
     pub refused_labels: Vec<RefusedLabels>,
-    /// The streams.
+    /// Each stream that is read, or should be.
     pub streams: Vec<StreamReport>,
-    /// The pipelines.
+    /// Each pipeline that runs, one for each configuration.
     pub pipelines: Vec<PipelineReport>,
     /// What was counted since the data directory was made, also by what has ended.
     pub sum: Sum,
@@ -87,7 +87,7 @@ pub enum DockerReport {
     /// No configuration needs it, or nothing was heard yet.
     #[default]
     Unused,
-    /// It answers.
+    /// The daemon answers.
     Connected,
     /// It does not.
     Unreachable(String),
@@ -104,7 +104,7 @@ pub enum StreamKind {
     HostFile,
 }
 
-/// One stream.
+/// What can be said about one stream: what it is, how it is read, how far.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StreamReport {
     /// Names it for as long as it lives.
@@ -139,7 +139,7 @@ pub struct StreamReport {
     pub configurations: Vec<ConfigKey>,
 }
 
-/// One pipeline.
+/// What can be said about one pipeline.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PipelineReport {
     /// The configuration it runs.
@@ -164,7 +164,7 @@ pub struct PipelineReport {
     pub dead_letters: DeadLetterStatus,
     /// Its filters and outputs, in order.
     pub plugins: Vec<PluginReport>,
-    /// Its outputs.
+    /// Each output, in the order of the configuration.
     pub outputs: Vec<OutputReport>,
     /// What was counted under the configuration's name since the data directory was made.
     pub total: Counted,
@@ -173,9 +173,9 @@ pub struct PipelineReport {
 /// What one plugin has done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PluginReport {
-    /// Its id.
+    /// The `id` of the plugin, which is unique in its pipeline.
     pub id: String,
-    /// Its name.
+    /// The name of the plugin: `elasticsearch`.
     pub name: String,
     /// Events it was given.
     pub events_in: u64,
@@ -185,7 +185,7 @@ pub struct PluginReport {
     pub busy_ms: u64,
 }
 
-/// One output.
+/// What can be said about one output of a pipeline.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OutputReport {
     /// Name of the plugin or the sink.

@@ -36,19 +36,19 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ShipperError {
-    /// The data directory.
+    /// The data directory cannot be locked.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// The positions.
+    /// The positions cannot be read.
     #[error(transparent)]
     Checkpoints(#[from] CheckpointError),
-    /// The kept configurations.
+    /// The configurations kept from the last run cannot be read.
     #[error(transparent)]
     KeptSet(#[from] KeptSetError),
-    /// The discovery.
+    /// Containers cannot be found, for a reason that does not go away.
     #[error(transparent)]
     Discovery(#[from] DiscoveryError),
-    /// The system.
+    /// The system has no thread left.
     #[error("cannot start the threads that read")]
     Threads(#[source] std::io::Error),
     /// A configuration that it was to start with cannot be used.

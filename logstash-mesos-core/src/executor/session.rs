@@ -27,7 +27,7 @@ mod letters;
 /// Where the scheduler is, and what admits us there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Access {
-    /// Best first.
+    /// Where a scheduler may be reached, the best address first.
     pub(crate) urls: Vec<String>,
     pub(crate) token: String,
 }

@@ -56,7 +56,7 @@ pub(crate) struct Streams {
     ended: Vec<(String, StreamTotals)>,
 }
 
-/// One stream.
+/// A stream that is read, by whom, and how.
 struct Stream {
     fan: Arc<Fan>,
     status: Arc<StreamStatus>,
@@ -97,7 +97,7 @@ enum Source {
     /// The logs API; why not the daemon's file.
     #[cfg(feature = "docker")]
     Logs { docker: DockerEndpoint, container: ContainerId, reason: String },
-    /// Nowhere; why.
+    /// It cannot be read, for this reason.
     None(String),
 }
 

@@ -112,9 +112,9 @@ impl Refusal {
 /// What a call that is taken is answered with.
 #[derive(Debug)]
 pub(super) enum Taken {
-    /// 202.
+    /// Answered with 202: it will be done.
     Accepted,
-    /// 200.
+    /// Answered with 200: it is done.
     Done,
     /// 200 with events, and the id of the stream if it has one.
     Stream { events: Chunks, stream_id: Option<String> },

@@ -50,9 +50,9 @@ pub struct LocalSettings {
     pub hostname: String,
     /// Processors, in thousandths.
     pub cpus_milli: u64,
-    /// Memory.
+    /// Memory of the agent, in megabytes.
     pub mem_megabytes: u64,
-    /// Disk.
+    /// Disk of the agent, in megabytes.
     pub disk_megabytes: u64,
     /// Attributes of the agent, all of them text.
     pub attributes: BTreeMap<String, String>,
@@ -103,7 +103,7 @@ pub enum LocalError {
     /// The port is taken, or the address not ours.
     #[error("local cluster cannot listen on {address}")]
     Bind {
-        /// The address.
+        /// The address that cannot be had.
         address: SocketAddr,
         /// What the system said.
         source: std::io::Error,
@@ -111,7 +111,7 @@ pub enum LocalError {
     /// The directory cannot be made or found.
     #[error("local cluster cannot use {} as its work directory", path.display())]
     WorkDir {
-        /// The directory.
+        /// The directory that cannot be made.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,

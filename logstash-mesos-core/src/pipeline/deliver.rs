@@ -93,7 +93,7 @@ impl DeliveryCounters {
         self.delivered.load(Ordering::Relaxed)
     }
 
-    /// Their bytes.
+    /// The bytes of the records that were delivered, as they were encoded.
     #[must_use]
     pub fn delivered_bytes(&self) -> u64 {
         self.delivered_bytes.load(Ordering::Relaxed)

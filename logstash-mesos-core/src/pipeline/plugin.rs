@@ -33,7 +33,7 @@ pub struct InputContext {
     pub losses: Arc<Losses>,
 }
 
-/// Produces events.
+/// An input at work: it produces events until it is told to stop.
 #[async_trait]
 pub trait Input: Send {
     /// Runs until its source ends or `cx.shutdown` is cancelled.
@@ -56,7 +56,7 @@ pub enum InputError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// Anything else.
+    /// What happened in an input of somebody else's, in its words.
     #[error(transparent)]
     Other(Box<dyn std::error::Error + Send + Sync>),
 }

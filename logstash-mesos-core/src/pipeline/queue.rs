@@ -28,7 +28,7 @@ struct State {
 /// What a worker gets.
 #[derive(Debug)]
 pub enum Popped {
-    /// Work.
+    /// Events for a worker.
     Batch(Batch),
     /// Nothing came in time.
     Nothing,

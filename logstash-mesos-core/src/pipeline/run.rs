@@ -241,7 +241,7 @@ pub struct OutputStatus {
     pub sink: String,
     /// Records that arrived.
     pub delivered: u64,
-    /// Their bytes.
+    /// The bytes of the records that were delivered, as they were encoded.
     pub delivered_bytes: u64,
     /// Records that were refused and became dead letters.
     pub rejected: u64,

@@ -63,7 +63,7 @@ impl ServedBinary {
         &self.sha256
     }
 
-    /// Size.
+    /// The size of the program, in bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }

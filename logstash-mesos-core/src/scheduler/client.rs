@@ -54,7 +54,7 @@ pub enum ClientError {
     /// Certificates or credentials that cannot be sent.
     #[error(transparent)]
     Client(#[from] HttpClientError),
-    /// Nothing answered.
+    /// No scheduler answered at this address.
     #[error("no scheduler answers at {url}")]
     NoAnswer {
         /// What was asked.
@@ -62,7 +62,7 @@ pub enum ClientError {
         /// What went wrong.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// It refused.
+    /// The scheduler answered, and did not do it.
     #[error("{url} answered {status}: {text}")]
     Refused {
         /// What was asked.

@@ -45,7 +45,7 @@ pub enum RunError {
         "{state} is in use for framework `{other}`, by {holder}; give this one another --state, or the same --framework-name"
     )]
     OtherFramework {
-        /// Which state.
+        /// The store that holds it, as in `--state`.
         state: String,
         /// Who leads there.
         holder: String,

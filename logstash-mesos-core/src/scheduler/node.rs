@@ -59,9 +59,9 @@ pub(super) struct Leading {
 /// Who is to answer what only a leader can.
 #[derive(Debug)]
 pub(super) enum Responsible {
-    /// This process.
+    /// This process, which leads.
     Here(Leading),
-    /// Another one.
+    /// Another process, which leads.
     There(Leader),
 }
 

@@ -67,7 +67,7 @@ pub enum Phase {
     Staging,
     /// Its executor has it.
     Starting,
-    /// It works.
+    /// The executor works.
     Running,
     /// It is about to end.
     Killing,
@@ -113,7 +113,7 @@ impl Phase {
 /// What an update says about a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Word {
-    /// It lives.
+    /// The task lives, and is in this phase.
     Lives(Phase),
     /// It has ended, or never was.
     Ended,
@@ -165,9 +165,9 @@ pub(super) fn doubling(times: u32, first: u64, longest: u64) -> u64 {
 pub struct Agent {
     /// Name of its machine.
     pub hostname: String,
-    /// Newest first.
+    /// Why its last offers were declined, the newest first.
     pub declined: VecDeque<Declined>,
-    /// Failures there.
+    /// How often a launch on it has failed lately.
     pub failures: Failures,
     /// When it last made an offer.
     pub last_offer_ms: Option<u64>,
@@ -201,7 +201,7 @@ pub struct Declined {
 /// Failures of tasks on one agent, in a row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Failures {
-    /// How many.
+    /// How many came one after the other.
     pub count: u32,
     /// When the next attempt may be made.
     pub retry_at_ms: u64,

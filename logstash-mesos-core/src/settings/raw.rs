@@ -19,14 +19,14 @@ pub struct SettingSpec {
     pub default: &'static str,
     /// How many values it has.
     pub arity: Arity,
-    /// One sentence.
+    /// One sentence for help and documentation.
     pub help: &'static str,
 }
 
 /// How many values a setting has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arity {
-    /// Exactly one.
+    /// One value; given twice, the last one counts.
     One,
     /// Any number: the flag is repeated, the file has an array, the environment separates by line breaks.
     Many,
@@ -35,12 +35,12 @@ pub enum Arity {
 }
 
 impl SettingSpec {
-    /// Without the two dashes.
+    /// The flag, without its two dashes.
     pub fn flag(&self) -> String {
         self.key.replace(['.', '_'], "-")
     }
 
-    /// Name of the variable.
+    /// The variable of the environment: `LOGSTASH_MESOS_` and the key in capitals.
     pub fn variable(&self) -> String {
         format!("LOGSTASH_MESOS_{}", self.key.replace('.', "_").to_ascii_uppercase())
     }
@@ -51,7 +51,7 @@ impl SettingSpec {
 pub struct Sources<'a> {
     /// Values of flags, by key.
     pub flags: &'a BTreeMap<String, Vec<String>>,
-    /// The environment.
+    /// Looks a variable of the environment up.
     pub variable: &'a dyn Fn(&str) -> Option<String>,
     /// The settings file, if one was named.
     pub file: Option<&'a Path>,
@@ -66,7 +66,7 @@ pub enum SettingError {
     /// The file cannot be read.
     #[error("cannot read the settings file {path}")]
     File {
-        /// The file.
+        /// The settings file.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
@@ -74,7 +74,7 @@ pub enum SettingError {
     /// The file is no TOML.
     #[error("the settings file {path} is not valid TOML: {problem}")]
     Syntax {
-        /// The file.
+        /// The settings file.
         path: PathBuf,
         /// What is wrong, and where.
         problem: String,
@@ -84,7 +84,7 @@ pub enum SettingError {
     UnknownKey {
         /// The file, or who else gave it.
         origin: String,
-        /// The key.
+        /// The key that is no setting.
         key: String,
         /// A close one, or nothing.
         hint: String,
@@ -102,7 +102,7 @@ pub enum SettingError {
     /// Nobody said what has no default.
     #[error("{flag} is required: {help}")]
     Missing {
-        /// The flag.
+        /// The flag that gives it, with its dashes.
         flag: String,
         /// What it is for.
         help: &'static str,

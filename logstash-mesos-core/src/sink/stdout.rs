@@ -1,4 +1,4 @@
-//! Standard output.
+//! A sink that writes to the standard output of the process.
 
 use std::io::Write;
 use std::sync::Arc;

@@ -40,7 +40,7 @@ pub enum CheckpointError {
          remove it to read every stream from its beginning"
     )]
     Unreadable {
-        /// The file.
+        /// The file with the positions.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
@@ -60,9 +60,9 @@ pub enum CheckpointError {
 pub struct FilePosition {
     /// The way it was reached.
     pub rung: String,
-    /// Device.
+    /// The number of the device that the file is on.
     pub dev: u64,
-    /// Inode.
+    /// The number of the inode on that device.
     pub ino: u64,
     /// Its first bytes.
     pub fingerprint: Fingerprint,

@@ -37,7 +37,7 @@ use crate::discovery::Container;
 /// A way to reach a container's files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rung {
-    /// Below `/proc/<pid>/root`.
+    /// Through the process of the container: below `/proc/<pid>/root`.
     ProcRoot,
     /// Mounts and layers from the machine's side.
     HostLayers,
@@ -128,7 +128,7 @@ pub enum Denied {
     /// A directory that the daemon named is out of reach.
     #[error("{} cannot be opened ({error}): run the executor as root and give the host's root directory with `--host-root` or LOGSTASH_MESOS_HOST_ROOT", path.display())]
     HostDirectory {
-        /// The directory.
+        /// The directory, as the machine calls it.
         path: PathBuf,
         /// What the system said.
         error: String,

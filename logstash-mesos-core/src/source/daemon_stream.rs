@@ -8,18 +8,18 @@ use crate::event::BatchSender;
 
 /// A stream of a container that its daemon gives out.
 pub struct DaemonStream {
-    /// The daemon.
+    /// The daemon that has the container.
     pub docker: DockerEndpoint,
-    /// The container.
+    /// The container whose output is read.
     pub container: ContainerId,
     /// Where to begin, and where the position is kept.
     pub positions: StreamPositions,
-    /// Makes events.
+    /// Makes the events of its lines.
     pub decoder: Box<dyn Decoder>,
     /// Takes events; the stream waits while it is full.
     pub sender: Arc<dyn BatchSender>,
     /// What others see of the stream.
     pub status: Arc<StreamStatus>,
-    /// Ends it.
+    /// Ends the stream.
     pub stop: Stop,
 }

@@ -19,7 +19,7 @@ pub struct Stop {
 /// How a stream came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// By [`Stop::now`].
+    /// It was stopped by [`Stop::now`].
     Stopped,
     /// By [`Stop::at_end`]: everything has been passed on.
     Finished,

@@ -29,13 +29,13 @@ pub struct Follow {
     pub settings: TailSettings,
     /// Where to begin, and where the position is kept.
     pub positions: StreamPositions,
-    /// Makes events.
+    /// Makes the events of its lines.
     pub decoder: Box<dyn Decoder>,
     /// Takes events; the stream waits while it is full.
     pub sender: Arc<dyn BatchSender>,
     /// What others see of the stream.
     pub status: Arc<StreamStatus>,
-    /// Ends it.
+    /// Ends the stream.
     pub stop: Stop,
     /// Ends it after this long without a new byte.
     pub close_after: Option<Duration>,

@@ -132,7 +132,7 @@ impl IntoIterator for Lines {
 pub struct Line {
     /// Where it starts in the file.
     pub offset: u64,
-    /// Its bytes.
+    /// The bytes of the line, without what ends it.
     pub content: Content,
     /// How many of its bytes were left out, as it was too long.
     pub cut: u64,
@@ -148,7 +148,7 @@ pub enum Content {
 }
 
 impl Content {
-    /// The bytes.
+    /// The bytes of the line, without a copy.
     #[must_use]
     pub fn into_blob(self) -> Blob {
         match self {

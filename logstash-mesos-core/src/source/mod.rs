@@ -66,9 +66,9 @@ use std::path::Path;
 /// Which file it is, whatever its name: device, inode and time of birth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
-    /// The device.
+    /// The number of the device that the file is on.
     pub dev: u64,
-    /// The inode.
+    /// The number of the inode on that device.
     pub ino: u64,
     /// When it was made, in nanoseconds since 1970: an inode is used again. 0 where that is not known, or says
     /// nothing: a file of an image has another one once it has been written to.

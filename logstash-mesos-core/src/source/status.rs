@@ -70,7 +70,7 @@ pub struct StreamSnapshot {
     pub offset: u64,
     /// Bytes known to be there and not read yet, of all files of the stream.
     pub lag_bytes: u64,
-    /// Bytes read.
+    /// How many bytes were read since the stream began in this process.
     pub read_bytes: u64,
     /// Events passed on.
     pub events: u64,

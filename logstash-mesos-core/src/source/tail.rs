@@ -33,7 +33,7 @@ pub(super) enum Step {
     First(Lines, Tracker),
     /// A rotated, removed or cut file has been read to its end.
     FileEnded,
-    /// Nothing now.
+    /// There is nothing to read at the moment.
     Idle,
 }
 

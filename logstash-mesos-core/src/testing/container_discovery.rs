@@ -18,7 +18,7 @@ pub trait World: Send + Sync {
     /// Has its processes end; it stays there.
     async fn end(&self, name: &str);
 
-    /// Removes it.
+    /// Removes the container `name`.
     async fn remove(&self, name: &str);
 }
 

@@ -7,7 +7,7 @@ use crate::sink::{Delivered, LogSink, RecordBatch};
 
 /// A sink with its destination, as a test sees it.
 pub trait Destination {
-    /// The sink.
+    /// The sink under test; each call gives the same one.
     fn sink(&self) -> Arc<dyn LogSink>;
 
     /// The bytes of a record that carries `text` (no line break in it), in the form the sink transports.

@@ -28,11 +28,11 @@ impl Acceptor {
         Err(left_out())
     }
 
-    /// Never called.
+    /// Not to be called, as none can be made.
     ///
     /// # Errors
     ///
-    /// None.
+    /// Has none, as it is not called.
     pub async fn accept(&self, _: TcpStream) -> io::Result<Stream> {
         match *self {}
     }
@@ -48,11 +48,11 @@ impl Connector {
         Err(left_out())
     }
 
-    /// Never called.
+    /// Not to be called, as none can be made.
     ///
     /// # Errors
     ///
-    /// None.
+    /// Has none, as it is not called.
     pub async fn connect(&self, _: &str, _: TcpStream) -> io::Result<Stream> {
         match *self {}
     }

@@ -55,7 +55,7 @@ pub struct ClientTls {
 /// How connections from clients are secured.
 #[derive(Clone, Debug)]
 pub struct ServerTls {
-    /// Our certificate.
+    /// The certificate that the server shows.
     pub identity: Identity,
     /// Whether clients have to show theirs.
     pub client_authentication: ClientAuthentication,
@@ -109,7 +109,7 @@ pub enum ClientAuthentication {
     None,
     /// They may; a bad one is refused.
     Optional,
-    /// They must.
+    /// Clients must show a certificate that can be verified.
     Required,
 }
 
@@ -129,7 +129,7 @@ pub enum TlsError {
     /// A file is not there or not what it should be.
     #[error("cannot use `{path}`: {reason}")]
     File {
-        /// The file.
+        /// The file in PEM.
         path: PathBuf,
         /// What is wrong, and what helps.
         reason: String,

@@ -9,12 +9,12 @@ use tokio::net::TcpStream;
 
 use super::Peer;
 
-/// A connection.
+/// A connection, which is read and written alike with and without TLS.
 #[derive(Debug)]
 pub enum Stream {
     /// As it is.
     Plain(TcpStream),
-    /// Secured.
+    /// With TLS on it.
     #[cfg(feature = "tls")]
     Tls(Box<tokio_rustls::TlsStream<TcpStream>>),
 }

@@ -15,7 +15,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// One question.
+/// A question to a scheduler, and how its answer is shown.
 #[derive(Debug)]
 pub(crate) struct Request {
     what: What,

@@ -161,7 +161,7 @@ impl Report {
     ///
     /// # Panics
     ///
-    /// If not.
+    /// When something is lost; the seed says how to see it again.
     #[track_caller]
     pub fn assert_whole(&self, seed: u64) {
         println!("figure: chaos, seed {seed}: {self}");

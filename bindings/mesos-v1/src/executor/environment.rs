@@ -24,9 +24,9 @@ const DEFAULT_SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 /// started without `MESOS_EXECUTOR_AUTHENTICATION_TOKEN` (SEC-3).
 #[derive(Clone)]
 pub struct ExecutorEnvironment {
-    /// Our framework.
+    /// The framework that the agent started this executor for.
     pub framework_id: FrameworkId,
-    /// Ourselves.
+    /// The id of this executor, unique within its framework on one agent.
     pub executor_id: ExecutorId,
     /// Our agent, if it says so.
     pub agent_id: Option<AgentId>,
@@ -72,15 +72,15 @@ pub enum EnvironmentError {
     /// A variable is not there: the program was not started by an agent.
     #[error("{name} is not set; a Mesos agent sets it for its executors")]
     Missing {
-        /// Its name.
+        /// The variable that an agent sets for every executor.
         name: &'static str,
     },
     /// The address of the agent is of no use.
     #[error("{name} is `{value}`")]
     Endpoint {
-        /// Its name.
+        /// The variable that an agent sets for every executor.
         name: &'static str,
-        /// Its value.
+        /// What stands in the variable.
         value: String,
         /// What is wrong with it.
         source: EndpointError,
@@ -88,9 +88,9 @@ pub enum EnvironmentError {
     /// A duration is none.
     #[error("{name} is `{value}`, expected a number with one of ns, us, ms, secs, mins, hrs, days, weeks")]
     Duration {
-        /// Its name.
+        /// The variable that an agent sets for every executor.
         name: &'static str,
-        /// Its value.
+        /// What stands in the variable.
         value: String,
     },
 }

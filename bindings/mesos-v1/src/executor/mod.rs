@@ -78,13 +78,13 @@ impl ExecutorConfig {
 pub enum ExecutorEvent {
     /// A subscription holds, for the first time or again.
     Subscribed {
-        /// Ourselves.
+        /// This executor as its scheduler described it.
         executor: Box<ExecutorInfo>,
-        /// Our framework.
+        /// The framework that this executor belongs to.
         framework: Box<FrameworkInfo>,
-        /// Our agent.
+        /// The agent that this executor runs on.
         agent: Box<AgentInfo>,
-        /// Our container.
+        /// The container that this executor runs in; agents before 1.4 do not say it.
         mesos_container_id: Option<ContainerId>,
     },
     /// Run this task.
@@ -93,7 +93,7 @@ pub enum ExecutorEvent {
     LaunchGroup(Vec<TaskInfo>),
     /// End this task. May come again, with a shorter grace.
     Kill {
-        /// Which.
+        /// The task that is to end.
         task_id: TaskId,
         /// Beats the policy of the task.
         kill_policy: Option<KillPolicy>,
@@ -114,9 +114,9 @@ pub enum ExecutorEvent {
     ///
     /// The last event unless `reason` is [`ShutdownReason::Agent`].
     Shutdown {
-        /// From now.
+        /// How much time is left until the agent kills this process.
         grace: Duration,
-        /// Why.
+        /// Whether the agent asked for it, or has been away for too long.
         reason: ShutdownReason,
     },
     /// There is no subscription (any more). The client tries again by itself, unless a `Shutdown`
@@ -129,7 +129,7 @@ pub enum ExecutorEvent {
     },
     /// A type of event that this crate does not know (VER-2).
     Unknown {
-        /// Its number.
+        /// The number that the protocol gives this type of event.
         number: i32,
     },
 }
@@ -153,9 +153,9 @@ pub enum UpdateError {
     /// An agent refuses this state from executors.
     #[error("an executor cannot report task `{task_id}` as {state}")]
     State {
-        /// Which task.
+        /// The task of the update that was refused.
         task_id: String,
-        /// The state.
+        /// The state in the update, as Mesos writes it: `TASK_RUNNING`.
         state: &'static str,
     },
     /// The client has ended.

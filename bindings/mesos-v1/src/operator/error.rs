@@ -18,7 +18,7 @@ pub enum OperatorError {
     /// The last master asked could not be reached, or the connection broke.
     #[error(transparent)]
     Transport {
-        /// What happened.
+        /// How the exchange with the endpoint failed.
         #[from]
         source: TransportError,
     },
@@ -75,7 +75,7 @@ pub enum OperatorError {
         call: &'static str,
         /// Who was asked.
         endpoint: String,
-        /// HTTP status.
+        /// The HTTP status of the answer.
         status: u16,
         /// In its words.
         text: String,
@@ -85,7 +85,7 @@ pub enum OperatorError {
     TooLong {
         /// Who sends them.
         endpoint: String,
-        /// The limit.
+        /// How many bytes an answer may have.
         limit: usize,
     },
     /// The answer is not what it should be.

@@ -80,7 +80,7 @@ pub enum DisconnectReason {
     /// The master refused the SUBSCRIBE for good (other 4xx). A person has to act; tried again slowly.
     #[error("the master refused the subscription with status {status}: {text}")]
     Refused {
-        /// HTTP status.
+        /// The HTTP status of the answer.
         status: u16,
         /// The master's words.
         text: String,
@@ -162,7 +162,7 @@ pub enum CallError {
     Transport {
         /// Name of the call.
         call: &'static str,
-        /// What happened.
+        /// How the exchange with the master failed.
         source: TransportError,
     },
     /// The master does not know the stream or framework any more; the client subscribes again (SCH-7).
@@ -184,7 +184,7 @@ pub enum CallError {
     Unavailable {
         /// Name of the call.
         call: &'static str,
-        /// HTTP status.
+        /// The HTTP status of the answer.
         status: u16,
         /// The master's words.
         text: String,
@@ -194,7 +194,7 @@ pub enum CallError {
     Refused {
         /// Name of the call.
         call: &'static str,
-        /// HTTP status.
+        /// The HTTP status of the answer.
         status: u16,
         /// The master's words.
         text: String,

@@ -46,7 +46,7 @@ pub enum SchedulerEvent {
         /// Where the master was reached.
         endpoint: Endpoint,
     },
-    /// New offers.
+    /// Offers that nobody else has now; each holds until it is used, declined or rescinded.
     Offers(Vec<Offer>),
     /// An offer is no longer valid.
     Rescind(OfferId),
@@ -54,18 +54,18 @@ pub enum SchedulerEvent {
     Update(Box<TaskStatus>),
     /// An executor says something.
     Message {
-        /// Where.
+        /// The agent on which the executor runs.
         agent_id: AgentId,
-        /// Who.
+        /// The executor; its id is unique on that agent only.
         executor_id: ExecutorId,
-        /// What.
+        /// The bytes as they were given; Mesos does not look into them, and may lose them.
         data: Vec<u8>,
     },
     /// A hint, not always given, that an executor ended, or, without one, that an agent is lost.
     Failure {
-        /// Where.
+        /// The agent on which the executor runs.
         agent_id: Option<AgentId>,
-        /// Who.
+        /// The executor; its id is unique on that agent only.
         executor_id: Option<ExecutorId>,
         /// As `waitpid` gives it; -1 when the agent does not know.
         status: Option<i32>,
@@ -88,14 +88,14 @@ pub enum SchedulerEvent {
     UpdateOperationStatus(Box<OperationStatus>),
     /// There is no subscription (any more). All offers are void. The client tries again by itself.
     Disconnected {
-        /// Why.
+        /// What ended the subscription, or kept it from coming about.
         reason: DisconnectReason,
         /// When the next attempt begins, counted from now.
         retry_in: Duration,
     },
     /// A type of event that this crate does not know (VER-2).
     Unknown {
-        /// Its number.
+        /// The number that the protocol gives this type of event.
         number: i32,
     },
 }
@@ -158,21 +158,21 @@ pub enum SchedulerCall {
     Decline(call::Decline),
     /// Clears filters and wants offers for these roles again; none named means all.
     Revive {
-        /// The roles.
+        /// The roles that are meant; all of the framework's when empty.
         roles: Vec<String>,
     },
     /// Wants no offers for these roles; none named means all.
     Suppress {
-        /// The roles.
+        /// The roles that are meant; all of the framework's when empty.
         roles: Vec<String>,
     },
     /// Ends a task. To be repeated until a terminal update comes.
     Kill(call::Kill),
     /// Ends an executor.
     Shutdown {
-        /// Who.
+        /// The executor; its id is unique on that agent only.
         executor_id: ExecutorId,
-        /// Where.
+        /// The agent on which the executor runs.
         agent_id: AgentId,
     },
     /// An update is stored durably (SCH-9).
@@ -181,11 +181,11 @@ pub enum SchedulerCall {
     Reconcile(Vec<call::reconcile::Task>),
     /// Says something to an executor. May get lost.
     Message {
-        /// Where.
+        /// The agent on which the executor runs.
         agent_id: AgentId,
-        /// Who.
+        /// The executor; its id is unique on that agent only.
         executor_id: ExecutorId,
-        /// What.
+        /// The bytes as they were given; Mesos does not look into them, and may lose them.
         data: Vec<u8>,
     },
     /// Agrees to maintenance.

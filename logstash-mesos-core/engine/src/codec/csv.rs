@@ -12,7 +12,6 @@ use crate::plugin::charset::Charset;
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Codec, EncodeError, PluginSpec};
 
-/// The declaration.
 pub(crate) static CSV: PluginSpec = PluginSpec {
     name: "csv",
     doc: "Lines of comma-separated values.",

@@ -4,7 +4,6 @@ use crate::event::{Blob, Clock, Event};
 use crate::plugin::settings::Settings;
 use crate::plugin::{Build, BuildContext, BuildError, Codec, EncodeError, PluginSpec};
 
-/// The declaration.
 pub(crate) static DOTS: PluginSpec = PluginSpec {
     name: "dots",
     doc: "Writes a dot for every event.",

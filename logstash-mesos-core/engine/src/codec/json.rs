@@ -7,7 +7,6 @@ use crate::plugin::json_text::JsonText;
 use crate::plugin::settings::{Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Codec, EncodeError, PluginSpec};
 
-/// The declaration.
 pub(crate) static JSON: PluginSpec = PluginSpec {
     name: "json",
     doc: "JSON documents: an object is an event, an array of objects several.",

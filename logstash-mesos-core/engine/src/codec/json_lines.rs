@@ -9,7 +9,6 @@ use crate::plugin::json_text::JsonText;
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Codec, EncodeError, PluginSpec};
 
-/// The declaration.
 pub(crate) static JSON_LINES: PluginSpec = PluginSpec {
     name: "json_lines",
     doc: "JSON documents, one a line.",

@@ -6,7 +6,6 @@ use crate::event::{Blob, Clock, Event, Text};
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Codec, EncodeError, PluginSpec};
 
-/// The declaration.
 pub(crate) static LINE: PluginSpec = PluginSpec {
     name: "line",
     doc: "Lines of text.",

@@ -10,7 +10,6 @@ use crate::plugin::{Build, BuildContext, BuildError, Codec, EncodeError, PluginS
 use super::json::TARGET;
 use crate::plugin::charset::Charset;
 
-/// The declaration.
 pub(crate) static MSGPACK: PluginSpec = PluginSpec {
     name: "msgpack",
     doc: "Events as MessagePack maps.",

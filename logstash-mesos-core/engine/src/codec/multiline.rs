@@ -12,7 +12,6 @@ use crate::grok::{Grok, PatternSet, Patterns};
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Codec, EncodeError, LineLimit, PluginSpec};
 
-/// The declaration.
 pub(crate) static MULTILINE: PluginSpec = PluginSpec {
     name: "multiline",
     doc: "Joins lines that belong together, such as a stack trace, into one event.",

@@ -5,7 +5,6 @@ use crate::plugin::charset::Charset;
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Codec, EncodeError, PluginSpec};
 
-/// The declaration.
 pub(crate) static PLAIN: PluginSpec = PluginSpec {
     name: "plain",
     doc: "Text without delimiters: the input says where an event ends.",

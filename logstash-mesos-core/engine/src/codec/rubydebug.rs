@@ -5,7 +5,6 @@ use crate::plugin::charset::inspect_text;
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Codec, EncodeError, PluginSpec};
 
-/// The declaration.
 pub(crate) static RUBYDEBUG: PluginSpec = PluginSpec {
     name: "rubydebug",
     doc: "Writes events for people to read.",

@@ -32,7 +32,7 @@ pub struct CompileOptions {
     pub pipeline_id: String,
     /// Where the text came from, for messages: a file name, the name of a configuration.
     pub origin: String,
-    /// `pipeline.ecs_compatibility`.
+    /// Which names fields have: Logstash's setting `pipeline.ecs_compatibility`.
     pub ecs: EcsCompatibility,
     /// `config.support_escapes`: whether `\n` and its siblings mean something in strings.
     pub support_escapes: bool,
@@ -135,7 +135,7 @@ pub struct Compiled {
     pub warnings: Diagnostics,
 }
 
-/// Compiles `source`.
+/// Compiles the text of a configuration; filters are made, inputs and outputs only checked.
 ///
 /// # Errors
 ///
@@ -171,7 +171,7 @@ pub fn compile(source: &str, options: &CompileOptions) -> Result<Compiled, Diagn
 ///
 /// # Errors
 ///
-/// Every complaint.
+/// All complaints about the text, not only the first.
 pub fn check_syntax(source: &str, origin: &str) -> Result<(), Diagnostics> {
     let (config, mut complaints) = parse(source);
     complaints.extend(syntax::repeated(source, &config));

@@ -86,7 +86,7 @@ pub(crate) fn placeholders(text: &str) -> impl Iterator<Item = Placeholder<'_>> 
 pub(crate) enum Substituted {
     /// Nothing was in it.
     Unchanged,
-    /// A text.
+    /// The text with the values of all its variables.
     Text(String),
     /// The value was written as a list, `["a", "b"]`, and became one.
     List(Vec<String>),

@@ -179,7 +179,7 @@ impl JsonReader {
         outcome
     }
 
-    /// Reads `text`.
+    /// Reads one value of JSON, as strictly as Logstash's own parser.
     ///
     /// # Errors
     ///

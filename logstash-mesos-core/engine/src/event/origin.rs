@@ -11,7 +11,7 @@ pub struct StreamKey(pub Arc<str>);
 /// Together the three name the event for ever: reading the same bytes again gives the same origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// The stream.
+    /// The stream that the line came from; with `offset` and `ordinal` it names the event.
     pub stream: StreamKey,
     /// Position of the event's first byte, in bytes (files) or in records (the logs API).
     pub offset: u64,

@@ -10,7 +10,7 @@ use super::{Map, Text, Timestamp};
 /// The value of a field, with the types Logstash knows.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// `null`.
+    /// Nothing: `null` in JSON, `nil` in Ruby.
     Null,
     /// `true` or `false`.
     Bool(bool),
@@ -18,15 +18,15 @@ pub enum Value {
     Int(i64),
     /// An integer beyond 64 bits; all digits are kept.
     BigInt(Box<BigInt>),
-    /// A double.
+    /// A double precision number; never made of an integer by itself.
     Float(f64),
     /// A decimal that keeps its digits (Java's `BigDecimal`, which `json` and `dissect` produce).
     Decimal(Box<BigDecimal>),
-    /// A string.
+    /// A string in UTF-8.
     Text(Text),
-    /// An instant.
+    /// An instant with nanoseconds, as in `@timestamp`.
     Timestamp(Timestamp),
-    /// A list.
+    /// A list whose values may be of different kinds.
     List(Vec<Value>),
     /// A hash; shared until written (`Arc::make_mut`).
     Map(Arc<Map>),

@@ -8,7 +8,6 @@ use crate::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
 use crate::tools::digest::{Algorithm, murmur3_32};
 
-/// The declaration.
 pub(crate) static ANONYMIZE: PluginSpec = PluginSpec {
     name: "anonymize",
     doc: "Replaces values by digests that only the key's owner can make.",

@@ -8,7 +8,6 @@ use crate::plugin::field::{Failed, Field, tag_all};
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
 
-/// The declaration.
 pub(crate) static BYTES: PluginSpec = PluginSpec {
     name: "bytes",
     doc: "Reads sizes of storage and computes the number of bytes.",

@@ -11,7 +11,6 @@ use crate::plugin::field::{Failed, Field};
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
 
-/// The declaration.
 pub(crate) static CIDR: PluginSpec = PluginSpec {
     name: "cidr",
     doc: "Marks events with an address of certain networks.",

@@ -4,7 +4,6 @@ use crate::event::{Event, Text, Value};
 use crate::plugin::settings::{Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, EcsCompatibility, Filter, FilterContext, PluginSpec};
 
-/// The declaration.
 pub(crate) static CLONE: PluginSpec = PluginSpec {
     name: "clone",
     doc: "Makes a copy of the event for each name in a list.",

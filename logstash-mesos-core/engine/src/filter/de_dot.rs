@@ -5,7 +5,6 @@ use crate::plugin::field::{Failed, reference};
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
 
-/// The declaration.
 pub(crate) static DE_DOT: PluginSpec = PluginSpec {
     name: "de_dot",
     doc: "Renames fields with a dot in their name.",

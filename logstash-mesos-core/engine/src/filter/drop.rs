@@ -4,7 +4,6 @@ use crate::event::Event;
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
 
-/// The declaration.
 pub(crate) static DROP: PluginSpec = PluginSpec {
     name: "drop",
     doc: "Drops every event that reaches it.",

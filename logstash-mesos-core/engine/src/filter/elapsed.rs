@@ -10,7 +10,6 @@ use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, Plug
 use crate::tools::host::host_name;
 use crate::tools::one_of_all::OneOfAll;
 
-/// The declaration.
 pub(crate) static ELAPSED: PluginSpec = PluginSpec {
     name: "elapsed",
     doc: "Measures the time between a start and an end event with the same id.",

@@ -14,7 +14,6 @@ use crate::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
 use crate::tools::digest::{Algorithm, murmur3_32, murmur3_128};
 
-/// The declaration.
 pub(crate) static FINGERPRINT: PluginSpec = PluginSpec {
     name: "fingerprint",
     doc: "Computes a digest of fields, to find duplicates or to hide what they say.",

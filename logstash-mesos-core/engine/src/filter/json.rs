@@ -7,7 +7,6 @@ use crate::plugin::field::{Failed, Field, set_named, tag_all};
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
 
-/// The declaration.
 pub(crate) static JSON: PluginSpec = PluginSpec {
     name: "json",
     doc: "Parses JSON from a field into the event.",

@@ -8,7 +8,6 @@ use crate::plugin::field::{Failed, reference};
 use crate::plugin::settings::{Default, Kind, Setting, SettingValue, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
 
-/// The declaration.
 pub(crate) static PRUNE: PluginSpec = PluginSpec {
     name: "prune",
     doc: "Removes fields whose names or values match, or do not match, regular expressions.",

@@ -7,7 +7,6 @@ use crate::event::{Event, Template};
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
 
-/// The declaration.
 pub(crate) static SLEEP: PluginSpec = PluginSpec {
     name: "sleep",
     doc: "Waits before events pass on.",

@@ -5,7 +5,6 @@ use crate::plugin::field::{Failed, Field};
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
 
-/// The declaration.
 pub(crate) static SPLIT: PluginSpec = PluginSpec {
     name: "split",
     doc: "Makes an event for each item of a list, or each piece of a text.",

@@ -9,7 +9,6 @@ use crate::plugin::field::{Failed, Field};
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
 
-/// The declaration.
 pub(crate) static SYSLOG_PRI: PluginSpec = PluginSpec {
     name: "syslog_pri",
     doc: "Splits a syslog priority into facility and severity.",

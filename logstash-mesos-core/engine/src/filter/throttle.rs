@@ -9,7 +9,6 @@ use crate::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
 use crate::tools::one_of_all::OneOfAll;
 
-/// The declaration.
 pub(crate) static THROTTLE: PluginSpec = PluginSpec {
     name: "throttle",
     doc: "Marks events that come more often, or less often, than they should.",

@@ -5,7 +5,6 @@ use crate::plugin::field::{Failed, Field, reference};
 use crate::plugin::settings::{Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
 
-/// The declaration.
 pub(crate) static TRUNCATE: PluginSpec = PluginSpec {
     name: "truncate",
     doc: "Cuts texts after a number of bytes, never inside a character.",

@@ -9,7 +9,6 @@ use crate::plugin::field::{Failed, Field, set_named, tag_all};
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
 
-/// The declaration.
 pub(crate) static URLDECODE: PluginSpec = PluginSpec {
     name: "urldecode",
     doc: "Decodes percent-encoded texts.",

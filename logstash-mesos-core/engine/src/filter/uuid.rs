@@ -5,7 +5,6 @@ use crate::plugin::field::Field;
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
 
-/// The declaration.
 pub(crate) static UUID: PluginSpec = PluginSpec {
     name: "uuid",
     doc: "Puts a random UUID into a field.",

@@ -62,7 +62,7 @@ pub enum GrokError {
     /// A pattern file cannot be read.
     #[error("pattern file `{}` cannot be read: {source}", path.display())]
     File {
-        /// Its path.
+        /// The file or directory of patterns.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
@@ -91,7 +91,7 @@ pub struct Field {
 /// What the text of a group becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Convert {
-    /// Nothing else.
+    /// No conversion: the captured text.
     Text,
     /// The integer at its start.
     Int,

@@ -31,7 +31,7 @@ impl Patterns {
         self.own.get(name).or_else(|| self.builtin.get(name)).map(String::as_str)
     }
 
-    /// All names.
+    /// The names of all definitions, those that come with Logstash and the added ones.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.own.keys().chain(self.builtin.keys()).map(String::as_str)
     }

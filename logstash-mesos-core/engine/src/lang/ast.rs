@@ -53,7 +53,7 @@ impl SectionKind {
 /// One line of work in a section.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Statement {
-    /// A plugin.
+    /// A plugin with its settings: `mutate { … }`.
     Plugin(Plugin),
     /// `if … else if … else …`.
     Branch(Branch),
@@ -79,7 +79,7 @@ pub struct Attribute {
     pub name: String,
     /// Where the name is.
     pub name_span: Span,
-    /// The value.
+    /// What the setting is set to.
     pub value: Value,
 }
 
@@ -99,7 +99,7 @@ pub enum ValueKind {
     Bareword(String),
     /// A string as it stands between its quotes.
     String(String),
-    /// A number.
+    /// A number, which is compared as a number.
     Number(Number),
     /// `[ … ]`.
     Array(Vec<Value>),
@@ -114,7 +114,7 @@ pub enum ValueKind {
 pub enum Number {
     /// Without a point.
     Int(i64),
-    /// With one.
+    /// It is written with a decimal point.
     Float(f64),
 }
 
@@ -132,9 +132,9 @@ pub struct Branch {
 /// A condition and what is done where it holds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Arm {
-    /// The condition.
+    /// What must hold for the body to be run.
     pub condition: Chain,
-    /// The body.
+    /// What is run then, in order.
     pub body: Vec<Statement>,
 }
 
@@ -152,13 +152,13 @@ pub struct Chain {
 /// What joins expressions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BooleanOperator {
-    /// Both.
+    /// `and`: both sides hold.
     And,
     /// One at least.
     Or,
-    /// Exactly one.
+    /// `xor`: exactly one side holds.
     Xor,
-    /// Not both.
+    /// `nand`: at least one side does not hold.
     Nand,
 }
 
@@ -234,11 +234,11 @@ pub struct Operand {
 pub enum OperandKind {
     /// A string as it stands between its quotes.
     String(String),
-    /// A number.
+    /// A number, which is compared as a number.
     Number(Number),
     /// A field reference.
     Selector(String),
-    /// A list.
+    /// `[ … ]`: a list of values.
     Array(Vec<Value>),
     /// `name(…)`, which the grammar knows and Logstash never implemented.
     Call(String, Vec<Operand>),

@@ -75,16 +75,16 @@ pub enum Severity {
     Warning,
 }
 
-/// One complaint.
+/// One complaint about a configuration, with its place and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// Its kind.
+    /// The kind of complaint, for programs: it stays the same from version to version.
     pub code: Code,
     /// Whether it stops the configuration.
     pub severity: Severity,
     /// What is wrong.
     pub message: String,
-    /// Where.
+    /// The bytes of the text that are meant.
     pub span: Span,
     /// What to do about it.
     pub remedy: Option<String>,
@@ -114,7 +114,7 @@ impl Diagnostic {
 pub struct Diagnostics {
     /// Where the text came from, for people: a file name, the name of a configuration.
     pub origin: String,
-    /// The text.
+    /// The text of the configuration, to show lines of.
     pub source: String,
     /// The complaints, by place.
     pub list: Vec<Diagnostic>,
@@ -125,7 +125,7 @@ pub struct Diagnostics {
 /// A place as people count it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// From 1.
+    /// The number of the line, the first is 1.
     pub line: usize,
     /// From 1, in characters.
     pub column: usize,

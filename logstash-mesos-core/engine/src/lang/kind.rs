@@ -3,11 +3,11 @@
 /// The four kinds of plugins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PluginKind {
-    /// Produces events.
+    /// A plugin of a section `input`: it produces events.
     Input,
-    /// Changes events.
+    /// A plugin of a section `filter`: it changes events.
     Filter,
-    /// Writes events.
+    /// A plugin of a section `output`: it writes events somewhere.
     Output,
     /// Turns bytes into events and events into bytes.
     Codec,

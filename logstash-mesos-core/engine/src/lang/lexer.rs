@@ -18,7 +18,7 @@ pub struct Lexer<'s> {
 pub struct Unterminated {
     /// Where it begins.
     pub start: usize,
-    /// Its delimiter.
+    /// The quote or slash that ends it.
     pub delimiter: char,
 }
 
@@ -118,7 +118,7 @@ impl<'s> Lexer<'s> {
         (len > 1).then(|| self.token(TokenKind::Bareword, len))
     }
 
-    /// A number.
+    /// Takes a number, if the text goes on with one.
     pub fn number(&mut self) -> Option<Token<'s>> {
         let rest = self.rest();
         let sign = usize::from(rest.starts_with('-'));

@@ -37,7 +37,7 @@ impl From<Span> for Range<usize> {
 pub struct Token<'s> {
     /// What it is.
     pub kind: TokenKind,
-    /// The text.
+    /// The part of the configuration that the token is, quotes included.
     pub text: &'s str,
     /// Where it is, delimiters included.
     pub span: Span,

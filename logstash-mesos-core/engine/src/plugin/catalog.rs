@@ -37,7 +37,7 @@ impl Catalog {
         self.all().filter(move |spec| spec.build.kind() == kind).map(|spec| spec.name)
     }
 
-    /// All plugins.
+    /// The declarations of all plugins, in the order in which they were listed.
     pub fn all(&self) -> impl Iterator<Item = &'static PluginSpec> {
         self.plugins.iter().copied()
     }

@@ -43,7 +43,7 @@ pub enum Charset {
 pub enum Controls {
     /// What the Encoding Standard says.
     AsDecoded,
-    /// Control characters.
+    /// Control characters are escaped in every string.
     Always,
     /// Nothing, where the Encoding Standard has control characters.
     Never,

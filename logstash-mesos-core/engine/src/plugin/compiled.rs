@@ -19,9 +19,9 @@ pub struct ListeningPort {
 /// A plugin with checked settings, ready to be made.
 #[derive(Clone, Debug)]
 pub struct CompiledPlugin {
-    /// Its declaration.
+    /// What is declared about plugins of its kind.
     pub spec: &'static PluginSpec,
-    /// Its settings.
+    /// The settings as they were given, converted, with defaults for the others.
     pub settings: Settings,
     /// What its maker needs beside them; `context.plugin_id` is the plugin's id.
     pub context: BuildContext,
@@ -30,7 +30,7 @@ pub struct CompiledPlugin {
 }
 
 impl CompiledPlugin {
-    /// Its id.
+    /// The plugin's `id`: as it was given, or made from its place in the configuration.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.context.plugin_id

@@ -14,7 +14,7 @@ use crate::lang::PluginKind;
 pub enum EcsCompatibility {
     /// The old names.
     Disabled,
-    /// ECS 1.
+    /// The field names of the Elastic Common Schema, version 1.
     V1,
     /// ECS 8, the default of Logstash 8 and later.
     #[default]

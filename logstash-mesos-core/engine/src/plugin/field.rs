@@ -29,7 +29,7 @@ impl Field {
         Self(reference(text, style))
     }
 
-    /// The reference.
+    /// The field that is meant for this event.
     ///
     /// # Errors
     ///

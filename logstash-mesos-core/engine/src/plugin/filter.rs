@@ -3,7 +3,7 @@
 use super::Decoration;
 use crate::event::{Clock, Event};
 
-/// Changes events.
+/// A filter at work: it changes events one by one.
 ///
 /// # Contract
 ///

@@ -26,7 +26,7 @@ pub struct Setting {
 /// How a plugin listens on the port that a setting holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listens {
-    /// For what.
+    /// What comes to the port.
     pub transport: Transport,
     /// A setting and the value with which it does not listen.
     pub unless: Option<(&'static str, &'static str)>,
@@ -35,11 +35,11 @@ pub struct Listens {
 /// What comes to a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Transport {
-    /// Connections.
+    /// Connections over TCP.
     Tcp,
-    /// Datagrams.
+    /// Datagrams over UDP.
     Udp,
-    /// Both.
+    /// TCP connections and UDP datagrams, on one port number.
     TcpAndUdp,
 }
 
@@ -58,7 +58,7 @@ impl Transport {
 /// What a setting takes, in Logstash's words (`:validate => …`).
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
-    /// A string.
+    /// A string; bare words and numbers are taken as they are written.
     String,
     /// A number; a quoted one is taken too, as Logstash does.
     Number,
@@ -72,7 +72,7 @@ pub enum Kind {
     Path,
     /// A string that is never shown.
     Password,
-    /// A URI.
+    /// A URI with scheme and host; its password is never shown.
     Uri,
     /// A size such as `10mib`.
     Bytes,
@@ -93,13 +93,13 @@ pub enum Kind {
 pub enum Default {
     /// There is none: the accessor returns `None`, an empty list or an empty hash.
     None,
-    /// A string.
+    /// A string, as it is written between quotes.
     String(&'static str),
-    /// An integer.
+    /// A whole number.
     Int(i64),
     /// A decimal number.
     Float(f64),
-    /// A switch.
+    /// `true` or `false`.
     Bool(bool),
     /// A list of strings.
     Strings(&'static [&'static str]),
@@ -200,15 +200,15 @@ impl Setting {
 pub enum SettingValue {
     /// A string, and everything that is written as one.
     String(Text),
-    /// An integer.
+    /// A whole number.
     Int(i64),
     /// A decimal number.
     Float(f64),
-    /// A switch.
+    /// `true` or `false`.
     Bool(bool),
-    /// A list.
+    /// A list, also where a single value was written.
     Array(Vec<SettingValue>),
-    /// A hash.
+    /// Keys and values in the order in which they were written.
     Hash(Vec<(Text, SettingValue)>),
     /// A plugin as a value: its name and its own settings, checked.
     Plugin(Text, Settings),
@@ -326,7 +326,7 @@ impl Settings {
         self.given.iter().map(Text::as_str)
     }
 
-    /// A string.
+    /// The value of a setting as a string; none where it is not given and has no default.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<Text> {
         self.get(name).and_then(SettingValue::to_text)
@@ -349,7 +349,7 @@ impl Settings {
         }
     }
 
-    /// A number.
+    /// The value of a setting as a number; none where it is not given and has no default.
     #[must_use]
     pub fn float(&self, name: &str) -> Option<f64> {
         match self.get(name)? {

@@ -34,13 +34,13 @@ pub type Make<P> = fn(&Settings, &BuildContext) -> Result<Box<P>, BuildError>;
 /// settings name (complaints about what is in them say so with [`BuildError::in_file`]). Everything else
 /// waits until the plugin works.
 pub enum Build {
-    /// A filter.
+    /// A filter, and the function that makes it.
     Filter(Make<dyn Filter>),
-    /// A codec.
+    /// A codec, and the function that makes it.
     Codec(Make<dyn Codec>),
-    /// An input.
+    /// An input; who makes it is known to the pipeline.
     Input(&'static dyn End),
-    /// An output.
+    /// An output; who makes it is known to the pipeline.
     Output(&'static dyn End),
 }
 

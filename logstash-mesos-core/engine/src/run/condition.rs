@@ -16,9 +16,9 @@ pub enum Condition {
     Constant(bool),
     /// The field holds something that counts as true.
     Truthy(FieldReference),
-    /// Not so.
+    /// The inner condition does not hold.
     Not(Box<Condition>),
-    /// Both.
+    /// Both hold; the right one is not looked at if the left one does not.
     And(Box<Condition>, Box<Condition>),
     /// One at least.
     Or(Box<Condition>, Box<Condition>),

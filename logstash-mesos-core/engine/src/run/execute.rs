@@ -52,9 +52,9 @@ pub const SAMPLE_EVERY: u64 = 64;
 
 /// A filter in its place.
 pub struct FilterSlot {
-    /// Its `id`.
+    /// The `id` of the plugin, which is unique in its pipeline.
     pub id: Arc<str>,
-    /// Its name.
+    /// The name of the plugin: `grok`.
     pub name: &'static str,
     /// What it has done.
     pub counters: Arc<PluginCounters>,
@@ -210,7 +210,7 @@ struct State {
 pub struct Broken {
     /// The id of the plugin.
     pub plugin_id: Arc<str>,
-    /// Its name.
+    /// The name of the plugin: `grok`.
     pub plugin: &'static str,
     /// What it said.
     pub message: String,
@@ -220,7 +220,7 @@ pub struct Broken {
     pub kept_events: bool,
 }
 
-/// Runs `work`.
+/// Runs what a plugin does, so that a panic in it ends nothing but this call.
 ///
 /// # Errors
 ///

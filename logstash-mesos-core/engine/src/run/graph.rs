@@ -15,7 +15,7 @@ pub struct Graph<P> {
 /// A part of a [`Graph`].
 #[derive(Clone, Debug)]
 pub enum Node<P> {
-    /// A plugin.
+    /// One plugin, which every event passes that comes here.
     Plugin(P),
     /// `if … else if … else …`.
     If {

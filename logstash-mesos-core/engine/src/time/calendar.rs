@@ -39,7 +39,7 @@ impl Parts {
         (self.days + 3).rem_euclid(7) + 1
     }
 
-    /// From 1.
+    /// The number of the day in its year, the first is 1.
     pub(crate) fn day_of_year(self) -> i64 {
         self.days - days_from_civil(self.year, 1, 1) + 1
     }

@@ -16,7 +16,7 @@ pub(crate) enum Algorithm {
 }
 
 impl Algorithm {
-    /// By name.
+    /// The method that settings call so, in any case.
     pub(crate) fn named(name: &str) -> Option<Self> {
         Some(match name {
             "MD5" => Self::Md5,

@@ -1,4 +1,4 @@
-//! This machine.
+//! What this machine is called.
 
 use crate::event::Text;
 

@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 
 use prost::Message;
 
-/// `framework.info`.
+/// What the agent keeps of a framework, in the file `framework.info`.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct FrameworkInfo {
     #[prost(string, tag = "2")]
     pub(super) name: String,
 }
 
-/// `executor.info`.
+/// What the agent keeps of an executor, in the file `executor.info`.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct ExecutorInfo {
     #[prost(message, repeated, tag = "5")]
@@ -25,7 +25,7 @@ pub(super) struct ExecutorInfo {
     pub(super) labels: Option<Labels>,
 }
 
-/// `task.info`.
+/// What the agent keeps of a task, in the file `task.info`.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Task {
     #[prost(message, repeated, tag = "7")]

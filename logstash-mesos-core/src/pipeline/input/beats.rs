@@ -35,7 +35,6 @@ use crate::tls::Stream;
 const ASK_ENRICH: Status = Status::Deprecated("use `enrich`");
 const THREADS: Status = Status::Ignored("connections share the threads of the process");
 
-/// The declaration.
 pub(crate) static BEATS: PluginSpec = PluginSpec {
     name: "beats",
     doc: "Takes events from beats (versions 1 and 2 of the lumberjack protocol), and tells them when an event has arrived at its output.",
@@ -265,7 +264,7 @@ impl Complaints {
     }
 }
 
-/// One peer.
+/// The connection of one peer, and what it has sent that is not acknowledged.
 struct Connection<'c> {
     shared: &'c Connections,
     codec: Box<dyn Codec>,

@@ -27,7 +27,6 @@ use crate::source::{
     LineIter, Lines, Readers, StartPosition, Stop, StreamStatus, TailSettings, glob, host_glob,
 };
 
-/// The declaration.
 pub(crate) static FILE: PluginSpec = PluginSpec {
     name: "file",
     doc: "Follows files, through rotation and truncation, or reads them once to their end.",

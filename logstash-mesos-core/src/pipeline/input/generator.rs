@@ -11,7 +11,6 @@ use crate::pipeline::plugin::{
     Build, BuildContext, BuildError, Codec, Input, InputContext, InputError, MakeInput, PluginSpec,
 };
 
-/// The declaration.
 pub(crate) static GENERATOR: PluginSpec = PluginSpec {
     name: "generator",
     doc: "Makes the same events again and again, for trying things out.",

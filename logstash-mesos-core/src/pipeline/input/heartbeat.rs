@@ -12,7 +12,6 @@ use crate::pipeline::plugin::{
     Build, BuildContext, BuildError, EcsCompatibility, Input, InputContext, InputError, MakeInput, PluginSpec,
 };
 
-/// The declaration.
 pub(crate) static HEARTBEAT: PluginSpec = PluginSpec {
     name: "heartbeat",
     doc: "Makes an event at intervals, to see that the way is open.",

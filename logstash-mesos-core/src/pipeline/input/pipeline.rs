@@ -15,7 +15,6 @@ use crate::pipeline::plugin::{
     PluginSpec,
 };
 
-/// The declaration.
 pub(crate) static PIPELINE: PluginSpec = PluginSpec {
     name: "pipeline",
     doc: "Takes events from `pipeline` outputs of the same shipper. What is delivered here counts as delivered there.",

@@ -12,7 +12,6 @@ use crate::pipeline::plugin::{
     Build, BuildContext, BuildError, Codec, Input, InputContext, InputError, MakeInput, PluginSpec,
 };
 
-/// The declaration.
 pub(crate) static STDIN: PluginSpec = PluginSpec {
     name: "stdin",
     doc: "Reads standard input, by lines unless the codec says otherwise.",

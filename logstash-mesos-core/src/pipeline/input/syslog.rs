@@ -26,7 +26,6 @@ use crate::pipeline::plugin::{
 };
 use crate::tls::Stream;
 
-/// The declaration.
 pub(crate) static SYSLOG: PluginSpec = PluginSpec {
     name: "syslog",
     doc: "Takes syslog messages over TCP and UDP, by RFC 3164 as Logstash does. Those by RFC 5424 are understood too, where Logstash tags them: by the names of grok's `SYSLOG5424LINE`, without a byte order mark, and `[log][syslog][procid]` where the process is no number. Over TCP a message may have its length before it (octet counting, RFC 6587): the first bytes of each tell.",

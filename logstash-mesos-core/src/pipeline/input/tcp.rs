@@ -21,7 +21,6 @@ use crate::pipeline::plugin::{
 use crate::pipeline::tls;
 use crate::tls::{Connector, Stream};
 
-/// The declaration.
 pub(crate) static TCP: PluginSpec = PluginSpec {
     name: "tcp",
     doc: "Takes events from TCP connections, by lines unless the codec says otherwise.",

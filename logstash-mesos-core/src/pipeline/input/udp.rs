@@ -1,4 +1,4 @@
-//! `udp`: datagrams.
+//! `udp`: receives datagrams, each with an event or several.
 
 use async_trait::async_trait;
 use rustix::net::sockopt;
@@ -13,7 +13,6 @@ use crate::pipeline::plugin::{
     Build, BuildContext, BuildError, Codec, Input, InputContext, InputError, MakeInput, PluginSpec,
 };
 
-/// The declaration.
 pub(crate) static UDP: PluginSpec = PluginSpec {
     name: "udp",
     doc: "Takes events from UDP datagrams.",

@@ -11,7 +11,6 @@ use crate::pipeline::plugin::{
 };
 use crate::sink::{FileSink, FileSinkSettings, LogSink, RecordBatch, WriteBehavior};
 
-/// The declaration.
 pub(crate) static FILE: PluginSpec = PluginSpec {
     name: "file",
     doc: "Writes events to files, one JSON object a line unless the codec says otherwise.",

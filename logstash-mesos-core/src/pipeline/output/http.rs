@@ -14,7 +14,6 @@ use crate::sink::http_client::HttpClientSettings;
 use crate::sink::{HttpSettings, HttpSink, LogSink, RecordBatch};
 use crate::tls::ClientTls;
 
-/// The declaration.
 pub(crate) static HTTP: PluginSpec = PluginSpec {
     name: "http",
     doc: "Sends events as HTTP requests. An event counts as delivered when the server answers with success.",

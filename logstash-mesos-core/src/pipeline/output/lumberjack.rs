@@ -11,7 +11,6 @@ use crate::pipeline::tls;
 use crate::sink::LumberjackSink;
 use crate::tls::{ClientTls, Connector, Verification};
 
-/// The declaration.
 pub(crate) static LUMBERJACK: PluginSpec = PluginSpec {
     name: "lumberjack",
     doc: "Sends events to another Logstash over TLS, as what the codec makes of them in the field `line`. A window counts as delivered when it is acknowledged.",

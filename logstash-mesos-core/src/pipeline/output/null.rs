@@ -7,7 +7,6 @@ use crate::pipeline::plugin::settings::Settings;
 use crate::pipeline::plugin::{Build, BuildContext, BuildError, EncodeError, MakeOutput, Output, PluginSpec};
 use crate::sink::{LogSink, NullSink, RecordBatch};
 
-/// The declaration.
 pub(crate) static NULL: PluginSpec = PluginSpec {
     name: "null",
     doc: "Drops every event.",

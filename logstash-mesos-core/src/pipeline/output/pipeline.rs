@@ -13,7 +13,6 @@ use crate::pipeline::plugin::{
 };
 use crate::sink::{Batching, Delivered, LogSink, RecordBatch, SinkError};
 
-/// The declaration.
 pub(crate) static PIPELINE: PluginSpec = PluginSpec {
     name: "pipeline",
     doc: "Hands events on to `pipeline` inputs of the same shipper. An event counts as delivered when all of these pipelines have delivered it.",

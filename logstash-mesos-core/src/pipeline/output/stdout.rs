@@ -9,7 +9,6 @@ use crate::pipeline::plugin::{
 };
 use crate::sink::{LogSink, RecordBatch, StdoutSink};
 
-/// The declaration.
 pub(crate) static STDOUT: PluginSpec = PluginSpec {
     name: "stdout",
     doc: "Writes events to standard output, for people to read unless the codec says otherwise.",

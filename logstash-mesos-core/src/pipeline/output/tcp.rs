@@ -9,7 +9,6 @@ use crate::pipeline::plugin::{Build, BuildContext, BuildError, MakeOutput, Outpu
 use crate::pipeline::tls;
 use crate::sink::{LogSink, TcpClientSink, TcpServerSink};
 
-/// The declaration.
 pub(crate) static TCP: PluginSpec = PluginSpec {
     name: "tcp",
     doc: "Writes events to a TCP connection: as JSON without line ends unless the codec says otherwise, as in Logstash.",

@@ -1,4 +1,4 @@
-//! `udp`: datagrams.
+//! `udp`: sends each event as a datagram.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,6 @@ use crate::pipeline::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::pipeline::plugin::{Build, BuildContext, BuildError, MakeOutput, Output, PluginSpec};
 use crate::sink::UdpSink;
 
-/// The declaration.
 pub(crate) static UDP: PluginSpec = PluginSpec {
     name: "udp",
     doc: "Sends every event as a UDP datagram. One that cannot be sent becomes a dead letter; one that is lost on its way is lost.",

@@ -32,7 +32,7 @@ pub(super) enum Parsed<'a> {
     Whole(Stored<'a>, usize),
     /// Perhaps the beginning of one that takes so many bytes.
     Short(usize),
-    /// No record.
+    /// There is no record here: the bytes are damaged.
     Wrong,
 }
 

@@ -64,7 +64,7 @@ pub enum AccessError {
     /// It cannot be read.
     #[error("cannot read the credentials in {path}")]
     Read {
-        /// The file.
+        /// The file of accounts.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
@@ -72,9 +72,9 @@ pub enum AccessError {
     /// A line is none of the known forms.
     #[error("{path}, line {line}: {problem}; `logstash-mesos-scheduler credential NAME` makes a line")]
     Line {
-        /// The file.
+        /// The file of accounts.
         path: PathBuf,
-        /// From 1.
+        /// The number of the line, the first is 1.
         line: usize,
         /// What is wrong with it. Never what it says.
         problem: String,
@@ -82,7 +82,7 @@ pub enum AccessError {
     /// It has none.
     #[error("{path} has no credentials; `logstash-mesos-scheduler credential NAME` makes a line")]
     Empty {
-        /// The file.
+        /// The file of accounts.
         path: PathBuf,
     },
 }

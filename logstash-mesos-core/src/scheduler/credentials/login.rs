@@ -33,9 +33,9 @@ pub enum LoginError {
     Refused {
         /// Who wants to log in.
         uid: String,
-        /// Where.
+        /// The URL of the login service.
         endpoint: String,
-        /// HTTP status.
+        /// The HTTP status of its answer.
         status: StatusCode,
         /// What it says.
         text: String,
@@ -46,21 +46,21 @@ pub enum LoginError {
     /// No answer came.
     #[error("no answer from {endpoint}")]
     Unreachable {
-        /// Where.
+        /// The URL of the login service.
         endpoint: String,
-        /// What happened.
+        /// How the exchange with it failed.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// No answer came in time.
     #[error("{endpoint} did not answer within {LIMIT:?}")]
     Timeout {
-        /// Where.
+        /// The URL of the login service.
         endpoint: String,
     },
     /// The answer has no token.
     #[error("{endpoint} answered something else than a token")]
     Answer {
-        /// Where.
+        /// The URL of the login service.
         endpoint: String,
     },
 }

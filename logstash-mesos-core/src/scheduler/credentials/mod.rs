@@ -33,7 +33,7 @@ pub enum Credentials {
     GivenSecret {
         /// Who it is.
         principal: String,
-        /// Its secret.
+        /// The secret that goes with the principal.
         secret: GivenSecret,
     },
     /// A service account of DC/OS.

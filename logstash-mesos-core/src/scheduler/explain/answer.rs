@@ -57,9 +57,9 @@ pub struct Explanation {
 pub enum Subject {
     /// The framework as a whole.
     Framework,
-    /// One agent.
+    /// The question is about one agent.
     Agent,
-    /// One container.
+    /// The question is about one container.
     Container,
 }
 
@@ -75,7 +75,7 @@ pub struct Step {
     /// The numbers in the words, by name; each name ends in its unit.
     #[serde(default)]
     pub figures: BTreeMap<String, f64>,
-    /// Since when.
+    /// Since when it is so, where that is known.
     pub since: Option<Moment>,
     /// What to do about it.
     pub next: Option<String>,

@@ -21,7 +21,7 @@ struct Draft {
     /// `docker`, which it is without a word, or `host`.
     #[serde(default)]
     kind: String,
-    /// The configuration.
+    /// The text of the configuration to be checked.
     input: String,
 }
 

@@ -1,4 +1,4 @@
-//! `GET /api/explain`.
+//! `GET /api/explain`: why something is not shipped.
 
 use super::{error, limit};
 use crate::scheduler::explain::{self, LIMIT, Question, Verdict};

@@ -14,7 +14,7 @@ use serde_json::json;
 use std::convert::Infallible;
 use std::sync::Arc;
 
-/// One overview.
+/// Answers with the overview of this moment.
 pub(super) async fn get(State(shared): State<Arc<Shared>>) -> Response {
     shared.sessions.watch();
     ([(header::CONTENT_TYPE, "application/json")], overview::json(&shared)).into_response()

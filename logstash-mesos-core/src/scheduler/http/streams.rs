@@ -89,7 +89,7 @@ enum Word {
     Has(Option<Field>, String),
     /// `agent:S1`: it is exactly this.
     Is(Field, String),
-    /// `lag:>1MB`.
+    /// A number against a bound: `lag:>1MB`.
     Compares(Number, Ordering, u64),
 }
 

@@ -17,7 +17,7 @@ use std::sync::Arc;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Trial {
-    /// The configuration.
+    /// The text of the configuration to be tried.
     pub(super) input: String,
     /// Lines, as a log has them.
     #[serde(default)]

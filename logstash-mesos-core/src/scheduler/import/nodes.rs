@@ -29,7 +29,7 @@ pub(super) enum Holds {
 pub(super) enum Content {
     FrameworkId(String),
     Configurations(Vec<Configuration>),
-    /// So many.
+    /// A list of tasks, with so many of them.
     Tasks(usize),
 }
 

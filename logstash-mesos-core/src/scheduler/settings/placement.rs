@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 pub struct Placement {
     /// Roles whose offers are used; at least one, each once.
     pub roles: Vec<String>,
-    /// Which agents.
+    /// What an agent must have to get an executor.
     pub constraints: Vec<Constraint>,
     /// Which agents not, by id or host name.
     pub excluded: Vec<String>,

@@ -23,7 +23,7 @@ impl Demand {
         self.term += 1;
     }
 
-    /// Offers come.
+    /// Takes note that the master sends offers.
     pub(super) fn heard(&mut self) {
         self.waiting_since_ms = None;
     }

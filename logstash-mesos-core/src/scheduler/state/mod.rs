@@ -62,7 +62,7 @@ pub struct Policy {
     pub closed: Option<&'static str>,
 }
 
-/// What happened.
+/// Something that happened, for the state machine to decide about.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// A subscription holds.
@@ -72,7 +72,7 @@ pub enum Event {
     },
     /// There is none (any more).
     Disconnected,
-    /// New offers.
+    /// The master offers these.
     Offers(Vec<Offer>),
     /// The master takes an offer back.
     Rescinded(OfferId),
@@ -80,12 +80,12 @@ pub enum Event {
     Update(Box<TaskStatus>),
     /// A hint that an executor ended or, without one, that an agent is lost.
     Failure {
-        /// Where.
+        /// The agent on which the task is.
         agent_id: AgentId,
     },
     /// The offer was not accepted, for sure: the master has no such task.
     NotLaunched {
-        /// Which.
+        /// The task that is meant.
         task_id: TaskId,
         /// Why, when the launch itself is to blame.
         refused: Option<String>,
@@ -107,14 +107,14 @@ pub enum Event {
     InverseRescinded(OfferId),
     /// The framework is gone, together with all its tasks.
     Removed,
-    /// Time passed.
+    /// Time has passed, and something may be due.
     Tick,
 }
 
 /// An agent as the master lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedAgent {
-    /// Its id.
+    /// The agent's id, as the master lists it.
     pub agent_id: AgentId,
     /// Name of its machine.
     pub hostname: String,
@@ -135,11 +135,11 @@ pub enum Action {
     StoreRollout(Rollout),
     /// Store the tasks of these agents; always before any call.
     StoreTasks(BTreeSet<AgentId>),
-    /// Use offers.
+    /// Uses offers of one agent to launch an executor on it.
     Accept(Box<Launch>),
     /// Give offers back.
     Decline {
-        /// Which.
+        /// The offers that are given back.
         offer_ids: Vec<OfferId>,
         /// For how long.
         refuse_for: Duration,
@@ -155,18 +155,18 @@ pub enum Action {
     },
     /// Tell Mesos that an update is stored.
     Acknowledge {
-        /// Where.
+        /// The agent on which the task is.
         agent_id: AgentId,
-        /// Which task.
+        /// The task of the update.
         task_id: TaskId,
-        /// Which update.
+        /// The UUID that the agent gave the update, 16 bytes.
         uuid: Vec<u8>,
     },
     /// End a task.
     Kill {
-        /// Which.
+        /// The task that is meant.
         task_id: TaskId,
-        /// Where.
+        /// The agent on which the task is.
         agent_id: AgentId,
     },
     /// Ask about these tasks, or, with none, about all that the master knows.
@@ -232,15 +232,15 @@ pub struct State {
 /// What was counted since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Offers received.
+    /// How many offers were received.
     pub offers: u64,
-    /// Offers declined.
+    /// How many of them were declined.
     pub declined: u64,
-    /// Launches.
+    /// How many executors were launched.
     pub launches: u64,
     /// Tasks that failed.
     pub failures: u64,
-    /// Updates received.
+    /// How many status updates were received.
     pub updates: u64,
     /// Tasks that were not on record.
     pub strangers: u64,

@@ -48,7 +48,7 @@ enum Happens {
     FailOver,
     /// The scheduler ends after so many further actions, and another begins with what is stored.
     Crash(u8),
-    /// Seconds pass.
+    /// So many seconds pass.
     Pass(u8),
     /// The scheduler ends, and the next one finds a state without what is known of an agent, as in an older copy.
     Forget(u8),
@@ -83,7 +83,7 @@ enum Presence {
 #[derive(Debug)]
 struct ModelAgent {
     presence: Presence,
-    /// By role.
+    /// The offer that is out for each role.
     offers: BTreeMap<&'static str, OfferId>,
     /// When planned maintenance begins.
     maintenance_ms: Option<u64>,

@@ -44,7 +44,7 @@ pub(crate) enum Fate {
     Lost,
 }
 
-/// One machine.
+/// A simulated agent, with the executor on it.
 #[derive(Debug)]
 pub(crate) struct Agent {
     pub(crate) hostname: String,
@@ -59,7 +59,7 @@ pub(crate) struct Agent {
 /// How an agent stands with the master.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Presence {
-    /// Registered.
+    /// It is registered with the master.
     Here,
     /// Known from before, and silent since.
     Unreachable,

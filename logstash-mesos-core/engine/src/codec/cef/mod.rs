@@ -17,7 +17,6 @@ use crate::plugin::field::set_named;
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Codec, EncodeError, LineLimit, PluginSpec};
 
-/// The declaration.
 pub(crate) static CEF: PluginSpec = PluginSpec {
     name: "cef",
     doc: "The Common Event Format of ArcSight.",

@@ -11,7 +11,7 @@ use crate::time::timestamp::days_from_civil;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NoTime;
 
-/// Reads times.
+/// Reads the times of CEF events: milliseconds since 1970, or a date with or without year and zone.
 #[derive(Clone, Debug)]
 pub(super) struct Times {
     /// Of times that say no zone, in events that say none.

@@ -19,7 +19,6 @@ use crate::plugin::charset::Charset;
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Codec, EncodeError, PluginSpec};
 
-/// The declaration.
 pub(crate) static COLLECTD: PluginSpec = PluginSpec {
     name: "collectd",
     doc: "The packets of collectd's network plugin, signed and encrypted ones included. A list of values and a \

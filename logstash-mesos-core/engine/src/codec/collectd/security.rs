@@ -18,7 +18,7 @@ use super::packet::Malformed;
 /// What of a packet may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Level {
-    /// Everything.
+    /// Packets are taken as they come, signed, encrypted or neither.
     Nothing,
     /// What is signed or encrypted.
     Sign,

@@ -5,7 +5,7 @@ use rmp::encode;
 
 use crate::event::{Map, Value};
 
-/// Appends `map`.
+/// Appends a map with everything in it; fails where it has more entries than the format can count.
 pub(super) fn write_map(map: &Map, out: &mut Vec<u8>) -> Result<(), String> {
     encode::write_map_len(out, len(map.len())?).map_err(text_of)?;
     for (key, value) in map.iter() {

@@ -6,11 +6,11 @@
 /// A key as Java hashes it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Key<'k> {
-    /// A `String`.
+    /// Hashed as a `java.lang.String`.
     Text(&'k str),
-    /// A `Long`.
+    /// Hashed as a `java.lang.Long`.
     Int(i64),
-    /// A `Double`.
+    /// Hashed as a `java.lang.Double`.
     Float(f64),
 }
 

@@ -263,7 +263,7 @@ pub(crate) fn split(text: &Text, separator: &str) -> Vec<Text> {
     pieces
 }
 
-/// `String#upcase`.
+/// In capitals, as Ruby's `String#upcase` writes it: `ß` becomes `SS`.
 pub(crate) fn upcase(text: &Text) -> Text {
     if text.is_ascii() {
         if text.bytes().any(|byte| byte.is_ascii_lowercase()) {

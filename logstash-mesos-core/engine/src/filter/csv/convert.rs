@@ -19,7 +19,7 @@ pub(super) enum Converter {
 }
 
 impl Converter {
-    /// By name.
+    /// The conversion that `convert` calls so.
     pub(super) fn named(name: &str) -> Option<Self> {
         Some(match name {
             "integer" => Self::Integer,

@@ -12,7 +12,6 @@ use crate::plugin::field::{Failed, Field, reference};
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
 
-/// The declaration.
 pub(crate) static CSV: PluginSpec = PluginSpec {
     name: "csv",
     doc: "Takes a line of comma-separated values apart.",

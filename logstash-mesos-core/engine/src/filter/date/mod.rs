@@ -15,7 +15,6 @@ use crate::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
 use crate::time::iso8601::WrittenTime;
 
-/// The declaration.
 pub(crate) static DATE: PluginSpec = PluginSpec {
     name: "date",
     doc: "Reads a time from a field and makes it the event's time.",

@@ -14,7 +14,6 @@ use crate::plugin::field::{Failed, Field, reference, tag_all};
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
 
-/// The declaration.
 pub(crate) static DISSECT: PluginSpec = PluginSpec {
     name: "dissect",
     doc: "Splits a field into fields at delimiters, without regular expressions.",

@@ -9,11 +9,11 @@ pub(super) enum Read {
     Address,
     /// The network of the database that the address lies in.
     Network,
-    /// A string.
+    /// The string at this path of the database's record.
     Text(&'static [PathElement<'static>]),
     /// A string that is `null` where the record has none.
     TextOrNull(&'static [PathElement<'static>]),
-    /// An integer.
+    /// The integer at this path of the database's record.
     Number(&'static [PathElement<'static>]),
     /// A decimal number.
     Float(&'static [PathElement<'static>]),

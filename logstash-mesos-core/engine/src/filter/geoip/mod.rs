@@ -19,7 +19,6 @@ use crate::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
 use crate::tools::cache::Cache;
 
-/// The declaration.
 pub(crate) static GEOIP: PluginSpec = PluginSpec {
     name: "geoip",
     doc: "Finds where an address is, by a database of MaxMind.",

@@ -16,7 +16,6 @@ use crate::plugin::field::{Failed, Field, tag_all};
 use crate::plugin::settings::{Default, Kind, Setting, SettingValue, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
 
-/// The declaration.
 pub(crate) static GROK: PluginSpec = PluginSpec {
     name: "grok",
     doc: "Parses text into fields with named patterns.",

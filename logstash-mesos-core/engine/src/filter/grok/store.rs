@@ -13,7 +13,7 @@ use crate::grok::{self, Convert};
 use crate::plugin::field::{Failed, Field};
 use crate::plugin::settings::Settings;
 
-/// A match.
+/// What a pattern found in a text, for the fields to be made of.
 pub(super) struct Captured<'a> {
     pub(super) text: &'a Text,
     pub(super) groups: &'a Captures,

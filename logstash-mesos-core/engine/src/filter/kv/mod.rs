@@ -16,7 +16,6 @@ use crate::plugin::field::{Failed, Field, set_named, tag_all};
 use crate::plugin::settings::{Default, Kind, Setting, Settings, Status};
 use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
 
-/// The declaration.
 pub(crate) static KV: PluginSpec = PluginSpec {
     name: "kv",
     doc: "Finds `key=value` pairs in a text.",

@@ -14,7 +14,6 @@ use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, Plug
 use crate::tools::host::host_name;
 use crate::tools::one_of_all::OneOfAll;
 
-/// The declaration.
 pub(crate) static METRICS: PluginSpec = PluginSpec {
     name: "metrics",
     doc: "Counts events and measures their rates and values, and emits the results every few seconds.",

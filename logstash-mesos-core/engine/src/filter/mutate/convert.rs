@@ -17,7 +17,7 @@ pub(super) enum Target {
     Integer {
         european: bool,
     },
-    /// The same.
+    /// To a float, with the decimal signs that `float_eu` and `float` have.
     Float {
         european: bool,
     },

@@ -12,7 +12,6 @@ use crate::plugin::field::{Failed, Field, NamedField};
 use crate::plugin::settings::{Default, Kind, Setting, SettingValue, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
 
-/// The declaration.
 pub(crate) static MUTATE: PluginSpec = PluginSpec {
     name: "mutate",
     doc: "Renames, replaces, converts and otherwise changes fields.",

@@ -16,7 +16,6 @@ use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, Plug
 
 pub(super) use yaml::read_yaml;
 
-/// The declaration.
 pub(crate) static TRANSLATE: PluginSpec = PluginSpec {
     name: "translate",
     doc: "Looks values up in a dictionary.",

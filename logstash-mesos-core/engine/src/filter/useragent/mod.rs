@@ -14,7 +14,6 @@ use crate::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, EcsCompatibility, Filter, FilterContext, PluginSpec};
 use crate::tools::cache::Cache;
 
-/// The declaration.
 pub(crate) static USERAGENT: PluginSpec = PluginSpec {
     name: "useragent",
     doc: "Finds browser, operating system and device in a user agent.",

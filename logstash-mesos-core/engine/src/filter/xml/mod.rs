@@ -18,7 +18,6 @@ use crate::plugin::field::{Failed, Field};
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
 
-/// The declaration.
 pub(crate) static XML: PluginSpec = PluginSpec {
     name: "xml",
     doc: "Parses XML and takes values from it.",

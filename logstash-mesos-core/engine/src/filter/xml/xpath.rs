@@ -1,6 +1,6 @@
 //! `XPath` 1.0 expressions, parsed.
 
-/// An expression.
+/// An XPath expression, as a tree.
 #[derive(Clone, Debug)]
 pub(super) enum Expr {
     Binary(Op, Box<Expr>, Box<Expr>),

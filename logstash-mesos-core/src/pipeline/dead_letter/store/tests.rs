@@ -160,7 +160,7 @@ enum Step {
     Crash(usize, usize),
     /// One of those there are is discarded, or taken back.
     Take(usize, bool),
-    /// Another process.
+    /// Another process takes the store over.
     Reopen,
 }
 

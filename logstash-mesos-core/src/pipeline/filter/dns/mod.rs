@@ -16,7 +16,6 @@ use crate::pipeline::plugin::field::{Failed, Field, tag_all};
 use crate::pipeline::plugin::settings::{Default, Kind, Setting, SettingValue, Settings};
 use crate::pipeline::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
 
-/// The declaration.
 pub(crate) static DNS: PluginSpec = PluginSpec {
     name: "dns",
     doc: "Finds the addresses of names and the names of addresses.",

@@ -33,7 +33,6 @@ use crate::pipeline::plugin::{
 use crate::pipeline::tls;
 use crate::tls::Stream;
 
-/// The declaration.
 pub(crate) static HTTP: PluginSpec = PluginSpec {
     name: "http",
     doc: "Takes events from HTTP requests of any method and path. The answer comes when the events are in the queue of the pipeline; with `queue.type` `persisted`, when they are on disk in the queues of its outputs.",

@@ -21,7 +21,6 @@ use crate::sink::elasticsearch::{
 use crate::sink::http_client::HttpClientError;
 use crate::sink::{LogSink, Pauses, RecordBatch};
 
-/// The declaration.
 pub(crate) static ELASTICSEARCH: PluginSpec = PluginSpec {
     name: "elasticsearch",
     doc: "Sends documents to Elasticsearch or OpenSearch over the bulk API.",

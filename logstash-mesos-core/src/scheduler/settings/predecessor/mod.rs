@@ -37,7 +37,7 @@ pub struct Predecessor {
 /// A host configuration that is made of settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MadeConfiguration {
-    /// Its text.
+    /// The text of the configuration, in Logstash's language.
     pub input: String,
     /// The settings that made it.
     pub origin: String,

@@ -9,7 +9,7 @@ use crate::time::timestamp::civil_from_days;
 pub(crate) enum Zone {
     /// Always so many seconds east of Greenwich.
     Fixed(i64),
-    /// With rules.
+    /// A place whose offset changes by the rules of the time zone database.
     Rules(TimeZone),
 }
 
