@@ -92,11 +92,13 @@ fn main() {
 }
 
 fn run(config: &str, lines: u64) -> Duration {
-    let options = CompileOptions { catalog: catalog().with([&BULK_BODY]), ..CompileOptions::new(catalog()) };
+    let options =
+        CompileOptions::new(catalog()).with(|options| options.catalog = catalog().with([&BULK_BODY]));
     let compiled = compile(config, &options).unwrap_or_else(|complaints| panic!("{complaints}"));
     let runtime = tokio::runtime::Runtime::new().expect("there are threads");
     runtime.block_on(async {
-        let settings = RunSettings { workers: 1, ..RunSettings::default() };
+        let mut settings = RunSettings::default();
+        settings.workers = 1;
         let start = Instant::now();
         let pipeline = RunningPipeline::start(&compiled, settings).expect("outputs are made");
         pipeline.start_inputs(&compiled).expect("inputs are made");

@@ -25,7 +25,7 @@ pub fn event() -> Event {
 /// Compiles `config`; what is refused must say why, within the text.
 #[must_use]
 pub fn compiled(config: &str) -> Option<Compiled> {
-    match compile(config, &CompileOptions { support_escapes: config.len() % 2 == 0, ..CompileOptions::new(catalog()) }) {
+    match compile(config, &CompileOptions::new(catalog()).with(|options| options.support_escapes = config.len() % 2 == 0)) {
         Ok(compiled) => Some(compiled),
         Err(complaints) => {
             assert!(complaints.has_errors());

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use logstash_mesos_core::executor::agent::{self, AgentSettings, AgentTls};
-use logstash_mesos_core::pipeline::{CompileOptions, catalog};
 use logstash_mesos_core::tls::{ClientTls, Identity};
 
 use crate::ship::{Common, DockerHost};
@@ -93,21 +92,15 @@ impl TlsFlags {
 const AUTHORITY: &str = "agent-ca.pem";
 
 pub(crate) fn run(flags: AgentFlags, token: Option<String>) -> Result<(), Box<dyn Error>> {
-    let settings = AgentSettings {
-        docker: flags.docker_host.and_then(|host| host.0),
-        data_dir: flags.data_dir,
-        host_root: flags.common.host_root,
-        mesos_work_dir: flags.common.mesos_work_dir,
-        drain_timeout: Duration::from_secs(flags.common.drain_timeout_secs),
-        compile: CompileOptions {
-            deterministic_ids: true,
-            variables: crate::variables(),
-            ..CompileOptions::new(catalog())
-        },
-        build: env!("CARGO_PKG_VERSION").to_owned(),
-        token,
-        tls: flags.tls.settings()?,
-        metrics_bind: flags.common.metrics.metrics_bind,
-    };
+    let mut settings = AgentSettings::new(env!("CARGO_PKG_VERSION"));
+    settings.docker = flags.docker_host.and_then(|host| host.0);
+    settings.data_dir = flags.data_dir;
+    settings.host_root = flags.common.host_root;
+    settings.mesos_work_dir = flags.common.mesos_work_dir;
+    settings.drain_timeout = Duration::from_secs(flags.common.drain_timeout_secs);
+    settings.compile.variables = crate::variables();
+    settings.token = token;
+    settings.tls = flags.tls.settings()?;
+    settings.metrics_bind = flags.common.metrics.metrics_bind;
     crate::run(async |shutdown| Ok(agent::run(settings, shutdown).await?))
 }

@@ -112,13 +112,10 @@ pub(crate) fn run(flags: ShipFlags) -> Result<(), Box<dyn Error>> {
     shipper.compile.variables = crate::variables();
     shipper.queue_bytes = usize::try_from(flags.queue_megabytes)? << 20;
     shipper.workers = usize::try_from(flags.pipeline_workers)?;
-    let settings = ShipSettings {
-        config_dir: flags.config_dir,
-        default_output,
-        settings: flags.settings.into_iter().collect(),
-        shipper,
-        shutdown_grace: Duration::from_secs(flags.shutdown_grace_secs),
-    };
+    let mut settings = ShipSettings::new(flags.config_dir, shipper);
+    settings.default_output = default_output;
+    settings.settings = flags.settings.into_iter().collect();
+    settings.shutdown_grace = Duration::from_secs(flags.shutdown_grace_secs);
     let discovery = Arc::new(DockerDiscovery::new(docker, flags.common.host_root));
     let output_closed = settings.shipper.output_closed.clone();
     crate::run(async |shutdown| {

@@ -53,7 +53,7 @@ async fn main() -> Result {
         .to_vec(),
         ..FrameworkInfo::default()
     };
-    let config = SchedulerConfig { authorization, ..SchedulerConfig::new(masters, framework) };
+    let config = SchedulerConfig::new(masters, framework).with(|config| config.authorization = authorization);
     if stay {
         return scheduler(config, true).await;
     }

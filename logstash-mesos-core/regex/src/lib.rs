@@ -82,6 +82,7 @@ pub enum CaptureMode {
 
 /// How a pattern is to be read and run.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Options {
     /// As `(?i)`: letters match in either case.
     pub ignore_case: bool,

@@ -17,6 +17,7 @@ use crate::pipeline::plugin::{EcsCompatibility, LineLimit};
 /// Settings of an executor, by `--executor-setting` of the scheduler or `--setting` of `ship`. What is `None` stays
 /// as it was at the start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ExecutorSettings {
     /// `drain_timeout_secs`: how long the files of a removed container are still read.
     pub drain_timeout: Option<Duration>,
@@ -30,6 +31,7 @@ pub struct ExecutorSettings {
 
 /// The part of [`ExecutorSettings`] for which a pipeline has to be made anew.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PipelineSettings {
     /// `pipeline.ecs_compatibility`, for plugins that do not say it themselves.
     pub ecs: Option<EcsCompatibility>,

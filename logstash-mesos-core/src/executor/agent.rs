@@ -26,12 +26,14 @@ use super::traces::OwnTraces;
 use crate::discovery::{
     ContainerDiscovery, DiscoveryError, DockerDiscovery, DockerEndpoint, daemon_id, work_dir_of,
 };
+use crate::pipeline::catalog;
 use crate::pipeline::compile::CompileOptions;
 use crate::protocol::{Bootstrap, Hello, Wake};
 use crate::tls::{ClientTls, Reloaded, TlsError};
 
 /// What an executor finds in its environment, beside what the agent puts there.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct AgentSettings {
     /// `DOCKER_HOST`; without it the usual socket, or port 2376 of the agent where there is none.
     pub docker: Option<DockerEndpoint>,
@@ -53,6 +55,24 @@ pub struct AgentSettings {
     pub tls: Option<AgentTls>,
     /// Where its numbers are served, at `/metrics`; nowhere if none.
     pub metrics_bind: Option<SocketAddr>,
+}
+
+impl AgentSettings {
+    /// For a program of version `build` that sees the machine as it is, with an agent that speaks no TLS.
+    pub fn new(build: impl Into<String>) -> Self {
+        Self {
+            docker: None,
+            data_dir: None,
+            host_root: PathBuf::from("/"),
+            mesos_work_dir: None,
+            drain_timeout: Duration::from_secs(10),
+            compile: CompileOptions::new(catalog()).with(|options| options.deterministic_ids = true),
+            build: build.into(),
+            token: None,
+            tls: None,
+            metrics_bind: None,
+        }
+    }
 }
 
 /// How an agent that speaks TLS is reached.
@@ -125,7 +145,7 @@ pub async fn run(settings: AgentSettings, shutdown: CancellationToken) -> Result
     let agent_id = environment.agent_id.as_ref().map(|id| id.value.clone()).unwrap_or_default();
     // First of all, as the agent waits for it (EXE-1).
     let (handle, mut events) =
-        ExecutorClient::connect(ExecutorConfig { tls, ..ExecutorConfig::new(environment) });
+        ExecutorClient::connect(ExecutorConfig::new(environment).with(|config| config.tls = tls));
     let (access, accessed) = watch::channel(Access::default());
     let mut agent = Agent {
         settings,
@@ -276,7 +296,7 @@ impl Agent {
             },
             traces: OwnTraces::of_this_process(Some(self.framework_id.clone())),
             drain_timeout: self.settings.drain_timeout,
-            compile: CompileOptions { data_dir: Some(data_dir.clone()), ..self.settings.compile.clone() },
+            compile: self.settings.compile.clone().with(|options| options.data_dir = Some(data_dir.clone())),
             queue_bytes: queue_bytes(granted("mem").unwrap_or(64.0)),
             disk_bytes: disk_bytes(granted("disk").unwrap_or(256.0)),
             metrics_bind: self.settings.metrics_bind,

@@ -188,15 +188,14 @@ impl Pipelines {
             Kind::Host => "*",
         };
         let matcher = Matcher::new(images, &configuration.matches)?;
-        let options = CompileOptions {
-            ecs: settings.ecs.unwrap_or(self.compile.ecs),
-            support_escapes: settings.support_escapes.unwrap_or(self.compile.support_escapes),
-            escape_style: settings.escape_style.unwrap_or(self.compile.escape_style),
-            max_line_bytes: self.max_line_bytes,
-            pipeline_id: key.to_string(),
-            origin: configuration.name.clone(),
-            ..self.compile.clone()
-        };
+        let options = self.compile.clone().with(|options| {
+            options.ecs = settings.ecs.unwrap_or(options.ecs);
+            options.support_escapes = settings.support_escapes.unwrap_or(options.support_escapes);
+            options.escape_style = settings.escape_style.unwrap_or(options.escape_style);
+            options.max_line_bytes = self.max_line_bytes;
+            options.pipeline_id = key.to_string();
+            options.origin = configuration.name.clone();
+        });
         let mut compiled = compile(&configuration.input, &options)?;
         if compiled.outputs.is_empty() {
             if default_output.trim().is_empty() {

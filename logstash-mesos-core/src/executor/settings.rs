@@ -66,11 +66,10 @@ impl ShipperSettings {
             machine: Machine { host_name: Machine::own_name(), ..Machine::default() },
             traces: OwnTraces::of_this_process(None),
             drain_timeout: Duration::from_secs(10),
-            compile: CompileOptions {
-                data_dir: Some(data_dir.clone()),
-                deterministic_ids: true,
-                ..CompileOptions::new(catalog())
-            },
+            compile: CompileOptions::new(catalog()).with(|options| {
+                options.data_dir = Some(data_dir.clone());
+                options.deterministic_ids = true;
+            }),
             queue_bytes: 16 << 20,
             disk_bytes: u64::MAX,
             workers: 1,

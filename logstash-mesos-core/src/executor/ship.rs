@@ -18,6 +18,7 @@ use crate::discovery::ContainerDiscovery;
 
 /// What `ship` works with.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ShipSettings {
     /// Holds `docker/*.conf` and `host/*.conf`; watched.
     pub config_dir: PathBuf,
@@ -29,6 +30,19 @@ pub struct ShipSettings {
     pub shipper: ShipperSettings,
     /// How long the end may take.
     pub shutdown_grace: Duration,
+}
+
+impl ShipSettings {
+    /// Ships by the configurations in `config_dir`, which name their outputs, and drains for up to ten seconds at the end.
+    pub fn new(config_dir: impl Into<PathBuf>, shipper: ShipperSettings) -> Self {
+        Self {
+            config_dir: config_dir.into(),
+            default_output: String::new(),
+            settings: BTreeMap::new(),
+            shipper,
+            shutdown_grace: Duration::from_secs(10),
+        }
+    }
 }
 
 /// Why `ship` ended.

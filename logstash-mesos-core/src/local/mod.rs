@@ -41,6 +41,7 @@ const TICK: Duration = Duration::from_millis(50);
 
 /// What a local cluster has to offer.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct LocalSettings {
     /// Where sandboxes are made.
     pub work_dir: PathBuf,

@@ -119,12 +119,12 @@ struct Subscribed {
 }
 
 async fn subscribe(master: &FakeMaster, framework: FrameworkInfo) -> Subscribed {
-    let config = SchedulerConfig {
-        backoff_first: Duration::from_millis(50),
-        backoff_longest: Duration::from_millis(200),
-        first_heartbeat_interval: Duration::from_secs(1),
-        ..SchedulerConfig::new(vec![master.master_url().parse().unwrap()], framework)
-    };
+    let masters = vec![master.master_url().parse().unwrap()];
+    let config = SchedulerConfig::new(masters, framework).with(|config| {
+        config.backoff_first = Duration::from_millis(50);
+        config.backoff_longest = Duration::from_millis(200);
+        config.first_heartbeat_interval = Duration::from_secs(1);
+    });
     let (handle, mut events) = SchedulerClient::connect(config).unwrap();
     loop {
         if let SchedulerEvent::Subscribed { framework_id, stream_id, .. } = events.next().await.unwrap() {

@@ -48,6 +48,7 @@ use worker::{Slot, Worker};
 
 /// How a pipeline runs.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct RunSettings {
     /// Name of the pipeline, for messages, threads and dead letters.
     pub pipeline_id: String,

@@ -32,7 +32,7 @@ pub(super) async fn poll(
             wait = SOON;
             continue;
         };
-        let client = OperatorClient { masters: vec![leader], ..client.clone() };
+        let client = client.clone().with(|client| client.masters = vec![leader]);
         let mut agents = Vec::new();
         let asked = client.agents(|agent| agents.extend(listed(agent, &*strategy))).await;
         let count = agents.len();

@@ -16,15 +16,14 @@ pub(super) fn checker(ecs: EcsCompatibility) -> Checker {
 
 /// Variables and files are those of the agents, and not known here.
 pub(super) fn options(name: &str, ecs: EcsCompatibility) -> CompileOptions {
-    CompileOptions {
-        ecs,
-        pipeline_id: name.to_owned(),
-        origin: name.to_owned(),
-        variables: Variables::from_list([]),
-        unknown_variables: UnknownVariable::Warn,
-        check_paths: false,
-        ..CompileOptions::new(catalog())
-    }
+    CompileOptions::new(catalog()).with(|options| {
+        options.ecs = ecs;
+        options.pipeline_id = name.to_owned();
+        options.origin = name.to_owned();
+        options.variables = Variables::from_list([]);
+        options.unknown_variables = UnknownVariable::Warn;
+        options.check_paths = false;
+    })
 }
 
 /// What the compiler said, with lines and columns.

@@ -145,24 +145,22 @@ impl Lead {
         others.spawn(sources.watch());
         let authorization = settings.credentials.authorization(&settings.mesos_tls);
         let tls = reloaded(&settings.mesos_tls);
-        let operator = OperatorClient {
-            authorization: authorization.clone(),
-            tls: tls.clone(),
-            ..OperatorClient::new(vec![])
-        };
+        let operator = OperatorClient::new(vec![]).with(|client| {
+            client.authorization = authorization.clone();
+            client.tls = tls.clone();
+        });
         let (listing, listed) = mpsc::channel(1);
         others.spawn(agents::poll(shared.clone(), operator, strategy.clone(), listing, stop.clone()));
         let framework = framework_info(settings);
         let who = Who { credentials: settings.credentials.clone(), roles: framework.roles.clone() };
         let masters_from = Some(node.masters.clone());
-        let client = SchedulerConfig {
-            masters_from,
-            authorization,
-            tls,
+        let client = SchedulerConfig::new(vec![], framework).with(|client| {
+            client.masters_from = masters_from;
+            client.authorization = authorization;
+            client.tls = tls;
             // One scheduler that asks often is no burden to a master that begins to lead.
-            backoff_longest: Duration::from_secs(3),
-            ..SchedulerConfig::new(vec![], framework)
-        };
+            client.backoff_longest = Duration::from_secs(3);
+        });
         let (ending, emptying) = (CancellationToken::new(), CancellationToken::new());
         let driver = Driver {
             shared: shared.clone(),

@@ -15,7 +15,7 @@ pub(super) fn of_configurations(
 ) -> BTreeSet<ListeningPort> {
     let variables = || Variables::from_list(environment.clone());
     let of = |input: &str, name: &str| {
-        let options = crate::pipeline::CompileOptions { variables: variables(), ..options(name, ecs) };
+        let options = options(name, ecs).with(|options| options.variables = variables());
         // What does not compile was refused when it came, or its previous version is in force.
         compile(input, &options).map(|compiled| compiled.listens).unwrap_or_default()
     };

@@ -26,6 +26,7 @@ pub enum WriteBehavior {
 
 /// How files are written.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct FileSinkSettings {
     /// Where records without a route go.
     pub path: PathBuf,
@@ -43,6 +44,23 @@ pub struct FileSinkSettings {
     pub file_mode: Option<u32>,
     /// Permissions of new directories.
     pub dir_mode: Option<u32>,
+}
+
+impl FileSinkSettings {
+    /// Appends to `path`, and makes it and others when they are not there.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        Self {
+            create_if_deleted: true,
+            failure_path: path.with_file_name("_filepath_failures"),
+            gzip: false,
+            stale_after: Duration::from_secs(10),
+            write_behavior: WriteBehavior::Append,
+            file_mode: None,
+            dir_mode: None,
+            path,
+        }
+    }
 }
 
 /// Appends records to files.
@@ -291,16 +309,7 @@ mod tests {
     use super::*;
 
     fn settings(dir: &Path) -> FileSinkSettings {
-        FileSinkSettings {
-            path: dir.join("default.log"),
-            create_if_deleted: true,
-            failure_path: dir.join("_filepath_failures"),
-            gzip: false,
-            stale_after: Duration::from_secs(10),
-            write_behavior: WriteBehavior::Append,
-            file_mode: None,
-            dir_mode: None,
-        }
+        FileSinkSettings::new(dir.join("default.log"))
     }
 
     fn batch(records: &[(&str, Option<String>)]) -> Arc<RecordBatch> {

@@ -19,6 +19,7 @@ use crate::error_chain;
 
 /// How records become requests.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct HttpSettings {
     /// Where requests go, unless the record says; for people, too.
     pub url: String,
@@ -56,6 +57,32 @@ pub struct HttpSettings {
     pub most_records: usize,
     /// How connections are made and kept.
     pub client: HttpClientSettings,
+}
+
+impl HttpSettings {
+    /// A request to `url` for each record, with the method `POST`, tried again until it succeeds or is refused.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            method: Method::POST,
+            headers: Vec::new(),
+            record_headers: Vec::new(),
+            whole_batches: false,
+            basic_auth: None,
+            gzip: false,
+            retry_failed: true,
+            retryable: vec![429, 500, 502, 503, 504],
+            ignorable: Vec::new(),
+            automatic_retries: 1,
+            retry_non_idempotent: false,
+            follow_redirects: true,
+            request_timeout: Duration::from_secs(60),
+            socket_timeout: Duration::from_secs(10),
+            most_requests: 25,
+            most_records: 125,
+            client: HttpClientSettings::default(),
+        }
+    }
 }
 
 /// Sends each record, or each batch, as an HTTP request.

@@ -20,10 +20,11 @@ use super::RecordBatch;
 use crate::tls::{ClientTls, TlsError};
 
 /// Sends requests whose bodies are in memory.
-pub type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+pub(crate) type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// How connections are made and kept.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct HttpClientSettings {
     /// How TLS is spoken.
     pub tls: ClientTls,
@@ -67,7 +68,7 @@ impl HttpClientSettings {
     /// # Errors
     ///
     /// [`HttpClientError::Tls`] when certificates cannot be used.
-    pub fn client(&self) -> Result<HttpClient, HttpClientError> {
+    pub(crate) fn client(&self) -> Result<HttpClient, HttpClientError> {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);

@@ -16,6 +16,7 @@ pub enum StartPosition {
 
 /// How a file is followed.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct TailSettings {
     /// How it is cut into lines.
     pub framing: Framing,

@@ -335,7 +335,7 @@ async fn a_certificate_may_be_for_the_name_that_its_holder_announces() {
     let tls = Tls::from_fn(move || reloaded.config().map_err(Into::into));
     for (announced, reached) in [("m1.example", true), ("m2.example", false), ("", false)] {
         let masters = vec![endpoint.clone().with_announced_name(announced)];
-        let asking = OperatorClient { tls: tls.clone(), ..OperatorClient::new(masters) };
+        let asking = OperatorClient::new(masters).with(|client| client.tls = tls.clone());
         let error = asking.version().await.unwrap_err();
         assert_eq!(matches!(error, OperatorError::NoLeader { .. }), reached, "{announced}: {error}");
         assert_eq!(!error.to_string().contains("stands in its certificate"), reached, "{error}");

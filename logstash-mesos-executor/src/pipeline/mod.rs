@@ -104,12 +104,10 @@ impl Settings {
     }
 
     fn options(&self, origin: &str) -> Result<CompileOptions, Unusable> {
-        let mut options = CompileOptions {
-            origin: origin.to_owned(),
-            clock: self.clock.map_or(Clock::System, Clock::Fixed),
-            variables: crate::variables(),
-            ..CompileOptions::new(catalog())
-        };
+        let mut options = CompileOptions::new(catalog());
+        options.origin = origin.to_owned();
+        options.clock = self.clock.map_or(Clock::System, Clock::Fixed);
+        options.variables = crate::variables();
         let ReadSettings { pipeline, id, .. } = self.read()?;
         options.pipeline_id = id.unwrap_or(options.pipeline_id);
         options.ecs = pipeline.ecs.unwrap_or(options.ecs);

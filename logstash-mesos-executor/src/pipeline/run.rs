@@ -58,13 +58,11 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, Unusable> {
         options.serves_streams = false;
     })?;
     let Some((compiled, options)) = compiled else { return Ok(ExitCode::FAILURE) };
-    let mut settings = RunSettings {
-        pipeline_id: options.pipeline_id.clone(),
-        queue_bytes: usize::try_from(flags.queue_max_bytes).unwrap_or(usize::MAX),
-        data_dir: flags.data_dir.clone(),
-        clock: options.clock,
-        ..RunSettings::default()
-    };
+    let mut settings = RunSettings::default();
+    settings.pipeline_id.clone_from(&options.pipeline_id);
+    settings.queue_bytes = usize::try_from(flags.queue_max_bytes).unwrap_or(usize::MAX);
+    settings.data_dir.clone_from(&flags.data_dir);
+    settings.clock = options.clock;
     let run = flags.given.settings.read()?;
     settings.dead_letters = run.pipeline.dead_letters;
     if let Some(workers) = flags.workers.map(usize::from).or(run.pipeline.workers) {

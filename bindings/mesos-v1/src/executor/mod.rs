@@ -31,6 +31,7 @@ use crate::recordio::DEFAULT_MAX_RECORD_BYTES;
 
 /// How to keep an executor subscribed.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ExecutorConfig {
     /// What the agent said.
     pub environment: ExecutorEnvironment,
@@ -69,6 +70,13 @@ impl ExecutorConfig {
             event_queue: 1024,
             random: Random::default(),
         }
+    }
+
+    /// The same, changed: `with(|it| it.connect_timeout = Duration::from_secs(1))`.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
     }
 }
 

@@ -42,6 +42,7 @@ pub const PATH: &str = "/api/v1";
 
 /// Asks masters about their cluster.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct OperatorClient {
     /// Masters to ask, in this order; each may lead to the leader by redirect.
     pub masters: Vec<Endpoint>,
@@ -73,6 +74,13 @@ impl OperatorClient {
             max_redirects: 3,
             max_answer_bytes: 1 << 30,
         }
+    }
+
+    /// The same, changed: `with(|it| it.connect_timeout = Duration::from_secs(1))`.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
     }
 
     /// Tells `each` every registered agent while the answer comes in, and returns what else it said.

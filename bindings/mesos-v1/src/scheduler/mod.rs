@@ -53,6 +53,7 @@ const CALL_QUEUE: usize = 256;
 
 /// How to keep a framework subscribed.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct SchedulerConfig {
     /// Masters to try, in this order; each may lead to the leader by redirect. Empty means that none is
     /// known yet, see [`SchedulerHandle::set_masters`].
@@ -118,6 +119,13 @@ impl SchedulerConfig {
             event_queue: 4096,
             random: Random::default(),
         }
+    }
+
+    /// The same, changed: `with(|it| it.connect_timeout = Duration::from_secs(1))`.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
     }
 }
 

@@ -27,6 +27,7 @@ use crate::run::{FilterGraph, FilterSlot, Graph, Node};
 
 /// What a configuration is compiled with.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct CompileOptions {
     /// Name of the pipeline, for messages and for the ids of plugins.
     pub pipeline_id: String,
@@ -90,6 +91,13 @@ impl CompileOptions {
             catalog,
             deterministic_ids: false,
         }
+    }
+
+    /// The same, changed: `CompileOptions::new(catalog()).with(|options| options.serves_streams = false)`.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
     }
 
     /// The text of a string as a plugin gets it.

@@ -30,7 +30,9 @@ const REFERENCE: &str = r"%\{
 fn reference() -> &'static Regex {
     static REGEX: OnceLock<Regex> = OnceLock::new();
     REGEX.get_or_init(|| {
-        let options = Options { extended: true, captures: CaptureMode::Ruby, ..Options::default() };
+        let mut options = Options::default();
+        options.extended = true;
+        options.captures = CaptureMode::Ruby;
         Regex::with_options(REFERENCE, &options).expect("the pattern is a constant")
     })
 }

@@ -107,7 +107,9 @@ impl Grok {
     /// When a definition is missing or the expansion is no regular expression.
     pub fn new(pattern: &str, patterns: &Patterns, named_captures_only: bool) -> Result<Self, GrokError> {
         let expanded = expand::expand(pattern, patterns, named_captures_only)?;
-        let options = Options { multiline_dot: true, captures: CaptureMode::Named, ..Options::default() };
+        let mut options = Options::default();
+        options.multiline_dot = true;
+        options.captures = CaptureMode::Named;
         let regex = Regex::with_options(&expanded, &options)
             .map_err(|source| GrokError::Regex { pattern: pattern.to_owned(), source })?;
         let fields = fields(&regex);

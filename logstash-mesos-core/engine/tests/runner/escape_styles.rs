@@ -35,7 +35,7 @@ fn configurations_of_one_process_write_brackets_each_in_its_own_style() {
 }
 
 fn filters(escape_style: EscapeStyle) -> FilterGraph {
-    let options = CompileOptions { escape_style, ..CompileOptions::new(catalog()) };
+    let options = CompileOptions::new(catalog()).with(|options| options.escape_style = escape_style);
     compile(CONFIG, &options).expect("the configuration is fine").filters
 }
 

@@ -34,12 +34,11 @@ fn run(line: &str) -> Result<(), String> {
     let config = case.get("config").and_then(Value::as_text).ok_or("no `config`")?;
     case.get("source").and_then(Value::as_text).ok_or("no `source`")?;
     let env = case.get("env").and_then(Value::as_map).cloned().unwrap_or_default();
-    let options = CompileOptions {
-        clock: Clock::Fixed(Timestamp::from_millis(0)),
-        support_escapes: case.get("escapes") == Some(&Value::Bool(true)),
-        variables: Variables::new(move |name| env.get(name)?.as_text().map(ToString::to_string)),
-        ..CompileOptions::new(catalog())
-    };
+    let options = CompileOptions::new(catalog()).with(|options| {
+        options.clock = Clock::Fixed(Timestamp::from_millis(0));
+        options.support_escapes = case.get("escapes") == Some(&Value::Bool(true));
+        options.variables = Variables::new(move |name| env.get(name)?.as_text().map(ToString::to_string));
+    });
     let refused = case.get("refused").and_then(Value::as_text);
     let compiled = match (compile(config, &options), refused) {
         (Ok(compiled), None) => compiled,

@@ -75,7 +75,7 @@ fn check(text: &str) -> Result<(), TestCaseError> {
     let rendered = Diagnostics::new("x", text, complaints);
     let _ = (rendered.to_string(), rendered.to_json());
     let options =
-        CompileOptions { support_escapes: text.len().is_multiple_of(2), ..CompileOptions::new(catalog()) };
+        CompileOptions::new(catalog()).with(|options| options.support_escapes = text.len().is_multiple_of(2));
     match compile(text, &options) {
         Ok(compiled) => prop_assert!(!compiled.warnings.has_errors()),
         Err(complaints) => {

@@ -434,7 +434,7 @@ fn lines_that_a_pipeline_decodes_come_a_few_at_a_time() {
 fn configurations_with_old_and_new_names_share_a_stream() {
     let (new, old) = (Arc::<Receiver>::default(), Arc::<Receiver>::default());
     let text = "input { docker { } }";
-    let options = CompileOptions { ecs: EcsCompatibility::Disabled, ..CompileOptions::new(catalog()) };
+    let options = CompileOptions::new(catalog()).with(|options| options.ecs = EcsCompatibility::Disabled);
     let compiled = compile(text, &options).unwrap_or_else(|e| panic!("{e}"));
     let by_old_names = Arc::new(StreamInput::of(&compiled.inputs[0]).unwrap().unwrap());
     let targets = vec![target("n#0", &input(""), &new), target("o#0", &by_old_names, &old)];

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 /// The settings of one pipeline's dead letters.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DeadLetterSettings {
     /// `dead_letter_queue.max_bytes`: most bytes on disk.
     pub max_bytes: u64,

@@ -212,10 +212,8 @@ fn start(config: &str, data_dir: Option<&Path>, workers: usize) -> RunningPipeli
 }
 
 fn start_with(config: &str, settings: RunSettings) -> RunningPipeline {
-    let options = CompileOptions {
-        catalog: catalog().with([&PROBE, &HOLD, &BUGGY, &UNSTEADY]),
-        ..CompileOptions::new(catalog())
-    };
+    let options = CompileOptions::new(catalog())
+        .with(|options| options.catalog = catalog().with([&PROBE, &HOLD, &BUGGY, &UNSTEADY]));
     let compiled = compile(config, &options).unwrap_or_else(|e| panic!("{e}"));
     let pipeline = RunningPipeline::start(&compiled, settings).unwrap();
     pipeline.start_inputs(&compiled).unwrap();
@@ -479,7 +477,7 @@ async fn a_file_goes_through_and_its_position_is_kept() {
         )
         .unwrap();
         expect.extend(text.lines().map(|line| format!("{line} {}\n", log.display())));
-        let options = CompileOptions { data_dir: Some(data.clone()), ..CompileOptions::new(catalog()) };
+        let options = CompileOptions::new(catalog()).with(|options| options.data_dir = Some(data.clone()));
         let compiled = compile(&config, &options).unwrap_or_else(|e| panic!("{e}"));
         let settings = RunSettings { workers: 1, data_dir: Some(data.clone()), ..RunSettings::default() };
         let pipeline = RunningPipeline::start(&compiled, settings).unwrap();

@@ -25,6 +25,7 @@ use std::time::Duration;
 
 /// Checked settings: they exist only if they can be right.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Settings {
     /// Where the masters are.
     pub master: Master,

@@ -33,6 +33,7 @@ use crate::tls::ClientTls;
 
 /// How a cluster is reached.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ElasticsearchSettings {
     /// The nodes, asked in turn, and names whose SRV records name nodes.
     pub nodes: Vec<Node>,

@@ -116,7 +116,8 @@ impl Expression {
 
     fn regex(&self) -> Option<&Regex> {
         let compiled = self.compiled.get_or_init(|| {
-            let options = Options { ignore_case: self.ignore_case, ..Options::default() };
+            let mut options = Options::default();
+            options.ignore_case = self.ignore_case;
             Regex::with_options(&self.pattern, &options)
                 .inspect_err(|error| tracing::warn!(%error, pattern = %self.pattern, "Cannot use an expression for user agents"))
                 .ok()

@@ -245,7 +245,8 @@ fn a_value_means_itself_with_and_without_escapes() {
         for support_escapes in [false, true] {
             let string = quoted(value, support_escapes).unwrap();
             let text = format!("input {{ docker {{ type => {string} }} }}");
-            let options = CompileOptions { support_escapes, ..CompileOptions::new(catalog()) };
+            let options =
+                CompileOptions::new(catalog()).with(|options| options.support_escapes = support_escapes);
             let compiled = compile(&text, &options).unwrap_or_else(|error| panic!("{text}: {error}"));
             let meant = compiled.inputs[0].settings.text("type");
             assert_eq!(meant.as_deref(), Some(value), "{support_escapes}");

@@ -4,11 +4,10 @@ use super::*;
 use crate::pipeline::Bus;
 
 fn named(bus: &Bus, id: &str, config: &str) -> RunningPipeline {
-    let options = CompileOptions {
-        catalog: catalog().with([&PROBE]),
-        pipeline_id: id.to_owned(),
-        ..CompileOptions::new(catalog())
-    };
+    let options = CompileOptions::new(catalog()).with(|options| {
+        options.catalog = catalog().with([&PROBE]);
+        options.pipeline_id = id.to_owned();
+    });
     let compiled = compile(config, &options).unwrap_or_else(|e| panic!("{e}"));
     let settings = RunSettings {
         pipeline_id: id.to_owned(),
