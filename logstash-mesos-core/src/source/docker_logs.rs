@@ -16,9 +16,9 @@ use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use super::daemon_stream::DaemonStream;
+use super::daemon_stream::{DaemonReader, DaemonStream, Pause};
 use super::outlet::Outlet;
-use super::{Ended, Flush, Lines, Lost, Stop, StreamPositions, StreamStatus, Tracker};
+use super::{Ended, Flush, Lines, Lost, StreamPositions, StreamStatus, Tracker};
 use crate::discovery::{ContainerId, DockerEndpoint};
 use crate::error_chain;
 
@@ -43,36 +43,7 @@ const SPLIT_AT: usize = 16 << 10;
 impl DockerLogs {
     /// Reads until the stream is stopped or its container has ended.
     pub async fn run(self) -> Ended {
-        let DaemonStream { docker, container, positions, decoder, sender, status, stop } = self.0;
-        let mut outlet = Outlet::new(decoder, sender, Arc::clone(&status), stop.now.clone());
-        let mut reader = Reader::new(&positions, Arc::clone(&status));
-        loop {
-            let given_up = outlet.given_up();
-            let end = tokio::select! {
-                biased;
-                () = stop.now.cancelled() => return Ended::Stopped,
-                () = given_up.cancelled() => None,
-                end = reader.read(&docker, &container, &mut outlet, &stop) => Some(end),
-            };
-            match end {
-                Some(Ok(Some(ended))) => return ended,
-                Some(Ok(None)) => {}
-                Some(Err(error)) => status.failed(error_chain(&error)),
-                None => {
-                    if let Some(ended) = outlet.begin_anew().await {
-                        return ended;
-                    }
-                    reader = Reader::new(&positions, Arc::clone(&status));
-                    continue;
-                }
-            }
-            // A stream that ends while its container runs goes on where it was.
-            reader.arrived = reader.seen.clone();
-            tokio::select! {
-                () = stop.now.cancelled() => return Ended::Stopped,
-                () = tokio::time::sleep(RETRY) => {}
-            }
-        }
+        self.0.follow(|positions, status| Reader::new(positions, Arc::clone(status))).await
     }
 }
 
@@ -96,6 +67,30 @@ type Starts = VecDeque<(u64, Cursor)>;
 /// again.
 const MOST_STARTS: usize = 4096;
 
+impl DaemonReader for Reader {
+    async fn read(
+        &mut self,
+        docker: &DockerEndpoint,
+        container: &ContainerId,
+        outlet: &mut Outlet,
+    ) -> Result<Ended, Pause> {
+        match self.follow(docker, container, outlet).await {
+            Ok(Some(ended)) => Ok(ended),
+            Ok(None) => Err(Pause { after: RETRY, why: None }),
+            Err(error) => Err(Pause { after: RETRY, why: Some(error_chain(&error)) }),
+        }
+    }
+
+    async fn finish(&mut self, outlet: &mut Outlet) -> Ended {
+        outlet.finish().await
+    }
+
+    fn go_back(&mut self) {
+        // A stream that ends while its container runs goes on where it was.
+        self.arrived = self.seen.clone();
+    }
+}
+
 impl Reader {
     fn new(positions: &StreamPositions, status: Arc<StreamStatus>) -> Self {
         let arrived: Cursor =
@@ -108,21 +103,6 @@ impl Reader {
             tracker: positions.cursor_tracker(),
             status,
         }
-    }
-
-    /// Follows the output; to its end, when that has come.
-    async fn read(
-        &mut self,
-        endpoint: &DockerEndpoint,
-        container: &ContainerId,
-        outlet: &mut Outlet,
-        stop: &Stop,
-    ) -> Result<Option<Ended>, bollard::errors::Error> {
-        let end = self.follow(endpoint, container, outlet).await;
-        if !matches!(end, Ok(Some(_))) && stop.at_end.is_cancelled() {
-            return Ok(Some(outlet.finish().await));
-        }
-        end
     }
 
     async fn follow(

@@ -5,7 +5,7 @@
 //! standard input: when this process dies, however it dies, nothing stays behind in the container.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,11 +15,9 @@ use bollard::exec::{CreateExecOptions, StartExecResults};
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 
-use super::daemon_stream::DaemonStream;
+use super::daemon_stream::{DaemonReader, DaemonStream, Pause};
 use super::outlet::Outlet;
-use super::{
-    Ended, Fingerprint, Flush, Framer, Framing, Lines, Stop, StreamPositions, StreamStatus, Tracker,
-};
+use super::{Ended, Fingerprint, Flush, Framer, Framing, Lines, StreamPositions, StreamStatus, Tracker};
 use crate::discovery::{ContainerId, DockerEndpoint};
 use crate::error_chain;
 
@@ -62,42 +60,9 @@ impl ExecTail {
     /// Reads until the stream is stopped or its container has ended.
     pub async fn run(self) -> Ended {
         let Self { stream, path, framing } = self;
-        let DaemonStream { docker, container, positions, decoder, sender, status, stop } = stream;
-        let mut outlet = Outlet::new(decoder, sender, Arc::clone(&status), stop.now.clone());
-        let begin = || Reader::new(&positions, framing.clone(), Arc::clone(&status));
-        let mut reader = begin();
-        loop {
-            let given_up = outlet.given_up();
-            let end = tokio::select! {
-                biased;
-                () = stop.now.cancelled() => return Ended::Stopped,
-                () = given_up.cancelled() => None,
-                end = read(&docker, &container, &path, &mut reader, &mut outlet, &stop) => Some(end),
-            };
-            let (problem, pause) = match end {
-                Some(Follow::Ended(ended)) => return ended,
-                Some(Follow::Over) => (None, RETRY),
-                Some(Follow::Unusable(why)) => (Some(why), RETRY_UNUSABLE),
-                Some(Follow::Failed(why)) => (Some(why), RETRY),
-                None => {
-                    if let Some(ended) = outlet.begin_anew().await {
-                        return ended;
-                    }
-                    reader = begin();
-                    continue;
-                }
-            };
-            if let Some(why) = problem {
-                status.failed(why);
-            }
-            // What was read of an unfinished line is read again.
-            reader.begin_at(reader.framer.start());
-            tokio::select! {
-                () = stop.now.cancelled() => return Ended::Stopped,
-                () = stop.at_end.cancelled() => {}
-                () = tokio::time::sleep(pause) => {}
-            }
-        }
+        stream
+            .follow(|positions, status| Reader::new(positions, &path, framing.clone(), Arc::clone(status)))
+            .await
     }
 }
 
@@ -113,36 +78,46 @@ enum Follow {
     Failed(String),
 }
 
-/// Follows the file; to its end, when that has come.
-async fn read(
-    endpoint: &DockerEndpoint,
-    container: &ContainerId,
-    path: &std::path::Path,
-    reader: &mut Reader,
-    outlet: &mut Outlet,
-    stop: &Stop,
-) -> Follow {
-    let mark = uuid::Uuid::new_v4().simple().to_string();
-    let end = match try_follow(endpoint, container, path, &mark, reader, outlet).await {
-        Ok(end) => end,
-        Err(error) => Follow::Failed(error_chain(&error)),
-    };
-    if !matches!(end, Follow::Ended(_)) && stop.at_end.is_cancelled() {
-        return Follow::Ended(reader.finish(outlet).await);
+impl DaemonReader for Reader {
+    async fn read(
+        &mut self,
+        docker: &DockerEndpoint,
+        container: &ContainerId,
+        outlet: &mut Outlet,
+    ) -> Result<Ended, Pause> {
+        let mark = uuid::Uuid::new_v4().simple().to_string();
+        let (after, why) = match try_follow(docker, container, &mark, self, outlet).await {
+            Ok(Follow::Ended(ended)) => return Ok(ended),
+            Ok(Follow::Over) => (RETRY, None),
+            Ok(Follow::Unusable(why)) => (RETRY_UNUSABLE, Some(why)),
+            Ok(Follow::Failed(why)) => (RETRY, Some(why)),
+            Err(error) => (RETRY, Some(error_chain(&error))),
+        };
+        Err(Pause { after, why })
     }
-    end
+
+    async fn finish(&mut self, outlet: &mut Outlet) -> Ended {
+        match self.pass_on_rest(outlet).await {
+            Some(ended) => ended,
+            None => outlet.finish().await,
+        }
+    }
+
+    fn go_back(&mut self) {
+        // What was read of an unfinished line is read again.
+        self.begin_at(self.framer.start());
+    }
 }
 
 async fn try_follow(
     endpoint: &DockerEndpoint,
     container: &ContainerId,
-    path: &std::path::Path,
     mark: &str,
     reader: &mut Reader,
     outlet: &mut Outlet,
 ) -> Result<Follow, bollard::errors::Error> {
     let docker: Docker = endpoint.connect().await?;
-    let path = path.to_string_lossy().into_owned();
+    let path = reader.path.to_string_lossy().into_owned();
     let (ino, offset) = match reader.cursor.ino {
         0 => ("-".to_owned(), "0".to_owned()),
         ino => (ino.to_string(), reader.cursor.offset.to_string()),
@@ -214,6 +189,7 @@ async fn try_follow(
 }
 
 struct Reader {
+    path: PathBuf,
     // Of the next byte that comes.
     cursor: Cursor,
     // Has the beginning of an unfinished line, before that byte.
@@ -228,10 +204,11 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(positions: &StreamPositions, framing: Framing, status: Arc<StreamStatus>) -> Self {
+    fn new(positions: &StreamPositions, path: &Path, framing: Framing, status: Arc<StreamStatus>) -> Self {
         let cursor = positions.cursor().and_then(|text| serde_json::from_str(&text).ok());
         let cursor: Cursor = cursor.unwrap_or_default();
         Self {
+            path: path.to_owned(),
             framer: Framer::new(framing.clone(), cursor.offset),
             framing,
             cursor,
@@ -322,13 +299,6 @@ impl Reader {
         match self.pass_on_rest(outlet).await {
             Some(ended) => Some(ended),
             None => outlet.flush(Flush::Rotated).await,
-        }
-    }
-
-    async fn finish(&mut self, outlet: &mut Outlet) -> Ended {
-        match self.pass_on_rest(outlet).await {
-            Some(ended) => ended,
-            None => outlet.finish().await,
         }
     }
 }
@@ -457,6 +427,7 @@ pub(crate) async fn expand(
 mod tests {
     use std::sync::Mutex;
 
+    use super::super::Stop;
     use super::super::{Checkpoints, Decoder, Kept};
     use super::*;
     use crate::event::{Batch, BatchSender};
@@ -559,7 +530,7 @@ mod tests {
         let (received, status) = (Arc::<Received>::default(), Arc::<StreamStatus>::default());
         let sender = Arc::clone(&received) as Arc<dyn BatchSender>;
         let mut outlet = Outlet::new(Box::new(Plain), sender, Arc::clone(&status), Stop::default().now);
-        let mut reader = Reader::new(&positions, Framing::default(), status);
+        let mut reader = Reader::new(&positions, Path::new("/x"), Framing::default(), status);
         let mut parser = Parser::new("MARK");
         let mut rewritten = false;
         while !reader.written_anew {
