@@ -11,8 +11,10 @@ pub mod encoding;
 mod kind;
 pub mod lexer;
 mod parser;
+mod recovery;
 pub mod similar;
 pub mod token;
+mod value;
 
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Severity};
 pub use kind::PluginKind;

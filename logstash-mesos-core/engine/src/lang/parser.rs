@@ -5,13 +5,11 @@
 
 use super::PluginKind;
 use super::absent;
-use super::ast::{
-    Arm, Attribute, Branch, Config, Number, Plugin, Section, SectionKind, Statement, Value, ValueKind,
-};
+use super::ast::{Arm, Attribute, Branch, Config, Plugin, Section, SectionKind, Statement};
 use super::diagnostic::{Code, Diagnostic};
-use super::lexer::{Lexer, Unterminated};
+use super::lexer::Lexer;
 use super::similar::suggestion;
-use super::token::{Span, Token};
+use super::token::Span;
 
 /// Parses `source`. The tree holds what could be understood; it is whole when there is no complaint.
 #[must_use]
@@ -31,9 +29,10 @@ pub(super) struct Parser<'s> {
     pub(super) lexer: Lexer<'s>,
     complaints: Vec<Diagnostic>,
     depth: usize,
-    gave_up: bool,
+    /// Nothing behind this place can be trusted.
+    pub(super) gave_up: bool,
     // The last string that goes over several lines.
-    long_string: Option<Span>,
+    pub(super) long_string: Option<Span>,
 }
 
 /// A complaint has been made; whoever can go on from here does.
@@ -281,7 +280,7 @@ impl<'s> Parser<'s> {
     }
 
     /// A plugin, or nothing when no name followed by a brace stands here.
-    fn plugin(&mut self) -> Parsed<Option<Plugin>> {
+    pub(super) fn plugin(&mut self) -> Parsed<Option<Plugin>> {
         let start = self.lexer.at();
         let (name, name_span) = match self.lexer.name() {
             Some(name) => (name.text.to_owned(), name.span),
@@ -356,7 +355,7 @@ impl<'s> Parser<'s> {
         Ok(Attribute { name, name_span, value })
     }
 
-    fn arrow(&mut self, name: &str) -> Parsed<()> {
+    pub(super) fn arrow(&mut self, name: &str) -> Parsed<()> {
         if !self.lexer.take("=>") {
             let (span, found) = (self.here(), self.found());
             let remedy = if self.lexer.peek() == Some(b'}') {
@@ -369,168 +368,6 @@ impl<'s> Parser<'s> {
         }
         self.lexer.space();
         Ok(())
-    }
-
-    pub(super) fn value(&mut self) -> Parsed<Value> {
-        let start = self.lexer.at();
-        if let Some(plugin) = self.plugin()? {
-            return Ok(Value { span: plugin.span, kind: ValueKind::Plugin(plugin) });
-        }
-        let kind = if let Some(word) = self.lexer.bareword() {
-            ValueKind::Bareword(word.text.to_owned())
-        } else if let Some(text) = self.string()? {
-            ValueKind::String(text.text.to_owned())
-        } else if let Some(number) = self.lexer.number() {
-            ValueKind::Number(self.number_of(&number)?)
-        } else if self.lexer.take("[") {
-            ValueKind::Array(self.array_items(start)?)
-        } else if self.lexer.take("{") {
-            ValueKind::Hash(self.hash_entries(start)?)
-        } else {
-            let (span, found) = (self.here(), self.found());
-            let rest = self.lexer.rest();
-            let remedy = if self.lexer.clone().name().is_some() {
-                UNQUOTED
-            } else if rest.starts_with("${") {
-                "put quotes around it: `\"${NAME}\"`"
-            } else if rest.starts_with(['\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}']) {
-                "use the plain quotes `\"` or `'`"
-            } else if rest.starts_with(']') {
-                "leave out the comma in front of `]`"
-            } else {
-                "a value is a string, a number, a word, a list `[ ]`, a hash `{ }` or a codec"
-            };
-            return self.fail(
-                Code::SYNTAX,
-                span,
-                format!("expected a value, found {found}"),
-                remedy.to_owned(),
-            );
-        };
-        Ok(Value { kind, span: Span::new(start, self.lexer.at()) })
-    }
-
-    /// The items of a list; its opening bracket is taken already.
-    pub(super) fn array_items(&mut self, opened: usize) -> Parsed<Vec<Value>> {
-        self.deeper(opened)?;
-        let mut items = Vec::new();
-        self.lexer.space();
-        if !self.lexer.take("]") {
-            loop {
-                items.push(self.value()?);
-                self.lexer.space();
-                if self.lexer.take("]") {
-                    break;
-                }
-                if !self.lexer.take(",") {
-                    let (span, found) = (self.here(), self.found());
-                    let remedy = match self.lexer.peek() {
-                        Some(b'}') => "close the list with `]`",
-                        _ => "items of a list are separated by commas, and `]` closes it",
-                    };
-                    return self.fail(
-                        Code::SYNTAX,
-                        span,
-                        format!("expected `,` or `]` in the list, found {found}"),
-                        remedy.to_owned(),
-                    );
-                }
-                self.lexer.space();
-            }
-        }
-        self.depth -= 1;
-        Ok(items)
-    }
-
-    fn hash_entries(&mut self, opened: usize) -> Parsed<Vec<(Value, Value)>> {
-        self.deeper(opened)?;
-        let mut entries: Vec<(Value, Value)> = Vec::new();
-        self.lexer.space();
-        while !self.lexer.take("}") {
-            let start = self.lexer.at();
-            let kind = if let Some(number) = self.lexer.number() {
-                ValueKind::Number(self.number_of(&number)?)
-            } else if let Some(word) = self.lexer.bareword() {
-                ValueKind::Bareword(word.text.to_owned())
-            } else if let Some(text) = self.string()? {
-                ValueKind::String(text.text.to_owned())
-            } else {
-                let (span, found) = (self.here(), self.found());
-                let remedy = if self.lexer.clone().name().is_some() {
-                    UNQUOTED
-                } else {
-                    "a hash is written `{ \"key\" => \"value\" \"key\" => \"value\" }`, without commas"
-                };
-                return self.fail(
-                    Code::SYNTAX,
-                    span,
-                    format!("expected a key or `}}` in the hash, found {found}"),
-                    remedy.to_owned(),
-                );
-            };
-            let key = Value { kind, span: Span::new(start, self.lexer.at()) };
-            self.lexer.space();
-            let name = self.written(key.span);
-            self.arrow(&name)?;
-            let value = self.value()?;
-            entries.push((key, value));
-            self.lexer.space();
-        }
-        self.depth -= 1;
-        Ok(entries)
-    }
-
-    pub(super) fn number_of(&mut self, token: &Token<'_>) -> Parsed<Number> {
-        match read_number(token.text) {
-            Some(number) => Ok(number),
-            None => self.fail(
-                Code::NUMBER,
-                token.span,
-                format!("`{}` is not a number Logstash can read", token.text),
-                "integers have at most 64 bits and no leading zeros (those mean octal), decimals have digits behind \
-                 the point; put quotes around anything else"
-                    .to_owned(),
-            ),
-        }
-    }
-
-    pub(super) fn string(&mut self) -> Parsed<Option<Token<'s>>> {
-        let found = self.lexer.string();
-        if let Ok(Some(string)) = &found
-            && string.text.contains('\n')
-        {
-            self.long_string = Some(string.span);
-        }
-        self.ended(found)
-    }
-
-    pub(super) fn regexp(&mut self) -> Parsed<Option<Token<'s>>> {
-        let found = self.lexer.regexp();
-        self.ended(found)
-    }
-
-    fn ended<T>(&mut self, found: Result<T, Unterminated>) -> Parsed<T> {
-        found.or_else(|Unterminated { start, delimiter }| {
-            self.gave_up = true;
-            let (what, remedy) = if delimiter == '/' {
-                ("regular expression", "end it with `/`; a `/` inside is written `\\/`".to_owned())
-            } else {
-                let other = if delimiter == '"' { '\'' } else { '"' };
-                (
-                    "string",
-                    format!(
-                        "end it with `{delimiter}`; a backslash before the closing quote takes the quote into the \
-                         string, then use `{other}` or end it in another character"
-                    ),
-                )
-            };
-            self.fail(
-                Code::UNTERMINATED,
-                Span::new(start, start + 1),
-                format!("the {what} that begins here does not end"),
-                remedy,
-            )
-        })
     }
 
     fn expect(&mut self, text: &str, after: &str) -> Parsed<()> {
@@ -546,7 +383,7 @@ impl<'s> Parser<'s> {
         )
     }
 
-    fn unclosed<T>(&mut self, opened: usize, of: &str) -> Parsed<T> {
+    pub(super) fn unclosed<T>(&mut self, opened: usize, of: &str) -> Parsed<T> {
         self.gave_up = true;
         self.fail(
             Code::SYNTAX,
@@ -617,122 +454,14 @@ impl<'s> Parser<'s> {
         format!("`{}`", self.lexer.rest().chars().next().unwrap_or(' '))
     }
 
-    fn written(&self, span: Span) -> String {
+    pub(super) fn written(&self, span: Span) -> String {
         let mut lexer = self.lexer.clone();
         lexer.go_to(span.start);
         lexer.rest()[..span.end - span.start].to_owned()
     }
-
-    /// Goes behind the broken statement that began at `start`: to the brace that ends it, or (`has_body`
-    /// unset) to the next line.
-    fn skip_statement(&mut self, start: usize, has_body: bool) {
-        if self.gave_up {
-            return;
-        }
-        if !has_body {
-            let at = self.lexer.at();
-            // `name => value` where a plugin was expected: over the line, not over the end of the body.
-            while let Some(byte) = self.lexer.peek() {
-                if byte == b'\n' || byte == b'}' {
-                    break;
-                }
-                if byte == b'{' {
-                    break;
-                }
-                self.step();
-            }
-            if self.lexer.peek() == Some(b'{') {
-                self.skip_braces(0);
-            } else if self.lexer.at() == at && self.lexer.peek() != Some(b'}') {
-                self.step();
-            }
-            return;
-        }
-        // The complaint may lie within nested braces: count from the beginning of the statement.
-        self.lexer.go_to(start);
-        self.skip_braces(0);
-    }
-
-    /// From before an opening brace to behind its closing one.
-    fn skip_braces(&mut self, mut open: usize) {
-        loop {
-            self.lexer.space();
-            match self.lexer.peek() {
-                None => {
-                    self.gave_up = true;
-                    return;
-                }
-                Some(b'{') => open += 1,
-                Some(b'}') => {
-                    open = open.saturating_sub(1);
-                    if open == 0 {
-                        self.step();
-                        return;
-                    }
-                }
-                Some(b'"' | b'\'') => {
-                    if matches!(self.lexer.string(), Ok(Some(_))) {
-                        continue;
-                    }
-                    self.gave_up = true;
-                    return;
-                }
-                Some(_) => {}
-            }
-            self.step();
-        }
-    }
-
-    /// To behind the next opening brace. Says whether there is one.
-    fn skip_to_brace(&mut self) -> bool {
-        loop {
-            self.lexer.space();
-            match self.lexer.peek() {
-                None | Some(b'}') => return false,
-                Some(b'{') => return self.lexer.take("{"),
-                Some(b'"' | b'\'') if matches!(self.lexer.string(), Ok(Some(_))) => {}
-                Some(_) => self.step(),
-            }
-        }
-    }
-
-    fn skip_to_section(&mut self) {
-        let mut before = self.lexer.at();
-        while !self.gave_up {
-            self.lexer.space();
-            let mut ahead = self.lexer.clone();
-            // Another section, be its name right or wrong.
-            let named = ahead.name().is_some();
-            ahead.space();
-            if self.lexer.is_at_end() || (named && ahead.peek() == Some(b'{')) {
-                return;
-            }
-            match self.lexer.peek() {
-                Some(b'{') => self.skip_braces(0),
-                Some(b'"' | b'\'') if matches!(self.lexer.string(), Ok(Some(_))) => {}
-                _ => {
-                    if self.lexer.name().is_none() {
-                        self.step();
-                    }
-                }
-            }
-            if self.lexer.at() == before {
-                self.step();
-            }
-            before = self.lexer.at();
-        }
-    }
-
-    fn step(&mut self) {
-        let here = self.here();
-        self.lexer.go_to(here.end);
-    }
 }
 
 const SECTIONS: &str = "a configuration is made of `input { }`, `filter { }` and `output { }`";
-const UNQUOTED: &str =
-    "put quotes around it: without them a word has letters, digits and `_`, and two of them at least";
-
 /// Where a plugin belongs that stands in the place of a section.
 fn section_of(name: &str) -> Option<String> {
     let kinds = [PluginKind::Input, PluginKind::Filter, PluginKind::Output];
@@ -742,19 +471,6 @@ fn section_of(name: &str) -> Option<String> {
         .map(|kind| format!("`{} {{ {name} {{ … }} }}`", kind.word()))
         .collect();
     (!words.is_empty()).then(|| format!("plugins stand in sections: {}", words.join(" or ")))
-}
-
-/// Reads a number as Ruby's `Integer()` and `Float()` do: a leading zero means octal.
-fn read_number(text: &str) -> Option<Number> {
-    if text.contains('.') {
-        // Ruby wants a digit behind the point.
-        return if text.ends_with('.') { None } else { text.parse().ok().map(Number::Float) };
-    }
-    let (sign, digits) = text.strip_prefix('-').map_or(("", text), |digits| ("-", digits));
-    if digits.len() > 1 && digits.starts_with('0') {
-        return i64::from_str_radix(&format!("{sign}{digits}"), 8).ok().map(Number::Int);
-    }
-    text.parse().ok().map(Number::Int)
 }
 
 #[cfg(test)]
