@@ -218,7 +218,7 @@ static LANGUAGE: &[(&str, &[Line])] = &[
             (
                 "What breaks an event",
                 "different",
-                "`dissect` into `@timestamp` fails with its tag, where Logstash stores a text that nothing can read; half a surrogate pair in JSON becomes `?`.",
+                "`dissect` into `@timestamp` fails with its tag, where Logstash stores a text that nothing can read; half a surrogate pair in JSON becomes `?`; XML that uses an entity fails with its tag also where its own document type declares it, as nothing of a document type is read.",
             ),
             (
                 "`config.field_reference.escape_style`",
