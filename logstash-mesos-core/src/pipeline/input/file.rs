@@ -16,6 +16,7 @@ use tracing::{debug, info, warn};
 use super::archive::{Archive, Broken, Stamp, stamp};
 use super::common::{InputOptions, SharedField, duration, host_field, host_name, line_codec};
 use super::keeper::{Keeper, Place, decode};
+use crate::checksum::checksum;
 use crate::event::{Clock, Event, Map, Origin, StreamKey, Text, Value};
 use crate::pipeline::plugin::settings::{Default as Preset, Kind, Setting, Settings, Status};
 use crate::pipeline::plugin::{
@@ -203,9 +204,7 @@ fn positions_place(
     let Some(data_dir) = &cx.data_dir else { return Ok(None) };
     // By the paths, as Logstash does it: the same input finds its positions wherever it stands.
     let joined = paths.iter().map(Text::as_str).collect::<Vec<_>>().join(",");
-    let hash = joined.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = checksum(joined.as_bytes());
     Ok(Some(data_dir.join(format!("plugins/inputs/file/{hash:016x}.json"))))
 }
 
