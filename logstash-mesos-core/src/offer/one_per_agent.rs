@@ -262,5 +262,4 @@ fn lack(kind: Kind, wanted: u64, offered: u64, capacity: Option<&Capacity>) -> L
 const TASK_CPUS_MILLI: u64 = 10;
 
 #[cfg(test)]
-#[path = "one_per_agent_tests.rs"]
 mod tests;

@@ -156,5 +156,4 @@ fn take<'a>(from: impl Iterator<Item = &'a mut Resource>, mut amount: u64, to: &
 }
 
 #[cfg(test)]
-#[path = "plan_tests.rs"]
 mod tests;

@@ -307,5 +307,4 @@ fn shard_key(shard: u8) -> StateKey {
 const AT_ONCE: usize = 16;
 
 #[cfg(test)]
-#[path = "records_tests.rs"]
 mod tests;

@@ -136,5 +136,4 @@ async fn try_out(
 }
 
 #[cfg(test)]
-#[path = "run_tests.rs"]
 mod tests;

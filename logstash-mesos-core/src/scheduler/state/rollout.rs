@@ -157,5 +157,4 @@ const HEALTHY_MS: u64 = 5_000;
 const ABSENT_MS: u64 = 300_000;
 
 #[cfg(test)]
-#[path = "rollout_tests.rs"]
 mod tests;
