@@ -1,6 +1,8 @@
 //! The executor from an image with nothing else in it, which ships what ordinary containers of its agent write.
 
 use std::fs;
+use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -13,6 +15,7 @@ use logstash_mesos_tests::place::{Place, free_port, programs};
 use logstash_mesos_tests::process::runs;
 use logstash_mesos_tests::scheduler::{Scheduler, SchedulerOptions};
 use logstash_mesos_tests::wait::{PATIENCE, until};
+use serde_json::json;
 
 const LOG: &str = "/var/log/access.log";
 /// Lines that have arrived before anything ends, and all of them.
@@ -35,6 +38,7 @@ fn an_image_in_the_mesos_containerizer_ships_and_survives_its_agent() {
     let executor = shipping.executor();
     shipping.kill_agent_under_load();
     shipping.assert_nothing_lost("image, Mesos containerizer, agent killed");
+    shipping.write_to_a_socket();
     assert!(runs(executor), "the executor ended with its agent");
     assert_eq!(shipping.executor(), executor);
 }
@@ -56,6 +60,7 @@ fn an_image_in_the_docker_containerizer_ships_and_goes_on_where_it_was() {
         ref other => Err(format!("the processes are {other:?}")),
     });
     shipping.assert_nothing_lost("image, Docker containerizer, agent killed");
+    shipping.write_to_a_socket();
     assert!(runs(after) && !runs(before));
     // What had arrived was not read again.
     let read = until("the status of the other executor", PATIENCE, || {
@@ -194,6 +199,28 @@ impl Shipping {
             [id] => id,
             ref other => panic!("not one executor: {other:?}"),
         }
+    }
+
+    /// Applications of the agent find a socket at the path of the configuration, though the executor has another root directory.
+    fn write_to_a_socket(&self) {
+        let index = format!("{}-socket", self.index);
+        let socket = format!("/run/logstash-mesos/{index}.sock");
+        let text = format!(
+            "input {{ unix {{ path => \"{socket}\" }} }}\noutput {{ elasticsearch {{ hosts => [\"{}\"] index => \"{index}\" }} }}",
+            self.opensearch.url()
+        );
+        let answer =
+            self.scheduler.request("PUT", "/api/host-config?name=socket", Some(&json!({"input": text})));
+        answer.expect("it answers").expect(200);
+        until("a socket", PATIENCE, || {
+            let written = UnixStream::connect(&socket).and_then(|mut stream| stream.write_all(b"hello\n"));
+            written.map_err(|error| error.to_string())
+        });
+        until("the line", PATIENCE, || match self.opensearch.count(&index) {
+            Ok(1) => Ok(()),
+            other => Err(format!("{other:?}")),
+        });
+        fs::remove_file(socket).expect("it is there");
     }
 
     fn assert_nothing_lost(&self, what: &str) {

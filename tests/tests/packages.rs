@@ -89,6 +89,17 @@ fn the_debian_package_is_installed_upgraded_and_leaves_nothing() {
     write(1);
     lines(1);
 
+    // And what applications write to a socket, which is theirs to find again after an upgrade.
+    let socket = "/run/logstash-mesos/log.sock";
+    let text = format!("input {{ unix {{ path => \"{socket}\" }} }}");
+    fs::write(machine.path("/etc/logstash-mesos/host/socket.conf"), text).expect("it is writable");
+    until("a socket", PATIENCE, || {
+        let found = machine.run(&["stat", "--format=%a %F", socket]).stdout;
+        if found.trim() == "666 socket" { Ok(()) } else { Err(found) }
+    });
+    machine.command(&["logger", "--socket", socket, &format!("{mark} 2")]);
+    lines(2);
+
     // The scheduler, as a user of its own.
     let settings = format!("\"\nhttp.bind = \"127.0.0.1:{}\"\nelasticsearch", free_port());
     follow(
@@ -114,8 +125,13 @@ fn the_debian_package_is_installed_upgraded_and_leaves_nothing() {
     for unit in UNITS {
         machine.command(&["systemctl", "is-active", unit]);
     }
-    write(2);
-    lines(2);
+    let nobody = ["setpriv", "--reuid=65534", "--clear-groups", "logger", "--socket", socket, &mark];
+    until("somebody at the socket", PATIENCE, || {
+        let done = machine.run(&nobody);
+        done.status.success().then_some(()).ok_or(done.stderr)
+    });
+    write(3);
+    lines(4);
     let settings =
         fs::read_to_string(machine.path("/etc/logstash-mesos/scheduler.toml")).expect("it is there");
     assert!(settings.contains(&master.address()) && !settings.contains(NEWS));
@@ -129,12 +145,13 @@ fn the_debian_package_is_installed_upgraded_and_leaves_nothing() {
     install(&package);
     assert!(!machine.run(&["systemctl", "is-enabled", UNITS[0]]).status.success());
     machine.command(&["systemctl", "start", UNITS[0]]);
-    write(3);
-    lines(3);
+    write(4);
+    lines(5);
     fs::remove_file(&drop_in).expect("the test made it");
     follow(guide[3].clone());
     let left: Vec<_> = PLACES.iter().filter(|path| machine.path(path).exists()).collect();
     assert!(left.is_empty(), "{left:?}");
+    machine.command(&["test", "!", "-e", "/run/logstash-mesos"]);
 
     follow(guide[4].clone());
     for unit in UNITS {

@@ -1,6 +1,7 @@
 //! The pipelines: one for each configuration, compiled, run, replaced and drained.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +37,7 @@ pub(crate) struct Pipelines {
     sees_sandboxes: bool,
     // Pipelines of one shipper send to each other.
     bus: Bus,
+    host_root: PathBuf,
     spools: Spools,
     running: BTreeMap<ConfigKey, Running>,
     // In the order of `running`; rebuilt when a configuration changes.
@@ -91,6 +93,7 @@ impl Pipelines {
             output_closed: settings.output_closed.clone(),
             sees_sandboxes: settings.mesos_work_dir.is_some(),
             bus: Bus::default(),
+            host_root: settings.host_root.clone(),
             spools: Spools::new(&settings.data_dir.join("queue"), settings.disk_bytes),
             running: BTreeMap::new(),
             subscriptions: Vec::new(),
@@ -224,6 +227,7 @@ impl Pipelines {
             dead_letters: settings.dead_letters.clone(),
             clock: self.compile.clock,
             bus: self.bus.clone(),
+            host_root: self.host_root.clone(),
             output_queue: settings.output_queue,
             spools: self.spools.clone(),
             output_closed: self.output_closed.clone(),

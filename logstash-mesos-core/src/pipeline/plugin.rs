@@ -3,6 +3,7 @@
 //! Embedders register plugins of their own with the same types.
 
 use std::any::Any;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -31,6 +32,8 @@ pub struct InputContext {
     pub persisted: bool,
     /// Where bytes are counted that will never become an event.
     pub losses: Arc<Losses>,
+    /// The machine's root directory as this process sees it: `/`, unless it runs in a container.
+    pub host_root: PathBuf,
 }
 
 /// An input at work: it produces events until it is told to stop.

@@ -23,6 +23,7 @@ static PLUGINS: &[&PluginSpec] = &[
     &input::syslog::SYSLOG,
     &input::tcp::TCP,
     &input::udp::UDP,
+    &input::unix::UNIX,
     #[cfg(feature = "elasticsearch")]
     &output::elasticsearch::ELASTICSEARCH,
     &output::file::FILE,

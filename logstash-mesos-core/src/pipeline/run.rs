@@ -70,6 +70,8 @@ pub struct RunSettings {
     pub clock: Clock,
     /// Where its inputs and outputs `pipeline` find those of other pipelines; by default it is alone.
     pub bus: Bus,
+    /// The machine's root directory as this process sees it; by default `/`.
+    pub host_root: PathBuf,
     /// Cancelled when nobody will ever take anything of an output again, see [`SinkError::Closed`]: for whoever wants to
     /// end then. The pipeline goes on.
     ///
@@ -90,6 +92,7 @@ impl Default for RunSettings {
             spools: Spools::default(),
             clock: Clock::System,
             bus: Bus::default(),
+            host_root: PathBuf::from("/"),
             output_closed: CancellationToken::new(),
         }
     }
@@ -400,7 +403,7 @@ impl RunningPipeline {
             let (sender, shutdown) = (self.sender(), self.stop_inputs.clone());
             let (clock, bus) = (self.settings.clock, self.settings.bus.clone());
             let persisted = self.settings.output_queue.persisted;
-            let losses = Arc::clone(&self.losses);
+            let (losses, host_root) = (Arc::clone(&self.losses), self.settings.host_root.clone());
             let context = move || InputContext {
                 events: Arc::clone(&sender),
                 shutdown: shutdown.clone(),
@@ -408,6 +411,7 @@ impl RunningPipeline {
                 bus: bus.clone(),
                 persisted,
                 losses: Arc::clone(&losses),
+                host_root: host_root.clone(),
             };
             let counters = Arc::clone(&self.counters);
             self.inputs.spawn(run_input(plugin, input, context, counters));

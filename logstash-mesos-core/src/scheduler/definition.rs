@@ -94,7 +94,10 @@ impl Definition {
             add(value);
         });
         // Resources of an executor are those it was launched with: to have a port, it is launched anew.
-        self.ports.iter().for_each(|port| add(&format!("port {}", port.number)));
+        // What others are told of them is told at the launch, too.
+        self.ports.iter().for_each(|port| {
+            add(&format!("port {}{}", port.number, if port.local { " local" } else { "" }));
+        });
         self.mounts().iter().for_each(|mount| add(&format!("{mount:?}")));
         ExecutorId::new(format!(
             "{}-executor-{}",
@@ -145,7 +148,7 @@ impl Definition {
     /// Where to find what listens; under the name that the task has without it, too.
     fn discovery(&self) -> Option<DiscoveryInfo> {
         let visibility = discovery_info::Visibility::Cluster.into();
-        let ports = self.ports.iter().flat_map(|port| {
+        let ports = self.ports.iter().filter(|port| !port.local).flat_map(|port| {
             port.transport.protocols().split(',').map(|protocol| Port {
                 number: port.number.into(),
                 name: Some(port.plugin.to_owned()),
@@ -153,10 +156,11 @@ impl Definition {
                 ..Port::default()
             })
         });
-        (!self.ports.is_empty()).then(|| DiscoveryInfo {
+        let ports: Vec<_> = ports.collect();
+        (!ports.is_empty()).then(|| DiscoveryInfo {
             visibility,
             name: Some(TASK_NAME.to_owned()),
-            ports: Some(Ports { ports: ports.collect() }),
+            ports: Some(Ports { ports }),
             ..DiscoveryInfo::default()
         })
     }
@@ -210,21 +214,28 @@ impl Definition {
         self.environment.get(HOST_ROOT).map_or("/host", |root| root.trim_end_matches('/'))
     }
 
-    /// What an executor in a container needs of its agent: every file to read, with the processes of all
-    /// containers and the Docker socket among them, and a directory for positions that outlives it.
+    /// What an executor in a container needs of its agent: every file to read, with the processes of all containers and the
+    /// Docker socket among them, a directory for positions that outlives it, and one for sockets that applications write to.
     fn mounts(&self) -> Vec<Mount> {
         let Program::Image { containerizer, .. } = self.program else { return Vec::new() };
         let positions = self.environment.get(DATA_DIR).map_or("/var/lib/logstash-mesos", String::as_str);
-        let positions = match containerizer {
-            Containerizer::Docker => positions,
+        let directories = [positions, SOCKETS].map(|directory| match containerizer {
+            Containerizer::Docker => directory,
             // It makes no directory that is missing, but refuses to start the container.
-            Containerizer::Mesos => positions.rsplit_once('/').map_or(positions, |(parent, _)| parent),
-        };
+            Containerizer::Mesos => directory.rsplit_once('/').map_or(directory, |(parent, _)| parent),
+        });
         let read = Mount { at: self.host_root().to_owned(), source: "/".to_owned(), write: false };
-        let write =
-            Mount { at: format!("{}{positions}", read.at), source: positions.to_owned(), write: true };
-        // In this order, as the second lies in the first. A parent of nothing is all of it.
-        if positions.is_empty() { vec![Mount { write: true, ..read }] } else { vec![read, write] }
+        // A parent of nothing is all of it.
+        if directories[0].is_empty() {
+            return vec![Mount { write: true, ..read }];
+        }
+        let write = directories.map(|source| Mount {
+            at: format!("{}{source}", read.at),
+            source: source.to_owned(),
+            write: true,
+        });
+        // In this order, as the others lie in the first.
+        std::iter::once(read).chain(write).collect()
     }
 
     fn container(&self) -> Option<ContainerInfo> {
@@ -286,6 +297,8 @@ const TASK_NAME: &str = "logstash.task";
 const PROGRAM: &str = "logstash-mesos-executor";
 /// Tells an executor in a container where the host's files are.
 const HOST_ROOT: &str = "LOGSTASH_MESOS_HOST_ROOT";
+/// Where inputs `unix` listen on the host; an executor in a container may write there.
+const SOCKETS: &str = "/run/logstash-mesos";
 /// Where it keeps positions on the host.
 const DATA_DIR: &str = "LOGSTASH_MESOS_DATA_DIR";
 
@@ -370,16 +383,19 @@ mod tests {
         let other =
             Definition { environment: BTreeMap::new(), ..definition(Program::Command("/x".to_owned())) };
         ids.push(other.executor_id());
-        let port = ListeningPort { number: 514, transport: Transport::TcpAndUdp, plugin: "syslog" };
-        let listening =
-            Definition { ports: BTreeSet::from([port]), ..definition(Program::Command("/x".to_owned())) };
-        ids.push(listening.executor_id());
-        let found = listening.discovery().and_then(|d| d.ports).expect("says where").ports;
+        let listening = |local| {
+            let port =
+                ListeningPort { number: 514, transport: Transport::TcpAndUdp, plugin: "syslog", local };
+            Definition { ports: BTreeSet::from([port]), ..definition(Program::Command("/x".to_owned())) }
+        };
+        ids.extend([false, true].map(|local| listening(local).executor_id()));
+        assert_eq!(listening(true).discovery(), None);
+        let found = listening(false).discovery().and_then(|d| d.ports).expect("says where").ports;
         assert_eq!(found.iter().map(Port::protocol).collect::<Vec<_>>(), ["tcp", "udp"]);
         assert!(ids.iter().all(|id| id.as_str().starts_with("log-stash-x-executor-")), "{ids:?}");
         ids.sort();
         ids.dedup();
-        assert_eq!(ids.len(), 8);
+        assert_eq!(ids.len(), 9);
     }
 
     #[test]
@@ -417,11 +433,16 @@ mod tests {
             (
                 Containerizer::Docker,
                 &[][..],
-                "/:/host:ro /var/lib/logstash-mesos:/host/var/lib/logstash-mesos:rw",
+                "/:/host:ro /var/lib/logstash-mesos:/host/var/lib/logstash-mesos:rw \
+                 /run/logstash-mesos:/host/run/logstash-mesos:rw",
             ),
-            (Containerizer::Mesos, &[][..], "/:/host:ro /var/lib:/host/var/lib:rw"),
-            (Containerizer::Docker, own, "/:/m:ro /srv/p:/m/srv/p:rw"),
-            (Containerizer::Mesos, own, "/:/m:ro /srv:/m/srv:rw"),
+            (Containerizer::Mesos, &[][..], "/:/host:ro /var/lib:/host/var/lib:rw /run:/host/run:rw"),
+            (
+                Containerizer::Docker,
+                own,
+                "/:/m:ro /srv/p:/m/srv/p:rw /run/logstash-mesos:/m/run/logstash-mesos:rw",
+            ),
+            (Containerizer::Mesos, own, "/:/m:ro /srv:/m/srv:rw /run:/m/run:rw"),
             (Containerizer::Mesos, &[("LOGSTASH_MESOS_DATA_DIR", "/p")], "/:/host:rw"),
         ] {
             assert_eq!(mounts(containerizer, environment), shown);

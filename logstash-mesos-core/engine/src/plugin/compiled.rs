@@ -1,5 +1,7 @@
 //! A plugin of a configuration, checked.
 
+use std::net::IpAddr;
+
 use super::context::BuildContext;
 use super::settings::{Settings, Transport};
 use super::spec::PluginSpec;
@@ -14,6 +16,8 @@ pub struct ListeningPort {
     pub transport: Transport,
     /// The plugin's name: `beats`.
     pub plugin: &'static str,
+    /// Whether it is reached from this machine alone, as its address is one of the loopback network.
+    pub local: bool,
 }
 
 /// A plugin with checked settings, ready to be made.
@@ -46,6 +50,11 @@ impl CompiledPlugin {
             return None;
         }
         let number = u16::try_from(self.settings.int(setting.name)?).ok().filter(|number| *number > 0)?;
-        Some(ListeningPort { number, transport: listens.transport, plugin: self.spec.name })
+        let local = self.settings.text("host").is_some_and(|host| is_loopback(&host));
+        Some(ListeningPort { number, transport: listens.transport, plugin: self.spec.name, local })
     }
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

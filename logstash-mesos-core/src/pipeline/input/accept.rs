@@ -56,45 +56,69 @@ impl Listen {
         let address = format!("{}:{}", self.host, self.port);
         let bind = || net::listen(&self.host, self.port, self.keep_alive);
         let Some(listener) = net::bound(&address, cx, bind).await else { return };
-        let running = TaskTracker::new();
-        let places = Arc::new(Semaphore::new(most_connections()));
-        loop {
-            let Some(place) = place(&places, &address, cx).await else { break };
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                () = cx.shutdown.cancelled() => break,
-            };
-            match accepted {
-                Ok((stream, peer)) => {
-                    if self.keep_alive {
-                        net::ask_whether_there(&stream);
+        let accept = || async {
+            let (stream, peer) = listener.accept().await?;
+            if self.keep_alive {
+                net::ask_whether_there(&stream);
+            }
+            Ok((stream, peer))
+        };
+        let tls = self.tls.clone();
+        let talk = move |(stream, peer), cx: Arc<InputContext>| {
+            let (handle, tls) = (handle.clone(), tls.clone());
+            async move {
+                // A peer that is slow to agree on keys keeps nobody else waiting.
+                let secured = tokio::select! {
+                    secured = secure(stream, tls) => secured,
+                    () = cx.shutdown.cancelled() => return,
+                };
+                match secured {
+                    Ok(stream) => handle(stream, peer, cx).await,
+                    Err(error) if only_went_away(&error) => {
+                        debug!(%error, %peer, "Peer went away before TLS was agreed on");
                     }
-                    let (cx, handle, tls) = (Arc::clone(cx), handle.clone(), self.tls.clone());
-                    running.spawn(async move {
-                        let _until_it_ends = place;
-                        // A peer that is slow to agree on keys keeps nobody else waiting.
-                        let secured = tokio::select! {
-                            secured = secure(stream, tls) => secured,
-                            () = cx.shutdown.cancelled() => return,
-                        };
-                        match secured {
-                            Ok(stream) => handle(stream, peer, cx).await,
-                            Err(error) if only_went_away(&error) => {
-                                debug!(%error, %peer, "Peer went away before TLS was agreed on");
-                            }
-                            Err(error) => warn!(%error, %peer, "Connection refused, TLS failed"),
-                        }
-                    });
-                }
-                Err(error) => {
-                    warn!(%error, address, "Connection cannot be accepted");
-                    tokio::time::sleep(PAUSE).await;
+                    Err(error) => warn!(%error, %peer, "Connection refused, TLS failed"),
                 }
             }
-        }
-        running.close();
-        running.wait().await;
+        };
+        connections(&address, cx, accept, talk).await;
     }
+}
+
+/// Takes connections at `address` until the input shall end, each in a task of its own; returns when all have ended.
+pub(super) async fn connections<C, A, F>(
+    address: &str,
+    cx: &Arc<InputContext>,
+    accept: impl Fn() -> A,
+    talk: impl Fn(C, Arc<InputContext>) -> F,
+) where
+    A: Future<Output = std::io::Result<C>>,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let running = TaskTracker::new();
+    let places = Arc::new(Semaphore::new(most_connections()));
+    loop {
+        let Some(place) = place(&places, address, cx).await else { break };
+        let accepted = tokio::select! {
+            accepted = accept() => accepted,
+            () = cx.shutdown.cancelled() => break,
+        };
+        match accepted {
+            Ok(connection) => {
+                let talking = talk(connection, Arc::clone(cx));
+                running.spawn(async move {
+                    let _until_it_ends = place;
+                    talking.await;
+                });
+            }
+            Err(error) => {
+                warn!(%error, address, "Connection cannot be accepted");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+    running.close();
+    running.wait().await;
 }
 
 /// A place for a connection; `None` when the input shall end.

@@ -783,6 +783,7 @@ mod tests {
             bus: crate::pipeline::Bus::default(),
             persisted: false,
             losses: Arc::default(),
+            host_root: "/".into(),
         }));
         // As a beat that hears nothing and connects again with the same window.
         let whole = window(&[r#"{"message":"x"}"#]);

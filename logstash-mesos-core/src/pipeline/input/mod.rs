@@ -22,3 +22,4 @@ pub(crate) mod tcp;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod udp;
+pub(crate) mod unix;

@@ -141,11 +141,12 @@ impl MissingFields {
 
 const BLOCK: usize = 16 << 10;
 
-/// Reads `stream` to its end, through `codec`. `first` came from it before. Events are held only in turn with the other
-/// connections of `room`.
+/// Reads `stream` to its end, or until nothing comes for as long as `patience`, through `codec`. `first` came from it before.
+/// Events are held only in turn with the other connections of `room`.
 pub(super) async fn pump(
     mut stream: impl AsyncRead + Unpin,
     first: &[u8],
+    patience: Option<Duration>,
     mut codec: Box<dyn Codec>,
     room: &Room,
     cx: &InputContext,
@@ -165,6 +166,7 @@ pub(super) async fn pump(
             read = stream.read(&mut block) => Some(read),
             () = cx.shutdown.cancelled() => Some(Ok(0)),
             () = tokio::time::sleep(idle.unwrap_or_default()), if idle.is_some() => None,
+            () = tokio::time::sleep(patience.unwrap_or_default()), if patience.is_some() => Some(Ok(0)),
         };
         let _turn = room.turn().await;
         match &read {

@@ -207,7 +207,7 @@ impl Connections {
             fields.apply(event);
             self.options.apply(event);
         };
-        match net::pump(stream, &first, codec, room, cx, finish).await {
+        match net::pump(stream, &first, None, codec, room, cx, finish).await {
             Ok(()) => debug!(%peer, "Connection ended"),
             Err(error) => debug!(%error, %peer, "Connection broke"),
         }

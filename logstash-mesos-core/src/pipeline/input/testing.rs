@@ -107,6 +107,7 @@ impl Running {
             bus: crate::pipeline::Bus::default(),
             persisted: false,
             losses: Arc::default(),
+            host_root: "/".into(),
         };
         Self { events, shutdown, task: tokio::spawn(input.run(cx)) }
     }
