@@ -41,6 +41,25 @@ pub fn blocks(page: &str, instead: &[(&str, &str)]) -> Vec<Block> {
         .collect()
 }
 
+/// Reads the blocks of a page in a language that is no shell's, such as `xml`. What a list indents is moved to the margin.
+///
+/// # Panics
+///
+/// If there is no such page.
+#[must_use]
+#[track_caller]
+pub fn examples(page: &str, language: &str) -> Vec<String> {
+    let text = self::page(page);
+    let fenced = text.split("```").skip(1).step_by(2).filter_map(|block| block.split_once('\n'));
+    let of_language = fenced.filter(|(of, _)| *of == language).map(|(_, body)| body);
+    of_language
+        .map(|body| {
+            let margin = body.lines().next().map_or(0, |line| line.len() - line.trim_start().len());
+            body.lines().flat_map(|line| [line.get(margin..).unwrap_or_default(), "\n"]).collect()
+        })
+        .collect()
+}
+
 /// Reads a page below `docs/`.
 ///
 /// # Panics

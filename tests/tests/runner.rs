@@ -4,6 +4,7 @@
 
 mod alone;
 mod chaos;
+mod clients;
 mod configurations;
 mod dead_letters;
 mod demo;
