@@ -39,9 +39,9 @@ pub(super) async fn get(State(shared): State<Arc<Shared>>, Query(asked): Query<P
     {
         let state = shared.state();
         let executors = shared.sessions.lock();
+        let has = |text: &str| text.to_lowercase().contains(&q);
         for row in rows(&state, &executors) {
             let stream = row.stream;
-            let has = |text: &str| text.to_lowercase().contains(&q);
             if stream.container_id.is_empty() {
                 if paths.len() < EACH && has(&stream.path) {
                     let found = json!({"path": what(stream), "hostname": row.hostname, "agent_id": row.agent_id.as_str()});
@@ -55,6 +55,19 @@ pub(super) async fn get(State(shared): State<Arc<Shared>>, Query(asked): Query<P
                 let found = json!({"container_id": stream.container_id, "name": stream.name, "image": stream.image,
                                    "hostname": row.hostname, "agent_id": row.agent_id.as_str()});
                 containers.insert((row.agent_id, &stream.container_id), found);
+            }
+        }
+        // Of which nothing may be read: what their labels ask for is refused.
+        for ((agent_id, _), executor) in executors.iter() {
+            for one in executor.status.iter().flat_map(|status| &status.refused_labels) {
+                if containers.len() < EACH
+                    && [&one.name, &one.image, &one.container_id].into_iter().any(|text| has(text))
+                {
+                    let hostname = state.agents().get(agent_id).map_or("", |agent| agent.hostname.as_str());
+                    let found = json!({"container_id": one.container_id, "name": one.name, "image": one.image,
+                                       "hostname": hostname, "agent_id": agent_id.as_str()});
+                    containers.insert((agent_id, &one.container_id), found);
+                }
             }
         }
         let nothing =

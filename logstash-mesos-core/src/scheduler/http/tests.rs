@@ -661,6 +661,11 @@ async fn an_executor_is_admitted_by_the_token_that_mesos_brought_and_gets_every_
     let codes = ["configurations", "container", "matched", "read"].map(|code| json!(code));
     assert_eq!(steps, [(&codes[0], &problem), (&codes[1], &ok), (&codes[2], &ok), (&codes[3], &problem)]);
     // One of which nothing is read is known by what it says.
+    let found = server.call("GET", "/api/find?q=DB", "").await.1;
+    assert_eq!(
+        (&found["containers"][0]["container_id"], &found["containers"][0]["hostname"], &found["close"]),
+        (&json!("decade0123"), &json!("host-1"), &json!([]))
+    );
     let (_, way) = server.call("GET", "/api/explain?q=db", "").await;
     let steps = way["subjects"][0]["steps"].as_array().expect("a list");
     let step = steps.iter().find(|step| step["code"] == "labels").expect("it is named");
