@@ -9,7 +9,8 @@ use std::fs;
 
 use logstash_mesos_core::scheduler::{SETTINGS, Settings};
 use logstash_mesos_core::settings::{Arity, Loaded, SettingSpec, Sources};
-use logstash_mesos_tests::place::{files_below, free_port, programs};
+use logstash_mesos_tests::guide::blocks;
+use logstash_mesos_tests::place::{Place, files_below, free_port, programs};
 use logstash_mesos_tests::process::Recipe;
 use logstash_mesos_tests::scheduler::{Api, GRACE};
 use logstash_mesos_tests::wait::{PATIENCE, until};
@@ -52,6 +53,15 @@ struct License {
 #[serde(deny_unknown_fields)]
 struct Resource {
     assets: Assets,
+    images: Option<Icons>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Icons {
+    icon_small: String,
+    icon_medium: String,
+    icon_large: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -135,8 +145,12 @@ impl Schema {
     }
 }
 
+fn path(name: &str) -> String {
+    format!("{}/../docs/dcos/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
 fn text(name: &str) -> String {
-    let path = format!("{}/../docs/dcos/{name}", env!("CARGO_MANIFEST_DIR"));
+    let path = path(name);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
@@ -220,6 +234,7 @@ fn the_package_is_what_universe_documents() {
     let resource: Resource = read("resource.json");
     let image = &resource.assets.container.docker["scheduler"];
     assert_eq!(*image, format!("logstash-mesos-scheduler:{}", package.version));
+    assert!(resource.images.is_none(), "nobody knows yet where they are");
     let schema: Schema = read("config.json");
     for (section, options) in &schema.properties {
         for name in &options.required {
@@ -236,6 +251,24 @@ fn the_package_is_what_universe_documents() {
             );
             assert!(option.pattern.is_none() || option.r#type == Kind::String);
         }
+    }
+}
+
+#[test]
+fn the_package_has_icons_once_it_is_said_where_they_are() {
+    let place = Place::new("dcos-icons");
+    fs::write(place.join("resource.json"), text("resource.json")).expect("it is writable");
+    let said = &blocks("dcos.md", &[])[0];
+    said.follow(&said.recipe(place.path()));
+    let text = fs::read_to_string(place.join("resource.json")).expect("it is there");
+    let resource: Resource = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    let icons = resource.images.expect("it has icons");
+    // The sizes that the schema asks for, as the header of a PNG has them.
+    for (url, side) in [(icons.icon_small, 48), (icons.icon_medium, 128), (icons.icon_large, 256_u32)] {
+        let (_, name) = url.rsplit_once('/').expect("it is a URL");
+        let bytes = fs::read(path(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let sides = [side.to_be_bytes(), side.to_be_bytes()].concat();
+        assert!(bytes.starts_with(b"\x89PNG\r\n\x1a\n") && bytes[16..24] == sides, "{name}");
     }
 }
 
