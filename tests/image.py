@@ -12,9 +12,10 @@ created = datetime.fromtimestamp(epoch, timezone.utc).strftime("%Y-%m-%dT%H:%M:%
 source = tarfile.open(fileobj=io.BytesIO(sys.stdin.buffer.read()))
 [image] = json.load(source.extractfile("manifest.json"))
 config = json.load(source.extractfile(image["Config"]))
-# Of the container in which the builder worked.
-for key in ("container", "container_config"):
+# Of the container in which the builder worked, of the builder, and of the step before the last, whose id has the time in it.
+for key in ("container", "container_config", "docker_version"):
     config.pop(key, None)
+config["config"].pop("Image", None)
 config["created"] = created
 for step in config["history"]:
     step["created"] = created

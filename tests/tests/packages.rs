@@ -195,13 +195,61 @@ fn the_capabilities_of_the_unit_are_enough_to_read_containers() {
     });
 }
 
+#[test]
+fn a_release_of_the_same_programs_is_the_same_bytes() {
+    let place = Place::new("release");
+    let [first, second] = ["one", "two"].map(|name| {
+        let directory = place.directory(name);
+        // A daemon that has made nothing before.
+        let docker = Docker::start(&place.directory(&format!("docker-{name}")));
+        let mut release = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/release"));
+        release.arg(&directory).arg(programs()).env("DOCKER_HOST", docker.host());
+        quickly(&mut release);
+        let done = release.output().expect("the script is there");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        directory
+    });
+    let sums = |directory: &Path| fs::read_to_string(directory.join("SHA256SUMS")).expect("it is made");
+    assert_eq!(sums(&first), sums(&second));
+    let check = Command::new("sha256sum").args(["--check", "SHA256SUMS"]).current_dir(&first).output();
+    assert!(check.expect("coreutils are installed").status.success());
+    let version = env!("CARGO_PKG_VERSION");
+    let bill = format!("logstash-mesos-{version}.cdx.json");
+    let mut listed: Vec<_> =
+        sums(&first).lines().filter_map(|line| Some(line.split_once("  ")?.1.to_owned())).collect();
+    listed.sort();
+    let expected = [
+        format!("logstash-mesos-{version}-x86_64-linux.tar.gz"),
+        bill.clone(),
+        format!("logstash-mesos-executor-{version}-image.tar.gz"),
+        format!("logstash-mesos-scheduler-{version}-image.tar.gz"),
+        format!("logstash-mesos_{version}_amd64.deb"),
+    ];
+    assert_eq!(listed, expected);
+
+    // What the programs are made of, and nothing that only builds or tests them.
+    let bill = fs::read_to_string(first.join(bill)).expect("it is made");
+    let bill: serde_json::Value = serde_json::from_str(&bill).expect("it is JSON");
+    let components = bill["components"].as_array().expect("it has components");
+    let has = |name: &str| components.iter().any(|component| component["name"] == name);
+    assert!(["tokio", "logstash-mesos-core", "mesos-v1", "etcd-client"].iter().all(|name| has(name)));
+    assert!(!["proptest", "tempfile", "prost-build", "logstash-mesos-tests"].iter().any(|name| has(name)));
+    assert!(
+        components.iter().all(|component| component["purl"].is_string() && component["version"].is_string())
+    );
+}
+
+/// Packing small is the release's concern.
+fn quickly(command: &mut Command) {
+    command.env("DPKG_DEB_COMPRESSOR_TYPE", "gzip").env("DPKG_DEB_COMPRESSOR_LEVEL", "1");
+}
+
 /// The package, made as `tests/release` makes it, of the programs that all tests run.
 fn assemble(directory: &Path) -> PathBuf {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/assemble");
     let mut assemble = Command::new(script);
     assemble.arg(programs()).arg(directory);
-    // Packing small is the release's concern.
-    assemble.env("DPKG_DEB_COMPRESSOR_TYPE", "gzip").env("DPKG_DEB_COMPRESSOR_LEVEL", "1");
+    quickly(&mut assemble);
     let done = assemble.output().expect("the script is there");
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let entries =
