@@ -28,6 +28,13 @@ pub struct Client {
 }
 
 impl Client {
+    /// Returns that of the machine's own daemon, which is where `docker` finds it, if there is one.
+    #[must_use]
+    pub fn of_this_machine() -> Self {
+        let host = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());
+        Self { host: host.unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned()) }
+    }
+
     /// Returns the value that `DOCKER_HOST` has for this daemon.
     #[must_use]
     pub fn host(&self) -> &str {
@@ -78,6 +85,14 @@ impl Client {
         arguments.extend(flags);
         arguments.push(image);
         arguments.extend(command);
+        Container { docker: self.clone(), id: self.command(&arguments) }
+    }
+
+    /// Starts a container of `image` as it is, in the network of the machine, with further `docker run` flags.
+    #[must_use]
+    #[track_caller]
+    pub fn run_in_host_network(&self, image: &str, flags: &[&str]) -> Container {
+        let arguments = [&["run", "-d", "--network", "host"], flags, &[image]].concat();
         Container { docker: self.clone(), id: self.command(&arguments) }
     }
 

@@ -1,6 +1,7 @@
 //! `tests/demo` shows what it says, and leaves nothing.
 
-use logstash_mesos_tests::http::get_json;
+use logstash_mesos_tests::docker::Docker;
+use logstash_mesos_tests::http::{get_json, request};
 use logstash_mesos_tests::opensearch::OpenSearch;
 use logstash_mesos_tests::place::{MARK, Place};
 use logstash_mesos_tests::process::{Recipe, end_all, with_environment};
@@ -14,10 +15,19 @@ use std::process::Command;
 fn the_demo_shows_each_application_and_leaves_nothing() {
     let place = Place::new("demo");
     let _ended = Ended(place.path().join("lm-"));
-    let _opensearch = OpenSearch::shared();
+    let opensearch = OpenSearch::shared();
+    // What a person has; an image with the name of the dashboards, which shows what it is told, as theirs is out of reach.
+    let elsewhere = Place::new("demo-docker");
+    let docker = Docker::start_in_host_network(&elsewhere.directory("docker"));
+    let shows = "mkdir /w; echo \"$OPENSEARCH_HOSTS\" >/w/index.html; exec httpd -f -p $SERVER_HOST:$SERVER_PORT -h /w";
+    let change = format!("CMD {}", serde_json::json!(["sh", "-c", shows]));
+    let begun = docker.run_script(&[], "exec sleep 100000");
+    docker.command(&["commit", "--change", &change, begun.id(), "example/opensearch-dashboards:2"]);
+    drop(begun);
     let mut demo = Recipe::new(env!("CARGO_BIN_EXE_demo"), place.path(), "demo")
         .env("LOGSTASH_MESOS_TEST_DIR", place.path())
-        .env("LOGSTASH_MESOS_TEST_OPENSEARCH", _opensearch.url())
+        .env("DOCKER_HOST", docker.host())
+        .env("LOGSTASH_MESOS_TEST_OPENSEARCH", opensearch.url())
         .env("LOGSTASH_MESOS_TEST_PROGRAMS", logstash_mesos_tests::place::programs())
         .start();
     let printed = until("the walk", PATIENCE * 3, || {
@@ -54,8 +64,15 @@ fn the_demo_shows_each_application_and_leaves_nothing() {
         });
     }
     assert!(typed("/api/explain").status.success());
+    let dashboards = printed.lines().find_map(|line| line.trim().strip_prefix("dashboards"));
+    let dashboards = dashboards.expect("they are linked").trim();
+    until("the dashboards", PATIENCE, || {
+        let shown = request("GET", dashboards, None)?.body;
+        if shown.contains(opensearch.url().trim_end_matches('/')) { Ok(()) } else { Err(shown) }
+    });
 
     assert_eq!(demo.terminate(PATIENCE).code(), Some(0), "{}", demo.printed());
+    assert_eq!(docker.command(&["ps", "--all", "--quiet"]), "");
     let below = place.path().join("lm-").display().to_string();
     assert_eq!(with_environment(MARK, &below), Vec::<u32>::new());
     let left: Vec<_> =

@@ -6,7 +6,9 @@ use std::fs;
 use std::path::Path;
 
 use logstash_mesos_tests::cluster::Cluster;
-use logstash_mesos_tests::docker::Container;
+use logstash_mesos_tests::docker::{Client, Container};
+use logstash_mesos_tests::opensearch::OpenSearch;
+use logstash_mesos_tests::place::free_port;
 use logstash_mesos_tests::scheduler::{Scheduler, SchedulerOptions, encode};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -63,6 +65,7 @@ fn main() {
 
 /// Ends from the first field to the last.
 struct Demo {
+    dashboards: Option<Dashboards>,
     _applications: Vec<Container>,
     scheduler: Scheduler,
     cluster: Cluster,
@@ -90,7 +93,8 @@ impl Demo {
             let script = format!("trap 'exit 0' TERM; mkdir -p /var/log; {script}");
             applications.push(docker.run(&image, &[], &["sh", "-c", &script]));
         }
-        Self { _applications: applications, scheduler, cluster }
+        let dashboards = Dashboards::start(&cluster.opensearch);
+        Self { dashboards, _applications: applications, scheduler, cluster }
     }
 
     fn walk(&self) -> String {
@@ -98,10 +102,12 @@ impl Demo {
         let (mesos, configs) = (self.cluster.master.address(), self.cluster.place.join("configs"));
         let docker = self.cluster.dockers[0].host();
         let configs = configs.display();
+        let dashboards =
+            self.dashboards.as_ref().map_or_else(String::new, |it| format!("\n  dashboards      {}", it.url));
         format!(
             "
   the page        {page}
-  the search      {search}
+  the search      {search}{dashboards}
   the Mesos page  http://{mesos}
 
 Five minutes:
@@ -118,6 +124,33 @@ Five minutes:
 
 Ctrl-C ends all of it."
         )
+    }
+}
+
+/// OpenSearch Dashboards. No test bed has it: it runs where the machine's own Docker has its image.
+struct Dashboards {
+    _container: Container,
+    url: String,
+}
+
+impl Dashboards {
+    fn start(opensearch: &OpenSearch) -> Option<Self> {
+        let docker = Client::of_this_machine();
+        let images = ["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "--filter"];
+        let images =
+            docker.try_command(&[&images[..], &["reference=*/opensearch-dashboards:*"]].concat()).ok()?;
+        let image = images.lines().next()?;
+        let port = free_port();
+        // As its entry point takes them. The search engine has no security plugin.
+        let variables = [
+            format!("OPENSEARCH_HOSTS=[\"{}\"]", opensearch.url().trim_end_matches('/')),
+            "DISABLE_SECURITY_DASHBOARDS_PLUGIN=true".to_owned(),
+            "SERVER_HOST=127.0.0.1".to_owned(),
+            format!("SERVER_PORT={port}"),
+        ];
+        let flags: Vec<&str> = variables.iter().flat_map(|variable| ["-e", variable]).collect();
+        let container = docker.run_in_host_network(image, &flags);
+        Some(Self { _container: container, url: format!("http://127.0.0.1:{port}") })
     }
 }
 
