@@ -8,11 +8,13 @@ use logstash_mesos_tests::cluster::Cluster;
 use logstash_mesos_tests::docker::Docker;
 use logstash_mesos_tests::executor::ship;
 use logstash_mesos_tests::guide::{blocks, page};
+use logstash_mesos_tests::mesos::{Agent, AgentOptions, Master};
 use logstash_mesos_tests::opensearch::OpenSearch;
-use logstash_mesos_tests::place::Place;
-use logstash_mesos_tests::process::resident_bytes;
-use logstash_mesos_tests::scheduler::{Scheduler, SchedulerOptions};
+use logstash_mesos_tests::place::{Place, free_port};
+use logstash_mesos_tests::process::{Recipe, resident_bytes};
+use logstash_mesos_tests::scheduler::{Api, GRACE, Scheduler, SchedulerOptions};
 use logstash_mesos_tests::wait::{PATIENCE, until};
+use logstash_mesos_tests::zookeeper::ZooKeeper;
 
 #[test]
 fn what_other_shippers_did_is_done_here() {
@@ -67,6 +69,64 @@ fn what_other_shippers_did_is_done_here() {
     let mut arrived = String::new();
     BufReader::new(connection).read_line(&mut arrived).expect("a line comes");
     assert_eq!(arrived, "oops\n");
+}
+
+#[test]
+fn it_is_installed_on_mesos_and_on_a_docker_host_and_taken_away() {
+    let place = Place::new("install");
+    let opensearch = OpenSearch::shared();
+    let docker = Docker::start(&place.directory("docker"));
+    let zookeeper = ZooKeeper::start(&place.directory("zookeeper"));
+    let masters = format!("zk://{}/mesos", zookeeper.address());
+    let master = Master::in_zookeeper(&place.directory("mesos"), &masters);
+    let positions = place.directory("positions");
+    let options = AgentOptions {
+        host: "127.0.0.1".into(),
+        docker_host: docker.host().to_owned(),
+        data_dir: positions.clone(),
+        flags: Vec::new(),
+    };
+    let agent = Agent::start(&place.directory("agent"), &master, options);
+    let guide = blocks(
+        "install.md",
+        &[
+            ("zk://zk1:2181,zk2:2181,zk3:2181/mesos", &masters),
+            ("http://elasticsearch:9200", opensearch.url()),
+            ("/var/lib/logstash-mesos/ship", &place.directory("data").display().to_string()),
+        ],
+    );
+    let [configure, schedule, look, uninstall, ship] = &guide[..] else { panic!("{guide:?}") };
+    let api = Api::on(free_port());
+    // Beside other tests, each needs a port of its own.
+    let typed = |recipe: Recipe| {
+        let bind = api.url().replace("http://", "");
+        recipe.env("LOGSTASH_MESOS_HTTP_BIND", bind).env("LOGSTASH_MESOS_SCHEDULER", api.url())
+    };
+    let arrives = |mark: &str| {
+        let _writer = docker.run_script(&[], &format!("echo {mark}; exec sleep 100000"));
+        until(&format!("the line {mark}"), PATIENCE, || {
+            let answer = opensearch.request("GET", &format!("*/_search?q=message:{mark}"), None)?;
+            if answer.json()["hits"]["total"]["value"] == 1 { Ok(()) } else { Err(answer.body) }
+        });
+    };
+    configure.follow(&configure.recipe(place.path()));
+
+    let mut scheduler = typed(schedule.program(place.path()).named("scheduler")).start();
+    look.follow(&typed(look.recipe(place.path())));
+    arrives(&format!("onmesos{}", std::process::id()));
+    assert_eq!(scheduler.terminate(GRACE).code(), Some(0), "{}", scheduler.printed());
+    uninstall.follow(&typed(uninstall.recipe(place.path())));
+    until("the executor to end", PATIENCE, || match agent.executor_processes()[..] {
+        [] => Ok(()),
+        ref left => Err(format!("{left:?}")),
+    });
+    assert!(master.framework("logstash").is_err());
+    let left = || -> Vec<_> { fs::read_dir(&positions).into_iter().flatten().flatten().collect() };
+    assert!(left().is_empty(), "{:?}", left());
+
+    let mut shipper = ship.program(place.path()).named("ship").env("DOCKER_HOST", docker.host()).start();
+    arrives(&format!("onahost{}", std::process::id()));
+    assert_eq!(shipper.terminate(GRACE).code(), Some(0), "{}", shipper.printed());
 }
 
 #[test]
