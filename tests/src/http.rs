@@ -61,6 +61,24 @@ pub fn request_with(
     headers: &[(&str, &str)],
     body: Option<&str>,
 ) -> Result<Answer, String> {
+    let failed = |error: String| format!("{method} {url}: {error}");
+    let mut answer = ask(method, url, headers, body).map_err(failed)?;
+    let status = answer.status().as_u16();
+    let body = answer.body_mut().with_config().limit(1 << 30).read_to_string();
+    Ok(Answer { status, body: body.map_err(|error| failed(error.to_string()))? })
+}
+
+/// Sends `method` to `url` and returns the answer as it comes, with its headers.
+///
+/// # Errors
+///
+/// Says why no answer came.
+pub fn ask(
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: Option<&str>,
+) -> Result<ureq::http::Response<ureq::Body>, String> {
     let config = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
@@ -72,15 +90,11 @@ pub fn request_with(
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let failed = |error: ureq::Error| format!("{method} {url}: {error}");
-    let mut answer = match body {
+    match body {
         Some(text) => agent.run(request.body(text).map_err(|error| error.to_string())?),
         None => agent.run(request.body(()).map_err(|error| error.to_string())?),
     }
-    .map_err(failed)?;
-    let status = answer.status().as_u16();
-    let body = answer.body_mut().with_config().limit(1 << 30).read_to_string().map_err(failed)?;
-    Ok(Answer { status, body })
+    .map_err(|error| error.to_string())
 }
 
 /// Reads one request from a client, to be answered by hand, and returns its body; none when the client has gone.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "figures belong into the test's output")]
 
+mod access;
 mod alone;
 mod chaos;
 mod clients;

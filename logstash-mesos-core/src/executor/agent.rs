@@ -88,8 +88,8 @@ impl AgentTls {
     /// Prepares connections, and reads the files once to see that they can be used.
     fn prepare(self) -> Result<Tls, TlsError> {
         let tls = Reloaded::new(self.client);
-        tls.config()?;
-        Ok(Tls::from_fn(move || tls.config().map_err(Into::into)))
+        tls.latest()?;
+        Ok(Tls::from_fn(move || tls.latest().map_err(Into::into)))
     }
 }
 
@@ -240,6 +240,7 @@ impl Agent {
                     // What a Wake said is newer.
                     if access.token.is_empty() {
                         access.urls = bootstrap.urls;
+                        access.authorities = bootstrap.authorities;
                     }
                 });
             }
@@ -325,7 +326,7 @@ impl Agent {
         match Wake::decode(data) {
             Ok(wake) if !wake.urls.is_empty() => {
                 self.access.send_if_modified(|access| {
-                    let new = Access { urls: wake.urls, token: wake.token };
+                    let new = Access { urls: wake.urls, token: wake.token, authorities: wake.authorities };
                     let news = *access != new;
                     *access = new;
                     news

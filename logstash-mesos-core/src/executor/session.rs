@@ -8,7 +8,6 @@ use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Endpoint;
 use tracing::{debug, info};
 
 use super::report::{Applied, DockerReport, RefusedLabels, Report, StreamKind, StreamReport};
@@ -22,6 +21,7 @@ use crate::protocol::{
     self as wire, Cleared, ExecutorMessage, Hello, SchedulerMessage, executor_message, scheduler_message,
 };
 
+mod channel;
 mod letters;
 
 /// Where the scheduler is, and what admits us there.
@@ -30,6 +30,8 @@ pub(crate) struct Access {
     /// Where a scheduler may be reached, the best address first.
     pub(crate) urls: Vec<String>,
     pub(crate) token: String,
+    /// Who may have signed the certificates there, in PEM; the usual authorities when empty.
+    pub(crate) authorities: String,
 }
 
 /// Why a session ended.
@@ -49,8 +51,6 @@ enum SessionEnd {
     NewAccess,
 }
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
 const FULL_STATUS_EVERY: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -68,7 +68,7 @@ pub(crate) async fn keep(hello: Hello, shipper: ShipperHandle, mut access: watch
         let mut end = None;
         for url in &now.urls {
             let begun = Instant::now();
-            let ended = keeper.session(url, &now.token, &mut access).await;
+            let ended = keeper.session(url, &now, &mut access).await;
             if begun.elapsed() > LONGEST_PAUSE {
                 backoff.reset();
             }
@@ -105,8 +105,13 @@ struct Keeper {
 }
 
 impl Keeper {
-    async fn session(&mut self, url: &str, token: &str, access: &mut watch::Receiver<Access>) -> SessionEnd {
-        match self.try_session(url, token, access).await {
+    async fn session(
+        &mut self,
+        url: &str,
+        known: &Access,
+        access: &mut watch::Receiver<Access>,
+    ) -> SessionEnd {
+        match self.try_session(url, known, access).await {
             Ok(never) => match never {},
             Err(end) => end,
         }
@@ -115,19 +120,11 @@ impl Keeper {
     async fn try_session(
         &mut self,
         url: &str,
-        token: &str,
+        known: &Access,
         access: &mut watch::Receiver<Access>,
     ) -> Result<std::convert::Infallible, SessionEnd> {
         let connect = |reason: String| SessionEnd::Connect { url: url.to_owned(), reason };
-        let channel = Endpoint::from_shared(url.to_owned())
-            .map_err(|error| connect(error.to_string()))?
-            .connect_timeout(CONNECT_TIMEOUT)
-            .http2_keep_alive_interval(KEEP_ALIVE)
-            .keep_alive_timeout(KEEP_ALIVE)
-            .keep_alive_while_idle(true)
-            .connect()
-            .await
-            .map_err(|error| connect(crate::error_chain(&error)))?;
+        let channel = channel::open(url, &known.authorities).await.map_err(connect)?;
         let mut client = ControlClient::new(channel).max_decoding_message_size(MOST_MESSAGE_BYTES);
         let (outgoing, messages) = mpsc::channel(16);
         let say = async |message| {
@@ -135,7 +132,7 @@ impl Keeper {
             outgoing.send(message).await.map_err(|_| SessionEnd::Lost("the stream is closed".to_owned()))
         };
         let mut hello = self.hello.clone();
-        token.clone_into(&mut hello.token);
+        known.token.clone_into(&mut hello.token);
         hello.set_version.clone_from(&self.shipper.report().borrow().set_version);
         say(executor_message::Message::Hello(hello)).await?;
         let mut incoming = client

@@ -200,6 +200,7 @@ pub(super) fn client(settings: &Settings, cx: &BuildContext) -> Result<ClientTls
         identity: identity(settings)?,
         verification: if off { Verification::None } else { Verification::Full },
         offer: offer(settings, cx)?,
+        ..ClientTls::default()
     })
 }
 
@@ -251,8 +252,11 @@ fn fingerprints(settings: &Settings) -> Result<Vec<[u8; 32]>, BuildError> {
 fn offer(settings: &Settings, cx: &BuildContext) -> Result<Offer, BuildError> {
     let strings =
         |name| -> Vec<String> { settings.strings(name).iter().map(|text| text.to_string()).collect() };
-    let offer =
-        Offer { protocols: strings("ssl_supported_protocols"), cipher_suites: strings("ssl_cipher_suites") };
+    let offer = Offer {
+        protocols: strings("ssl_supported_protocols"),
+        cipher_suites: strings("ssl_cipher_suites"),
+        ..Offer::default()
+    };
     if offer.protocols.iter().any(|version| version == "TLSv1.1") {
         if offer.protocols.len() == 1 {
             return Err(BuildError::setting("ssl_supported_protocols", "TLSv1.1 is not spoken here")

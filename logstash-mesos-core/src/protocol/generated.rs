@@ -569,6 +569,9 @@ pub struct Wake {
     /// Version of the newest set.
     #[prost(string, tag = "3")]
     pub set_version: ::prost::alloc::string::String,
+    /// Who may have signed the certificates of schedulers, in PEM; the usual authorities when empty.
+    #[prost(string, tag = "4")]
+    pub authorities: ::prost::alloc::string::String,
 }
 /// Data of the task. Visible to everyone who may see tasks, hence without a secret.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -579,6 +582,9 @@ pub struct Bootstrap {
     /// Version of the newest set at launch.
     #[prost(string, tag = "2")]
     pub set_version: ::prost::alloc::string::String,
+    /// As in `Wake`.
+    #[prost(string, tag = "3")]
+    pub authorities: ::prost::alloc::string::String,
 }
 /// Which asset.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

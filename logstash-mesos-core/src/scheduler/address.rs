@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
 /// The address from which the master, or the ZooKeeper that knows it, is reached leads back, for agents as well in all
 /// but odd networks.
-pub(super) fn default_url(bound: SocketAddr, master: &Master) -> String {
+pub(super) fn default_url(bound: SocketAddr, master: &Master, is_tls: bool) -> String {
     let ip = if bound.ip().is_unspecified() {
         master
             .hosts()
@@ -17,7 +17,7 @@ pub(super) fn default_url(bound: SocketAddr, master: &Master) -> String {
     } else {
         bound.ip()
     };
-    format!("http://{}", SocketAddr::new(ip, bound.port()))
+    format!("http{}://{}", if is_tls { "s" } else { "" }, SocketAddr::new(ip, bound.port()))
 }
 
 /// Sends nothing: connecting a datagram socket only chooses the way.

@@ -348,7 +348,8 @@ mod tests {
             plan: Plan::default(),
             refuse_for: Default::default(),
         };
-        let bootstrap = Bootstrap { urls: vec![url.to_owned()], set_version: "v".to_owned() };
+        let bootstrap =
+            Bootstrap { urls: vec![url.to_owned()], set_version: "v".to_owned(), authorities: String::new() };
         definition.task_info(&launch, &"f".into(), url, &bootstrap)
     }
 

@@ -403,7 +403,11 @@ impl Driver {
                 let framework_id = self.shared.framework_id().expect("there are no offers without one");
                 let url = self.shared.url.clone();
                 let set_version = self.shared.sessions.set.borrow().set_version.clone();
-                let bootstrap = Bootstrap { urls: vec![url.clone()], set_version };
+                let bootstrap = Bootstrap {
+                    urls: vec![url.clone()],
+                    set_version,
+                    authorities: self.shared.tls.authorities(),
+                };
                 let task_info = self.definition.task_info(&launch, &framework_id, &url, &bootstrap);
                 let task = &launch.task;
                 let (task_id, agent_id, hostname) = (&task.task_id, &task.agent_id, &task.hostname);
@@ -579,7 +583,8 @@ impl Driver {
         if link.stream.is_none() {
             return;
         }
-        let due = self.shared.sessions.wakes_due(&self.shared.url, now_ms());
+        let (url, authorities) = (&self.shared.url, self.shared.tls.authorities());
+        let due = self.shared.sessions.wakes_due(url, &authorities, now_ms());
         for ((agent_id, executor_id), wake) in due {
             tracing::debug!(%agent_id, %executor_id, "Waking executor");
             let message = SchedulerCall::Message {

@@ -124,6 +124,7 @@ impl Lead {
             ui: settings.ui,
             ecs: settings.ecs(),
             url: node.me.url.clone(),
+            tls: node.tls.clone(),
             relist: Notify::new(),
             history: Mutex::default(),
             pulse: watch::Sender::new("".into()),
@@ -300,7 +301,7 @@ async fn import<F: Future<Output = ()>>(
 /// Looks at the files of the certificates again at each connection.
 fn reloaded(tls: &ClientTls) -> Tls {
     let tls = Reloaded::new(tls.clone());
-    Tls::from_fn(move || tls.config().map_err(Into::into))
+    Tls::from_fn(move || tls.latest().map_err(Into::into))
 }
 
 /// With a store that does not answer.

@@ -1,14 +1,15 @@
 //! Reaching the scheduler that leads.
 
+use super::port_tls::PortTls;
 use crate::election::Leader;
+use crate::tls::Stream;
 use axum::body::Body;
-use axum::http::uri::Authority;
+use axum::http::uri::{Authority, Scheme};
 use axum::http::{Method, Request, Uri, header};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use std::time::Duration;
 use thiserror::Error;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// Why the leader did not answer.
@@ -33,6 +34,7 @@ pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// Where a leader is.
 pub(super) struct Target {
     pub(super) authority: Authority,
+    pub(super) is_tls: bool,
     /// Of the URL, without a slash at its end.
     pub(super) path: String,
 }
@@ -40,32 +42,33 @@ pub(super) struct Target {
 impl Target {
     fn of(leader: &Leader) -> Result<Self, ForwardError> {
         let uri: Option<Uri> = leader.url.parse().ok();
+        let is_tls = uri.as_ref().is_some_and(|uri| uri.scheme() == Some(&Scheme::HTTPS));
         let parts = uri.map(Uri::into_parts).and_then(|parts| Some((parts.authority?, parts.path_and_query)));
         let Some((authority, path)) = parts else {
             return Err(ForwardError::Url { url: leader.url.clone() });
         };
         let path = path.map(|p| p.path().trim_end_matches('/').to_owned()).unwrap_or_default();
-        Ok(Self { authority, path })
+        Ok(Self { authority, is_tls, path })
     }
 }
 
 /// Connects to the leader.
-pub(super) async fn connect(leader: &Leader) -> Result<(TcpStream, Target), ForwardError> {
+pub(super) async fn connect(leader: &Leader, tls: &PortTls) -> Result<(Stream, Target), ForwardError> {
     let target = Target::of(leader)?;
     let failed = |source| ForwardError::Unreachable { url: leader.url.clone(), source };
-    let address =
-        (target.authority.host().trim_matches(['[', ']']), target.authority.port_u16().unwrap_or(80));
-    let stream = timeout(CONNECT_LIMIT, TcpStream::connect(address)).await;
+    let connector = target.is_tls.then(|| tls.connector()).transpose().map_err(|e| failed(e.into()))?;
+    let host = target.authority.host();
+    let port = target.authority.port_u16().unwrap_or(if target.is_tls { 443 } else { 80 });
+    let address = (host.trim_matches(['[', ']']), port);
+    let stream = timeout(CONNECT_LIMIT, Stream::connect(host, address, connector.as_ref())).await;
     let stream = stream.map_err(|e| failed(e.into()))?.map_err(|e| failed(e.into()))?;
-    // Small messages are waited for.
-    let _ = stream.set_nodelay(true);
     Ok((stream, target))
 }
 
 /// Whether a scheduler answers there.
-pub(super) async fn answers(leader: &Leader) -> bool {
+pub(super) async fn answers(leader: &Leader, tls: &PortTls) -> bool {
     let asked = async {
-        let (stream, target) = connect(leader).await?;
+        let (stream, target) = connect(leader, tls).await?;
         let failed =
             |error: hyper::Error| ForwardError::NoAnswer { url: leader.url.clone(), source: error.into() };
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;

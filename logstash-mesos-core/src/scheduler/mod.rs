@@ -34,6 +34,7 @@ mod node;
 mod operations;
 mod overview;
 mod parts;
+mod port_tls;
 mod ports;
 mod pulse;
 mod reconcile;
@@ -59,6 +60,7 @@ pub use definition::{Definition, Program};
 pub use embedded::{ChangeError, Configurations, Scheduler, SchedulerBuilder};
 pub use error::RunError;
 pub use explain::{Answer, Explanation, Moment, Step, Subject, Totals, Verdict};
+pub use port_tls::HttpTls;
 pub use reconcile::Reconciliation;
 pub use run::run;
 pub use settings::{

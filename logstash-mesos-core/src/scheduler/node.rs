@@ -8,6 +8,7 @@ use super::error::RunError;
 use super::leader::answers;
 use super::listener::Listener;
 use super::parts::Judge;
+use super::port_tls::{HttpTls, PortTls};
 use super::records::{Claim, Records};
 use super::settings::Settings;
 use crate::configs::{Registry, Snapshot, SnapshotReader};
@@ -30,6 +31,8 @@ pub(super) struct Node {
     pub(super) framework_name: String,
     pub(super) state: SharedState,
     pub(super) access: Access,
+    /// TLS on our port, and on that of the leader.
+    pub(super) tls: Arc<PortTls>,
     pub(super) ui: bool,
     pub(super) program: Program,
     pub(super) binary: Option<Arc<ServedBinary>>,
@@ -76,11 +79,12 @@ impl Node {
         let access = Access::new(settings.http_bind, settings.no_auth, settings.auth_file.as_deref())?;
         let (program, binary) = Program::of(&settings.executor)?;
         let bind = |source| RunError::Bind { address: settings.http_bind, source };
+        let tls = PortTls::new(&settings.http_tls);
         let listener =
             Listener::bind(settings.http_bind, settings.port_patience, shutdown).await.map_err(bind)?;
         let url = match &settings.advertise_url {
             Some(url) => url.clone(),
-            None => default_url(listener.address(), &settings.master),
+            None => default_url(listener.address(), &settings.master, tls.is_spoken()),
         };
         let me =
             Leader { id: uuid::Uuid::new_v4().to_string(), url, holder: holder(&settings.framework_name) };
@@ -89,7 +93,7 @@ impl Node {
         let program = (program, binary);
         let node =
             Self::new(me, settings.framework_name.clone(), state, access, settings.ui, program, masters);
-        Ok((Arc::new(Self { judge, ..node }), listener))
+        Ok((Arc::new(Self { judge, tls, ..node }), listener))
     }
 
     pub(super) fn new(
@@ -110,6 +114,7 @@ impl Node {
             framework_name,
             state,
             access,
+            tls: PortTls::new(&HttpTls::default()),
             ui,
             program,
             binary,
@@ -183,7 +188,7 @@ impl Node {
     pub(super) async fn lead_alone(&self) -> Result<Leadership, RunError> {
         tokio::select! {
             leadership = self.state.election.campaign(&self.me) => Ok(leadership?),
-            error = in_use(&self.state) => Err(error),
+            error = in_use(&self.state, &self.tls) => Err(error),
         }
     }
 
@@ -249,13 +254,13 @@ impl Node {
 }
 
 /// Ends when the state turns out to be another scheduler's, with who that is.
-async fn in_use(state: &SharedState) -> RunError {
+async fn in_use(state: &SharedState, tls: &PortTls) -> RunError {
     let began = Instant::now();
     loop {
         sleep(Duration::from_millis(300)).await;
         let leader = state.election.leader().borrow().clone();
         let holder = match leader {
-            Some(leader) if answers(&leader).await => described(&leader),
+            Some(leader) if answers(&leader, tls).await => described(&leader),
             _ if began.elapsed() < LEADERLESS_PATIENCE => continue,
             Some(leader) => described(&leader),
             None => "another process".to_owned(),
@@ -265,13 +270,13 @@ async fn in_use(state: &SharedState) -> RunError {
 }
 
 /// Says at once when another scheduler is at work on a state.
-pub(super) async fn refuse_if_led(state: &SharedState) -> Result<(), RunError> {
+pub(super) async fn refuse_if_led(state: &SharedState, tls: &PortTls) -> Result<(), RunError> {
     let mut known = state.election.leader();
     // Whether or not there is one in time.
     let _ = timeout(Duration::from_secs(1), known.wait_for(Option::is_some)).await;
     let leader = known.borrow().clone();
     match leader {
-        Some(leader) if answers(&leader).await => {
+        Some(leader) if answers(&leader, tls).await => {
             Err(StoreError::Locked { backend: state.store.name(), holder: described(&leader) }.into())
         }
         _ => Ok(()),

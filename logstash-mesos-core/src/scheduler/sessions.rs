@@ -178,7 +178,7 @@ impl Sessions {
     }
 
     /// Messages to send over Mesos now: those that are longest due, and not so many that calls wait behind them.
-    pub(super) fn wakes_due(&self, url: &str, now_ms: u64) -> Vec<(Key, Wake)> {
+    pub(super) fn wakes_due(&self, url: &str, authorities: &str, now_ms: u64) -> Vec<(Key, Wake)> {
         let set_version = self.set.borrow().set_version.clone();
         let (mut executors, mut waking) = (self.lock(), self.waking());
         let mut due = Vec::new();
@@ -193,7 +193,8 @@ impl Sessions {
             waking.turns.insert(executor.turn(key.clone()));
             waking.sent += 1;
             let token = executor.token.clone();
-            due.push((key, Wake { urls: vec![url.to_owned()], token, set_version: set_version.clone() }));
+            let (urls, authorities) = (vec![url.to_owned()], authorities.to_owned());
+            due.push((key, Wake { urls, token, set_version: set_version.clone(), authorities }));
         }
         due
     }
@@ -276,12 +277,18 @@ impl Sessions {
         }
     }
 
-    fn left(&self, key: &Key, connection: u64) {
+    fn left(&self, key: &Key, connection: u64, now_ms: u64) {
         if let Some(executor) = self.lock().get_mut(key)
             && executor.connection.as_ref().is_some_and(|(id, _)| *id == connection)
         {
             executor.connection = None;
             executor.letters_asked.clear();
+            // One that does not come back may know only an authority of before.
+            executor.token_used = false;
+            executor.waking.next_ms = now_ms + WAKE_GONE_MS;
+            if executor.reachable {
+                self.waking().turns.insert(executor.turn(key.clone()));
+            }
         }
     }
 
@@ -397,7 +404,7 @@ impl Sessions {
                 () = outgoing.closed() => open = false,
             }
         }
-        self.left(&key, connection);
+        self.left(&key, connection, now_ms());
         tracing::info!(agent_id = %key.0, executor_id = %key.1, "Executor disconnected");
     }
 }
@@ -432,6 +439,8 @@ const WAKES_AT_FIRST: u32 = 3;
 const SILENT_APART_MS: u64 = 100;
 /// So far the messages may be behind that.
 const SILENT_BURST_MS: u64 = 1_000;
+/// So long an executor that was connected may take to come back before it is written to.
+const WAKE_GONE_MS: u64 = 30_000;
 /// Longest wait when the executor has asked for it.
 const WAKE_KNOWN_MS: u64 = 60_000;
 const WAKES_AT_ONCE: usize = 500;
@@ -463,14 +472,14 @@ mod tests {
         let expect = |agent: &str| sessions.expect(&agent.into(), [running(agent)].iter());
         (0..10_000).for_each(|n| expect(&format!("{n}")));
         let sent = |from: u64, to: u64| -> usize {
-            (from..to).step_by(100).map(|now| sessions.wakes_due("http://h:1", now).len()).sum()
+            (from..to).step_by(100).map(|now| sessions.wakes_due("http://h:1", "", now).len()).sum()
         };
         assert_eq!(sent(0, 10_000), 30_000, "three for each at first");
         // From 14 s on, as each was last written to at 6 s.
         let sent = sent(10_000, 70_000);
         assert!((560..=575).contains(&sent), "{sent}");
         expect("new");
-        let due = sessions.wakes_due("http://h:1", 70_050);
+        let due = sessions.wakes_due("http://h:1", "", 70_050);
         assert!(due.iter().any(|(key, _)| key.0.as_str() == "new"), "{} others", due.len());
         let hello = Hello {
             framework_id: "f".to_owned(),
@@ -482,7 +491,7 @@ mod tests {
         let refused = sessions.admit(&hello, Some(&"f".into()), (1, mpsc::channel(1).0), 70_060);
         assert!(refused.is_err_and(|rejected| rejected.token_invalid));
         let now = 70_060 + WAKE_KNOWN_MS;
-        let due = sessions.wakes_due("http://h:1", now);
+        let due = sessions.wakes_due("http://h:1", "", now);
         assert!(due.first().is_some_and(|(key, _)| key.0.as_str() == "9999"), "one that asks comes first");
     }
 }

@@ -4,6 +4,7 @@ use super::access::Access;
 use super::binary::ServedBinary;
 use super::clock::now_ms;
 use super::history::History;
+use super::port_tls::PortTls;
 use super::sessions::Sessions;
 use super::state::State;
 use crate::configs::Registry;
@@ -32,6 +33,8 @@ pub(super) struct Shared {
     pub(super) ecs: EcsCompatibility,
     /// Where agents and people reach this scheduler.
     pub(super) url: String,
+    /// With what they connect there.
+    pub(super) tls: Arc<PortTls>,
     /// Has the master list its agents at once.
     pub(super) relist: Notify,
     /// How much went through.

@@ -2,7 +2,7 @@
 
 use super::error::RunError;
 use super::lead::Lead;
-use super::settings::{Master, Settings};
+use super::settings::{ExecutorProgram, Master, Settings};
 use crate::configs::{Author, Configuration, Precondition};
 use crate::local::{Cluster, LocalSettings};
 use crate::store::StateUrl;
@@ -40,6 +40,11 @@ impl Trial {
         local.executor_environment.insert("LOGSTASH_MESOS_DATA_DIR".to_owned(), data_dir);
         if Path::new(DOCKER_SOCKET).exists() {
             local.executor_environment.insert("DOCKER_HOST".to_owned(), format!("unix://{DOCKER_SOCKET}"));
+        }
+        // The agent is on this machine, and its fetcher believes no authority but the usual ones.
+        if let (Some(_), ExecutorProgram::Served(path)) = (&settings.http_tls.identity, &settings.executor) {
+            let path = path.canonicalize().unwrap_or_else(|_| path.clone());
+            settings.executor = ExecutorProgram::Command(path.display().to_string());
         }
         let cluster = Cluster::start(local).await.map_err(|e| failed(e.into()))?;
         let master = Endpoint::parse(&cluster.address().to_string(), DEFAULT_MASTER_PORT);

@@ -6,6 +6,7 @@ use super::http;
 use super::lead::Lead;
 use super::node::{Node, refuse_if_led};
 use super::parts::Judge;
+use super::port_tls::PortTls;
 use super::records::Records;
 use super::settings::Settings;
 use super::task::Phase;
@@ -53,7 +54,7 @@ pub async fn uninstall(
 ) -> Result<Uninstalled, RunError> {
     let state = settings.state.open_with(settings.session_timeout).await?;
     // Before the port is waited for, which is mostly that scheduler's.
-    refuse_if_led(&state).await?;
+    refuse_if_led(&state, &PortTls::new(&settings.http_tls)).await?;
     let (node, listener) = Node::open(&settings, state, Judge::default(), &shutdown).await?;
     let stop = CancellationToken::new();
     let serving = http::serve(&node, listener, stop.clone());

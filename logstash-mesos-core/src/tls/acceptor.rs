@@ -39,7 +39,7 @@ impl Acceptor {
         let builder = if settings.client_authentication == ClientAuthentication::None {
             builder.with_no_client_auth()
         } else {
-            let (roots, _) = pem::authorities(&settings.authorities)?;
+            let (roots, _) = pem::authorities(&settings.authorities, "")?;
             let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
             if settings.client_authentication == ClientAuthentication::Optional {
                 verifier = verifier.allow_unauthenticated();
@@ -48,10 +48,11 @@ impl Acceptor {
             builder.with_client_cert_verifier(verifier)
         };
         let (chain, key) = pem::identity(&settings.identity)?;
-        let config = builder.with_single_cert(chain, key).map_err(|error| {
+        let mut config = builder.with_single_cert(chain, key).map_err(|error| {
             let path = settings.identity.key.clone();
             TlsError::File { path, reason: format!("{error}; is it the key of the certificate?") }
         })?;
+        config.alpn_protocols = settings.offer.alpn();
         Ok(Self { tls: TlsAcceptor::from(Arc::new(config)), timeout: settings.handshake_timeout })
     }
 

@@ -23,6 +23,12 @@ impl std::fmt::Debug for Connector {
     }
 }
 
+impl From<Arc<ClientConfig>> for Connector {
+    fn from(config: Arc<ClientConfig>) -> Self {
+        Self { tls: TlsConnector::from(config) }
+    }
+}
+
 impl ClientTls {
     /// The settings as rustls has them.
     ///
@@ -38,16 +44,18 @@ impl ClientTls {
             .map_err(setup)?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
-        match &self.identity {
-            None => Ok(builder.with_no_client_auth()),
+        let mut config = match &self.identity {
+            None => builder.with_no_client_auth(),
             Some(identity) => {
                 let (chain, key) = pem::identity(identity)?;
                 builder.with_client_auth_cert(chain, key).map_err(|error| {
                     let path = identity.key.clone();
                     TlsError::File { path, reason: format!("{error}; is it the key of the certificate?") }
-                })
+                })?
             }
-        }
+        };
+        config.alpn_protocols = self.offer.alpn();
+        Ok(config)
     }
 }
 
@@ -58,7 +66,7 @@ impl Connector {
     ///
     /// As [`ClientTls::config`].
     pub fn new(settings: &ClientTls) -> Result<Self, TlsError> {
-        Ok(Self { tls: TlsConnector::from(Arc::new(settings.config()?)) })
+        Ok(Arc::new(settings.config()?).into())
     }
 
     /// Agrees on keys with the server `host` behind `stream`.

@@ -33,7 +33,7 @@ pub use connector::Connector;
 pub use missing::{Acceptor, Connector};
 pub use peer::Peer;
 #[cfg(feature = "tls")]
-pub use reload::Reloaded;
+pub use reload::{AuthorityFile, FromFiles, Reloaded};
 pub use stream::Stream;
 
 /// How connections to servers are secured.
@@ -42,6 +42,8 @@ pub struct ClientTls {
     /// Who may sign a server's certificate, files in PEM; the usual authorities when empty. A server's own
     /// certificate may stand here too.
     pub authorities: Vec<PathBuf>,
+    /// More of them as text in PEM, for those that come another way than by a file.
+    pub authorities_pem: String,
     /// Authorities by the SHA-256 of their certificate: one that a server brings along is believed beside the others.
     pub fingerprints: Vec<[u8; 32]>,
     /// Our own certificate, if servers ask for one.
@@ -113,13 +115,16 @@ pub enum ClientAuthentication {
     Required,
 }
 
-/// What a side is willing to speak. Empty lists stand for all that is known here and safe.
+/// What a side is willing to speak. Of versions and ciphers, empty lists stand for all
+/// that is known here and safe.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Offer {
     /// `TLSv1.2` and `TLSv1.3`; `TLSv1.1` is left out, as nothing here speaks it.
     pub protocols: Vec<String>,
     /// Cipher suites by their names in Java or in OpenSSL. Those that are not known here are left out.
     pub cipher_suites: Vec<String>,
+    /// What is spoken inside, best first, such as `h2` and `http/1.1` (ALPN); nothing is agreed on when it is empty.
+    pub application_protocols: Vec<String>,
 }
 
 /// Why connections cannot be prepared.

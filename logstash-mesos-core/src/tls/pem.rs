@@ -30,12 +30,29 @@ pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
     Ok(found)
 }
 
-/// All certificates in these files, or the usual authorities where there is no file.
+/// The certificates of a file as text, and nothing else that may be in it.
+pub(super) fn text(path: &Path) -> Result<String, TlsError> {
+    certificates(path)?;
+    let bytes = read(path)?;
+    let (mut text, mut inside) = (String::new(), false);
+    for line in String::from_utf8_lossy(&bytes).lines().map(str::trim) {
+        inside |= line == "-----BEGIN CERTIFICATE-----";
+        if inside {
+            text.push_str(line);
+            text.push('\n');
+        }
+        inside &= line != "-----END CERTIFICATE-----";
+    }
+    Ok(text)
+}
+
+/// All certificates in these files and in the text, or the usual authorities where there are neither.
 pub(super) fn authorities(
     paths: &[PathBuf],
+    pem: &str,
 ) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), TlsError> {
     let (mut roots, mut named) = (RootCertStore::empty(), Vec::new());
-    if paths.is_empty() {
+    if paths.is_empty() && pem.is_empty() {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
     for path in paths {
@@ -43,6 +60,12 @@ pub(super) fn authorities(
             roots.add(certificate.clone()).map_err(|error| failed(path, error.to_string()))?;
             named.push(certificate);
         }
+    }
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        let wrong = |error: String| TlsError::Setup(format!("an authority cannot be used: {error}"));
+        let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
+        roots.add(certificate.clone()).map_err(|error| wrong(error.to_string()))?;
+        named.push(certificate);
     }
     Ok((roots, named))
 }

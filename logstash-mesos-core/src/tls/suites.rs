@@ -29,6 +29,11 @@ impl Offer {
         Ok(Arc::new(provider))
     }
 
+    /// What is spoken inside, as it goes over the wire.
+    pub(super) fn alpn(&self) -> Vec<Vec<u8>> {
+        self.application_protocols.iter().map(|name| name.as_bytes().to_vec()).collect()
+    }
+
     /// The versions of this offer, best first.
     pub(super) fn versions(&self) -> Result<Vec<&'static SupportedProtocolVersion>, TlsError> {
         let known = [("TLSv1.3", &rustls::version::TLS13), ("TLSv1.2", &rustls::version::TLS12)];

@@ -234,6 +234,7 @@ async fn versions_and_ciphers_are_what_was_asked_for() {
     let offer = |protocols: &[&str], suites: &[&str]| Offer {
         protocols: protocols.iter().map(ToString::to_string).collect(),
         cipher_suites: suites.iter().map(ToString::to_string).collect(),
+        ..Offer::default()
     };
     let cases = [
         (offer(&["TLSv1.2"], &[]), "TLSv1.2", "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"),
@@ -292,20 +293,20 @@ fn files_are_read_again_when_they_change_and_bad_ones_change_nothing() {
     let made = Certificates::new();
     let ours = identity(&made, "server.pem", "server.key");
     let client = Reloaded::new(ClientTls { identity: Some(ours), ..client(&made, "ca.pem") });
-    let first = client.config().unwrap();
-    assert!(Arc::ptr_eq(&first, &client.config().unwrap()), "nothing is read twice");
+    let first = client.latest().unwrap();
+    assert!(Arc::ptr_eq(&first, &client.latest().unwrap()), "nothing is read twice");
     // A certificate whose key is still to come.
     made.signed("other", "ca", "/CN=other.example", "DNS:other.example");
     std::fs::copy(made.path("other.pem"), made.path("server.pem")).unwrap();
-    assert!(Arc::ptr_eq(&first, &client.config().unwrap()));
+    assert!(Arc::ptr_eq(&first, &client.latest().unwrap()));
     std::fs::copy(made.path("other.key"), made.path("server.key")).unwrap();
-    let second = client.config().unwrap();
+    let second = client.latest().unwrap();
     assert!(!Arc::ptr_eq(&first, &second));
     std::fs::remove_file(made.path("ca.pem")).unwrap();
-    assert!(Arc::ptr_eq(&second, &client.config().unwrap()));
+    assert!(Arc::ptr_eq(&second, &client.latest().unwrap()));
 
     let never = Reloaded::new(ClientTls { authorities: vec![made.path("none")], ..ClientTls::default() });
-    assert!(never.config().is_err());
+    assert!(never.latest().is_err());
 }
 
 // Masters found in ZooKeeper and agents are connected to by address, while their certificates are for their names.
@@ -332,7 +333,7 @@ async fn a_certificate_may_be_for_the_name_that_its_holder_announces() {
         }
     });
     let reloaded = Reloaded::new(client(&made, "ca.pem"));
-    let tls = Tls::from_fn(move || reloaded.config().map_err(Into::into));
+    let tls = Tls::from_fn(move || reloaded.latest().map_err(Into::into));
     for (announced, reached) in [("m1.example", true), ("m2.example", false), ("", false)] {
         let masters = vec![endpoint.clone().with_announced_name(announced)];
         let asking = OperatorClient::new(masters).with(|client| client.tls = tls.clone());

@@ -33,7 +33,7 @@ impl Verifier {
         let verification = settings.verification;
         let (roots, named) = match verification {
             Verification::None => (RootCertStore::empty(), Vec::new()),
-            _ => pem::authorities(&settings.authorities)?,
+            _ => pem::authorities(&settings.authorities, &settings.authorities_pem)?,
         };
         let roots = Arc::new(roots);
         let full = (verification == Verification::Full)

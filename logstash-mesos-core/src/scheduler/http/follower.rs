@@ -105,7 +105,7 @@ async fn ready(State(node): State<Arc<Node>>) -> Response {
     let problem = match leader {
         None => "no scheduler leads at the moment".to_owned(),
         Some(leader) if leader.id == node.me.id => "this scheduler is about to lead".to_owned(),
-        Some(leader) if answers(&leader).await => {
+        Some(leader) if answers(&leader, &node.tls).await => {
             return format!("ready, following {}\n", leader.url).into_response();
         }
         Some(leader) => format!("the leading scheduler does not answer at {}", leader.url),

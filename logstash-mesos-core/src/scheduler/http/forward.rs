@@ -9,9 +9,10 @@ use super::super::leader::{Failure, ForwardError, Target, connect};
 use super::super::node::{Leading, Node, Responsible};
 use super::error;
 use crate::election::Leader;
+use crate::tls::Stream;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::uri::{PathAndQuery, Scheme};
+use axum::http::uri::{Authority, PathAndQuery, Scheme};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, Version, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
@@ -21,7 +22,6 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tower::ServiceExt;
 
@@ -59,7 +59,7 @@ async fn at_leader(node: &Arc<Node>, mut request: Request) -> Result<Response, F
             Ok(Responsible::There(leader)) => leader,
             Err(_) => return Err(last),
         };
-        match connect(&leader).await {
+        match connect(&leader, &node.tls).await {
             // Nothing of the request is used up yet.
             Err(error @ ForwardError::Unreachable { .. }) if Instant::now() < deadline => {
                 last = error;
@@ -74,7 +74,7 @@ async fn at_leader(node: &Arc<Node>, mut request: Request) -> Result<Response, F
 async fn exchange(
     node: &Arc<Node>,
     leader: &Leader,
-    stream: TcpStream,
+    stream: Stream,
     target: Target,
     request: Request,
 ) -> Result<Response, ForwardError> {
@@ -131,7 +131,15 @@ fn outgoing(node: &Node, target: Target, request: Request) -> Result<Request, Fo
     let path = format!("{}{path}", target.path);
     let http2 = parts.version == Version::HTTP_2;
     let uri = Uri::builder().path_and_query(path.as_str());
-    let uri = if http2 { uri.scheme(Scheme::HTTP).authority(target.authority.clone()) } else { uri };
+    // The Host stays that of the client, so that the leader sees whether a page of another site asks.
+    let host = parts.headers.get(header::HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    let uri = if http2 {
+        parts.headers.remove(header::HOST);
+        let scheme = if target.is_tls { Scheme::HTTPS } else { Scheme::HTTP };
+        uri.scheme(scheme).authority(host.unwrap_or_else(|| target.authority.clone()))
+    } else {
+        uri
+    };
     let unusable = |_| ForwardError::Url { url: format!("http://{}{path}", target.authority) };
     parts.uri = uri.build().map_err(unusable)?;
     parts.version = if http2 { Version::HTTP_2 } else { Version::HTTP_11 };
@@ -141,7 +149,6 @@ fn outgoing(node: &Node, target: Target, request: Request) -> Result<Request, Fo
         let host = HeaderValue::from_str(target.authority.as_str());
         parts.headers.insert(header::HOST, host.expect("an authority has no other characters"));
     }
-    // The Host stays that of the client, so that the leader sees whether a page of another site asks.
     parts.headers.insert(FORWARDED, node.access.forwarded());
     // For the leader's audit log.
     let peer = parts.extensions.get::<Peer>().map(|peer| peer.0.ip().to_string());

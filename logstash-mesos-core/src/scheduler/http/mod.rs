@@ -42,7 +42,7 @@ use tower::ServiceExt;
 
 /// Serves until `stop`, whoever leads.
 pub(super) fn serve(node: &Arc<Node>, port: Listener, stop: CancellationToken) -> JoinHandle<()> {
-    tokio::spawn(listener::serve(port, front(node.clone()), stop))
+    tokio::spawn(listener::serve(port, node.tls.clone(), front(node.clone()), stop))
 }
 
 /// Everything that a scheduler serves, whether it leads or follows.

@@ -4,6 +4,7 @@ use super::super::access::Access;
 use super::super::binary::ServedBinary;
 use super::super::check::checker;
 use super::super::listener;
+use super::super::port_tls::{HttpTls, PortTls};
 use super::super::sessions::{Sessions, config_set};
 use super::super::shared::{Link, Shared};
 use super::super::state::{Event, Policy, State};
@@ -73,6 +74,7 @@ impl Server {
             ecs: EcsCompatibility::V8,
             ui: true,
             url: "http://127.0.0.1:9092".to_owned(),
+            tls: PortTls::new(&HttpTls::default()),
             calls: AtomicU64::default(),
             relist: Default::default(),
             history: Default::default(),
@@ -536,7 +538,8 @@ async fn an_executor_is_admitted_by_the_token_that_mesos_brought_and_gets_every_
     let stop = CancellationToken::new();
     let port = listener::Listener::bind(address, Duration::ZERO, &stop).await.expect("binds");
     let url = format!("http://{}", port.address());
-    tokio::spawn(listener::serve(port, server.router.clone(), stop.clone()));
+    let tls = PortTls::new(&HttpTls::default());
+    tokio::spawn(listener::serve(port, tls, server.router.clone(), stop.clone()));
     let shared = &server.shared;
 
     // A task runs on the agent.
@@ -567,10 +570,10 @@ async fn an_executor_is_admitted_by_the_token_that_mesos_brought_and_gets_every_
         let refusal = Peer::open(&url, token).await.next().await;
         assert!(matches!(refusal, scheduler_message::Message::Rejected(r) if r.token_invalid), "{token:?}");
     }
-    let wakes = shared.sessions.wakes_due(&url, 1);
+    let wakes = shared.sessions.wakes_due(&url, "", 1);
     let [(_, wake)] = &wakes[..] else { panic!("{wakes:?}") };
-    assert!(shared.sessions.wakes_due(&url, 2).is_empty(), "not at once again");
-    let again = shared.sessions.wakes_due(&url, 10_000);
+    assert!(shared.sessions.wakes_due(&url, "", 2).is_empty(), "not at once again");
+    let again = shared.sessions.wakes_due(&url, "", 10_000);
     assert_eq!(again[0].1.token, wake.token, "repeated until it is used");
 
     let mut peer = Peer::open(&url, &wake.token).await;
@@ -578,7 +581,7 @@ async fn an_executor_is_admitted_by_the_token_that_mesos_brought_and_gets_every_
     assert!(
         matches!(peer.next().await, scheduler_message::Message::ConfigSet(set) if set.configurations.is_empty())
     );
-    assert!(shared.sessions.wakes_due(&url, 1_000_000).is_empty(), "it was used");
+    assert!(shared.sessions.wakes_due(&url, "", 1_000_000).is_empty(), "it was used");
 
     assert_eq!(server.call("PUT", "/api/configs/nginx", r#"{"input":"filter { }"}"#).await.0, 200);
     let set = config_set(&shared.registry.snapshot(), "", &BTreeMap::new());

@@ -1,11 +1,11 @@
 //! Who the framework is to Mesos, and whom it believes.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::scheduler::{Credentials, GivenSecret, ServiceAccount};
 use crate::settings::{Loaded, SettingError};
-use crate::tls::{ClientTls, Identity};
+use crate::tls::{AuthorityFile, ClientTls, FromFiles, Identity};
 
 /// Flags of the executor on an agent that speaks TLS, as environment variables.
 const AGENT_TLS: &str = "LOGSTASH_MESOS_AGENT_TLS";
@@ -13,7 +13,7 @@ const AGENT_CA: &str = "LOGSTASH_MESOS_AGENT_CA";
 const AGENT_CA_FILE: &str = "LOGSTASH_MESOS_AGENT_CA_FILE";
 
 /// Most of an authority's certificates that travel in the description of every executor.
-const MAX_CA_BYTES: usize = 16 * 1024;
+pub(super) const MAX_CA_BYTES: usize = 16 * 1024;
 
 pub(super) fn credentials(raw: &Loaded) -> Result<Credentials, SettingError> {
     let text = |key| raw.text(key).map(str::trim).filter(|text| !text.is_empty());
@@ -73,19 +73,34 @@ fn service_account(raw: &Loaded, text: &str) -> Result<ServiceAccount, SettingEr
 /// Whom to believe, and with which certificate to come.
 pub(super) fn tls(raw: &Loaded) -> Result<ClientTls, SettingError> {
     let path = |key| raw.text(key).map(str::trim).filter(|text| !text.is_empty()).map(PathBuf::from);
-    let identity = match (path(CERTIFICATE), path(KEY)) {
-        (None, None) => None,
-        (Some(certificate), Some(key)) => {
-            Some(Identity { certificate, extra_chain: Vec::new(), key, passphrase: None })
-        }
-        (Some(_), None) => return Err(raw.invalid(CERTIFICATE, "needs its key, --mesos-client-key-file")),
-        (None, Some(_)) => return Err(raw.invalid(KEY, "needs its certificate, --mesos-client-cert-file")),
-    };
+    let identity = certificate_with_key(raw, CERTIFICATE, KEY)?;
     let tls = ClientTls { authorities: path(CA).into_iter().collect(), identity, ..ClientTls::default() };
     // Now rather than at the first connection. The message names the file.
     let key = [CA, CERTIFICATE].into_iter().find(|key| path(key).is_some()).unwrap_or(CA);
     tls.config().map_err(|error| raw.invalid(key, format!("is of no use: {error}")))?;
     Ok(tls)
+}
+
+/// The certificate and the key that two settings name: both or neither.
+pub(super) fn certificate_with_key(
+    raw: &Loaded,
+    certificate_setting: &str,
+    key_setting: &str,
+) -> Result<Option<Identity>, SettingError> {
+    let path = |key| raw.text(key).map(str::trim).filter(|text| !text.is_empty()).map(PathBuf::from);
+    let flag = |key: &str| format!("--{}", key.replace(['.', '_'], "-"));
+    match (path(certificate_setting), path(key_setting)) {
+        (None, None) => Ok(None),
+        (Some(certificate), Some(key)) => {
+            Ok(Some(Identity { certificate, extra_chain: Vec::new(), key, passphrase: None }))
+        }
+        (Some(_), None) => {
+            Err(raw.invalid(certificate_setting, format!("needs its key, {}", flag(key_setting))))
+        }
+        (None, Some(_)) => {
+            Err(raw.invalid(key_setting, format!("needs its certificate, {}", flag(certificate_setting))))
+        }
+    }
 }
 
 const CA: &str = "mesos.ca_file";
@@ -110,8 +125,9 @@ pub(super) fn of_executors(
     if environment.contains_key(AGENT_CA) || environment.contains_key(AGENT_CA_FILE) {
         return Ok(());
     }
-    let certificates =
-        certificates(Path::new(file)).map_err(|error| raw.invalid(CA, format!("cannot be read: {error}")))?;
+    let certificates = AuthorityFile(file.into())
+        .make()
+        .map_err(|error| raw.invalid(CA, format!("is of no use: {error}")))?;
     if certificates.len() > MAX_CA_BYTES {
         return Err(raw.invalid(
             CA,
@@ -145,22 +161,6 @@ pub(super) fn certificates_are_of_use(
         }
         _ => Ok(()),
     }
-}
-
-/// The certificates of a file and nothing else that may be in it.
-fn certificates(file: &Path) -> std::io::Result<String> {
-    let text = std::fs::read_to_string(file)?;
-    let mut certificates = String::new();
-    let mut inside = false;
-    for line in text.lines().map(str::trim) {
-        inside |= line == "-----BEGIN CERTIFICATE-----";
-        if inside {
-            certificates.push_str(line);
-            certificates.push('\n');
-        }
-        inside &= line != "-----END CERTIFICATE-----";
-    }
-    Ok(certificates)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod identity;
 mod placement;
+mod port;
 mod predecessor;
 mod table;
 
@@ -9,7 +10,7 @@ pub use placement::Placement;
 pub use predecessor::{MadeConfiguration, NAMES, Name, Predecessor, predecessor, take_arguments};
 pub use table::SETTINGS;
 
-use super::Credentials;
+use super::{Credentials, HttpTls};
 use crate::configs::ExecutorSettings;
 use crate::offer::Needs;
 use crate::pipeline::plugin::EcsCompatibility;
@@ -55,6 +56,8 @@ pub struct Settings {
     pub http_bind: SocketAddr,
     /// How long a port that another process has is waited for.
     pub port_patience: Duration,
+    /// TLS on that port, and on those of other schedulers.
+    pub http_tls: HttpTls,
     /// How agents reach us.
     pub advertise_url: Option<String>,
     /// Serve the page.
@@ -180,16 +183,7 @@ impl Settings {
             // Trying the thing opens nothing to others.
             http_bind.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
         }
-        let advertise_url = text("http.advertise_url").map(|url| url.trim_end_matches('/').to_owned());
-        if let Some(url) = &advertise_url {
-            let uri = url.parse::<axum::http::Uri>().ok();
-            let fine = uri.is_some_and(|u| u.scheme_str() == Some("http") && u.authority().is_some());
-            if !fine {
-                return Err(
-                    raw.invalid("http.advertise_url", "is not a URL such as http://scheduler.example:9092")
-                );
-            }
-        }
+        let (advertise_url, http_tls) = port::check(raw)?;
         let executor = executor(raw, &text, beside)?;
         let needs = Needs {
             cpus_milli: cpus(raw)?,
@@ -224,6 +218,7 @@ impl Settings {
             config_dir,
             http_bind,
             port_patience: Duration::from_secs(30),
+            http_tls,
             advertise_url,
             ui: !raw.switch("no_ui")?,
             auth_file: path("auth_file"),
