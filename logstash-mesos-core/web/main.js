@@ -5,6 +5,7 @@ import { live, onOverview } from "./lib/stream.js";
 import { brief } from "./lib/format.js";
 import { searchBox } from "./components/search-box.js";
 import { empty } from "./components/notice.js";
+import { account, signIn } from "./components/sign-in.js";
 import * as overview from "./views/overview.js";
 import * as why from "./views/why.js";
 import * as agents from "./views/agents.js";
@@ -89,6 +90,13 @@ onOverview(new AbortController().signal, overview => {
   fill(/** @type {Element} */ (document.getElementById("identity")), rows.map(([term, text]) => h("div", null, h("dt", null, term), h("dd", { title: text }, text))));
 });
 
+const visitor = /** @type {Element} */ (document.getElementById("account"));
+live.addEventListener("viewer", () => account(visitor));
+window.addEventListener("stranger", () => signIn(() => {
+  live.open();
+  // What is being written stays as it is.
+  if (!guard.unsaved?.()) show(true);
+}));
 live.addEventListener("age", age);
 setInterval(age, 1000);
 searchBox(/** @type {Element} */ (document.getElementById("search")));
@@ -96,6 +104,6 @@ document.getElementById("skip")?.addEventListener("click", () => main.focus());
 window.addEventListener("hashchange", () => show(false));
 window.addEventListener("reopen", () => show(true));
 window.addEventListener("beforeunload", event => guard.unsaved?.() && event.preventDefault());
-live.open();
 age();
-show(true);
+await live.open();
+if (!live.viewer.must_sign_in) show(true);

@@ -44,6 +44,7 @@ table! {
     AGENTS_WITHOUT_EXECUTOR = gauge("logstash_mesos_agents_without_executor", "Agents that have no task.");
     EXECUTORS_CONNECTED = gauge("logstash_mesos_executors_connected", "Executors that are connected to the scheduler.");
     WAKES = counter("logstash_mesos_wakes_total", "Messages to executors that were not connected yet.");
+    WRONG_CREDENTIALS = counter("logstash_mesos_wrong_credentials_total", "Passwords and tokens that were wrong.");
     EXECUTOR_LAG = gauge("logstash_mesos_executor_lag_bytes", "Bytes of all streams that are there and not delivered yet.")
         .bytes();
     EXECUTOR_LAG_AGE = gauge(

@@ -32,6 +32,7 @@ export async function send(method, path, body, options = {}) {
   let json = null;
   try { json = JSON.parse(text); } catch { /* a proxy's page, mostly */ }
   if (answer.ok) return json;
+  if (answer.status === 401) window.dispatchEvent(new Event("stranger"));
   throw new Refused(answer.status, json, json?.error ?? `${answer.status} ${answer.statusText}: ${text.slice(0, 200)}`);
 }
 

@@ -1,4 +1,5 @@
 // One stream of what matters, and how old it is.
+import { get } from "./api.js";
 import { clock, duration } from "./format.js";
 
 /** @typedef {{at: string, version: string, url: string, framework: any, agents: any, events: any, streams: any,
@@ -9,14 +10,26 @@ class Live extends EventTarget {
   overview = null;
   /** When it came, by the clock of this machine. */
   heard = 0;
-  /** Whether who looks may change something, and why not. @type {{may_write: boolean, why_not: string | null}} */
-  viewer = { may_write: true, why_not: null };
+  /**
+   * Who looks, and whether one may change something.
+   * @type {{name: string | null, role: string | null, must_sign_in: boolean, signed_in: boolean, may_write: boolean, why_not: string | null}}
+   */
+  viewer = { name: null, role: null, must_sign_in: false, signed_in: false, may_write: true, why_not: null };
   #opened = Date.now();
+  #attempts = 0;
   /** @type {EventSource | null} */
   #source = null;
 
-  open() {
+  /** Begins to listen, unless somebody has to sign in first. */
+  async open() {
     this.#source?.close();
+    this.#source = null;
+    const attempt = ++this.#attempts;
+    // Without an answer there is nothing to listen to either, which the stream says in its own way.
+    const viewer = await get("session").catch(() => null);
+    if (attempt !== this.#attempts) return;
+    if (viewer) this.#see(viewer);
+    if (viewer?.must_sign_in) return void window.dispatchEvent(new Event("stranger"));
     const source = new EventSource("api/events");
     this.#source = source;
     source.addEventListener("overview", event => {
@@ -26,14 +39,18 @@ class Live extends EventTarget {
       this.dispatchEvent(new Event("age"));
     });
     source.addEventListener("viewer", event => {
-      this.viewer = JSON.parse(event.data);
-      this.dispatchEvent(new Event("viewer"));
+      this.#see(JSON.parse(event.data));
     });
     source.addEventListener("error", () => {
       // A broken connection is opened again by the browser; after a refusal it gives up.
       if (source.readyState === EventSource.CLOSED) setTimeout(() => this.#source === source && this.open(), RETRY_MS);
       this.dispatchEvent(new Event("age"));
     });
+  }
+
+  #see(/** @type {typeof this.viewer} */ viewer) {
+    this.viewer = viewer;
+    this.dispatchEvent(new Event("viewer"));
   }
 
   /** How long nothing came. */

@@ -1,10 +1,11 @@
 //! Who may use the HTTP API: the lines of a file, and whether somebody is one of them.
 //!
 //! A password is kept as Argon2id, whose check takes some 20 ms and 19 MB. Who was found to be right is therefore
-//! remembered, by a hash of what was sent.
+//! remembered, by a hash of what was sent, and few checks are made at a time.
 
 use super::super::sessions::same;
 use super::guesses::Guesses;
+use super::logins::Logins;
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use axum::http::{HeaderMap, header};
@@ -17,9 +18,11 @@ use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use thiserror::Error;
+use tokio::sync::Semaphore;
 
 /// What somebody may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -112,6 +115,10 @@ pub(super) struct Accounts {
     /// Which of them sent what hashes to this.
     right: Mutex<HashMap<[u8; 32], usize>>,
     guesses: Mutex<Guesses>,
+    logins: Mutex<Logins>,
+    /// Taken by whoever checks a password.
+    pub(super) turns: Semaphore,
+    wrong: AtomicU64,
 }
 
 // Without the secrets.
@@ -145,20 +152,65 @@ impl Accounts {
             .collect();
         match all? {
             all if all.is_empty() => Err(AccessError::Empty { path: owned() }),
-            all => Ok(Self { all, right: Mutex::default(), guesses: Mutex::default() }),
+            all => Ok(Self {
+                all,
+                right: Mutex::default(),
+                guesses: Mutex::default(),
+                logins: Mutex::default(),
+                turns: Semaphore::new(CHECKS_AT_ONCE),
+                wrong: AtomicU64::new(0),
+            }),
         }
     }
 
     /// Who sends these, as far as that costs nothing: a hashed password is known once it was [looked at](Self::look).
+    /// Without credentials it is whoever signed in and got the cookie that comes with them.
     pub(super) fn known(&self, headers: &HeaderMap) -> Option<&Account> {
-        let value = headers.get(header::AUTHORIZATION)?.as_bytes();
+        self.index(headers).and_then(|index| self.all.get(index))
+    }
+
+    fn index(&self, headers: &HeaderMap) -> Option<usize> {
+        let Some(value) = headers.get(header::AUTHORIZATION) else {
+            return self.login(headers).map(|(index, _)| index);
+        };
         let right = self.right.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(index) = right.get::<[u8; 32]>(&Sha256::digest(value).into()) {
-            return self.all.get(*index);
+        if let Some(index) = right.get::<[u8; 32]>(&Sha256::digest(value.as_bytes()).into()) {
+            return Some(*index);
         }
         drop(right);
         let given = Given::of(headers)?;
-        self.all.iter().find(|account| account.is_cheaply(&given))
+        self.all.iter().position(|account| account.is_cheaply(&given))
+    }
+
+    fn logins(&self) -> MutexGuard<'_, Logins> {
+        self.logins.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn login(&self, headers: &HeaderMap) -> Option<(usize, Instant)> {
+        self.logins().of(cookie(headers)?, Instant::now())
+    }
+
+    /// When whoever comes with a cookie has to sign in again.
+    pub(super) fn login_ends(&self, headers: &HeaderMap) -> Option<Instant> {
+        self.login(headers).filter(|_| !headers.contains_key(header::AUTHORIZATION)).map(|(_, until)| until)
+    }
+
+    /// Signs in who sends these, and returns what the cookie is to hold.
+    pub(super) fn sign_in(&self, headers: &HeaderMap) -> Option<String> {
+        let index = self.index(headers)?;
+        Some(self.logins().begin(index, Instant::now()))
+    }
+
+    /// Ends what the cookie stands for.
+    pub(super) fn sign_out(&self, headers: &HeaderMap) {
+        if let Some(secret) = cookie(headers) {
+            self.logins().end(secret);
+        }
+    }
+
+    /// How often somebody was wrong.
+    pub(super) fn wrong(&self) -> u64 {
+        self.wrong.load(Ordering::Relaxed)
     }
 
     /// Checks what these bring, which may take some 20 ms of processor time, and remembers who it was. How long the
@@ -172,7 +224,13 @@ impl Accounts {
         }
         let guesses = || self.guesses.lock().unwrap_or_else(PoisonError::into_inner);
         guesses().may_try(from, Instant::now())?;
-        match self.all.iter().position(|account| account.is_slowly(&given)) {
+        // A name that there is not takes as long as one that there is.
+        let unknown = !self.all.iter().any(|account| account.has_hash_of(&given));
+        let found = self.all.iter().position(|account| account.is_slowly(&given));
+        if unknown && let Given::Password(_, password) = &given {
+            NOBODY.is_slowly(&Given::Password(NOBODY.name.clone(), password.clone()));
+        }
+        match found {
             Some(index) => {
                 let mut right = self.right.lock().unwrap_or_else(PoisonError::into_inner);
                 if right.len() >= MOST_REMEMBERED {
@@ -180,13 +238,25 @@ impl Accounts {
                 }
                 right.insert(Sha256::digest(value.as_bytes()).into(), index);
             }
-            None => guesses().was_wrong(from, Instant::now()),
+            None => {
+                guesses().was_wrong(from, Instant::now());
+                self.wrong.fetch_add(1, Ordering::Relaxed);
+                let (name, from) = (given.name(), from.map(|from| from.to_string()));
+                tracing::warn!(target: "audit", name, from, "Wrong password or token");
+            }
         }
         Ok(())
     }
 }
 
 impl Given<'_> {
+    fn name(&self) -> Option<&str> {
+        match self {
+            Self::Password(name, _) => Some(name),
+            Self::Token(_) => None,
+        }
+    }
+
     fn of(headers: &HeaderMap) -> Option<Given<'_>> {
         let given = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
         let (scheme, value) = given.split_once(' ')?;
@@ -253,6 +323,10 @@ impl Account {
         }
     }
 
+    fn has_hash_of(&self, given: &Given<'_>) -> bool {
+        matches!(self.proof, Proof::PasswordHash(_)) && given.name() == Some(&self.name)
+    }
+
     fn is_slowly(&self, given: &Given<'_>) -> bool {
         let (Proof::PasswordHash(hash), Given::Password(name, password)) = (&self.proof, given) else {
             return false;
@@ -311,6 +385,22 @@ fn check_name(name: &str) -> Result<(), CredentialError> {
     if fine { Ok(()) } else { Err(CredentialError::Name(name.to_owned())) }
 }
 
+/// What a browser brings that signed in, if these come from one.
+pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let all = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = all.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(name, _)| *name == COOKIE).map(|(_, value)| value)
+}
+
+/// The cookie of a browser that signed in.
+pub(super) const COOKIE: &str = "logstash-mesos-session";
+/// Nobody's account: its password is in no file.
+static NOBODY: LazyLock<Account> = LazyLock::new(|| {
+    let line = password_line("nobody", &uuid::Uuid::new_v4().to_string(), Role::Read);
+    Account::read(&line.expect("name and password are fine")).expect("was just made")
+});
+/// Each takes 19 MB for 20 ms.
+const CHECKS_AT_ONCE: usize = 4;
 /// More than people and programs that come at once.
 const MOST_REMEMBERED: usize = 1_000;
 

@@ -17,7 +17,7 @@ struct Wrong {
 impl Guesses {
     /// How long `from` has to wait still, if it has to.
     pub(super) fn may_try(&self, from: Option<IpAddr>, now: Instant) -> Result<(), Duration> {
-        let Some(wrong) = self.0.get(&from) else { return Ok(()) };
+        let Some(wrong) = self.0.get(&from.map(network)) else { return Ok(()) };
         let wait = wrong.wait().saturating_sub(now.saturating_duration_since(wrong.last));
         if wait.is_zero() { Ok(()) } else { Err(wait) }
     }
@@ -27,13 +27,23 @@ impl Guesses {
             self.0.retain(|_, wrong| now.saturating_duration_since(wrong.last) < FORGOTTEN_AFTER);
         }
         // Whoever has so many addresses shares one wait.
-        let from = from.filter(|from| self.0.len() < MOST_ADDRESSES || self.0.contains_key(&Some(*from)));
+        let from = from
+            .map(network)
+            .filter(|from| self.0.len() < MOST_ADDRESSES || self.0.contains_key(&Some(*from)));
         let wrong = self.0.entry(from).or_insert(Wrong { count: 0, last: now });
         if now.saturating_duration_since(wrong.last) >= FORGOTTEN_AFTER {
             wrong.count = 0;
         }
         wrong.count = wrong.count.saturating_add(1);
         wrong.last = now;
+    }
+}
+
+/// Whoever has an address of IPv6 has all that differ in the second half.
+fn network(from: IpAddr) -> IpAddr {
+    match from.to_canonical() {
+        IpAddr::V6(from) => IpAddr::V6((from.to_bits() & !u128::from(u64::MAX)).into()),
+        from => from,
     }
 }
 
@@ -68,6 +78,10 @@ mod tests {
         assert_eq!(waits, [0, 0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60]);
         assert_eq!(guesses.may_try("10.0.0.8".parse().ok(), start), Ok(()));
         assert_eq!(guesses.may_try(from, start + Duration::from_secs(60)), Ok(()));
+        let [one, neighbour] = ["2001:db8::1", "2001:db8::ffff:2"].map(|text| text.parse().ok());
+        (0..7).for_each(|_| guesses.was_wrong(one, start));
+        assert!(guesses.may_try(neighbour, start).is_err(), "it is the same network");
+        assert!(guesses.may_try("2001:db8:0:1::1".parse().ok(), start).is_ok());
         let later = start + FORGOTTEN_AFTER;
         guesses.was_wrong(from, later);
         assert_eq!(guesses.may_try(from, later), Ok(()));

@@ -5,18 +5,21 @@
 
 mod accounts;
 mod guesses;
+mod logins;
 
 pub use accounts::{AccessError, CredentialError, Role, UnknownRole, password_line, token_line};
 
 use crate::configs::Author;
 use crate::protocol::Texts;
-use accounts::{Account, Accounts};
+use accounts::{Account, Accounts, COOKIE, cookie};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use logins::LIFE;
+use serde::Serialize;
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Whom a request comes from: an extension of each.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +61,19 @@ impl Wish {
             Self::Admin => Role::Admin,
         }
     }
+}
+
+/// Who looks, as the page shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Viewer {
+    name: Option<String>,
+    role: Option<&'static str>,
+    /// There are accounts, and these are credentials of none.
+    must_sign_in: bool,
+    /// With a browser, which can sign out.
+    signed_in: bool,
+    pub(super) may_write: bool,
+    pub(super) why_not: Option<&'static str>,
 }
 
 /// Why a request is turned away.
@@ -112,6 +128,58 @@ impl Access {
         })
     }
 
+    /// Who sends these, and what it means here.
+    pub(super) fn viewer(&self, headers: &HeaderMap) -> Viewer {
+        let (account, may_write) = (self.account(headers), self.may_write(headers));
+        Viewer {
+            name: account.map(|account| account.name.clone()),
+            role: account.map(|account| account.role.name()),
+            must_sign_in: account.is_none() && matches!(self.rule, Rule::Accounts(_)),
+            signed_in: self.login_ends(headers).is_some(),
+            may_write: may_write.is_ok(),
+            why_not: may_write.err(),
+        }
+    }
+
+    /// When the login of the browser that sends these ends, if it is one that signed in.
+    pub(super) fn login_ends(&self, headers: &HeaderMap) -> Option<Instant> {
+        let Rule::Accounts(accounts) = &self.rule else { return None };
+        accounts.login_ends(headers)
+    }
+
+    /// Signs in who sends these, and returns the cookie to set; `None` where there are no accounts.
+    pub(super) fn sign_in(&self, headers: &HeaderMap, peer: Option<&Peer>, is_tls: bool) -> Option<String> {
+        let Rule::Accounts(accounts) = &self.rule else { return None };
+        let secret = accounts.sign_in(headers)?;
+        let Author { by, from } = self.author(headers, peer);
+        tracing::info!(target: "audit", %by, from, "Signed in");
+        // Where a proxy speaks TLS for us, the page says so.
+        let origin = headers.get(header::ORIGIN).map_or(&b""[..], HeaderValue::as_bytes);
+        let secure = if is_tls || origin.starts_with(b"https://") { "; Secure" } else { "" };
+        let life = LIFE.as_secs();
+        Some(format!("{COOKIE}={secret}; Path=/; Max-Age={life}; HttpOnly; SameSite=Strict{secure}"))
+    }
+
+    /// Signs out who sends these, and returns the cookie that takes the one before away.
+    pub(super) fn sign_out(&self, headers: &HeaderMap, peer: Option<&Peer>) -> String {
+        if let Rule::Accounts(accounts) = &self.rule
+            && accounts.login_ends(headers).is_some()
+        {
+            let Author { by, from } = self.author(headers, peer);
+            tracing::info!(target: "audit", %by, from, "Signed out");
+            accounts.sign_out(headers);
+        }
+        format!("{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict")
+    }
+
+    /// How often a password or a token was wrong.
+    pub(super) fn wrong(&self) -> u64 {
+        match &self.rule {
+            Rule::Accounts(accounts) => accounts.wrong(),
+            Rule::Open | Rule::ByAddress => 0,
+        }
+    }
+
     /// How much of the configurations' texts who sends these may see: secrets are for those who may write.
     pub(super) fn texts(&self, headers: &HeaderMap) -> Texts {
         if self.may_write(headers).is_ok() { Texts::Whole } else { Texts::WithoutSecrets }
@@ -130,6 +198,8 @@ impl Access {
         }
         // Those that another scheduler passed on would all wait for the one that guesses.
         let from = peer.filter(|_| !headers.contains_key(FORWARDED)).map(|peer| peer.0.ip());
+        // Never closed, so there is always a turn to come.
+        let _turn = accounts.turns.acquire().await;
         let (accounts, headers) = (accounts.clone(), headers.clone());
         let looked = tokio::task::spawn_blocking(move || accounts.look(&headers, from)).await;
         match looked {
@@ -154,8 +224,21 @@ impl Access {
         Author { by, from }
     }
 
-    /// Turns away who may not have what it wants.
-    pub(super) fn check(&self, wish: Wish, headers: &HeaderMap) -> Result<(), Refusal> {
+    /// Whether a request may have what it wants.
+    pub(super) fn admit(&self, wish: Wish, method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
+        self.check(wish, headers)?;
+        // Pages of another port of this machine are of the same site, so that their requests have the cookie too. Browsers
+        // name the page at each request that may change something.
+        let by_cookie = matches!(self.rule, Rule::Accounts(_)) && is_from_page(headers);
+        if wish > Wish::Free && by_cookie && !is_reading(method) && !headers.contains_key(header::ORIGIN) {
+            return Err(Refusal::Forbidden(
+                "who signed in with a browser changes things from the page alone",
+            ));
+        }
+        Ok(())
+    }
+
+    fn check(&self, wish: Wish, headers: &HeaderMap) -> Result<(), Refusal> {
         if wish == Wish::Free {
             return Ok(());
         }
@@ -183,6 +266,11 @@ impl Access {
     }
 }
 
+/// Whether what comes this way changes nothing.
+pub(super) fn is_reading(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
 /// What a request wants, by its method and path.
 pub(super) fn wish(method: &Method, path: &str) -> Wish {
     if let Some(call) = path.strip_prefix(GRPC) {
@@ -193,11 +281,14 @@ pub(super) fn wish(method: &Method, path: &str) -> Wish {
             _ => Wish::Write,
         };
     }
-    let reading = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let reading = is_reading(method);
     match path {
         "/health" | "/ready" | "/metrics" if reading => Wish::Free,
         // Agents fetch it, and it holds no secret.
         _ if reading && path.starts_with("/executor/") => Wish::Free,
+        // Who one is may be asked by anybody, and to sign in takes credentials, whatever they allow.
+        "/api/session" if *method == Method::POST => Wish::Read,
+        "/api/session" => Wish::Free,
         "/api/rollout/resume" => Wish::Admin,
         // They hold what was logged.
         "/api/dead-letters" => Wish::Write,
@@ -205,6 +296,11 @@ pub(super) fn wish(method: &Method, path: &str) -> Wish {
         _ if reading => Wish::Read,
         _ => Wish::Write,
     }
+}
+
+/// Whether they have the cookie of a browser that signed in, and nothing better.
+pub(super) fn is_from_page(headers: &HeaderMap) -> bool {
+    cookie(headers).is_some() && !headers.contains_key(header::AUTHORIZATION)
 }
 
 /// Another scheduler, which listens beyond loopback, passed the request on.
@@ -338,6 +434,37 @@ mod tests {
     }
 
     #[test]
+    fn a_browser_that_signed_in_has_a_cookie_which_only_the_page_can_use_for_changes() {
+        let known = access("0.0.0.0:9092", false, Some("ann:s3:cret\n")).expect("is fine");
+        let ann = headers(&[(header::AUTHORIZATION, "Basic YW5uOnMzOmNyZXQ=")]);
+        let set = known.sign_in(&ann, None, false).expect("there is an account");
+        assert!(set.ends_with("; HttpOnly; SameSite=Strict") && set.contains("Max-Age=43200"), "{set}");
+        assert!(known.sign_in(&ann, None, true).expect("the same").ends_with("; Secure"));
+        assert!(known.sign_in(&HeaderMap::new(), None, true).is_none());
+        let cookie = format!("other=1; {}", set.split(';').next().expect("has a value"));
+        let with = |more: &[(HeaderName, &str)]| {
+            let mut all = headers(more);
+            all.insert(header::COOKIE, HeaderValue::from_str(&cookie).expect("plain"));
+            all
+        };
+        let host = (header::HOST, "h:9092");
+        let by_page = with(&[host.clone(), (header::ORIGIN, "http://h:9092")]);
+        let by_neighbour = with(&[host.clone(), (header::ORIGIN, "http://h:8080")]);
+        // Browsers name no page where they only read.
+        assert!(known.admit(Wish::Write, &Method::GET, &with(&[])).is_ok());
+        assert!(known.admit(Wish::Admin, &Method::PUT, &by_page).is_ok());
+        for foreign in [&with(&[host]), &by_neighbour] {
+            assert!(matches!(known.admit(Wish::Write, &Method::PUT, foreign), Err(Refusal::Forbidden(_))));
+        }
+        let viewer = known.viewer(&by_page);
+        assert!(viewer.signed_in && viewer.may_write && !viewer.must_sign_in, "{viewer:?}");
+        assert_eq!((viewer.name.as_deref(), viewer.role), (Some("ann"), Some("admin")));
+        assert!(known.sign_out(&by_page, None).contains("Max-Age=0"));
+        assert_eq!(known.check(Wish::Read, &with(&[])), Err(Refusal::Unauthorized));
+        assert!(known.viewer(&by_page).must_sign_in);
+    }
+
+    #[test]
     fn who_changes_something_is_known_by_name_and_address() {
         let known = access("0.0.0.0:9092", false, Some("ann:s3:cret\nbearer abc\n")).expect("is fine");
         let peer = Peer("10.0.0.9:5000".parse().expect("an address"));
@@ -364,6 +491,8 @@ mod tests {
             (Method::GET, "/api/configs", Wish::Read),
             (Method::POST, "/api/try", Wish::Write),
             (Method::POST, "/api/rollout/resume", Wish::Admin),
+            (Method::GET, "/api/session", Wish::Free),
+            (Method::POST, "/api/session", Wish::Read),
             (Method::DELETE, "/configs/x", Wish::Write),
         ] {
             assert_eq!(wish(&method, path), expected, "{method} {path}");

@@ -3,13 +3,14 @@
 //! Letters hold log data. So they are for those who may write.
 
 use super::{error, limit};
+use crate::configs::Author;
 use crate::ids::AgentId;
 use crate::protocol::{AskDeadLetters, DeadLetter, DeadLetterAction, DeadLetters};
 use crate::scheduler::shared::Shared;
-use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -56,17 +57,26 @@ pub(super) async fn get(State(shared): State<Arc<Shared>>, Query(asked): Query<P
 }
 
 /// Sends letters of one agent to their outputs again.
-pub(super) async fn replay(state: State<Arc<Shared>>, asked: Query<Parameters>) -> Response {
-    change(state, asked, DeadLetterAction::Replay, "replayed").await
+pub(super) async fn replay(
+    state: State<Arc<Shared>>,
+    author: Extension<Author>,
+    asked: Query<Parameters>,
+) -> Response {
+    change(state, author, asked, DeadLetterAction::Replay, "replayed").await
 }
 
 /// Removes letters of one agent.
-pub(super) async fn discard(state: State<Arc<Shared>>, asked: Query<Parameters>) -> Response {
-    change(state, asked, DeadLetterAction::Discard, "discarded").await
+pub(super) async fn discard(
+    state: State<Arc<Shared>>,
+    author: Extension<Author>,
+    asked: Query<Parameters>,
+) -> Response {
+    change(state, author, asked, DeadLetterAction::Discard, "discarded").await
 }
 
 async fn change(
     State(shared): State<Arc<Shared>>,
+    Extension(Author { by, from }): Extension<Author>,
     Query(asked): Query<Parameters>,
     action: DeadLetterAction,
     done: &str,
@@ -77,9 +87,10 @@ async fn change(
             "say which ones: ids=1,2, configuration=, output= or all=true",
         );
     }
+    let agent_id = asked.agent.clone().unwrap_or_default();
     match ask(&shared, asked, action, 0).await {
         Ok(answer) => {
-            tracing::info!(count = answer.count, "Dead letters were {done}, as an operator asked");
+            tracing::info!(target: "audit", %by, from, agent_id, count = answer.count, "Dead letters were {done}");
             Json(json!({ done: answer.count })).into_response()
         }
         Err(refusal) => *refusal,

@@ -1,7 +1,7 @@
 //! What a scheduler serves that does not lead: the configurations from the store, its own health and numbers, and
 //! everything else by way of the leader.
 
-use super::super::access::GRPC;
+use super::super::access::{GRPC, Wish, is_from_page};
 use super::super::leader::answers;
 use super::super::node::Node;
 use super::configs::{self, Given};
@@ -14,7 +14,7 @@ use crate::telemetry::{Exposition, table};
 use axum::Router;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode};
-use axum::middleware;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use std::sync::Arc;
@@ -41,7 +41,19 @@ pub(super) fn router(node: Arc<Node>) -> Router {
         router = router.merge(pages::router());
     }
     let access = Arc::new(node.access.clone());
-    router.fallback(pass_on).with_state(node).layer(middleware::from_fn_with_state(access, guard::guard))
+    router
+        .fallback(pass_on)
+        .with_state(node.clone())
+        .layer(middleware::from_fn_with_state(access, guard::guard))
+        .layer(middleware::from_fn_with_state(node, pass_browsers_on))
+}
+
+/// Who signed in with a browser is known to the leader alone.
+async fn pass_browsers_on(State(node): State<Arc<Node>>, request: Request, next: Next) -> Response {
+    if is_from_page(request.headers()) && guard::wish_of(&request) != Wish::Free {
+        return forward(&node, request).await;
+    }
+    next.run(request).await
 }
 
 async fn pass_on(State(node): State<Arc<Node>>, request: Request) -> Response {
@@ -195,6 +207,17 @@ mod tests {
         let registry = Arc::new(Registry::load(store, checker).await.expect("loads"));
         node.lead(Leading { router, registry });
         assert_eq!(asked.await.expect("ends"), (200, "a/b".to_owned()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_signed_in_with_a_browser_is_known_to_the_leader_alone() {
+        let (_, router) = leaderless().await;
+        for (path, status) in [("/api/configs", 503), ("/", 200), ("/health", 200)] {
+            let request = Request::get(path).header("cookie", "a=b; logstash-mesos-session=x");
+            let request = request.body(Body::empty()).expect("is one");
+            let Ok(response) = router.clone().oneshot(request).await;
+            assert_eq!(response.status().as_u16(), status, "{path}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

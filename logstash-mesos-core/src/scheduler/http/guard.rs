@@ -1,21 +1,29 @@
 //! Whoever may not do what a request wants is turned away, in the words of its protocol.
 
-use super::super::access::{Access, GRPC, Refusal, TOO_MANY, Wish, wish};
-use super::error;
+use super::super::access::{Access, GRPC, Refusal, TOO_MANY, Wish, is_reading, wish};
+use super::{error, pages};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use std::sync::Arc;
+
+/// What a request wants. The page is the same for everybody: what it shows it has to ask for.
+pub(super) fn wish_of(request: &Request) -> Wish {
+    let path = request.uri().path();
+    if is_reading(request.method()) && pages::has(path) { Wish::Free } else { wish(request.method(), path) }
+}
 
 /// Turns away who may not.
 pub(super) async fn guard(State(access): State<Arc<Access>>, mut request: Request, next: Next) -> Response {
-    let wish = wish(request.method(), request.uri().path());
+    let wish = wish_of(&request);
+    let agent = request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    let is_browser = agent.is_some_and(|agent| agent.starts_with("Mozilla/"));
     let looked = match wish {
         Wish::Free => Ok(()),
         _ => access.look(request.headers(), request.extensions().get().copied()).await,
     };
-    let refusal = match looked.and_then(|()| access.check(wish, request.headers())) {
+    let refusal = match looked.and_then(|()| access.admit(wish, request.method(), request.headers())) {
         Ok(()) => {
             if wish > Wish::Read {
                 let author = access.author(request.headers(), request.extensions().get());
@@ -43,9 +51,14 @@ pub(super) async fn guard(State(access): State<Arc<Access>>, mut request: Reques
         }
         Refusal::Unauthorized => {
             let mut response = error(StatusCode::UNAUTHORIZED, "credentials are needed");
-            let realm = HeaderValue::from_static("Basic realm=\"logstash-mesos\", charset=\"UTF-8\"");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, realm);
-            response.into_response()
+            // A browser would ask by itself, over the page, and never forget the answer.
+            let realm = if is_browser {
+                "Bearer realm=\"logstash-mesos\""
+            } else {
+                "Basic realm=\"logstash-mesos\", charset=\"UTF-8\""
+            };
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(realm));
+            response
         }
     }
 }

@@ -51,7 +51,7 @@ fn text(shared: &Shared) -> Exposition {
 }
 
 /// Since this scheduler began to lead.
-fn counted(shared: &Shared, state: &state::State) -> [(&'static Metric, u64); 11] {
+fn counted(shared: &Shared, state: &state::State) -> [(&'static Metric, u64); 12] {
     let counters = state.counters();
     [
         (&table::OFFERS, counters.offers),
@@ -65,6 +65,7 @@ fn counted(shared: &Shared, state: &state::State) -> [(&'static Metric, u64); 11
         (&table::CALLS, shared.calls.load(Ordering::Relaxed)),
         (&table::CALL_ERRORS, shared.call_errors.load(Ordering::Relaxed)),
         (&table::WAKES, shared.sessions.wakes()),
+        (&table::WRONG_CREDENTIALS, shared.access.wrong()),
     ]
 }
 

@@ -12,6 +12,7 @@ mod metrics;
 mod overview;
 mod pages;
 mod plugins;
+mod session;
 mod streams;
 mod try_out;
 mod versions;
@@ -23,9 +24,8 @@ use super::node::Node;
 use super::records::Records;
 use super::shared::Shared;
 use super::status;
+use crate::configs::Author;
 use crate::protocol::control_server::ControlServer;
-use axum::Json;
-use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
@@ -33,6 +33,7 @@ use axum::http::{Method, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Json, Router};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::sync::Arc;
@@ -77,6 +78,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/api/versions", get(versions::get))
         .route("/api/rollback", post(versions::roll_back))
         .route("/api/check", post(check::post))
+        .route("/api/session", get(session::get).post(session::sign_in).delete(session::sign_out))
         .route("/api/try", post(try_out::post))
         .route("/health", get(|| async { "alive\n" }))
         .route("/ready", get(ready))
@@ -125,10 +127,13 @@ async fn get_status(
 }
 
 /// Lets a roll-out go on that has stopped after failures.
-async fn resume_rollout(State(shared): State<Arc<Shared>>) -> Response {
+async fn resume_rollout(
+    State(shared): State<Arc<Shared>>,
+    Extension(Author { by, from }): Extension<Author>,
+) -> Response {
     let resumed = shared.state().resume_rollout();
     if resumed {
-        tracing::info!("Roll-out goes on, as an operator asked");
+        tracing::info!(target: "audit", %by, from, "Roll-out goes on, as an operator asked");
         shared.sessions.wake.notify_one();
     }
     Json(json!({ "resumed": resumed })).into_response()

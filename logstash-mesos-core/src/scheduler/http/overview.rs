@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::json;
 use std::convert::Infallible;
 use std::sync::Arc;
+use tokio::time::sleep_until;
 
 /// Answers with the overview of this moment.
 pub(super) async fn get(State(shared): State<Arc<Shared>>) -> Response {
@@ -20,22 +21,28 @@ pub(super) async fn get(State(shared): State<Arc<Shared>>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], overview::json(&shared)).into_response()
 }
 
-/// An overview now and every second, until the lead ends or nobody listens any more. First it says what who
+/// An overview now and every second, until the lead or the login ends, or nobody listens any more. First it says what who
 /// listens may do.
 pub(super) async fn events(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     let pulse = shared.pulse.subscribe();
     shared.sessions.watch();
-    let refusal = shared.access.may_write(&headers).err();
-    let viewer = json!({"may_write": refusal.is_none(), "why_not": refusal}).to_string();
+    let viewer = serde_json::to_string(&shared.access.viewer(&headers)).unwrap_or_default();
     let first = [Event::default().event("viewer").data(viewer), overview_event(&overview::json(&shared))];
-    let stop = shared.stop.clone();
+    let (stop, login_ends) = (shared.stop.clone(), shared.access.login_ends(&headers));
+    let over = async move {
+        match login_ends {
+            Some(end) => {
+                stop.run_until_cancelled(sleep_until(end.into())).await;
+            }
+            None => stop.cancelled().await,
+        }
+    };
     let following = stream::unfold(pulse, |mut pulse| async move {
         pulse.changed().await.ok()?;
         let event = overview_event(&pulse.borrow_and_update().clone());
         Some((event, pulse))
     });
-    let all =
-        stream::iter(first).chain(following).map(Ok::<_, Infallible>).take_until(stop.cancelled_owned());
+    let all = stream::iter(first).chain(following).map(Ok::<_, Infallible>).take_until(Box::pin(over));
     // nginx would keep them back until it has enough.
     ([("x-accel-buffering", "no")], Sse::new(all)).into_response()
 }

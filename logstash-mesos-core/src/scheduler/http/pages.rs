@@ -49,6 +49,7 @@ static FILES: &[(&str, &[u8])] = files![
     "components/problem-list.js",
     "components/problem-pane.js",
     "components/search-box.js",
+    "components/sign-in.js",
     "components/state-mark.js",
     "components/time-ago.js",
     "components/try-pane.js",
@@ -123,6 +124,11 @@ impl File {
     }
 }
 
+/// Whether the console has something at this path.
+pub(super) fn has(path: &str) -> bool {
+    PLACES.contains(&path) || FILES.iter().any(|(file, _)| path.strip_prefix('/') == Some(file))
+}
+
 /// The console at `/` and where the predecessor had pages, and the files that it asks for.
 pub(super) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     let mut router = Router::new();
@@ -130,7 +136,7 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
         let serve = move |headers: HeaderMap| async move { READY[n].answer(&headers) };
         router = router.route(&format!("/{path}"), get(serve));
         if *path == "index.html" {
-            for place in ["/", "/dashboard", "/config", "/nodes"] {
+            for place in PLACES {
                 router = router.route(place, get(serve));
             }
         }
@@ -138,6 +144,8 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     router
 }
 
+/// Where the console is: here, and where the predecessor had pages.
+const PLACES: [&str; 4] = ["/", "/dashboard", "/config", "/nodes"];
 /// Nothing from anywhere else, and no code or style but that of our files.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
