@@ -9,10 +9,13 @@ use logstash_mesos_core::protocol::{GetStatusRequest, ListConfigsRequest};
 use logstash_mesos_core::scheduler::{Role, SchedulerClient, password_line, token_line};
 use logstash_mesos_core::tls::ClientTls;
 use logstash_mesos_tests::browser::{Browser, package};
+use logstash_mesos_tests::docker::{BUSYBOX, Docker};
 use logstash_mesos_tests::http::{Answer, ask, request, request_with};
+use logstash_mesos_tests::lines::writer;
 use logstash_mesos_tests::mesos::{Agent, AgentOptions, Master};
 use logstash_mesos_tests::place::{Place, free_port, programs};
 use logstash_mesos_tests::process::{Process, Recipe};
+use logstash_mesos_tests::scheduler::encode;
 use logstash_mesos_tests::tls::Certificates;
 use logstash_mesos_tests::wait::{PATIENCE, until};
 use serde_json::{Value, json};
@@ -221,8 +224,8 @@ fn a_reader_finds_no_secret_anywhere() {
     // Nothing listens there, so that the errors of both are told.
     let input = format!(
         "# password => \"hidden-comment\"\ninput {{ file {{ host-path => \"{}\" }} }}\noutput {{\n\
-         elasticsearch {{ hosts => [\"http://user:hidden-url@127.0.0.1:1\"] index => a }}\n\
-         elasticsearch {{ hosts => [\"http://127.0.0.1:1\"] user => u password => \"hidden-password\" index => b }}\n}}\n",
+         elasticsearch {{ hosts => [\"http://user:hidden-url@127.0.0.1:1\"] index => \"a\" }}\n\
+         elasticsearch {{ hosts => [\"http://127.0.0.1:1\"] user => \"u\" password => \"hidden-password\" index => \"b\" }}\n}}\n",
         log.display()
     );
     let body = json!({ "input": input }).to_string();
@@ -310,9 +313,9 @@ fn the_page_asks_who_one_is_in_both_schemes_and_with_the_keyboard_alone() {
             browser.run(&axe);
             let found = browser.run("return axe.run().then(found => found.violations.map(one => one.id))");
             assert_eq!(found, json!([]), "{width}, {scheme}");
-            if std::env::var_os("LOGSTASH_MESOS_TEST_PICTURES").is_some() {
-                let name = format!("sign-in-{}{scheme}.png", if width < 720 { "phone-" } else { "" });
-                fs::write(pictures.join(name), browser.picture()).expect("is writable");
+            let kept = std::env::var_os("LOGSTASH_MESOS_TEST_PICTURES").is_some();
+            if kept && (width, scheme) == (1400, "light") {
+                fs::write(pictures.join("sign-in-light.png"), browser.picture()).expect("is writable");
             }
         }
     }
@@ -342,4 +345,71 @@ fn the_page_asks_who_one_is_in_both_schemes_and_with_the_keyboard_alone() {
     browser.shows("Password");
     browser.wait_for("!document.body.textContent.includes('1 configuration')");
     assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+/// What the policy forbids is not read, is explained with the rule, and is read once it is allowed.
+#[test]
+fn the_policy_keeps_a_configuration_from_a_container_until_it_changes() {
+    let place = Place::new("policy");
+    let docker = Docker::start(&place.directory("d"));
+    let (policy, out) = (place.join("policy"), place.join("out.log"));
+    fs::write(&policy, format!("# nobody\ndeny docker/{BUSYBOX} image=busybox*\n")).expect("is writable");
+    let port = free_port();
+    let url = format!("http://127.0.0.1:{port}");
+    let _scheduler =
+        Recipe::new(programs().join("logstash-mesos-scheduler"), &place.directory("work"), "local")
+            .args(["--mesos-master", "local", "--http-bind", &format!("127.0.0.1:{port}"), "--policy-file"])
+            .arg(&policy)
+            .env("DOCKER_HOST", docker.host())
+            .start();
+    let script = "i=0; while :; do line web $i >> /var/log/access.log; i=$((i + 1)); sleep 0.2; done &";
+    let _writer = writer(&docker, BUSYBOX, script);
+    let ask = |method: &str, path: &str, body: Option<&Value>| {
+        request(method, &format!("{url}{path}"), body).map(|answer| answer.json())
+    };
+    until("the scheduler", PATIENCE, || ask("GET", "/api/policy", None));
+    let input = format!(
+        "input {{ file {{ docker-path => \"/var/log/access.log\" }} }}\noutput {{ file {{ path => \"{}\" }} }}",
+        out.display()
+    );
+    let body = json!({ "input": input });
+    let path = format!("/api/configs/{}", encode(BUSYBOX));
+    ask("PUT", &path, Some(&body)).expect("is stored");
+    let forbidden = until("the container to be explained", PATIENCE, || {
+        let status = ask("GET", "/api/status", None)?;
+        let forbidden = &status["agents"][0]["executor"]["forbidden"];
+        let ours = forbidden.as_array().into_iter().flatten().find(|one| one["configuration"] == BUSYBOX);
+        ours.cloned().ok_or(status.to_string())
+    });
+    let id = forbidden["container_id"].as_str().expect("is text");
+    let way = ask("GET", &format!("/api/explain?q={id}"), None).expect("is known").to_string();
+    assert!(way.contains(&format!("deny docker/{BUSYBOX} image=busybox*")), "{way}");
+    assert!(!out.exists(), "nothing of it was read");
+    let rules = ask("GET", "/api/policy", None).expect("is answered");
+    assert_eq!((&rules["rules"][0]["effect"], &rules["error"]), (&json!("deny"), &Value::Null), "{rules}");
+
+    // A file that cannot be used opens nothing.
+    fs::write(&policy, "deny\n").expect("is writable");
+    until("the file to be refused", PATIENCE, || {
+        let rules = ask("GET", "/api/policy", None)?;
+        if rules["error"].is_string() && rules["rules"][0].is_object() {
+            Ok(())
+        } else {
+            Err(rules.to_string())
+        }
+    });
+    fs::write(&policy, format!("allow docker/{BUSYBOX} image=busybox*\n")).expect("is writable");
+    until("its lines", PATIENCE, || {
+        let lines = fs::read_to_string(&out).unwrap_or_default();
+        if lines.contains("web") { Ok(()) } else { Err(lines) }
+    });
+
+    // A second one for the same file is told so, and stored.
+    let stored = ask("PUT", "/api/configs/other%2A", Some(&body)).expect("is stored");
+    let warning = stored["warnings"][0].to_string();
+    assert!(warning.contains("W501") && warning.contains(&format!("`docker/{BUSYBOX}`")), "{stored}");
+    let status = ask("GET", "/api/status", None).expect("is answered");
+    let shared = &status["shared_destinations"];
+    let both = json!([format!("docker/{BUSYBOX}"), "docker/other*"]);
+    assert_eq!((shared.as_array().map(Vec::len), &shared[0]["configurations"]), (Some(1), &both), "{shared}");
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::labels::{LabelRules, RuleError};
+use super::policy::{PolicyError, ReadPolicy};
 use crate::event::EscapeStyle;
 use crate::pipeline::OutputQueue;
 use crate::pipeline::dead_letter::{self, DeadLetterSettings};
@@ -25,6 +26,8 @@ pub struct ExecutorSettings {
     pub queue_bytes: Option<usize>,
     /// `labels.allow`: what containers may say about their logs in their labels. Nothing means any unless it is set.
     pub labels: LabelRules,
+    /// `policy`: which configurations may read which containers. All may read all unless it is set.
+    pub policy: ReadPolicy,
     /// How pipelines are made.
     pub pipeline: PipelineSettings,
 }
@@ -82,6 +85,9 @@ pub enum ExecutorSettingError {
         /// What is wrong with them.
         problem: RuleError,
     },
+    /// The policy.
+    #[error("`{key}` cannot be used: {0}", key = ReadPolicy::SETTING)]
+    Policy(PolicyError),
 }
 
 struct Known<S> {
@@ -91,7 +97,7 @@ struct Known<S> {
     set: fn(&mut S, &str) -> Option<()>,
 }
 
-const OF_EXECUTORS: [Known<ExecutorSettings>; 3] = [
+const OF_EXECUTORS: [Known<ExecutorSettings>; 4] = [
     Known {
         key: "drain_timeout_secs",
         takes: "a whole number of seconds, at most a year",
@@ -115,6 +121,14 @@ const OF_EXECUTORS: [Known<ExecutorSettings>; 3] = [
         takes: "rules about labels",
         set: |settings, text| {
             settings.labels = text.parse().ok()?;
+            Some(())
+        },
+    },
+    Known {
+        key: ReadPolicy::SETTING,
+        takes: "rules about who reads what",
+        set: |settings, text| {
+            settings.policy = text.parse().ok()?;
             Some(())
         },
     },
@@ -227,6 +241,11 @@ impl ExecutorSettings {
         {
             return Err(ExecutorSettingError::Labels { value: value.to_owned(), problem });
         }
+        if key == ReadPolicy::SETTING
+            && let Err(problem) = value.parse::<ReadPolicy>()
+        {
+            return Err(ExecutorSettingError::Policy(problem));
+        }
         if let Some(known) = known(&OF_EXECUTORS, key) {
             return known.take(self, value);
         }
@@ -300,6 +319,7 @@ mod tests {
             ("queue_megabytes", "8"),
             ("pipeline.ecs_compatibility", "disabled"),
             ("labels.allow", "codec; role=web: paths"),
+            ("policy", "deny docker/* role=secret"),
             ("pipeline.workers", "2"),
             ("pipeline.batch.size", "1"),
             ("pipeline.max_line_bytes", "4096"),

@@ -24,6 +24,7 @@ enum Subject {
     ContainerName,
     Image,
     Framework,
+    Role,
     Agent,
     Executor,
     Task,
@@ -33,7 +34,7 @@ enum Subject {
 /// A key of `match` is not known.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error(
-    "`match` has an unknown key `{key}`; there are label.NAME, container_name, image, framework, agent_id, \
+    "`match` has an unknown key `{key}`; there are label.NAME, container_name, image, framework, role, agent_id, \
      executor_id, task_id and described"
 )]
 pub struct UnknownCondition {
@@ -55,6 +56,7 @@ impl Matcher {
                     "container_name" | "name" => Subject::ContainerName,
                     "image" => Subject::Image,
                     "framework" | "framework_id" => Subject::Framework,
+                    "role" => Subject::Role,
                     "agent" | "agent_id" => Subject::Agent,
                     "executor" | "executor_id" => Subject::Executor,
                     "task" | "task_id" => Subject::Task,
@@ -99,6 +101,7 @@ impl Matcher {
                     }
                     task.and_then(|task| task.framework_id.as_deref())
                 }
+                Subject::Role => task.and_then(|task| task.role.as_deref()),
                 Subject::Agent => task.and_then(|task| task.agent_id.as_deref()),
                 Subject::Executor => task.and_then(|task| task.executor_id.as_deref()),
                 Subject::Task => task.and_then(|task| task.task_id.as_deref()),
@@ -130,6 +133,7 @@ mod tests {
             mesos: Some(MesosTask {
                 framework_id: Some("f-0001".into()),
                 framework_name: Some("marathon".into()),
+                role: Some("web".into()),
                 task_id: Some("web.instance-7".into()),
                 ..MesosTask::default()
             }),
@@ -171,6 +175,7 @@ mod tests {
         assert!(!matches("*", &[("label.missing", "*")], "x"));
         assert!(matches("*", &[("framework", "f-0001"), ("task_id", "web.*")], "x"));
         assert!(matches("*", &[("framework", "mara*")], ""), "by its name, and without an image");
+        assert!(matches("*", &[("role", "w*")], "x") && !matches("*", &[("role", "db")], "x"));
         assert!(matches("*", &[("match.label.app", "web")], "x"));
         assert!(matches("*", &[("described", "false")], "x") && !matches("*", &[("described", "true")], "x"));
         let unknown = BTreeMap::from([("colour".to_owned(), "red".to_owned())]);

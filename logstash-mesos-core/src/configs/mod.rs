@@ -1,18 +1,22 @@
 //! The configurations of a framework: what they are called, what they apply to, where they come from.
 
+mod destinations;
 pub mod directory;
 mod executor_settings;
 mod history;
 pub mod labels;
 mod matching;
 mod place;
+mod policy;
 mod reader;
 mod registry;
 mod set;
 
+pub use destinations::{Destination, destinations, shared};
 pub use executor_settings::{ExecutorSettingError, ExecutorSettings, PipelineSettings};
 pub use history::{Author, Change, Past, VERSIONS_KEPT};
 pub use matching::{Matcher, UnknownCondition};
+pub use policy::{PolicyError, ReadPolicy, Rule};
 pub use reader::SnapshotReader;
 pub use registry::{
     Checked, Checker, Complaint, Entry, Precondition, Problem, PutError, Registry, RemoveError, Snapshot,

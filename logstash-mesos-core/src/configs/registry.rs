@@ -1,5 +1,6 @@
 //! The configurations in force, kept in the state store.
 
+use super::destinations::{Destination, destinations, shared};
 use super::directory::Found;
 use super::history::{self, Author, Change, Past};
 use super::place::place;
@@ -69,6 +70,8 @@ pub struct Entry {
     pub version: String,
     /// Who wrote it and when; unknown of what was written before this was kept.
     pub change: Option<Change>,
+    /// Where its outputs write.
+    pub destinations: Arc<[Destination]>,
     stored: Version,
 }
 
@@ -120,6 +123,33 @@ impl Snapshot {
             entry.configuration = entry.configuration.without_secrets();
         }
         shown
+    }
+
+    /// The places that several configurations write to, each with all of them.
+    #[must_use]
+    pub fn shared_destinations(&self) -> BTreeMap<&str, Vec<&ConfigKey>> {
+        shared(self.entries.iter().map(|(key, entry)| (key, &*entry.destinations)))
+    }
+
+    /// A warning for each place that `configuration` writes to and another one of these does too.
+    #[must_use]
+    pub fn meetings(&self, configuration: &Configuration) -> Vec<Complaint> {
+        let id = configuration.key();
+        let others = || self.entries.iter().filter(|(key, _)| **key != id);
+        let meeting = |mine: Destination| {
+            let meets = |entry: &Entry| entry.destinations.iter().any(|place| place.name == mine.name);
+            let met: Vec<_> =
+                others().filter(|(_, entry)| meets(entry)).map(|(key, _)| format!("`{key}`")).collect();
+            (!met.is_empty()).then(|| Complaint {
+                code: MEETING.to_owned(),
+                line: mine.line,
+                column: mine.column,
+                message: format!("{} is also written to by {}", mine.name, met.join(", ")),
+                remedy: "if that is not meant, give one of them a place of its own".to_owned(),
+                excerpt: String::new(),
+            })
+        };
+        destinations(configuration).into_iter().filter_map(meeting).collect()
     }
 
     /// Equal for equal content.
@@ -318,12 +348,12 @@ impl Registry {
         if !checked.errors.is_empty() {
             return Err(PutError::Refused(checked.errors));
         }
-        let created = present.is_none();
+        let (created, meetings) = (present.is_none(), snapshot.meetings(&configuration));
         let version = self.store(&snapshot, configuration, author).await.map_err(|error| match error {
             StoreError::TooLarge { bytes, limit, .. } => PutError::TooLarge { bytes, limit },
             other => PutError::Store(other),
         })?;
-        Ok(Stored { version, created, warnings: checked.warnings })
+        Ok(Stored { version, created, warnings: [checked.warnings, meetings].concat() })
     }
 
     /// What a configuration was before, the youngest first; also of one that was removed.
@@ -457,7 +487,8 @@ impl Registry {
         let stored = self.store.put_json(&key(&id), &record, expect).await?;
         tell(&id, present.map(|e| &*e.version), Some(&version), author);
         let Record { configuration, change } = record;
-        let entry = Entry { configuration, version: version.clone(), change, stored };
+        let destinations = destinations(&configuration).into();
+        let entry = Entry { configuration, version: version.clone(), change, destinations, stored };
         self.current.send_modify(|current| {
             Arc::make_mut(current).entries.insert(id, entry);
         });
@@ -498,7 +529,8 @@ async fn read(store: &dyn StateStore, key: &StateKey) -> Result<Option<(ConfigKe
     let Record { configuration, change } = record;
     let version = configuration.version();
     let id = configuration.key();
-    Ok(Some((id, Entry { configuration, version, change, stored })))
+    let destinations = destinations(&configuration).into();
+    Ok(Some((id, Entry { configuration, version, change, destinations, stored })))
 }
 
 fn key(id: &ConfigKey) -> StateKey {
@@ -519,6 +551,8 @@ fn tell(id: &ConfigKey, before: Option<&str>, after: Option<&str>, author: &Auth
 }
 
 const PREFIX: &str = "configs";
+/// The code of the warning that two configurations write to one place; those of the compiler go up to W405.
+const MEETING: &str = "W501";
 /// Who keeps what is managed elsewhere as it is there.
 const WATCHER: &str = "scheduler";
 /// Records that are read at the same time.
@@ -548,6 +582,27 @@ mod tests {
             let errors = lines.filter(|(_, l)| l.contains("bad")).map(|(n, _)| complaint(n + 1)).collect();
             Checked { errors, warnings: vec![] }
         })
+    }
+
+    #[tokio::test]
+    async fn who_writes_where_another_one_does_is_warned_and_both_are_named() {
+        let store: Arc<dyn StateStore> = Arc::new(MemoryStore::default());
+        let registry = registry(&store).await;
+        let text = "input { stdin { } }\n\noutput { file { path => '/all' } }";
+        let put = async |one: Configuration| {
+            registry.put(one, Precondition::default(), &ME).await.expect("stores").warnings
+        };
+        assert_eq!(put(Configuration::host("a", text)).await, []);
+        assert_eq!(put(Configuration::host("a", text)).await, [], "it does not meet itself");
+        let warnings = put(Configuration::docker("a", text)).await;
+        assert_eq!((warnings.len(), warnings[0].line, &*warnings[0].code), (1, 3, "W501"), "{warnings:?}");
+        assert!(warnings[0].message.ends_with("written to by `host/a`"), "{warnings:?}");
+        let snapshot = registry.snapshot();
+        let shared = snapshot.shared_destinations();
+        assert_eq!(shared["file, path /all"], [&ConfigKey::docker("a"), &ConfigKey::host("a")]);
+        // It is so after a restart too.
+        let again = Registry::load(store.clone(), checker()).await.expect("loads");
+        assert_eq!(again.snapshot().shared_destinations().len(), 1);
     }
 
     async fn registry(store: &Arc<dyn StateStore>) -> Registry {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::state::Forbidden;
 use super::totals::{StreamTotals, Sum};
 use super::unusable::Unusable;
 use crate::configs::labels::Refusal;
@@ -58,6 +59,8 @@ pub struct Report {
     pub sandboxes: String,
     /// The containers some of whose labels mean nothing, by their id.
     pub refused_labels: Vec<RefusedLabels>,
+    /// What the policy keeps from being read.
+    pub forbidden: Vec<ForbiddenRead>,
     /// Each stream that is read, or should be.
     pub streams: Vec<StreamReport>,
     /// Each pipeline that runs, one for each configuration.
@@ -79,6 +82,33 @@ pub struct RefusedLabels {
     pub image: String,
     /// The labels by their whole names, each with the reason.
     pub labels: Vec<Refusal>,
+}
+
+/// A container that a configuration would read, were it not for the policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForbiddenRead {
+    /// As in [`RefusedLabels`].
+    pub container_id: String,
+    /// Name of the container.
+    pub container_name: String,
+    /// Image of the container.
+    pub image: String,
+    /// Which configuration.
+    pub configuration: ConfigKey,
+    /// The rule that forbids it, as it is written.
+    pub rule: String,
+}
+
+impl From<&Forbidden<'_>> for ForbiddenRead {
+    fn from(forbidden: &Forbidden<'_>) -> Self {
+        Self {
+            container_id: forbidden.container.id.to_string(),
+            container_name: forbidden.container.name.to_string(),
+            image: forbidden.container.image.to_string(),
+            configuration: forbidden.configuration.clone(),
+            rule: forbidden.rule.clone(),
+        }
+    }
 }
 
 /// How it stands with the Docker daemon.

@@ -17,9 +17,9 @@ use super::described::Described;
 use super::kept::{self, KeptSetError};
 use super::lock::{DataDirLock, LockError};
 use super::pipelines::Pipelines;
-use super::report::{Applied, ConfigOutcome, DockerReport, Report};
+use super::report::{Applied, ConfigOutcome, DockerReport, ForbiddenRead, Report};
 use super::settings::ShipperSettings;
-use super::state::{self, Pattern};
+use super::state::{self, Limits, Pattern};
 use super::streams::Streams;
 use super::totals::{Record, Totals};
 use super::unusable::Unusable;
@@ -310,6 +310,7 @@ async fn run(
         expanded: BTreeMap::new(),
         set: ConfigSet::default(),
         executor_settings: ExecutorSettings::default(),
+        forbidden: Vec::new(),
         described: Described::default(),
         record: Record::new(&settings.data_dir, &totals),
         totals,
@@ -355,6 +356,8 @@ struct Driver {
     // As it was sent, and what its settings mean.
     set: ConfigSet,
     executor_settings: ExecutorSettings,
+    // What the policy keeps from being read, as last seen.
+    forbidden: Vec<ForbiddenRead>,
     described: Described,
     // Of what has ended.
     totals: Totals,
@@ -487,11 +490,19 @@ impl Driver {
         }
         self.pipelines.choose(self.described.chosen());
         let subscriptions = self.pipelines.subscriptions();
-        let patterns = state::patterns(subscriptions, &picture.containers, &self.settings.traces);
+        let limits = Limits { traces: &self.settings.traces, policy: &self.executor_settings.policy };
+        let forbidden = state::forbidden(subscriptions, &picture.containers, limits);
+        let forbidden: Vec<_> = forbidden.iter().map(ForbiddenRead::from).collect();
+        for one in forbidden.iter().filter(|one| !self.forbidden.contains(one)) {
+            let ForbiddenRead { container_name, configuration, rule, .. } = one;
+            info!(%container_name, %configuration, rule, "The policy forbids to read a container");
+        }
+        self.forbidden = forbidden;
+        let patterns = state::patterns(subscriptions, &picture.containers, limits);
         self.expanded =
             if patterns.is_empty() { BTreeMap::new() } else { self.streams.expand(patterns).await };
-        let wanted = state::wanted(subscriptions, &picture.containers, &self.settings.traces, &self.expanded);
-        self.streams.reconcile(wanted, &self.pipelines, &picture, &self.settings.traces).await;
+        let wanted = state::wanted(subscriptions, &picture.containers, limits, &self.expanded);
+        self.streams.reconcile(wanted, &self.pipelines, &picture, limits).await;
         if described_otherwise {
             self.pipelines.retire_replaced();
         }
@@ -559,6 +570,7 @@ impl Driver {
                 _ => String::new(),
             },
             refused_labels: self.described.refused(|id| self.streams.container(id)),
+            forbidden: self.forbidden.clone(),
             streams,
             pipelines,
             sum,

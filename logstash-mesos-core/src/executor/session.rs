@@ -10,7 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_stream::wrappers::ReceiverStream;
 use tracing::{debug, info};
 
-use super::report::{Applied, DockerReport, RefusedLabels, Report, StreamKind, StreamReport};
+use super::report::{Applied, DockerReport, ForbiddenRead, RefusedLabels, Report, StreamKind, StreamReport};
 use super::run::{ShipperError, ShipperHandle};
 use super::totals::StreamTotals;
 use crate::backoff::Backoff;
@@ -247,6 +247,7 @@ impl Sent {
         let about_us = before.docker != report.docker
             || before.sandboxes != report.sandboxes
             || before.refused_labels != report.refused_labels
+            || before.forbidden != report.forbidden
             || before.waiting != report.waiting
             || before.set_version != report.set_version
             || (details && before.pipelines != report.pipelines)
@@ -294,6 +295,7 @@ fn status<'r>(
         docker_error,
         sandboxes_error: report.sandboxes.clone(),
         refused_labels: report.refused_labels.iter().map(refused_to_wire).collect(),
+        forbidden: report.forbidden.iter().map(forbidden_to_wire).collect(),
         events_in: sum(|pipeline| pipeline.events_in),
         events_out: sum(|pipeline| pipeline.events_out),
         events_failed: sum(|pipeline| pipeline.events_failed),
@@ -351,6 +353,17 @@ fn pipeline_to_wire(pipeline: &super::report::PipelineReport) -> wire::PipelineS
                 busy_ms: plugin.busy_ms,
             })
             .collect(),
+    }
+}
+
+fn forbidden_to_wire(forbidden: &ForbiddenRead) -> wire::ForbiddenRead {
+    wire::ForbiddenRead {
+        container_id: forbidden.container_id.clone(),
+        name: forbidden.container_name.clone(),
+        image: forbidden.image.clone(),
+        configuration: forbidden.configuration.name.clone(),
+        kind: wire::ConfigKind::from(forbidden.configuration.kind).into(),
+        rule: forbidden.rule.clone(),
     }
 }
 

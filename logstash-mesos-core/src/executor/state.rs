@@ -6,10 +6,28 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::traces::OwnTraces;
-use crate::configs::{ConfigKey, Kind, Matcher};
+use crate::configs::{ConfigKey, Kind, Matcher, ReadPolicy};
 use crate::discovery::{Container, ContainerId, ContainerState};
 use crate::pipeline::input::stream::{FileSettings, InSandbox, Reads, StreamInput};
 use crate::source::glob;
+
+/// What may not be read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits<'l> {
+    /// By anybody.
+    pub(crate) traces: &'l OwnTraces,
+    /// By some configurations, as the operator says.
+    pub(crate) policy: &'l ReadPolicy,
+}
+
+/// A container that a configuration would read, were it not for the policy.
+#[derive(Clone, Debug)]
+pub(crate) struct Forbidden<'s> {
+    pub(crate) container: &'s Arc<Container>,
+    pub(crate) configuration: &'s ConfigKey,
+    /// The rule, as it is written.
+    pub(crate) rule: String,
+}
 
 /// A configuration as far as it matters here.
 pub(crate) struct Subscription {
@@ -127,10 +145,10 @@ pub(crate) struct Pattern {
 pub(crate) fn patterns(
     subscriptions: &[Subscription],
     containers: &BTreeMap<ContainerId, Arc<Container>>,
-    traces: &OwnTraces,
+    limits: Limits<'_>,
 ) -> Vec<Pattern> {
     let mut found = Vec::new();
-    visit(subscriptions, containers, traces, |_, _, input, container| {
+    visit(subscriptions, containers, limits, |_, _, input, container| {
         let (Reads::DockerPaths(paths) | Reads::HostPaths(paths) | Reads::Sandbox(InSandbox { paths, .. })) =
             &input.reads
         else {
@@ -152,11 +170,11 @@ pub(crate) fn patterns(
 pub(crate) fn wanted(
     subscriptions: &[Subscription],
     containers: &BTreeMap<ContainerId, Arc<Container>>,
-    traces: &OwnTraces,
+    limits: Limits<'_>,
     expanded: &BTreeMap<Pattern, Vec<PathBuf>>,
 ) -> BTreeMap<StreamId, Wanted> {
     let mut wanted: BTreeMap<StreamId, Wanted> = BTreeMap::new();
-    visit(subscriptions, containers, traces, |subscription, number, input, container| {
+    visit(subscriptions, containers, limits, |subscription, number, input, container| {
         let mut want = |place: Place, by_pattern: bool| {
             let delimiter = input.files.delimiter.clone();
             let entry = wanted.entry(StreamId { place, delimiter }).or_insert_with(|| Wanted {
@@ -209,7 +227,7 @@ pub(crate) fn wanted(
 pub(crate) fn wanted_if_there(
     subscriptions: &[Subscription],
     containers: &BTreeMap<ContainerId, Arc<Container>>,
-    traces: &OwnTraces,
+    limits: Limits<'_>,
     id: &StreamId,
 ) -> Option<Wanted> {
     let (container, path) = match &id.place {
@@ -217,19 +235,57 @@ pub(crate) fn wanted_if_there(
         Place::HostFile { path } => (None, path.as_path()),
         Place::ContainerOutput { container } => (Some(container), Path::new("")),
     };
-    let found = patterns(subscriptions, containers, traces)
+    let found = patterns(subscriptions, containers, limits)
         .into_iter()
         .filter(|pattern| pattern.container.as_ref() == container && glob::would_find(&pattern.pattern, path))
         .map(|pattern| (pattern, vec![path.to_owned()]))
         .collect();
-    wanted(subscriptions, containers, traces, &found).remove(id)
+    wanted(subscriptions, containers, limits, &found).remove(id)
+}
+
+/// What the policy keeps from being read, each container and configuration once.
+pub(crate) fn forbidden<'s>(
+    subscriptions: &'s [Subscription],
+    containers: &'s BTreeMap<ContainerId, Arc<Container>>,
+    limits: Limits<'_>,
+) -> Vec<Forbidden<'s>> {
+    let (mut found, mut known) = (Vec::new(), BTreeSet::new());
+    if limits.policy.is_empty() {
+        return found;
+    }
+    candidates(subscriptions, containers, limits.traces, |subscription, _, _, container| {
+        let (Some(container), configuration) = (container, &subscription.key) else { return };
+        // A configuration may have several inputs.
+        if known.insert((configuration, &container.id))
+            && let Some(rule) = limits.policy.forbids(configuration, container)
+        {
+            found.push(Forbidden { container, configuration, rule: rule.to_string() });
+        }
+    });
+    found
 }
 
 fn visit<'s>(
     subscriptions: &'s [Subscription],
     containers: &'s BTreeMap<ContainerId, Arc<Container>>,
-    traces: &OwnTraces,
+    limits: Limits<'_>,
     mut visit: impl FnMut(&'s Subscription, usize, &'s StreamInput, Option<&'s Container>),
+) {
+    candidates(subscriptions, containers, limits.traces, |subscription, number, input, container| {
+        let forbidden =
+            container.is_some_and(|container| limits.policy.forbids(&subscription.key, container).is_some());
+        if !forbidden {
+            visit(subscription, number, input, container.map(|container| &**container));
+        }
+    });
+}
+
+/// Whatever a configuration asks for and may be read at all.
+fn candidates<'s>(
+    subscriptions: &'s [Subscription],
+    containers: &'s BTreeMap<ContainerId, Arc<Container>>,
+    traces: &OwnTraces,
+    mut visit: impl FnMut(&'s Subscription, usize, &'s StreamInput, Option<&'s Arc<Container>>),
 ) {
     let described = DescribedContainers { subscriptions, containers };
     for subscription in subscriptions {

@@ -20,9 +20,8 @@ use super::records::ApiLines;
 use super::records::{JsonFile, PlainLines, Records};
 use super::report::{StreamKind, StreamReport};
 use super::settings::ShipperSettings;
-use super::state::{self, Pattern, Place, StreamId, Wanted};
+use super::state::{self, Limits, Pattern, Place, StreamId, Wanted};
 use super::totals::{StreamTotals, Totals};
-use super::traces::OwnTraces;
 #[cfg(feature = "docker")]
 use crate::discovery::DockerEndpoint;
 use crate::discovery::{Container, ContainerId, ContainerState, Discovered};
@@ -263,7 +262,7 @@ impl Streams {
         mut wanted: BTreeMap<StreamId, Wanted>,
         pipelines: &Pipelines,
         picture: &Discovered,
-        traces: &OwnTraces,
+        limits: Limits<'_>,
     ) {
         let ids: Vec<StreamId> = self.running.keys().cloned().collect();
         for id in ids {
@@ -293,7 +292,7 @@ impl Streams {
                     // all that is left of its lines.
                     let container = stream.container.iter();
                     let container = container.map(|known| (known.id.clone(), Arc::clone(known))).collect();
-                    match state::wanted_if_there(pipelines.subscriptions(), &container, traces, &id) {
+                    match state::wanted_if_there(pipelines.subscriptions(), &container, limits, &id) {
                         Some(want) if gone => {
                             stream.retarget(&want, pipelines);
                             stream.drain(Duration::ZERO, self.drain_timeout);

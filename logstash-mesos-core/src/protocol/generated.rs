@@ -140,6 +140,31 @@ pub struct Status {
     /// Containers some of whose labels mean nothing.
     #[prost(message, repeated, tag = "16")]
     pub refused_labels: ::prost::alloc::vec::Vec<RefusedLabels>,
+    /// What the policy keeps from being read.
+    #[prost(message, repeated, tag = "18")]
+    pub forbidden: ::prost::alloc::vec::Vec<ForbiddenRead>,
+}
+/// A container that a configuration would read, were it not for the policy.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ForbiddenRead {
+    /// As in `StreamStatus`.
+    #[prost(string, tag = "1")]
+    pub container_id: ::prost::alloc::string::String,
+    /// Without the leading slash.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// As the container was started with.
+    #[prost(string, tag = "3")]
+    pub image: ::prost::alloc::string::String,
+    /// Name of the configuration.
+    #[prost(string, tag = "4")]
+    pub configuration: ::prost::alloc::string::String,
+    /// Its kind.
+    #[prost(enumeration = "ConfigKind", tag = "5")]
+    pub kind: i32,
+    /// The rule that forbids it, as it is written.
+    #[prost(string, tag = "6")]
+    pub rule: ::prost::alloc::string::String,
 }
 /// A container some of whose labels mean nothing.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -732,6 +757,19 @@ pub struct ClusterStatus {
     /// With which `after` the next agents come; empty if these were the last.
     #[prost(string, tag = "6")]
     pub next: ::prost::alloc::string::String,
+    /// The places that several configurations write to.
+    #[prost(message, repeated, tag = "7")]
+    pub shared_destinations: ::prost::alloc::vec::Vec<SharedDestination>,
+}
+/// A place that several configurations write to.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SharedDestination {
+    /// The output with what tells its places apart, without secrets: "file, path /var/log/all.log".
+    #[prost(string, tag = "1")]
+    pub destination: ::prost::alloc::string::String,
+    /// The configurations by kind and name: "docker/nginx", "host/audit".
+    #[prost(string, repeated, tag = "2")]
+    pub configurations: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// The framework in Mesos.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

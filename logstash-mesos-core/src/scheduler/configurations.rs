@@ -1,10 +1,11 @@
 //! Keeps the leader's configurations up to date, and tells executors of them.
 
+use super::policy_file::{self, Standing};
 use super::sessions::config_set;
 use super::settings::Settings;
 use super::shared::Shared;
 use crate::configs::directory::{Found, scan};
-use crate::configs::{Registry, Source};
+use crate::configs::{ReadPolicy, Registry, Source};
 use crate::error_chain;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,8 +15,16 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 /// Tells executors of every change.
 pub(super) async fn publish(shared: Arc<Shared>, default_output: String, settings: BTreeMap<String, String>) {
-    let mut changes = shared.registry.subscribe();
-    while changes.changed().await.is_ok() {
+    let (mut changes, mut policies) = (shared.registry.subscribe(), shared.policy.subscribe());
+    loop {
+        let changed = tokio::select! {
+            changed = changes.changed() => changed,
+            changed = policies.changed() => changed,
+        };
+        if changed.is_err() {
+            return;
+        }
+        let settings = with_policy(&settings, &policies.borrow_and_update().policy);
         let set = config_set(&changes.borrow_and_update(), &default_output, &settings);
         shared.sessions.set.send_if_modified(|current| {
             let changed = current.set_version != set.set_version;
@@ -25,6 +34,46 @@ pub(super) async fn publish(shared: Arc<Shared>, default_output: String, setting
             }
             changed
         });
+    }
+}
+
+/// The settings of executors, with the policy among them.
+pub(super) fn with_policy(
+    settings: &BTreeMap<String, String>,
+    policy: &ReadPolicy,
+) -> BTreeMap<String, String> {
+    let policy = Some(policy).filter(|policy| !policy.is_empty());
+    let policy = policy.map(|policy| (ReadPolicy::SETTING.to_owned(), policy.to_string()));
+    settings.clone().into_iter().chain(policy).collect()
+}
+
+/// Takes over every change of the file with the policy, until the lead ends.
+pub(super) async fn watch_policy(shared: Arc<Shared>) {
+    let mut looks = interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        let before = shared.policy.borrow().clone();
+        let Some(file) = before.file.clone() else { return };
+        let known = before.policy.clone();
+        let read = tokio::task::spawn_blocking(move || Standing::read(Some(&file), &known)).await;
+        let now = match read {
+            Ok(now) if now != *before => now,
+            Ok(_) => continue,
+            Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+        };
+        let from = now.file.as_ref().map(|file| file.display().to_string());
+        if !now.error.is_empty() {
+            tracing::warn!(
+                path = from,
+                error = now.error,
+                "Policy cannot be used, the one before stays in force"
+            );
+        } else if now.policy != before.policy {
+            let (before, after) = (policy_file::version(&before.policy), policy_file::version(&now.policy));
+            tracing::info!(target: "audit", by = "scheduler", from, before, after, "Policy changed");
+        }
+        shared.policy.send_replace(Arc::new(now));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::agents;
 use super::check::checker;
-use super::configurations::{Sources, publish};
+use super::configurations::{Sources, publish, watch_policy, with_policy};
 use super::definition::Definition;
 use super::driver::{Driver, End};
 use super::error::RunError;
@@ -10,6 +10,7 @@ use super::framework::{framework_info, strategy};
 use super::http::router;
 use super::leaders_store::LeadersStore;
 use super::node::{Leading, Node};
+use super::policy_file::Standing;
 use super::ports;
 use super::pulse;
 use super::records::{Claim, Records};
@@ -18,7 +19,7 @@ use super::sessions::{Sessions, config_set};
 use super::settings::{Master, Settings};
 use super::shared::{Link, Shared};
 use super::state::{Policy, State};
-use crate::configs::Registry;
+use crate::configs::{ReadPolicy, Registry};
 use crate::election::Leadership;
 use crate::error_chain;
 use crate::ids::FrameworkId;
@@ -97,7 +98,10 @@ impl Lead {
         }
         let mut sources = Sources::new(registry.clone(), settings);
         sources.look().await;
-        let set = config_set(&registry.snapshot(), &settings.default_output, &settings.executor_settings);
+        let (file, known) = settings.policy.as_ref().map(|(file, policy)| (&**file, policy)).unzip();
+        let read_policy = Standing::read(file, known.unwrap_or(&ReadPolicy::default()));
+        let executor_settings = with_policy(&settings.executor_settings, &read_policy.policy);
+        let set = config_set(&registry.snapshot(), &settings.default_output, &executor_settings);
         let configurations = registry.subscribe();
         let asks_for_ports = settings.placement.ports && closed.is_none();
         let mut standard = strategy(settings);
@@ -121,6 +125,7 @@ impl Lead {
             store,
             binary: node.binary.clone(),
             access: node.access.clone(),
+            policy: watch::Sender::new(Arc::new(read_policy)),
             ui: settings.ui,
             ecs: settings.ecs(),
             url: node.me.url.clone(),
@@ -142,6 +147,7 @@ impl Lead {
         let (output, executor_settings) =
             (settings.default_output.clone(), settings.executor_settings.clone());
         others.spawn(publish(shared.clone(), output, executor_settings));
+        others.spawn(watch_policy(shared.clone()));
         others.spawn(pulse::keep(shared.clone()));
         others.spawn(sources.watch());
         let authorization = settings.credentials.authorization(&settings.mesos_tls);

@@ -34,6 +34,7 @@ mod node;
 mod operations;
 mod overview;
 mod parts;
+mod policy_file;
 mod port_tls;
 mod ports;
 mod pulse;

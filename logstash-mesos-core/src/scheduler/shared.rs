@@ -4,6 +4,7 @@ use super::access::Access;
 use super::binary::ServedBinary;
 use super::clock::now_ms;
 use super::history::History;
+use super::policy_file::Standing;
 use super::port_tls::PortTls;
 use super::sessions::Sessions;
 use super::state::State;
@@ -28,6 +29,8 @@ pub(super) struct Shared {
     pub(super) store: Arc<dyn StateStore>,
     pub(super) binary: Option<Arc<ServedBinary>>,
     pub(super) access: Access,
+    /// Who may read what.
+    pub(super) policy: watch::Sender<Arc<Standing>>,
     pub(super) ui: bool,
     /// The names of fields that configurations have on the agents.
     pub(super) ecs: EcsCompatibility,

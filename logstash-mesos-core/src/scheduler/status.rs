@@ -5,13 +5,13 @@ use super::sessions::Executor;
 use super::shared::Shared;
 use super::state::State;
 use super::task::{Agent, Phase, Task};
-use crate::configs::{ConfigKey, Kind};
+use crate::configs::{ConfigKey, Kind, Snapshot};
 use crate::ids::AgentId;
 use crate::offer::Reason;
 use crate::protocol::{
     AgentStatus, ClusterStatus, ConfigKind, Configuration, ConfigurationStatus, Counted, Decline,
-    DockerState, ExecutorStatus, FrameworkStatus, RefusedLabels, SourceKind, Status, StatusPage,
-    StreamStatus, StreamTotals, Texts, Totals,
+    DockerState, ExecutorStatus, ForbiddenRead, FrameworkStatus, RefusedLabels, SharedDestination,
+    SourceKind, Status, StatusPage, StreamStatus, StreamTotals, Texts, Totals,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -92,7 +92,18 @@ pub(super) fn cluster(shared: &Shared, page: &Page) -> ClusterStatus {
         configurations: configurations(shared, &executors, Texts::LeftOut),
         agents: agents.collect(),
         next: next.unwrap_or_default(),
+        shared_destinations: shared_destinations(&shared.registry.snapshot()),
     }
+}
+
+/// The places that several configurations write to, as gRPC has them.
+fn shared_destinations(snapshot: &Snapshot) -> Vec<SharedDestination> {
+    let all = snapshot.shared_destinations().into_iter();
+    all.map(|(place, keys)| SharedDestination {
+        destination: place.to_owned(),
+        configurations: keys.into_iter().map(ToString::to_string).collect(),
+    })
+    .collect()
 }
 
 fn agent_status(
@@ -247,6 +258,9 @@ pub(super) fn json(shared: &Shared, page: &Page) -> Value {
         "configurations": configurations,
         "agents": agents,
         "streams": streams,
+        "shared_destinations": status.shared_destinations.iter().map(|shared| {
+            json!({"destination": shared.destination, "configurations": shared.configurations})
+        }).collect::<Vec<_>>(),
         "reconciliation": {
             "complete": reconciliation.is_complete(),
             "unanswered": reconciliation.pending(),
@@ -386,6 +400,7 @@ fn executor_json(executor: &ExecutorStatus, task: Option<&Task>, session: Option
             ("docker".to_owned(), json!({"state": docker, "error": text_or_null(&status.docker_error)})),
             ("sandboxes_error".to_owned(), text_or_null(&status.sandboxes_error)),
             ("refused_labels".to_owned(), json!(refused_labels(status))),
+            ("forbidden".to_owned(), json!(forbidden(status))),
             ("events_in".to_owned(), json!(status.events_in)),
             ("events_out".to_owned(), json!(status.events_out)),
             ("events_failed".to_owned(), json!(status.events_failed)),
@@ -409,6 +424,15 @@ fn refused_labels(status: &Status) -> Vec<Value> {
                    "labels": labels(one)})
         })
         .collect()
+}
+
+/// What the policy keeps from being read, as REST has it.
+fn forbidden(status: &Status) -> Vec<Value> {
+    let json = |one: &ForbiddenRead| {
+        json!({"container_id": one.container_id, "name": one.name, "image": text_or_null(&one.image), "rule": one.rule,
+               "configuration": one.configuration, "kind": one.kind().known().map(Kind::name)})
+    };
+    status.forbidden.iter().map(json).collect()
 }
 
 /// What was counted over restarts.

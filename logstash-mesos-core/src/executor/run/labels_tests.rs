@@ -157,3 +157,39 @@ async fn a_configuration_may_leave_those_to_their_labels_that_have_some() {
     shipper.stop(Duration::from_secs(10)).await;
     assert_eq!(place.out().len(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_policy_forbids_also_what_labels_ask_for_and_reading_goes_on_where_it_was_stopped() {
+    let place = Place { dir: tempfile::tempdir().unwrap(), discovery: Arc::default() };
+    let one = place.container(1, &[("filter", "mark"), ("fields.team", "blue")]);
+    place.write(&one, "web-1 1");
+    place.discovery.set(vec![one.clone()]);
+    let shipper = place.start(&place.dir.path().join("data"));
+    let handle = shipper.handle().clone();
+    let under = |policy: &str| {
+        let ConfigSet { configurations, default_output, mut settings, .. } = place.set(RULES, "marked");
+        settings.insert("policy".to_owned(), policy.to_owned());
+        ConfigSet::new(configurations, default_output, settings)
+    };
+    let report = handle.report();
+
+    handle.apply(under("allow host/audit image=acme/*")).await.unwrap();
+    until("it to be forbidden", || report.borrow().forbidden.len() == 1).await;
+    let forbidden = report.borrow().forbidden[0].clone();
+    assert_eq!((&*forbidden.container_name, &*forbidden.rule), ("web-1", "allow host/audit image=acme/*"));
+    assert!(forbidden.configuration.name.starts_with("labels:"), "{forbidden:?}");
+    assert!(report.borrow().streams.is_empty() && place.out().is_empty());
+    handle.apply(under("allow docker/labels:*,host/audit image=acme/*")).await.unwrap();
+    place.arrives(&["web-1 1 marked blue"]).await;
+
+    handle.apply(under("deny * label.logstash.mesos/fields.team=b*")).await.unwrap();
+    until("it to be read no more", || report.borrow().streams.is_empty()).await;
+    place.write(&one, "web-1 2");
+    handle.apply(under("")).await.unwrap();
+    place.arrives(&["web-1 1 marked blue", "web-1 2 marked blue"]).await;
+    assert!(report.borrow().forbidden.is_empty());
+    // What cannot be read as a policy is no reason to forget the one before.
+    let refused = handle.apply(under("deny")).await.unwrap();
+    assert!(refused.results.iter().all(|result| result.error.is_some()), "{refused:?}");
+    shipper.stop(Duration::from_secs(5)).await;
+}

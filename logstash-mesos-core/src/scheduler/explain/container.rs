@@ -6,13 +6,14 @@
 use super::agent::{self, AgentFacts};
 use super::words::{self, plain};
 use super::{Explanation, Step, Subject, Verdict, View};
+use crate::configs::Kind;
 use crate::ids::AgentId;
-use crate::protocol::{OutputState, OutputStatus, PipelineStatus, RefusedLabel, StreamStatus};
+use crate::protocol::{ForbiddenRead, OutputState, OutputStatus, PipelineStatus, RefusedLabel, StreamStatus};
 use crate::scheduler::sessions::{Executor, Key};
 use crate::scheduler::stream::{is_unread, losses, what};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A container of which something is read, or which has labels that are refused.
+/// A container of which something is read or forbidden to be read, or which has labels that are refused.
 #[derive(Debug)]
 pub(super) struct Container<'a> {
     pub(super) agent_id: &'a AgentId,
@@ -21,6 +22,7 @@ pub(super) struct Container<'a> {
     called: [&'a str; 3],
     streams: Vec<&'a StreamStatus>,
     refused: &'a [RefusedLabel],
+    forbidden: Vec<&'a ForbiddenRead>,
 }
 
 /// Whether a container that is called so is meant, or one of which this path is read.
@@ -55,7 +57,14 @@ pub(super) fn found<'a>(executors: &'a BTreeMap<Key, Executor>, query: &str) -> 
 /// All containers that an executor tells of, by their ids.
 fn known<'a>(agent_id: &'a AgentId, executor: &'a Executor) -> Vec<Container<'a>> {
     let mut known: BTreeMap<&str, Container<'a>> = BTreeMap::new();
-    let container = |called| Container { agent_id, executor, called, streams: Vec::new(), refused: &[] };
+    let container = |called| Container {
+        agent_id,
+        executor,
+        called,
+        streams: Vec::new(),
+        refused: &[],
+        forbidden: Vec::new(),
+    };
     for stream in executor.streams.values().filter(|stream| !stream.container_id.is_empty()) {
         let called = [&*stream.container_id, &stream.name, &stream.image];
         known.entry(called[0]).or_insert_with(|| container(called)).streams.push(stream);
@@ -63,6 +72,10 @@ fn known<'a>(agent_id: &'a AgentId, executor: &'a Executor) -> Vec<Container<'a>
     for one in executor.status.iter().flat_map(|status| &status.refused_labels) {
         let called = [&*one.container_id, &one.name, &one.image];
         known.entry(called[0]).or_insert_with(|| container(called)).refused = &one.labels;
+    }
+    for one in executor.status.iter().flat_map(|status| &status.forbidden) {
+        let called = [&*one.container_id, &one.name, &one.image];
+        known.entry(called[0]).or_insert_with(|| container(called)).forbidden.push(one);
     }
     known.into_values().collect()
 }
@@ -87,6 +100,7 @@ pub(super) fn explanation(container: &Container<'_>, facts: &AgentFacts<'_>, vie
     } else {
         steps.push(plain("matched", Verdict::Ok, format!("by the configuration {listed}"), None, None));
     }
+    steps.extend(container.forbidden.iter().map(|one| forbidden(one)));
     steps.extend(container.refused.iter().map(refused));
     steps.extend(container.streams.iter().map(|stream| read(stream)));
     let status = container.executor.status.as_ref();
@@ -131,6 +145,13 @@ fn refused(label: &RefusedLabel) -> Step {
     let text = format!("its label `{}` means nothing: {}", label.label, label.reason);
     let next = "mend the label, or allow it with --executor-setting labels.allow=…";
     plain("labels", Verdict::Problem, text, None, Some(next))
+}
+
+fn forbidden(one: &ForbiddenRead) -> Step {
+    let key = format!("{}/{}", one.kind().known().map_or("", Kind::name), one.configuration);
+    let text = format!("the policy forbids `{key}` to read it: `{}`", one.rule);
+    let next = "change the rule in the file that --policy-file names, if it is to be read";
+    plain("policy", Verdict::Problem, text, None, Some(next))
 }
 
 fn read(stream: &StreamStatus) -> Step {

@@ -43,9 +43,14 @@ pub(super) async fn post(State(shared): State<Arc<super::Shared>>, body: Bytes) 
         "host" => Configuration::host(draft.name, draft.input),
         _ => return error(StatusCode::BAD_REQUEST, "kind is neither docker nor host"),
     };
-    let check = checker(shared.ecs);
+    let (check, snapshot) = (checker(shared.ecs), shared.registry.snapshot());
+    let look = move || {
+        let mut checked = check(&configuration);
+        checked.warnings.extend(snapshot.meetings(&configuration));
+        checked
+    };
     // Patterns may take long to compile.
-    match tokio::task::spawn_blocking(move || check(&configuration)).await {
+    match tokio::task::spawn_blocking(look).await {
         Ok(checked) => {
             let errors = checked.errors.iter().map(|complaint| Diagnostic { severity: "error", complaint });
             let warnings =

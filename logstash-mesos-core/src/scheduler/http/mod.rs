@@ -75,6 +75,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/api/streams", get(streams::get))
         .route("/api/find", get(find::get))
         .route("/api/plugins", get(plugins::get))
+        .route("/api/policy", get(get_policy))
         .route("/api/versions", get(versions::get))
         .route("/api/rollback", post(versions::roll_back))
         .route("/api/check", post(check::post))
@@ -124,6 +125,10 @@ async fn get_status(
     };
     shared.sessions.watch();
     Json(status::json(&shared, &page)).into_response()
+}
+
+async fn get_policy(State(shared): State<Arc<Shared>>) -> Response {
+    Json(shared.policy.borrow().json()).into_response()
 }
 
 /// Lets a roll-out go on that has stopped after failures.

@@ -71,6 +71,7 @@ impl Server {
             store,
             binary: Some(Arc::new(ServedBinary::open(file.path()).expect("reads"))),
             access: Access::new(bind.parse().expect("an address"), false, None).expect("is fine"),
+            policy: Default::default(),
             ecs: EcsCompatibility::V8,
             ui: true,
             url: "http://127.0.0.1:9092".to_owned(),

@@ -10,8 +10,8 @@ pub use placement::Placement;
 pub use predecessor::{MadeConfiguration, NAMES, Name, Predecessor, predecessor, take_arguments};
 pub use table::SETTINGS;
 
-use super::{Credentials, HttpTls};
-use crate::configs::ExecutorSettings;
+use super::{Credentials, HttpTls, policy_file};
+use crate::configs::{ExecutorSettings, ReadPolicy};
 use crate::offer::Needs;
 use crate::pipeline::plugin::EcsCompatibility;
 use crate::settings::{Loaded, SettingError, Sources};
@@ -66,6 +66,8 @@ pub struct Settings {
     pub auth_file: Option<PathBuf>,
     /// Let anybody write.
     pub no_auth: bool,
+    /// The file that says which configurations may read which containers, and what it said at the start.
+    pub policy: Option<(PathBuf, ReadPolicy)>,
     /// Where the executor's program comes from.
     pub executor: ExecutorProgram,
     /// For each executor.
@@ -223,6 +225,7 @@ impl Settings {
             ui: !raw.switch("no_ui")?,
             auth_file: path("auth_file"),
             no_auth: raw.switch("no_auth")?,
+            policy: policy(raw, path("policy_file"))?,
             executor,
             needs,
             executor_environment,
@@ -373,6 +376,17 @@ fn pairs(raw: &Loaded, key: &str) -> Result<BTreeMap<String, String>, SettingErr
     };
     let all: Option<_> = raw.list(key).iter().map(pair).collect();
     all.ok_or_else(|| raw.invalid(key, "is not NAME=VALUE"))
+}
+
+fn policy(raw: &Loaded, file: Option<PathBuf>) -> Result<Option<(PathBuf, ReadPolicy)>, SettingError> {
+    let Some(file) = file else { return Ok(None) };
+    if executor_settings(raw)?.contains_key(ReadPolicy::SETTING) {
+        return Err(raw.invalid("executor.setting", "has a policy beside --policy-file: leave one out"));
+    }
+    match policy_file::read(&file) {
+        Ok(policy) => Ok(Some((file, policy))),
+        Err(problem) => Err(raw.invalid("policy_file", problem)),
+    }
 }
 
 /// Every executor would refuse what is refused here.

@@ -94,6 +94,12 @@ pub static SETTINGS: &[SettingSpec] = &[
     one("auth_file", "FILE", "", "Who may use the HTTP API: lines that `credential` makes."),
     switch("no_auth", "Let anybody who reaches the HTTP port change configurations."),
     one(
+        "policy_file",
+        "FILE",
+        "",
+        "Which configurations may read which containers, as rules; looked at every second. docs/security.md has the form.",
+    ),
+    one(
         "executor.binary",
         "FILE",
         "",
