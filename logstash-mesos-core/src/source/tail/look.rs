@@ -1,0 +1,210 @@
+//! What a look at the directory means to a stream.
+
+use std::io;
+use std::time::Instant;
+
+use super::candidate::Candidate;
+use super::taking::Spot;
+use super::{Past, Tail};
+use crate::source::chain::{self, Look, Meaning, Seen};
+use crate::source::holdings::Hold;
+use crate::source::member::{Member, Place};
+use crate::source::{Fingerprint, Identity, Names, StartPosition, Stat};
+
+/// A look that meets a rotation is taken again, so often at once.
+const MOST_SCANS: usize = 5;
+
+impl Tail {
+    /// Looks which files there are, and holds those that belong to the stream.
+    pub(in crate::source) fn look(&mut self, now: Instant) {
+        self.looked_at = Some(now);
+        self.look_error = self.try_look(now).err().map(|error| error.to_string());
+        self.status.update(|status| status.lag_bytes = self.members.iter().map(Member::lag).sum());
+    }
+
+    fn try_look(&mut self, now: Instant) -> io::Result<()> {
+        let mut fresh = false;
+        for _ in 0..MOST_SCANS {
+            let cut = self.look_at_members()?;
+            let current = self.opener.stat(None)?;
+            let last = self.members.back().filter(|member| member.place == Place::Current);
+            let same_name = current.map(|stat| stat.identity) == last.map(|member| member.identity);
+            // What has just been rotated has to be among them, or it would be taken for older than what follows.
+            let names = self.opener.names(fresh || !same_name || cut)?;
+            if same_name && !cut && self.understood.as_ref().is_some_and(|before| before.is(&names)) {
+                self.members.iter_mut().for_each(Member::note_change);
+                return Ok(());
+            }
+            let Some(understood) = self.understand(&names, current, !same_name || cut, now)? else {
+                fresh = true;
+                continue;
+            };
+            if understood {
+                self.understood_at = Some(names.at());
+            }
+            self.members.iter_mut().for_each(Member::note_change);
+            self.understood = understood.then_some(names);
+            // What was cut and has been copied nowhere.
+            while let Some(at) = self.members.iter().position(|member| member.cut) {
+                self.start_over(at);
+            }
+            if cut {
+                // What they hold now has to be known again when it is rotated in turn.
+                self.look_at_members()?;
+            }
+            return Ok(());
+        }
+        self.understood = None;
+        Err(io::Error::other("its files are being rotated, which of them is which is not known yet"))
+    }
+
+    /// Takes note of what became of the files that are held. Returns whether one has been cut.
+    fn look_at_members(&mut self) -> io::Result<bool> {
+        let mut cut = false;
+        for member in &mut self.members {
+            cut |= member.look(&self.shared.holdings)?;
+        }
+        while let Some(at) =
+            self.members.iter().position(|member| member.hold.as_ref().is_some_and(Hold::leaves))
+        {
+            self.give_up(at);
+        }
+        Ok(cut)
+    }
+
+    /// Finds out what the files are to the stream, and takes over those that belong to it. Returns whether there
+    /// is nothing left to find out until the directory changes; `None`, and nothing is done, if files were rotated
+    /// meanwhile, so that some may have been seen twice or not at all. `rotated`: it is known that one was.
+    fn understand(
+        &mut self,
+        names: &Names,
+        current: Option<Stat>,
+        rotated: bool,
+        now: Instant,
+    ) -> io::Result<Option<bool>> {
+        let (mut candidates, listed) = self.candidates(names, current);
+        // Rotated between the two looks: the name leads to another file by now.
+        let is_aside = |one: &Candidate| {
+            one.name.is_some() && current.is_some_and(|stat| stat.identity == one.seen.identity)
+        };
+        let renamed = candidates.iter().any(is_aside);
+        if renamed {
+            candidates.retain(|one| one.name.is_some());
+        }
+        for candidate in &mut candidates {
+            candidate.seen.same = self.same(candidate)?;
+        }
+        self.find_repeats(&mut candidates);
+        let known = self.known(&candidates);
+        let seen: Vec<Seen> = candidates.iter().map(|candidate| candidate.seen.clone()).collect();
+        let from_end = self.settings.start == StartPosition::End && self.saved.is_empty();
+        let look = match self.first_sight {
+            true if from_end || !self.opener.owns_all() => Look::First,
+            true => Look::FirstOfAll,
+            false => Look::Again,
+        };
+        let meanings = chain::meanings(&known, &seen, look, |known, seen| {
+            self.alike(known, &mut candidates[seen]).ok().flatten()
+        });
+        for (candidate, meaning) in candidates.iter_mut().zip(&meanings) {
+            // Now, while it is sure that it stands at this name; what cannot be opened is said below.
+            if matches!(meaning, Meaning::New | Meaning::Copy(_)) {
+                let _file = self.file(candidate);
+            }
+        }
+        let is_new = |(meaning, one): (&Meaning, &Candidate)| *meaning == Meaning::New && one.name.is_some();
+        let doubtful =
+            rotated || renamed || seen.len() < listed || meanings.iter().zip(&candidates).any(is_new);
+        if doubtful && !self.is_still(&seen, current)? {
+            return Ok(None);
+        }
+        let last = self.members.back().map(|member| member.identity);
+        if current.map(|stat| stat.identity) != last {
+            self.put_aside(now);
+        }
+        let from_end = from_end && self.first_sight;
+        let mut understood = !renamed;
+        let mut found_saved = Vec::new();
+        let mut here = Vec::new();
+        let first_saved = self.past.len();
+        let first_member = first_saved + self.saved.len();
+        // By identity: their places change below.
+        let members: Vec<Identity> = self.members.iter().map(|member| member.identity).collect();
+        let member = |s: usize| match meanings[s] {
+            Meaning::Same(k) | Meaning::Copy(k) => k.checked_sub(first_member).map(|at| members[at]),
+            _ => candidates[s].packed_of,
+        };
+        let spots: Vec<Spot> = (0..meanings.len())
+            .map(|s| Spot {
+                place: if candidates[s].name.is_none() { Place::Current } else { Place::Aside },
+                before: (s..meanings.len()).find_map(member),
+                modified: candidates[s].seen.modified,
+            })
+            .collect();
+        for ((candidate, meaning), spot) in candidates.into_iter().zip(meanings).zip(spots) {
+            let (identity, modified) = (candidate.seen.identity, candidate.seen.modified);
+            match meaning {
+                Meaning::Same(k) | Meaning::Copy(k) if k < first_saved => {
+                    let Past { fingerprint, size, .. } = self.past[k];
+                    here.push(Past { identity, modified, fingerprint, size });
+                }
+                Meaning::Same(k) | Meaning::Copy(k) if k < first_member => {
+                    let (id, position) = self.saved[k - first_saved].clone();
+                    if found_saved.contains(&id) {
+                        continue;
+                    }
+                    let compressed = candidate.seen.compressed;
+                    match self.opened(candidate)? {
+                        Some(opened) => {
+                            found_saved.push(id);
+                            self.push(opened, compressed, position.offset, Some((id, true)), spot, now)?;
+                        }
+                        None => understood = false,
+                    }
+                }
+                Meaning::Same(k) => self.set_place(members[k - first_member], spot.place, now),
+                Meaning::Copy(k) => self.take_copy(members[k - first_member], candidate)?,
+                Meaning::Making => {}
+                // Another stream of the same reader has it, under the name that it had: it is taken over when that
+                // is done with it.
+                Meaning::New if self.is_held_elsewhere(identity, spot.place) => understood = false,
+                Meaning::New => {
+                    let compressed = candidate.seen.compressed;
+                    let Some(opened) = self.opened(candidate)? else {
+                        understood = false;
+                        continue;
+                    };
+                    self.begin(opened, compressed, spot, from_end, now)?;
+                }
+                Meaning::Before => {
+                    here.push(Past { identity, modified, fingerprint: Fingerprint::default(), size: 0 });
+                }
+            }
+        }
+        self.saved.retain(|(id, _)| !found_saved.contains(id));
+        if current.is_some() && !self.saved.is_empty() {
+            self.look_everywhere(names, now)?;
+        }
+        self.remember(here);
+        self.first_sight = false;
+        Ok(Some(understood))
+    }
+
+    /// Whether the same files stand at the names as before, and none was cut since.
+    fn is_still(&mut self, seen: &[Seen], current: Option<Stat>) -> io::Result<bool> {
+        let was_cut = |tail: &Self| tail.members.iter().filter(|member| member.cut).count();
+        let before = was_cut(self);
+        for member in &mut self.members {
+            member.look(&self.shared.holdings)?;
+        }
+        let names = self.opener.names(true)?;
+        let (aside, _) = self.candidates(&names, None);
+        // Last: a file that was cut meanwhile is not still.
+        let again = self.opener.stat(None)?;
+        let key = |seen: &Seen| (seen.age.clone(), seen.compressed, seen.identity);
+        let behind_the_name = again.map(|stat| (None, false, stat.identity));
+        Ok(was_cut(self) == before
+            && again.map_or(0, |stat| stat.size) >= current.map_or(0, |stat| stat.size)
+            && aside.iter().map(|one| key(&one.seen)).chain(behind_the_name).eq(seen.iter().map(key)))
+    }
+}

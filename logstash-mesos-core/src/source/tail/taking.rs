@@ -1,0 +1,154 @@
+//! Files are taken over into a stream, or put aside in it.
+
+use std::io;
+use std::time::Instant;
+
+use super::candidate::{Candidate, fits, is_saved};
+use super::{MOST_PAST, Past, Tail};
+use crate::source::chain;
+use crate::source::member::{End, Member, Place};
+use crate::source::{Framer, Identity, Lost, Names, Opened, Stat};
+
+/// Where a file is put among those that are held.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spot {
+    pub(super) place: Place,
+    /// In front of this one, which is younger; of none: at the end.
+    pub(super) before: Option<Identity>,
+    /// Its last change when its meaning was found out: what was copied from it later is not known.
+    pub(super) modified: i64,
+}
+
+impl Tail {
+    pub(super) fn is_held_elsewhere(&self, identity: Identity, place: Place) -> bool {
+        (self.settings.adopt || place == Place::Aside) && self.positions.is_live(identity)
+    }
+
+    /// The name of the member says where it is now.
+    pub(super) fn set_place(&mut self, identity: Identity, place: Place, now: Instant) {
+        let Some(at) = self.members.iter().position(|member| member.identity == identity) else { return };
+        if self.members[at].place == place {
+            return;
+        }
+        if place == Place::Aside {
+            self.members[at].put_aside(now);
+            return;
+        }
+        // It was put aside and has come back.
+        self.put_aside(now);
+        if let Some(mut back) = self.members.remove(at) {
+            back.place = Place::Current;
+            back.end = End::Open;
+            self.members.push_back(back);
+        }
+    }
+
+    /// The name does not lead to the last file any more.
+    pub(super) fn put_aside(&mut self, now: Instant) {
+        if let Some(last) = self.members.back_mut().filter(|member| member.place == Place::Current) {
+            last.put_aside(now);
+        }
+    }
+
+    /// A copy of a member: read on in it, if the member was cut.
+    pub(super) fn take_copy(&mut self, of: Identity, candidate: Candidate) -> io::Result<()> {
+        let Some(at) = self.members.iter().position(|member| member.identity == of && member.cut) else {
+            return Ok(());
+        };
+        let compressed = candidate.seen.compressed;
+        let Some(opened) = self.opened(candidate)? else { return Ok(()) };
+        let member = &mut self.members[at];
+        let begun = self.positions.begin(member.identity, member.rung, 0, None);
+        let copy = member.give_way(opened, compressed, begun, &self.settings.framing);
+        self.members.insert(at, copy);
+        self.status.update(|status| status.files += 1);
+        Ok(())
+    }
+
+    /// Begins a file that nobody has read, unless another stream of the same reader has.
+    pub(super) fn begin(
+        &mut self,
+        opened: Opened,
+        compressed: bool,
+        spot: Spot,
+        from_end: bool,
+        now: Instant,
+    ) -> io::Result<()> {
+        let size = opened.file.metadata()?.len();
+        let adopted = if self.settings.adopt { self.positions.adopt(opened.identity) } else { None };
+        // A position of a file that has been cut or replaced since.
+        let (offset, replaces) = match adopted {
+            Some((id, position)) if fits(&position, &opened, compressed)? => {
+                (position.offset, Some((id, true)))
+            }
+            Some((id, _)) => (0, Some((id, false))),
+            None if from_end && spot.place == Place::Current => (size, None),
+            None => (0, None),
+        };
+        self.push(opened, compressed, offset, replaces, spot, now)
+    }
+
+    pub(super) fn push(
+        &mut self,
+        opened: Opened,
+        compressed: bool,
+        offset: u64,
+        replaces: Option<(u64, bool)>,
+        spot: Spot,
+        now: Instant,
+    ) -> io::Result<()> {
+        let live = self.positions.begin(opened.identity, opened.rung, offset, replaces);
+        let framer = Framer::new(self.settings.framing.clone(), offset);
+        let mut member = Member::new(opened, compressed, live, framer, spot.place, now)?;
+        member.modified = member.modified.min(spot.modified);
+        let before = self.members.iter().position(|member| spot.before == Some(member.identity));
+        // What lies aside is older than what the name leads to, also where that stayed and was cut.
+        let is_last = |last: &Member| spot.place == Place::Aside && last.place == Place::Current;
+        let end = self.members.len() - usize::from(self.members.back().is_some_and(is_last));
+        self.members.insert(before.unwrap_or(end), member);
+        self.status.update(|status| status.files += 1);
+        Ok(())
+    }
+
+    /// Looks for what is left of the saved positions under every name, and counts what is gone.
+    pub(super) fn look_everywhere(&mut self, names: &Names, now: Instant) -> io::Result<()> {
+        // They are older than what stands at the names of the chain.
+        let younger = std::mem::take(&mut self.members);
+        for (id, position) in std::mem::take(&mut self.saved) {
+            let is_it = |stat: Stat| stat.identity.may_be(position.identity());
+            let name = names
+                .iter()
+                .find(|name| self.opener.stat(Some(name)).is_ok_and(|stat| stat.is_some_and(is_it)));
+            let compressed = name.is_some_and(chain::is_compressed);
+            let opened = name.map(|name| self.opener.open(Some(name))).transpose()?.flatten();
+            let found = opened.filter(|opened| is_saved(&position, opened, compressed).unwrap_or(false));
+            let behind = position.size.saturating_sub(position.offset);
+            match found {
+                // Also when nothing was left in it: it may have grown between our end and its rotation.
+                Some(opened) => {
+                    let spot = Spot { place: Place::Aside, before: None, modified: i64::MAX };
+                    self.push(opened, compressed, position.offset, Some((id, true)), spot, now)?;
+                }
+                None if self.settings.keep_finished && behind == 0 => {}
+                None => {
+                    let replaced = younger.iter().any(|member| member.identity.may_be(position.identity()));
+                    let reason = if replaced { Lost::ReplacedWhileStopped } else { Lost::GoneWhileStopped };
+                    self.count_lost(reason, behind);
+                    self.positions.remove(id);
+                }
+            }
+        }
+        self.members.extend(younger);
+        Ok(())
+    }
+
+    pub(super) fn remember(&mut self, here: Vec<Past>) {
+        let gone = std::mem::take(&mut self.past).into_iter().filter(|past| {
+            past.fingerprint.len > 0 && !here.iter().any(|here| here.identity == past.identity)
+        });
+        let mut past: Vec<Past> = gone.collect();
+        past.drain(..past.len().saturating_sub(MOST_PAST));
+        past.extend(here);
+        self.past = past;
+    }
+}
