@@ -142,3 +142,74 @@ fn a_beat_that_connects_again_and_again_is_held_once() {
     assert_small(&beats);
     beats.kill();
 }
+
+/// As many files as two usual limits of descriptors.
+const FILES: usize = 2000;
+
+/// Appends `what` and its number to every file.
+fn append_to_all(logs: &Path, what: &str) {
+    for number in 0..FILES {
+        let path = logs.join(format!("{number}.log"));
+        let mut file = fs::OpenOptions::new().create(true).append(true).open(path).expect("it is writable");
+        writeln!(file, "{what} {number}").expect("it is writable");
+    }
+}
+
+/// Waits until every line of `whats` has arrived, and fails if one has twice.
+#[track_caller]
+fn expect_of_all(out: &Path, whats: &[&str], process: &Process) {
+    let all = whats.iter().flat_map(|what| (0..FILES).map(move |number| format!("{what} {number}")));
+    let mut all: Vec<String> = all.collect();
+    all.sort_unstable();
+    until("the lines of all files", PATIENCE, || {
+        let seen = fs::read_to_string(out).unwrap_or_default();
+        let mut seen: Vec<&str> = seen.lines().collect();
+        seen.sort_unstable();
+        if seen == all { Ok(()) } else { Err(format!("{}: {}", seen.len(), process.printed())) }
+    });
+}
+
+#[test]
+fn more_files_than_descriptors_are_all_read_and_read_on() {
+    let place = Place::new("many-files");
+    for hard in ["1024", ""] {
+        let limit = format!("--nofile=1024:{hard}");
+        for as_shipper in [false, true] {
+            let here = place.directory(&format!("{as_shipper}{hard}"));
+            let (logs, configs, out) = (here.join("logs"), here.join("configs"), here.join("out.txt"));
+            fs::create_dir_all(&logs).expect("it is writable");
+            append_to_all(&logs, "first");
+            let output = format!(
+                "output {{ file {{ path => \"{}\" codec => line {{ format => \"%{{message}}\" }} }} }}",
+                out.display()
+            );
+            let recipe = if as_shipper {
+                fs::create_dir_all(configs.join("host")).expect("it is writable");
+                let text =
+                    format!("input {{ file {{ host-path => \"{}/*.log\" }} }} {output}", logs.display());
+                fs::write(configs.join("host/a.conf"), text).expect("it is writable");
+                let none = format!("unix://{}", here.join("none.sock").display());
+                ship_recipe(&here, &none, &configs, &here.join("data"))
+            } else {
+                let text = format!(
+                    "input {{ file {{ path => \"{}/*.log\" start_position => beginning sincedb_path => \"{}\" }} }} {output}",
+                    logs.display(),
+                    here.join("positions").display()
+                );
+                executor(&here, "many").args(["pipeline", "run", "-w", "1", "-e", &text])
+            };
+            let mut process = recipe.within(&["prlimit", &limit]).start();
+            expect_of_all(&out, &["first"], &process);
+            append_to_all(&logs, "second");
+            expect_of_all(&out, &["first", "second"], &process);
+            for number in 0..FILES {
+                let path = logs.join(format!("{number}.log"));
+                fs::rename(&path, path.with_extension("log.1")).expect("it is there");
+            }
+            append_to_all(&logs, "third");
+            expect_of_all(&out, &["first", "second", "third"], &process);
+            assert_eq!(process.terminate(PATIENCE).code(), Some(0), "{}", process.printed());
+            assert_eq!(process.printed().contains("Files wait"), hard == "1024", "{}", process.printed());
+        }
+    }
+}

@@ -349,6 +349,12 @@ impl StreamPositions {
         mine.map(|(id, entry)| (*id, entry.position.clone())).collect()
     }
 
+    /// Whether the entry is still this stream's, and nobody reads its file.
+    pub(super) fn keeps(&self, id: u64) -> bool {
+        let state = self.checkpoints.shared.lock();
+        state.files.get(&id).is_some_and(|entry| entry.stream == self.key && !entry.live)
+    }
+
     /// A position that another stream of the same reader left for this file, taken over: the file has
     /// another name now.
     pub(super) fn adopt(&self, identity: Identity) -> Option<(u64, FilePosition)> {
@@ -491,6 +497,14 @@ impl LiveFile {
     /// The size last seen, whatever it is now.
     pub(super) fn size(&self) -> u64 {
         self.shared.lock().files.get(&self.id).map_or(0, |entry| entry.position.size)
+    }
+
+    /// The file is closed and may be opened again: the number of its entry, and what is kept in it.
+    pub(super) fn leave(&self) -> Option<(u64, FilePosition)> {
+        let mut state = self.shared.lock();
+        let entry = state.files.get_mut(&self.id)?;
+        entry.live = false;
+        Some((self.id, entry.position.clone()))
     }
 
     /// The file is finished: once everything up to `end` has arrived, its entry is dropped.

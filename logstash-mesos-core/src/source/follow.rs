@@ -13,6 +13,7 @@ use tracing::debug;
 use super::holdings::Holdings;
 use super::outlet::Outlet;
 use super::rest::{GATHER, Rest};
+use super::room::Room;
 use super::tail::{Shared, Step, Tail};
 use super::watch::{Sleeper, Watch};
 use super::writers::Writers;
@@ -59,7 +60,8 @@ impl Readers {
         Self::with(threads, "/proc".into(), HoldLimits::default())
     }
 
-    /// As [`Readers::new`], with the processes that may write to the files shown at `proc`, and with limits.
+    /// As [`Readers::new`], with the processes that may write to the files shown at `proc`, and with limits. All readers
+    /// of a process share what may be open.
     ///
     /// # Errors
     ///
@@ -74,17 +76,26 @@ impl Readers {
             let _inside = runtime.enter();
             Watch::new().map_err(|error| debug!(%error, "No inotify, files are polled")).ok().map(Arc::new)
         };
-        let shared = Shared { writers: Writers::new(proc), holdings: Holdings::new(limits) };
+        let shared = Shared {
+            writers: Writers::new(proc),
+            holdings: Holdings::new(limits),
+            room: Room::of_process(limits.open),
+        };
         Ok(Self { runtime: Some(runtime), shared, watch })
     }
 
     /// Begins to read a stream. Dropping the handle does not end it.
     pub fn follow(&self, follow: Follow) -> JoinHandle<Ended> {
-        let reader = Box::new(Reader::new(follow, self.shared.clone(), self.watch.clone()));
-        self.handle().spawn(reader.run())
+        self.handle().spawn(self.reading(follow))
     }
 
-    fn handle(&self) -> &Handle {
+    /// Reads a stream, when it is run by [`Readers::handle`].
+    pub(crate) fn reading(&self, follow: Follow) -> impl Future<Output = Ended> + use<> {
+        Box::new(Reader::new(follow, self.shared.clone(), self.watch.clone())).run()
+    }
+
+    /// What runs the readers.
+    pub(crate) fn handle(&self) -> &Handle {
         // `None` only while `drop` runs.
         self.runtime.as_ref().expect("the runtime is there until drop").handle()
     }
@@ -121,7 +132,8 @@ impl Reader {
     fn new(follow: Follow, shared: Shared, watch: Option<Arc<Watch>>) -> Self {
         let Follow { opener, settings, positions, decoder, sender, status, stop, close_after } = follow;
         let sleeper = Arc::<Sleeper>::default();
-        let tail = Tail::new(opener, settings, positions.clone(), Arc::clone(&status), shared);
+        let (told, seen) = (Arc::clone(&sleeper), Arc::clone(&status));
+        let tail = Tail::new(opener, settings, positions.clone(), seen, shared, told);
         let out = Outlet::new(decoder, sender, status, stop.now.clone());
         let rest = Rest::new(watch, sleeper);
         Self { tail, out, rest, stop, close_after, positions }
@@ -185,6 +197,11 @@ impl Reader {
                     ended
                 }
                 Step::FileEnded => rest.go_on_during(tail, out.flush(Flush::Rotated)).await,
+                Step::Idle if finishing && tail.waits_for_room() => {
+                    rest.wait_for_room(stop).await;
+                    tail.look_again();
+                    None
+                }
                 Step::Idle if finishing => match (out.finish().await, tail.has_failed()) {
                     (Ended::Finished, true) => Some(Ended::Failed),
                     (ended, _) => Some(ended),
@@ -205,6 +222,9 @@ impl Reader {
                     let mut wait = rest.next_wait(tail);
                     for at in [closes_at, out.idle_at()].into_iter().flatten() {
                         wait = wait.min(at.saturating_duration_since(Instant::now()).max(GATHER));
+                    }
+                    if rest.is_quiet() && out.is_waiting() && tail.make_room() {
+                        out.forget_kept();
                     }
                     if rest.is_at_rest() && out.is_settled() {
                         return Worked::Rests(wait);

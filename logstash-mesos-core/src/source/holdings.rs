@@ -16,22 +16,25 @@ pub struct HoldLimits {
     pub files: usize,
     /// Bytes of such files that have no name any more: nobody else keeps them on the disk.
     pub removed_bytes: u64,
+    /// Files behind the names of streams that are open; quiet ones are closed for others.
+    pub open: usize,
 }
 
 impl Default for HoldLimits {
-    /// Half of the descriptors that this process may have now, and 1 GiB.
+    /// Half of the descriptors that this process may have now, 1 GiB, and a quarter of the descriptors: the last
+    /// quarter is left for everything else.
     fn default() -> Self {
         let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-        let files = most.and_then(|most| usize::try_from(most / 2).ok()).unwrap_or(usize::MAX);
-        Self { files, removed_bytes: 1 << 30 }
+        let most = most.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
+        Self { files: most / 2, removed_bytes: 1 << 30, open: (most / 4).max(1) }
     }
 }
 
 impl HoldLimits {
-    /// With other numbers.
+    /// With other numbers for what was put aside.
     #[must_use]
     pub fn new(files: usize, removed_bytes: u64) -> Self {
-        Self { files, removed_bytes }
+        Self { files, removed_bytes, ..Self::default() }
     }
 }
 

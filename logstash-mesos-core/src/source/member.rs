@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::chain::Known;
 use super::checkpoint::LiveFile;
 use super::holdings::{Hold, Holdings};
+use super::room::Slot;
 use super::writers::{Writer, Writers};
 use super::{
     Body, Fingerprint, Framer, Framing, Identity, Lines, Mark, Opened, Stat, StreamPositions, TailSettings,
@@ -37,6 +38,8 @@ pub(super) struct Member {
     pub(super) grew_at: Instant,
     /// While it lies aside.
     pub(super) hold: Option<Hold>,
+    /// While the name leads to it, if there was room.
+    pub(super) slot: Option<Slot>,
     asked: Asked,
     // The last read came to the end: before the next one the content is compared.
     at_end: bool,
@@ -120,6 +123,7 @@ impl Member {
             end: End::Open,
             grew_at: now,
             hold: None,
+            slot: None,
             asked: Asked { at: None, pause: Duration::ZERO },
             at_end: true,
             doubted: false,
@@ -318,6 +322,7 @@ impl Member {
             framer: Framer::new(framing.clone(), start),
             place: Place::Aside,
             hold: None,
+            slot: None,
             noted: None,
             cut: false,
             stamp: None,
@@ -339,6 +344,7 @@ impl Member {
     /// The name does not lead to it any more.
     pub(super) fn put_aside(&mut self, now: Instant) {
         self.place = Place::Aside;
+        self.slot = None;
         self.grew_at = now;
         self.asked = Asked { at: None, pause: Duration::ZERO };
     }

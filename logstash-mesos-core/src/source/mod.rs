@@ -28,6 +28,7 @@ pub(crate) mod host_glob;
 mod member;
 mod outlet;
 mod rest;
+mod room;
 mod settings;
 mod status;
 mod tail;
@@ -111,6 +112,11 @@ impl Stat {
         use std::os::unix::fs::MetadataExt;
         let modified = metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec());
         Self { identity: Identity::of(metadata), size: metadata.len(), modified }
+    }
+
+    /// Whether it is the same file, and nothing says that it has changed.
+    pub(crate) fn is_as(&self, before: &Self) -> bool {
+        (self.identity, self.size, self.modified) == (before.identity, before.size, before.modified)
     }
 }
 

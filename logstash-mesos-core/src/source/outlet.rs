@@ -111,9 +111,24 @@ impl Outlet {
 
     /// Whether nothing is kept, and nothing of what was sent is on its way or has been given up.
     pub(crate) fn is_settled(&self) -> bool {
-        self.pending.is_none()
-            && self.watch.in_flight.load(Ordering::Acquire) == 0
-            && !self.watch.given_up.is_cancelled()
+        self.pending.is_none() && self.is_delivered()
+    }
+
+    /// Whether nothing of what was sent is on its way or has been given up, and what is kept is kept until more comes.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.is_delivered() && self.idle_at().is_none()
+    }
+
+    fn is_delivered(&self) -> bool {
+        self.watch.in_flight.load(Ordering::Acquire) == 0 && !self.watch.given_up.is_cancelled()
+    }
+
+    /// Forgets what is kept: it will be read again.
+    pub(crate) fn forget_kept(&mut self) {
+        if self.pending.take().is_some() {
+            self.carried = Ack::none();
+            self.decoder.reset();
+        }
     }
 
     fn settled(&self) -> impl Future<Output = ()> + use<> {

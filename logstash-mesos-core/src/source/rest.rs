@@ -7,9 +7,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Stop;
 use super::tail::{LOOK_EVERY, Tail};
 use super::watch::{Attended, Sleeper, Watch};
+use super::{Identity, Stop};
 
 /// How much of what happens to the files of a stream is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +80,11 @@ impl Rest {
         (self.rounds, self.woken) = (0, false);
     }
 
+    /// Whether nothing has come for some time.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.rounds >= SOON
+    }
+
     /// Whether only long waits follow.
     pub(super) fn is_at_rest(&self) -> bool {
         self.rounds >= AT_REST
@@ -128,6 +133,15 @@ impl Rest {
         }
     }
 
+    /// Waits until there may be room for the file, although the source has ended.
+    pub(super) async fn wait_for_room(&mut self, stop: &Stop) {
+        tokio::select! {
+            () = stop.now.cancelled() => {}
+            () = self.sleeper.moved.notified() => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
+
     /// Keeps looking at the files while something else takes its time.
     pub(super) async fn go_on_during<T>(&mut self, tail: &mut Tail, work: impl Future<Output = T>) -> T {
         tokio::pin!(work);
@@ -164,6 +178,9 @@ impl Rest {
             self.rounds = SOON;
         }
         let Some(watch) = &self.watch else { return Told::Nothing };
+        if tail.waits_for_room() {
+            return Told::Something;
+        }
         if tail.has_failed() {
             // What would help may be done anywhere.
             return Told::Nothing;
@@ -173,11 +190,17 @@ impl Rest {
         if let Some(attended) =
             self.attended.as_ref().filter(|it| it.is_trusted() && tail.is_understood() && !draining)
         {
-            let mut files = tail.watched();
-            if files.all(|(file, notifies)| notifies && attended.tells_of(tail.path(), file).unwrap_or(false))
-            {
+            let tells = |(file, notifies): (Identity, bool)| {
+                notifies && attended.tells_of(tail.path(), file).unwrap_or(false)
+            };
+            if tail.current().is_none_or(tells) {
                 return Told::Everything;
             }
+        }
+        if let Some((_, notifies)) = tail.closed() {
+            // What was armed is armed until the next change, which opens the file.
+            let told = notifies && !draining && (self.attended.is_some() || self.told != Told::Nothing);
+            return if told { Told::Something } else { Told::Nothing };
         }
         let mut told = !draining && (self.attended.is_some() || tail.watched().next().is_some());
         for (file, notifies) in tail.watched() {

@@ -5,6 +5,7 @@
 //! decided in `chain`. No I/O here waits: a [`Tail`] is stepped by `follow`, which does the waiting.
 
 mod candidate;
+mod closed;
 mod look;
 mod taking;
 
@@ -17,9 +18,13 @@ use std::time::{Duration, Instant};
 
 use tracing::warn;
 
+use closed::Closed;
+
 use super::checkpoint::{FilePosition, LiveFile};
 use super::holdings::Holdings;
 use super::member::{End, Member, Place, Read};
+use super::room::{Room, Slot};
+use super::watch::Sleeper;
 use super::writers::Writers;
 use super::{
     FileOpener, Fingerprint, Identity, Lines, Lost, Names, StreamPositions, StreamStatus, TailSettings,
@@ -45,6 +50,7 @@ pub(super) enum Step {
 pub(super) struct Shared {
     pub(super) writers: Writers,
     pub(super) holdings: Holdings,
+    pub(super) room: Room,
 }
 
 pub(super) struct Tail {
@@ -53,9 +59,17 @@ pub(super) struct Tail {
     positions: StreamPositions,
     status: Arc<StreamStatus>,
     shared: Shared,
+    // Told when there is room, or when room has to be made.
+    sleeper: Arc<Sleeper>,
     // Oldest first: the last one is behind the name, if any is.
     members: VecDeque<Member>,
-    // Left by an earlier process, not found again yet; oldest first.
+    // The file behind the name, if it is closed.
+    closed: Option<Closed>,
+    // For that file, which the next look opens.
+    reserved: Option<Slot>,
+    // There is something to read in it, and no room.
+    waits_for_room: bool,
+    // Left by an earlier process, or closed, and not found again yet; oldest first.
     saved: Vec<(u64, FilePosition)>,
     // Read to their end and let go, or older than the stream.
     past: Vec<Past>,
@@ -90,6 +104,8 @@ struct Past {
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// So many files that are not read any more are remembered when they are not in the directory.
 const MOST_PAST: usize = 32;
+const NO_ROOM: &str = "it waits until another file is closed, as many as may be are open; a higher limit of descriptors \
+                       (`ulimit -n`, `LimitNOFILE`) lets more be open";
 
 impl Tail {
     pub(super) fn new(
@@ -98,6 +114,7 @@ impl Tail {
         positions: StreamPositions,
         status: Arc<StreamStatus>,
         shared: Shared,
+        sleeper: Arc<Sleeper>,
     ) -> Self {
         let mut saved = positions.unfinished();
         saved.sort_by_key(|(id, position)| (position.at, *id));
@@ -107,7 +124,11 @@ impl Tail {
             positions,
             status,
             shared,
+            sleeper,
             members: VecDeque::new(),
+            closed: None,
+            reserved: None,
+            waits_for_room: false,
             saved,
             past: Vec::new(),
             gone: Vec::new(),
@@ -126,6 +147,7 @@ impl Tail {
         if self.looked_at.is_none_or(|at| now.duration_since(at) >= LOOK_EVERY) {
             self.look(now);
         }
+        self.open_again(now, finishing);
         let mut error = None;
         let mut at = 0;
         loop {
@@ -180,6 +202,12 @@ impl Tail {
         open.map(|member| (member.body.file(), member.notifies))
     }
 
+    /// The file behind the name, open or closed, and whether inotify tells of writes to it.
+    pub(super) fn current(&self) -> Option<(Identity, bool)> {
+        let open = self.members.back().filter(|member| member.place == Place::Current);
+        open.map(|member| (member.identity, member.notifies)).or_else(|| self.closed())
+    }
+
     /// The directory whose changes matter.
     pub(super) fn watched_directory(&self) -> Option<&Path> {
         self.opener.watched_directory()
@@ -197,12 +225,13 @@ impl Tail {
 
     /// When the file last grew; `None` while there is none.
     pub(super) fn grew_at(&self) -> Option<Instant> {
-        self.members.back().map(|member| member.grew_at)
+        let open = self.members.back().map(|member| member.grew_at);
+        open.or_else(|| self.closed.as_ref().map(|closed| closed.grew_at))
     }
 
     /// Whether all files of the stream have gone and have arrived.
     pub(super) fn holds_nothing(&self) -> bool {
-        self.members.is_empty() && self.look_error.is_none()
+        self.members.is_empty() && self.closed.is_none() && self.look_error.is_none()
     }
 
     /// Gives back memory before a long wait.
@@ -236,6 +265,9 @@ impl Tail {
 
     fn pass_on(&mut self, at: usize, lines: Lines) -> Step {
         let member = &mut self.members[at];
+        if let Some(slot) = &mut member.slot {
+            slot.is_needed();
+        }
         self.status.update(|status| {
             status.error = None;
             status.rung = Some(member.rung);
@@ -258,15 +290,21 @@ impl Tail {
     fn report(&mut self, error: Option<&io::Error>) {
         self.failed = error.is_some() || self.look_error.is_some();
         self.status.update(|status| {
-            status.error = error.map(ToString::to_string).or_else(|| self.look_error.clone());
-            status.lag_bytes = self.members.iter().map(Member::lag).sum();
+            let waits = self.waits_for_room.then(|| NO_ROOM.to_owned());
+            status.error = error.map(ToString::to_string).or_else(|| self.look_error.clone()).or(waits);
+            status.lag_bytes = self.lag();
             if let Some(current) = self.members.back() {
                 status.rung = Some(current.rung);
                 status.offset = current.framer.position();
-            } else {
+            } else if self.closed.is_none() {
                 status.rung = None;
             }
         });
+    }
+
+    fn lag(&self) -> u64 {
+        let open: u64 = self.members.iter().map(Member::lag).sum();
+        open + self.closed.as_ref().map_or(0, |closed| closed.lag)
     }
 
     fn count_lost(&self, reason: Lost, bytes: u64) {

@@ -78,11 +78,15 @@ impl Bed {
     }
 
     fn follow(&self, checkpoints: &Checkpoints, settings: TailSettings) -> Stream {
+        self.follow_file("app.log", checkpoints, settings)
+    }
+
+    fn follow_file(&self, name: &str, checkpoints: &Checkpoints, settings: TailSettings) -> Stream {
         let (stop, status) = (Stop::default(), Arc::<StreamStatus>::default());
         let task = self.readers.follow(Follow {
-            opener: Arc::new(HostFile::new(self.path("app.log"), &Directories::default())),
+            opener: Arc::new(HostFile::new(self.path(name), &Directories::default())),
             settings,
-            positions: checkpoints.stream("app.log"),
+            positions: checkpoints.stream(name),
             decoder: Box::new(Plain),
             sender: Arc::clone(&self.received) as _,
             status: Arc::clone(&status),
@@ -101,6 +105,22 @@ impl Bed {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         assert_eq!(*self.received.lines.lock().unwrap(), lines);
+    }
+
+    /// The same in any order.
+    async fn expect_all(&self, lines: &[String]) {
+        let sorted = |lines: &[String]| {
+            let mut lines = lines.to_vec();
+            lines.sort_unstable();
+            lines
+        };
+        for _ in 0..2000 {
+            if self.received.lines.lock().unwrap().len() >= lines.len() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(sorted(&self.received.lines.lock().unwrap()), sorted(lines));
     }
 }
 
@@ -216,6 +236,42 @@ async fn what_is_written_by_another_name_is_found_though_nobody_tells() {
     tokio::time::timeout(Duration::from_secs(60), arrived).await.unwrap();
     bed.expect(&["one", "two"]).await;
     stream.stop().await;
+}
+
+#[tokio::test]
+async fn more_files_than_may_be_open_are_all_read_and_also_what_happens_to_them_later() {
+    let mut bed = Bed::new();
+    bed.readers = Readers::with(1, "/proc".into(), HoldLimits { open: 2, ..HoldLimits::default() }).unwrap();
+    let positions = bed.positions();
+    let names: Vec<String> = (0..7).map(|number| format!("app{number}.log")).collect();
+    let mut written = Vec::new();
+    let mut write = |name: &String, what: &str| {
+        let line = format!("{what} of {name}");
+        append(&bed.path(name), &format!("{line}\n"));
+        written.push(line);
+        written.clone()
+    };
+    names.iter().for_each(|name| drop(write(name, "first")));
+    let streams: Vec<Stream> = names.iter().map(|name| bed.follow_file(name, &positions, quick())).collect();
+    let so_far = write(&names[0], "second");
+    bed.expect_all(&so_far).await;
+    // Most of them are closed by now. One grows, one is renamed, one is copied and cut; again and again.
+    for round in 0..3 {
+        write(&names[1], &format!("{round}"));
+        write(&names[2], &format!("{round} before"));
+        fs::rename(bed.path(&names[2]), bed.path(&names[2]).with_extension(format!("log.{}", 9 - round)))
+            .unwrap();
+        write(&names[2], &format!("{round} after"));
+        write(&names[3], &format!("{round} before"));
+        let copy = bed.path(&names[3]).with_extension(format!("log.{}", 9 - round));
+        fs::copy(bed.path(&names[3]), copy).unwrap();
+        File::create(bed.path(&names[3])).unwrap();
+        let so_far = write(&names[3], &format!("{round} after"));
+        bed.expect_all(&so_far).await;
+    }
+    for stream in streams {
+        assert_eq!(stream.stop().await.lost, Default::default());
+    }
 }
 
 #[tokio::test]

@@ -11,25 +11,30 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustix::fs::OFlags;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
-use super::chain;
+use super::{Identity, chain};
 
 /// Whom to tell: the reader of one stream.
 #[derive(Debug, Default)]
 pub(super) struct Sleeper {
     /// Somebody has written to a file of the stream.
     pub(super) written: Notify,
-    /// A name of the stream has come, gone, or leads elsewhere.
+    /// A name of the stream has come, gone, or leads elsewhere; or its room for an open file has changed.
     pub(super) moved: Notify,
+    // It waits for room to open its file.
+    waits: AtomicBool,
+    // It is to close its file.
+    leaves: AtomicBool,
 }
 
 /// One inotify queue for all files of a set of readers.
@@ -176,14 +181,15 @@ impl Attended {
                 .is_ok_and(|watch| watch == self.watch)
     }
 
-    /// Whether everything is told that happens to `file`, which was opened by `path` in the directory.
-    pub(super) fn tells_of(&self, path: &Path, file: &File) -> io::Result<bool> {
+    /// Whether everything is told that happens to the file that was reached by `path` in the directory.
+    pub(super) fn tells_of(&self, path: &Path, file: Identity) -> io::Result<bool> {
         let mount = self.shared.lock().directories.get(&self.watch).and_then(|known| known.trusted);
         let Some(mount) = mount.filter(|_| self.is_direct) else { return Ok(false) };
         // What is written by another name is told where that name is: behind a link, a second name, or a mount.
-        let (entry, opened) = (fs::symlink_metadata(path)?, file.metadata()?);
-        let is_entry = (entry.dev(), entry.ino()) == (opened.dev(), opened.ino()) && entry.nlink() == 1;
-        Ok(is_entry && mount_of(file)? == Some(mount))
+        let entry = at(path, OFlags::NOFOLLOW)?;
+        let found = rustix::fs::fstat(&entry)?;
+        let is_file = (found.st_dev, found.st_ino) == (file.dev, file.ino) && found.st_nlink == 1;
+        Ok(is_file && mount_of(&entry)? == Some(mount))
     }
 
     /// Whether everything is told that is written by the names in it.
@@ -292,6 +298,38 @@ impl Directory {
 }
 
 impl Sleeper {
+    /// Whether it waits for room from now on, and has not before.
+    pub(super) fn begins_to_wait(&self) -> bool {
+        !self.waits.swap(true, Ordering::Relaxed)
+    }
+
+    /// There is room for its file.
+    pub(super) fn has_room(&self) {
+        self.stops_waiting();
+        self.moved.notify_one();
+    }
+
+    /// Whether it has waited for room until now.
+    pub(super) fn stops_waiting(&self) -> bool {
+        self.waits.swap(false, Ordering::Relaxed)
+    }
+
+    /// Somebody else needs the room of its file.
+    pub(super) fn leave(&self) {
+        self.leaves.store(true, Ordering::Relaxed);
+        self.moved.notify_one();
+    }
+
+    /// Nobody does any more, or it needs the room itself.
+    pub(super) fn stay(&self) {
+        self.leaves.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether it is to close its file.
+    pub(super) fn leaves(&self) -> bool {
+        self.leaves.load(Ordering::Relaxed)
+    }
+
     fn wake(&self) {
         self.written.notify_one();
         self.moved.notify_one();
@@ -305,8 +343,12 @@ fn mount_of(file: &impl AsRawFd) -> io::Result<Option<u64>> {
 }
 
 fn mount_of_directory(directory: &Path) -> io::Result<Option<u64>> {
-    let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
-    mount_of(&rustix::fs::open(directory, flags, rustix::fs::Mode::empty())?)
+    mount_of(&at(directory, OFlags::DIRECTORY)?)
+}
+
+/// What is there, only to be asked about.
+fn at(path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::open(path, flags | OFlags::PATH | OFlags::CLOEXEC, rustix::fs::Mode::empty())?)
 }
 
 fn is_local(directory: &Path) -> bool {
@@ -379,7 +421,8 @@ mod tests {
         std::os::unix::fs::symlink(&log, &link).unwrap();
         let watch = Watch::new().unwrap();
         let attended = watch.attend(dir.path(), OsStr::new("app.log"), &Arc::default()).unwrap();
-        let tells = |path: &Path| attended.tells_of(path, &File::open(path).unwrap()).unwrap();
+        let tells =
+            |path: &Path| attended.tells_of(path, Identity::of(&fs::metadata(path).unwrap())).unwrap();
         assert!(tells(&log) && !tells(&link));
         fs::hard_link(&log, second).unwrap();
         assert!(!tells(&log));

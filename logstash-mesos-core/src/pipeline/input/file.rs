@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::TryFutureExt;
-use futures_util::future::Either;
-use tokio::task::{JoinError, JoinSet};
+use futures_util::FutureExt;
+use tokio::task::{self, JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::archive::{Archive, Broken, Stamp, stamp};
@@ -24,8 +24,9 @@ use crate::pipeline::plugin::{
     MakeInput, PluginSpec,
 };
 use crate::source::{
-    Checkpoints, Decoder, Directories, Ended, Flush, Follow, Framing, HostFile, Identity, Kept, Line,
-    LineIter, Lines, Readers, StartPosition, Stop, StreamStatus, TailSettings, glob, host_glob,
+    Checkpoints, Decoder, Directories, Ended, Flush, Follow, Framing, HoldLimits, HostFile, Identity, Kept,
+    Line, LineIter, Lines, Readers, StartPosition, Stop, StreamPositions, StreamStatus, TailSettings, glob,
+    host_glob,
 };
 
 pub(crate) static FILE: PluginSpec = PluginSpec {
@@ -89,7 +90,7 @@ pub(crate) static FILE: PluginSpec = PluginSpec {
         Setting::new(
             "max_open_files",
             Kind::Number,
-            "How many files are open at a time; others wait for their turn.",
+            "How many files are open at a time: quiet ones are closed for others, and opened again when they change.",
         )
         .default(Preset::Int(4095)),
         Setting::new("file_chunk_size", Kind::Number, "How many bytes are read at a time.")
@@ -256,17 +257,25 @@ impl Input for File {
         if let Some(after) = self.forget_after {
             checkpoints.forget_unmoved(after);
         }
-        let readers = Readers::new(1).map_err(InputError::machine("no thread to read files"))?;
+        let process = HoldLimits::default();
+        let limits = HoldLimits { open: process.open.min(self.most_open), ..process };
+        let readers = Readers::with(1, "/proc".into(), limits)
+            .map_err(InputError::machine("no thread to read files"))?;
+        let stop = Stop { now: cx.shutdown.clone(), ..Stop::default() };
+        if self.reads {
+            stop.at_end.cancel();
+        }
         let mut watched = Watched {
             input: &self,
             cx: &cx,
             checkpoints,
             readers,
+            most_at_once: if self.reads { limits.open } else { usize::MAX },
+            stop,
             directories: Directories::default(),
             running: JoinSet::new(),
             files: HashMap::new(),
             waiting: VecDeque::new(),
-            said_full: false,
         };
         watched.run().await;
         watched.result()
@@ -279,20 +288,23 @@ struct Watched<'i> {
     cx: &'i InputContext,
     checkpoints: Checkpoints,
     readers: Readers,
+    // Files that are read once are not closed for others.
+    most_at_once: usize,
+    // The same for all files.
+    stop: Stop,
     directories: Directories,
-    running: JoinSet<(PathBuf, Read)>,
-    files: HashMap<PathBuf, State>,
+    running: JoinSet<(Arc<Path>, Read)>,
+    files: HashMap<Arc<Path>, State>,
     // Found, and there was no room for them; with the word of the first look.
     waiting: VecDeque<(PathBuf, bool)>,
-    said_full: bool,
 }
 
 /// How the reading of a file ended.
-type Read = Result<Result<Ended, Broken>, JoinError>;
+type Read = Result<Ended, Broken>;
 
 #[derive(Debug)]
 enum State {
-    Open,
+    Open(task::Id),
     /// Closed, or left out as too old: opened again when size or time of change differ.
     Resting(Option<Stamp>),
     /// A compressed file that is not whole: it may still be copied. Opened again in the same case.
@@ -351,31 +363,33 @@ impl Watched<'_> {
         }
     }
 
-    fn ended(&mut self, done: Result<(PathBuf, Read), JoinError>) {
-        match done {
-            Ok((path, Ok(Ok(Ended::Finished)))) if self.input.reads => {
-                self.files.insert(path, State::Done);
-            }
-            Ok((path, Ok(Ok(Ended::Failed)))) => {
-                self.files.insert(path, State::Failed);
-            }
-            Ok((path, Ok(Err(broken)))) => {
-                self.files.insert(path, State::Broken(broken));
-            }
-            Ok((path, Ok(Ok(Ended::Quiet)))) => {
-                debug!(path = %path.display(), "Quiet file closed");
-                let stamp = stamp(&path);
-                self.files.insert(path, State::Resting(stamp));
-            }
-            Ok((path, Ok(_))) => {
-                self.files.remove(&path);
-            }
-            Ok((path, Err(error))) => {
+    fn ended(&mut self, done: Result<(Arc<Path>, Read), JoinError>) {
+        let (path, read) = match done {
+            Ok(ended) => ended,
+            Err(error) => {
+                let is_it = |state: &State| matches!(state, State::Open(id) if *id == error.id());
+                let path =
+                    self.files.iter().find(|(_, state)| is_it(state)).map(|(path, _)| Arc::clone(path));
+                let Some(path) = path else { return };
                 warn!(%error, path = %path.display(), "Reader of a file ended early, opening it again");
                 self.files.remove(&path);
+                return;
             }
-            Err(error) => warn!(%error, "Reader ended early"),
-        }
+        };
+        let state = match read {
+            Ok(Ended::Finished) if self.input.reads => State::Done,
+            Ok(Ended::Failed) => State::Failed,
+            Err(broken) => State::Broken(broken),
+            Ok(Ended::Quiet) => {
+                debug!(path = %path.display(), "Quiet file closed");
+                State::Resting(stamp(&path))
+            }
+            Ok(_) => {
+                self.files.remove(&path);
+                return;
+            }
+        };
+        self.files.insert(path, state);
     }
 
     /// Opens files that have waited for room.
@@ -429,32 +443,19 @@ impl Watched<'_> {
     }
 
     fn wait_for(&mut self, path: PathBuf) {
-        if !self.input.reads && self.room(&path) {
-            self.open(path, StartPosition::Beginning);
+        if !self.input.reads {
+            self.open(path.into(), StartPosition::Beginning);
         }
     }
 
     fn has_room(&self) -> bool {
-        self.running.len() < self.input.most_open
-    }
-
-    fn room(&mut self, path: &Path) -> bool {
-        let room = self.has_room();
-        // Files that are read once make room soon.
-        if !room && !self.said_full && !self.input.reads {
-            self.said_full = true;
-            warn!(
-                path = %path.display(),
-                "As many files are open as `max_open_files` allows, others wait; `close_older` closes quiet ones"
-            );
-        }
-        room
+        self.running.len() < self.most_at_once
     }
 
     fn consider(&mut self, path: PathBuf, metadata: &std::fs::Metadata, first: bool) {
         let stamp = metadata.modified().ok().map(|at| (metadata.len(), at));
-        match self.files.get(&path) {
-            Some(State::Open | State::Done) => return,
+        match self.files.get(&*path) {
+            Some(State::Open(_) | State::Done) => return,
             Some(State::Resting(before)) if *before == stamp => return,
             Some(State::Broken(broken)) if broken.stamp == stamp => return,
             Some(State::Resting(_) | State::Broken(_) | State::Failed) => {}
@@ -464,7 +465,7 @@ impl Watched<'_> {
                     && age > limit
                 {
                     debug!(path = %path.display(), "Old file left out");
-                    self.files.insert(path, State::Resting(stamp));
+                    self.files.insert(path.into(), State::Resting(stamp));
                     return;
                 }
             }
@@ -473,30 +474,22 @@ impl Watched<'_> {
         if self.checkpoints.is_live(Identity::of(metadata)) {
             return;
         }
-        if self.room(&path) {
+        if self.has_room() {
             let at_end = first && self.input.begins_at_end;
-            self.open(path, if at_end { StartPosition::End } else { StartPosition::Beginning });
+            self.open(path.into(), if at_end { StartPosition::End } else { StartPosition::Beginning });
         } else {
             self.waiting.push_back((path, first));
         }
     }
 
-    fn open(&mut self, path: PathBuf, start: StartPosition) {
+    fn open(&mut self, path: Arc<Path>, start: StartPosition) {
         info!(path = %path.display(), "Reading file");
-        let sent = match self.files.insert(path.clone(), State::Open) {
-            Some(State::Broken(broken)) => broken.sent,
-            _ => 0,
-        };
         let input = self.input;
-        let stop = Stop { now: self.cx.shutdown.clone(), ..Stop::default() };
-        if input.reads {
-            stop.at_end.cancel();
-        }
         let status = Arc::new(StreamStatus::one_of(Arc::clone(&self.cx.losses)));
         let key = path.display().to_string();
         let positions = self.checkpoints.stream(&key);
         let follow = Follow {
-            opener: Arc::new(HostFile::new(&path, &self.directories)),
+            opener: Arc::new(HostFile::new(&*path, &self.directories)),
             settings: TailSettings {
                 framing: input.framing.clone(),
                 start,
@@ -508,41 +501,67 @@ impl Watched<'_> {
             decoder: Box::new(input.decoder(&path, &key, self.cx.clock, Arc::clone(&status))),
             sender: Arc::clone(&self.cx.events),
             status: Arc::clone(&status),
-            stop,
+            stop: self.stop.clone(),
             close_after: input.close_older.filter(|_| !input.reads),
         };
-        let reading = if input.reads && is_compressed(&path) {
-            let archive = Archive { path: path.clone(), check: input.checks_archives, sent };
-            Either::Left(tokio::spawn(archive.read(follow, self.cx.shutdown.clone())))
+        let name = Arc::clone(&path);
+        let task = if input.reads {
+            let sent = match self.files.get(&path) {
+                Some(State::Broken(broken)) => broken.sent,
+                _ => 0,
+            };
+            let shutdown = self.cx.shutdown.clone();
+            let archive = Archive { path: path.to_path_buf(), check: input.checks_archives, sent };
+            let completed = input.completed.clone();
+            let once = Once { path: name, status, positions, completed, shutdown: shutdown.clone() };
+            if is_compressed(&path) {
+                self.running.spawn(once.read(archive.read(follow, shutdown)))
+            } else {
+                let reading = self.readers.reading(follow).map(Ok);
+                self.running.spawn_on(once.read(reading), self.readers.handle())
+            }
         } else {
-            Either::Right(self.readers.follow(follow).map_ok(Ok))
+            // One task for a file and no more: there may be very many of them.
+            let reading = self.readers.reading(follow);
+            self.running.spawn_on(async move { (name, Ok(reading.await)) }, self.readers.handle())
         };
-        let completed = input.reads.then(|| input.completed.clone());
-        let shutdown = self.cx.shutdown.clone();
-        self.running.spawn(async move {
-            let ended = reading.await;
-            match &ended {
-                Ok(Ok(Ended::Finished)) => {}
-                Ok(Ok(Ended::Failed)) => {
-                    let error = status.snapshot().error.unwrap_or_default();
-                    warn!(%error, path = %path.display(), "File cannot be read, it is left where it is");
-                    return (path, ended);
-                }
-                _ => return (path, ended),
-            }
-            let Some(completed) = completed else { return (path, ended) };
-            tokio::select! {
-                () = positions.all_arrived() => {}
-                () = shutdown.cancelled() => return (path, ended),
-            }
-            // By now another file may be behind the name, or more may be in it.
-            if positions.newest().is_some_and(|read| read.is_all_of(&path)) {
-                completed.act(&path);
+        self.files.insert(path, State::Open(task.id()));
+    }
+}
+
+/// A file that is read to its end once, and what is done then.
+struct Once {
+    path: Arc<Path>,
+    status: Arc<StreamStatus>,
+    positions: StreamPositions,
+    completed: Completed,
+    shutdown: CancellationToken,
+}
+
+impl Once {
+    async fn read(self, reading: impl Future<Output = Read>) -> (Arc<Path>, Read) {
+        let Self { path, status, positions, completed, shutdown } = self;
+        let ended = reading.await;
+        match &ended {
+            Ok(Ended::Finished) => {}
+            Ok(Ended::Failed) => {
+                let error = status.snapshot().error.unwrap_or_default();
+                warn!(%error, path = %path.display(), "File cannot be read, it is left where it is");
                 return (path, ended);
             }
-            debug!(path = %path.display(), "File has changed since it was read, it is read on");
-            (path, Ok(Ok(Ended::Stopped)))
-        });
+            _ => return (path, ended),
+        }
+        tokio::select! {
+            () = positions.all_arrived() => {}
+            () = shutdown.cancelled() => return (path, ended),
+        }
+        // By now another file may be behind the name, or more may be in it.
+        if positions.newest().is_some_and(|read| read.is_all_of(&path)) {
+            completed.act(&path);
+            return (path, ended);
+        }
+        debug!(path = %path.display(), "File has changed since it was read, it is read on");
+        (path, Ok(Ended::Stopped))
     }
 }
 

@@ -19,7 +19,9 @@ impl Tail {
     pub(in crate::source) fn look(&mut self, now: Instant) {
         self.looked_at = Some(now);
         self.look_error = self.try_look(now).err().map(|error| error.to_string());
-        self.status.update(|status| status.lag_bytes = self.members.iter().map(Member::lag).sum());
+        self.reserved = None;
+        self.close_without_room();
+        self.status.update(|status| status.lag_bytes = self.lag());
     }
 
     fn try_look(&mut self, now: Instant) -> io::Result<()> {
@@ -27,6 +29,13 @@ impl Tail {
         for _ in 0..MOST_SCANS {
             let cut = self.look_at_members()?;
             let current = self.opener.stat(None)?;
+            if let Some(closed) = &self.closed
+                && !cut
+                && self.reserved.is_none()
+                && current.is_some_and(|now| now.is_as(&closed.stat))
+            {
+                return Ok(());
+            }
             let last = self.members.back().filter(|member| member.place == Place::Current);
             let same_name = current.map(|stat| stat.identity) == last.map(|member| member.identity);
             // What has just been rotated has to be among them, or it would be taken for older than what follows.
@@ -44,6 +53,7 @@ impl Tail {
             }
             self.members.iter_mut().for_each(Member::note_change);
             self.understood = understood.then_some(names);
+            self.closed = None;
             // What was cut and has been copied nowhere.
             while let Some(at) = self.members.iter().position(|member| member.cut) {
                 self.start_over(at);
@@ -83,6 +93,8 @@ impl Tail {
         now: Instant,
     ) -> io::Result<Option<bool>> {
         let (mut candidates, listed) = self.candidates(names, current);
+        // Another stream may have taken one of them over, under another name.
+        self.saved.retain(|(id, _)| self.positions.keeps(*id));
         // Rotated between the two looks: the name leads to another file by now.
         let is_aside = |one: &Candidate| {
             one.name.is_some() && current.is_some_and(|stat| stat.identity == one.seen.identity)
@@ -182,7 +194,7 @@ impl Tail {
             }
         }
         self.saved.retain(|(id, _)| !found_saved.contains(id));
-        if current.is_some() && !self.saved.is_empty() {
+        if (current.is_some() || self.closed.is_some()) && !self.saved.is_empty() {
             self.look_everywhere(names, now)?;
         }
         self.remember(here);

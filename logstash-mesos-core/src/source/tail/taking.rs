@@ -7,6 +7,7 @@ use super::candidate::{Candidate, fits, is_saved};
 use super::{MOST_PAST, Past, Tail};
 use crate::source::chain;
 use crate::source::member::{End, Member, Place};
+use crate::source::room::Slot;
 use crate::source::{Framer, Identity, Lost, Names, Opened, Stat};
 
 /// Where a file is put among those that are held.
@@ -39,6 +40,7 @@ impl Tail {
         if let Some(mut back) = self.members.remove(at) {
             back.place = Place::Current;
             back.end = End::Open;
+            back.slot = self.room();
             self.members.push_back(back);
         }
     }
@@ -101,13 +103,25 @@ impl Tail {
         let framer = Framer::new(self.settings.framing.clone(), offset);
         let mut member = Member::new(opened, compressed, live, framer, spot.place, now)?;
         member.modified = member.modified.min(spot.modified);
+        if spot.place == Place::Current {
+            member.slot = self.room();
+        }
+        let again = self.closed.as_ref().filter(|closed| replaces == Some((closed.id, true)));
+        match again {
+            Some(closed) => (member.fresh, member.grew_at) = (closed.fresh, closed.grew_at),
+            None => self.status.update(|status| status.files += 1),
+        }
         let before = self.members.iter().position(|member| spot.before == Some(member.identity));
         // What lies aside is older than what the name leads to, also where that stayed and was cut.
         let is_last = |last: &Member| spot.place == Place::Aside && last.place == Place::Current;
         let end = self.members.len() - usize::from(self.members.back().is_some_and(is_last));
         self.members.insert(before.unwrap_or(end), member);
-        self.status.update(|status| status.files += 1);
         Ok(())
+    }
+
+    /// Room for the file behind the name, if there is any.
+    fn room(&mut self) -> Option<Slot> {
+        self.reserved.take().or_else(|| self.shared.room.take(&self.sleeper))
     }
 
     /// Looks for what is left of the saved positions under every name, and counts what is gone.
@@ -132,7 +146,11 @@ impl Tail {
                 None if self.settings.keep_finished && behind == 0 => {}
                 None => {
                     let replaced = younger.iter().any(|member| member.identity.may_be(position.identity()));
-                    let reason = if replaced { Lost::ReplacedWhileStopped } else { Lost::GoneWhileStopped };
+                    let reason = match self.closed.as_ref().is_some_and(|closed| closed.id == id) {
+                        true => Lost::NoRoom,
+                        false if replaced => Lost::ReplacedWhileStopped,
+                        false => Lost::GoneWhileStopped,
+                    };
                     self.count_lost(reason, behind);
                     self.positions.remove(id);
                 }
