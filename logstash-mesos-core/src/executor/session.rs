@@ -1,6 +1,6 @@
 //! The connection to the leading scheduler: takes configurations, gives the status.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -238,12 +238,9 @@ impl Sent {
                 Some(then) => is_news(then, stream),
             })
             .collect();
-        let ended: Vec<String> = before
-            .streams
-            .iter()
-            .filter(|then| !report.streams.iter().any(|stream| stream.id == then.id))
-            .map(|then| then.id.clone())
-            .collect();
+        let now: BTreeSet<&str> = report.streams.iter().map(|stream| stream.id.as_str()).collect();
+        let ended: Vec<String> =
+            known.into_keys().filter(|id| !now.contains(id)).map(str::to_owned).collect();
         let about_us = before.docker != report.docker
             || before.sandboxes != report.sandboxes
             || before.refused_labels != report.refused_labels

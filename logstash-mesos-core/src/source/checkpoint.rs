@@ -4,6 +4,8 @@
 //! or the new one. Changes of about a second are written together, and what is left when the last handle
 //! goes. A file that cannot be read is never overwritten.
 
+mod files;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -16,6 +18,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::watch;
 use tracing::warn;
+
+use files::Files;
 
 use super::{Fingerprint, Identity, Mark, Opened, Tracker};
 use crate::durable::replace_file;
@@ -115,8 +119,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    next_id: u64,
-    files: BTreeMap<u64, Entry>,
+    files: Files,
     cursors: BTreeMap<Arc<str>, String>,
     // Counts the changes.
     changes: u64,
@@ -137,7 +140,7 @@ struct Entry {
     forget_at: Option<u64>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Stored {
     version: u32,
@@ -145,6 +148,14 @@ struct Stored {
     files: BTreeMap<Arc<str>, Vec<FilePosition>>,
     #[serde(default)]
     cursors: BTreeMap<Arc<str>, String>,
+}
+
+/// The same, to be written.
+#[derive(Serialize)]
+struct Written<'s> {
+    version: u32,
+    files: BTreeMap<&'s str, Vec<&'s FilePosition>>,
+    cursors: &'s BTreeMap<Arc<str>, String>,
 }
 
 const VERSION: u32 = 1;
@@ -196,7 +207,11 @@ impl Checkpoints {
     /// Whether some stream has this file open.
     #[must_use]
     pub fn is_live(&self, identity: Identity) -> bool {
-        self.shared.lock().files.values().any(|entry| entry.live && entry.position.identity() == identity)
+        let state = self.shared.lock();
+        state
+            .files
+            .that_may_be(identity)
+            .any(|(_, entry)| entry.live && entry.position.identity() == identity)
     }
 
     /// The keys of all streams something is kept for.
@@ -214,9 +229,7 @@ impl Checkpoints {
     pub fn forget_unmoved(&self, since: Duration) {
         let oldest = now_secs().saturating_sub(since.as_secs());
         let mut state = self.shared.lock();
-        let before = state.files.len();
-        state.files.retain(|_, entry| entry.live || entry.position.at >= oldest);
-        if state.files.len() < before {
+        if state.files.retain(|entry| entry.live || entry.position.at >= oldest) {
             state.touch();
             self.shared.changed.notify_one();
         }
@@ -225,7 +238,7 @@ impl Checkpoints {
     /// Forgets everything about the stream `key`, which nobody reads any more.
     pub fn forget(&self, key: &str) {
         self.shared.change(|state| {
-            state.files.retain(|_, entry| &*entry.stream != key);
+            state.files.retain(|entry| &*entry.stream != key);
             state.cursors.remove(key);
         });
     }
@@ -302,8 +315,8 @@ impl StreamPositions {
     #[must_use]
     pub fn newest(&self) -> Option<FilePosition> {
         let state = self.checkpoints.shared.lock();
-        let mine = state.files.values().rev().find(|entry| entry.stream == self.key);
-        mine.map(|entry| entry.position.clone())
+        let newest = state.files.of_stream(&self.key).next_back();
+        newest.map(|(_, entry)| entry.position.clone())
     }
 
     /// What was stored with [`StreamPositions::cursor_tracker`].
@@ -345,33 +358,29 @@ impl StreamPositions {
     /// The files of this stream that were not finished, with the numbers of their entries.
     pub(super) fn unfinished(&self) -> Vec<(u64, FilePosition)> {
         let state = self.checkpoints.shared.lock();
-        let mine = state.files.iter().filter(|(_, entry)| entry.stream == self.key && !entry.live);
-        mine.map(|(id, entry)| (*id, entry.position.clone())).collect()
+        let left = state.files.of_stream(&self.key).filter(|(_, entry)| !entry.live);
+        left.map(|(id, entry)| (id, entry.position.clone())).collect()
     }
 
     /// Whether the entry is still this stream's, and nobody reads its file.
     pub(super) fn keeps(&self, id: u64) -> bool {
         let state = self.checkpoints.shared.lock();
-        state.files.get(&id).is_some_and(|entry| entry.stream == self.key && !entry.live)
+        state.files.get(id).is_some_and(|entry| entry.stream == self.key && !entry.live)
     }
 
     /// A position that another stream of the same reader left for this file, taken over: the file has
     /// another name now.
     pub(super) fn adopt(&self, identity: Identity) -> Option<(u64, FilePosition)> {
         let mut state = self.checkpoints.shared.lock();
-        let found = state
-            .files
-            .iter_mut()
-            .find(|(_, entry)| !entry.live && entry.position.identity().may_be(identity));
-        let (id, entry) = found?;
-        entry.stream = Arc::clone(&self.key);
-        Some((*id, entry.position.clone()))
+        let (id, _) = state.files.that_may_be(identity).find(|(_, entry)| !entry.live)?;
+        let entry = state.files.give_to(&self.key, id)?;
+        Some((id, entry.position.clone()))
     }
 
     /// Drops an entry that turned out to be about nothing.
     pub(super) fn remove(&self, id: u64) {
         self.checkpoints.shared.change(|state| {
-            state.files.remove(&id);
+            state.files.remove(id);
         });
     }
 
@@ -403,7 +412,7 @@ impl StreamPositions {
         let mut id = 0;
         let mut begun = now_nanos();
         shared.change(|state| {
-            let old = replaces.and_then(|(old, same)| state.files.remove(&old).filter(|_| same));
+            let old = replaces.and_then(|(old, same)| state.files.remove(old).filter(|_| same));
             let old = old.map(|old| old.position);
             begun = old.as_ref().map_or(begun, |old| old.begun);
             let position = FilePosition {
@@ -419,10 +428,8 @@ impl StreamPositions {
                 modified: old.as_ref().map(|old| old.modified).unwrap_or_default(),
                 mark: old.map(|old| old.mark).unwrap_or_default(),
             };
-            id = state.next_id;
-            state.next_id += 1;
             let entry = Entry { stream: Arc::clone(&self.key), position, live: true, forget_at: None };
-            state.files.insert(id, entry);
+            id = state.files.insert(entry);
         });
         LiveFile { id, shared, tracker: self.tracker(id), begun }
     }
@@ -452,7 +459,7 @@ impl LiveFile {
 
     /// The first byte that has not arrived; `None` when it was finished and all of it has.
     pub(super) fn arrived(&self) -> Option<u64> {
-        self.shared.lock().files.get(&self.id).map(|entry| entry.position.offset)
+        self.shared.lock().files.get(self.id).map(|entry| entry.position.offset)
     }
 
     /// What is known of the file beside the position.
@@ -467,7 +474,7 @@ impl LiveFile {
 
     fn note(&self, note: impl FnOnce(&mut FilePosition)) {
         let mut state = self.shared.lock();
-        let Some(entry) = state.files.get_mut(&self.id) else { return };
+        let Some(entry) = state.files.get_mut(self.id) else { return };
         let now = &mut entry.position;
         let key = |now: &FilePosition| (now.size, now.modified, now.fingerprint, now.mark);
         let before = key(now);
@@ -481,28 +488,26 @@ impl LiveFile {
     /// The same file is reached in another way now.
     pub(super) fn reached_by(&self, opened: &Opened) {
         self.shared.change(|state| {
-            if let Some(Entry { position, .. }) = state.files.get_mut(&self.id) {
+            if let Some(Entry { position, .. }) = state.files.identify(self.id, opened.identity) {
                 opened.rung.clone_into(&mut position.rung);
-                let Identity { dev, ino, born } = opened.identity;
-                (position.dev, position.ino, position.born) = (dev, ino, born);
             }
         });
     }
 
     /// What was read last, by this process or the one before.
     pub(super) fn mark(&self) -> Mark {
-        self.shared.lock().files.get(&self.id).map(|entry| entry.position.mark).unwrap_or_default()
+        self.shared.lock().files.get(self.id).map(|entry| entry.position.mark).unwrap_or_default()
     }
 
     /// The size last seen, whatever it is now.
     pub(super) fn size(&self) -> u64 {
-        self.shared.lock().files.get(&self.id).map_or(0, |entry| entry.position.size)
+        self.shared.lock().files.get(self.id).map_or(0, |entry| entry.position.size)
     }
 
     /// The file is closed and may be opened again: the number of its entry, and what is kept in it.
     pub(super) fn leave(&self) -> Option<(u64, FilePosition)> {
         let mut state = self.shared.lock();
-        let entry = state.files.get_mut(&self.id)?;
+        let entry = state.files.get_mut(self.id)?;
         entry.live = false;
         Some((self.id, entry.position.clone()))
     }
@@ -510,9 +515,9 @@ impl LiveFile {
     /// The file is finished: once everything up to `end` has arrived, its entry is dropped.
     pub(super) fn finish(&self, end: u64) {
         self.shared.change(|state| {
-            if let Some(entry) = state.files.get_mut(&self.id) {
+            if let Some(entry) = state.files.get_mut(self.id) {
                 if entry.position.offset >= end {
-                    state.files.remove(&self.id);
+                    state.files.remove(self.id);
                 } else {
                     entry.forget_at = Some(end);
                 }
@@ -523,7 +528,7 @@ impl LiveFile {
 
 impl Drop for LiveFile {
     fn drop(&mut self) {
-        if let Some(entry) = self.shared.lock().files.get_mut(&self.id) {
+        if let Some(entry) = self.shared.lock().files.get_mut(self.id) {
             entry.live = false;
         }
     }
@@ -553,11 +558,11 @@ impl Shared {
 
     fn advance(&self, id: u64, end: u64) {
         self.change(|state| {
-            let Some(entry) = state.files.get_mut(&id) else { return };
+            let Some(entry) = state.files.get_mut(id) else { return };
             entry.position.offset = end;
             entry.position.size = entry.position.size.max(end);
             if entry.forget_at.is_some_and(|last| end >= last) {
-                state.files.remove(&id);
+                state.files.remove(id);
             } else {
                 entry.position.at = now_secs();
             }
@@ -600,21 +605,19 @@ impl State {
         let mut state = Self { cursors: stored.cursors, ..Self::default() };
         for (stream, positions) in stored.files {
             for position in positions {
-                let entry = Entry { stream: Arc::clone(&stream), position, live: false, forget_at: None };
-                state.files.insert(state.next_id, entry);
-                state.next_id += 1;
+                let stream = Arc::clone(&stream);
+                state.files.insert(Entry { stream, position, live: false, forget_at: None });
             }
         }
         Ok(state)
     }
 
     fn to_json(&self) -> Vec<u8> {
-        let mut files: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        let mut files: BTreeMap<&str, Vec<&FilePosition>> = BTreeMap::new();
         for entry in self.files.values() {
-            files.entry(Arc::clone(&entry.stream)).or_default().push(entry.position.clone());
+            files.entry(&entry.stream).or_default().push(&entry.position);
         }
-        let stored = Stored { version: VERSION, files, cursors: self.cursors.clone() };
-        serde_json::to_vec(&stored).unwrap_or_default()
+        serde_json::to_vec(&Written { version: VERSION, files, cursors: &self.cursors }).unwrap_or_default()
     }
 }
 
