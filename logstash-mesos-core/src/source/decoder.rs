@@ -66,4 +66,7 @@ pub trait Decoder: Send {
 
     /// Forgets what is kept: it will be read again.
     fn reset(&mut self) {}
+
+    /// Nothing has come for some time, and nothing is kept: gives back what can be made again when something comes.
+    fn rest(&mut self) {}
 }

@@ -15,6 +15,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 #[derive(Clone, Debug, Default)]
 pub struct Names(Arc<Listing>);
 
+/// Which listing of a directory it was. Thousands of streams have looked at the same large directory, each at its time.
+#[derive(Clone, Debug)]
+pub(super) struct Version(Weak<Listing>);
+
 #[derive(Debug, Default)]
 struct Listing {
     names: BTreeSet<OsString>,
@@ -38,10 +42,14 @@ impl Names {
         self.0.at
     }
 
+    /// To know this listing by, without keeping the names.
+    pub(super) fn version(&self) -> Version {
+        Version(Arc::downgrade(&self.0))
+    }
+
     /// Whether this is the same listing: nothing was created, renamed or removed in between.
-    #[must_use]
-    pub fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+    pub(super) fn is(&self, version: &Version) -> bool {
+        version.0.ptr_eq(&Arc::downgrade(&self.0))
     }
 
     /// The names that begin with `start`.
@@ -158,12 +166,12 @@ mod tests {
         let first = names();
         assert_eq!(first.beginning_with(OsStr::new("a.log")).collect::<Vec<_>>(), ["a.log", "a.log.1"]);
         std::thread::sleep(Duration::from_millis(10));
-        assert!(names().is(&first));
+        assert!(names().is(&first.version()));
         // The same names with other files behind them are another listing.
         std::fs::rename(path.join("a.log"), path.join("a.log.1")).unwrap();
         std::fs::write(path.join("a.log"), "").unwrap();
         let second = names();
-        assert!(!second.is(&first));
+        assert!(!second.is(&first.version()));
         assert_eq!(second.iter().count(), 3);
     }
 }

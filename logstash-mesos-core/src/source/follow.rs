@@ -227,6 +227,7 @@ impl Reader {
                         out.forget_kept();
                     }
                     if rest.is_at_rest() && out.is_settled() {
+                        out.rest();
                         return Worked::Rests(wait);
                     }
                     rest.sleep(wait, stop).await;

@@ -123,6 +123,11 @@ impl Outlet {
         self.watch.in_flight.load(Ordering::Acquire) == 0 && !self.watch.given_up.is_cancelled()
     }
 
+    /// Gives back what is not needed while nothing comes.
+    pub(crate) fn rest(&mut self) {
+        self.decoder.rest();
+    }
+
     /// Forgets what is kept: it will be read again.
     pub(crate) fn forget_kept(&mut self) {
         if self.pending.take().is_some() {

@@ -21,14 +21,14 @@ use tracing::warn;
 use closed::Closed;
 
 use super::checkpoint::{FilePosition, LiveFile};
+use super::directory::Version;
 use super::holdings::Holdings;
 use super::member::{End, Member, Place, Read};
 use super::room::{Room, Slot};
 use super::watch::Sleeper;
 use super::writers::Writers;
 use super::{
-    FileOpener, Fingerprint, Identity, Lines, Lost, Names, StreamPositions, StreamStatus, TailSettings,
-    Tracker,
+    FileOpener, Fingerprint, Identity, Lines, Lost, StreamPositions, StreamStatus, TailSettings, Tracker,
 };
 
 /// What a step found.
@@ -62,7 +62,7 @@ pub(super) struct Tail {
     // Told when there is room, or when room has to be made.
     sleeper: Arc<Sleeper>,
     // Oldest first: the last one is behind the name, if any is.
-    members: VecDeque<Member>,
+    members: VecDeque<Box<Member>>,
     // The file behind the name, if it is closed.
     closed: Option<Closed>,
     // For that file, which the next look opens.
@@ -78,7 +78,7 @@ pub(super) struct Tail {
     // To be told before anything else is read.
     due: VecDeque<Step>,
     // The directory as it was when all of it was last understood.
-    understood: Option<Names>,
+    understood: Option<Version>,
     // When that was. What changed since, and is not known, is new.
     understood_at: Option<i64>,
     // Nothing has been looked at yet: where to begin is not said by a rotation.
@@ -239,6 +239,10 @@ impl Tail {
         for member in &mut self.members {
             member.framer.rest_idle();
         }
+        self.saved.shrink_to_fit();
+        self.past.shrink_to_fit();
+        self.gone.shrink_to_fit();
+        self.due.shrink_to_fit();
     }
 
     /// Goes back to what has arrived: what was sent beyond it has been given up. The files stay open, they may
@@ -303,7 +307,7 @@ impl Tail {
     }
 
     fn lag(&self) -> u64 {
-        let open: u64 = self.members.iter().map(Member::lag).sum();
+        let open: u64 = self.members.iter().map(|member| member.lag()).sum();
         open + self.closed.as_ref().map_or(0, |closed| closed.lag)
     }
 
@@ -351,7 +355,7 @@ impl Tail {
             "A rotated file is given up: more are held open for outputs that take nothing than there is room for"
         );
         self.due.push_back(Step::FileEnded);
-        let Member { identity, modified, fingerprint, size, live, .. } = member;
+        let Member { identity, modified, fingerprint, size, live, .. } = *member;
         self.past.push(Past { identity, modified, fingerprint, size });
         self.let_arrive(live, end, Lost::NoRoom);
     }
@@ -385,7 +389,7 @@ impl Tail {
         if !self.settings.keep_finished {
             member.live.finish(member.framer.position());
         }
-        let Member { identity, modified, fingerprint, size, .. } = member;
+        let Member { identity, modified, fingerprint, size, .. } = *member;
         self.past.push(Past { identity, modified, fingerprint, size });
     }
 }

@@ -1,10 +1,12 @@
 //! `file`: follows files, or reads them once.
 
+mod decoder;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,20 +15,19 @@ use tokio::task::{self, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use decoder::Common;
+
 use super::archive::{Archive, Broken, Stamp, stamp};
-use super::common::{InputOptions, SharedField, duration, host_field, host_name, line_codec};
-use super::keeper::{Keeper, Place, decode};
+use super::common::{duration, line_codec};
 use crate::checksum::checksum;
-use crate::event::{Clock, Event, Map, Origin, StreamKey, Text, Value};
+use crate::event::Text;
 use crate::pipeline::plugin::settings::{Default as Preset, Kind, Setting, Settings, Status};
 use crate::pipeline::plugin::{
-    Batch, Build, BuildContext, BuildError, Codec, Deferred, Input, InputContext, InputError, LineLimit,
-    MakeInput, PluginSpec,
+    Build, BuildContext, BuildError, Input, InputContext, InputError, MakeInput, PluginSpec,
 };
 use crate::source::{
-    Checkpoints, Decoder, Directories, Ended, Flush, Follow, Framing, HoldLimits, HostFile, Identity, Kept,
-    Line, LineIter, Lines, Readers, StartPosition, Stop, StreamPositions, StreamStatus, TailSettings, glob,
-    host_glob,
+    Checkpoints, Directories, Ended, Follow, Framing, HoldLimits, HostFile, Identity, Readers, StartPosition,
+    Stop, StreamPositions, StreamStatus, TailSettings, glob, host_glob,
 };
 
 pub(crate) static FILE: PluginSpec = PluginSpec {
@@ -179,11 +180,7 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, Build
         completed,
         exits: settings.bool("exit_after_read"),
         checks_archives: settings.bool("check_archive_validity"),
-        codec: Mutex::new(codec),
-        lines: Arc::clone(&cx.lines),
-        options: InputOptions::new(settings),
-        host: host_field(cx),
-        path_field: cx.ecs.select(&["path"], &["log", "file", "path"]),
+        common: Arc::new(Common::new(settings, cx, codec)),
         paths,
     }))
 }
@@ -226,12 +223,7 @@ struct File {
     completed: Completed,
     exits: bool,
     checks_archives: bool,
-    // Only forked; behind a lock so that several tasks may look at it.
-    codec: Mutex<Box<dyn Codec>>,
-    lines: Arc<LineLimit>,
-    options: InputOptions,
-    host: SharedField,
-    path_field: &'static [&'static str],
+    common: Arc<Common>,
 }
 
 #[derive(Clone, Debug)]
@@ -417,7 +409,9 @@ impl Watched<'_> {
                         .iter()
                         .any(|pattern| glob::matches(pattern.as_bytes(), name.as_bytes()))
                 });
-                if excluded || !names.insert(path.clone()) {
+                // Most of them are; their readers look at them.
+                let is_read = matches!(self.files.get(&*path), Some(State::Open(_) | State::Done));
+                if excluded || is_read || !names.insert(path.clone()) {
                     continue;
                 }
                 match std::fs::metadata(&path) {
@@ -486,8 +480,7 @@ impl Watched<'_> {
         info!(path = %path.display(), "Reading file");
         let input = self.input;
         let status = Arc::new(StreamStatus::one_of(Arc::clone(&self.cx.losses)));
-        let key = path.display().to_string();
-        let positions = self.checkpoints.stream(&key);
+        let positions = self.checkpoints.stream(&path.to_string_lossy());
         let follow = Follow {
             opener: Arc::new(HostFile::new(&*path, &self.directories)),
             settings: TailSettings {
@@ -498,7 +491,7 @@ impl Watched<'_> {
                 ..TailSettings::default()
             },
             positions: positions.clone(),
-            decoder: Box::new(input.decoder(&path, &key, self.cx.clock, Arc::clone(&status))),
+            decoder: Box::new(input.common.decoder(positions.key(), self.cx.clock, Arc::clone(&status))),
             sender: Arc::clone(&self.cx.events),
             status: Arc::clone(&status),
             stop: self.stop.clone(),
@@ -588,167 +581,6 @@ impl Completed {
 
 fn is_compressed(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "gz" || extension == "gzip")
-}
-
-impl File {
-    fn decoder(&self, path: &Path, key: &str, clock: Clock, status: Arc<StreamStatus>) -> FileDecoder {
-        let path = Value::Text(Text::from(path.to_string_lossy().into_owned()));
-        let mut metadata = Map::with_capacity(2);
-        metadata.insert("path", path.clone());
-        metadata.insert("host", Value::Text(host_name()));
-        FileDecoder {
-            keeper: Keeper::new(self.codec.lock().unwrap_or_else(PoisonError::into_inner).fork()),
-            file: Arc::from(""),
-            fields: Arc::new(FileFields {
-                options: self.options.clone(),
-                host: self.host.clone(),
-                path: SharedField::new(self.path_field, path),
-                metadata: Value::from(metadata),
-                stream: StreamKey(Arc::from(key)),
-                clock,
-                status,
-                lines: Arc::clone(&self.lines),
-            }),
-        }
-    }
-}
-
-/// Makes the events of one file.
-struct FileDecoder {
-    keeper: Keeper,
-    // Names the content that the last lines were from.
-    file: Arc<str>,
-    fields: Arc<FileFields>,
-}
-
-/// What the events of one file have in common.
-struct FileFields {
-    options: InputOptions,
-    host: SharedField,
-    path: SharedField,
-    metadata: Value,
-    stream: StreamKey,
-    clock: Clock,
-    status: Arc<StreamStatus>,
-    lines: Arc<LineLimit>,
-}
-
-impl FileFields {
-    /// The time is asked once for all lines of a block: they were read at the same moment.
-    fn now(&self) -> Clock {
-        Clock::Fixed(self.clock.now())
-    }
-
-    fn finish(&self, mut event: Event, stream: &Arc<str>, offset: u64, ordinal: u32, cut: bool) -> Event {
-        if cut {
-            event.tag(LineLimit::TAG);
-        }
-        event.set_metadata(self.metadata.clone());
-        self.path.apply(&mut event);
-        self.host.apply(&mut event);
-        self.options.apply(&mut event);
-        event.origin = Some(Origin { stream: StreamKey(Arc::clone(stream)), offset, ordinal });
-        event
-    }
-
-    /// The events of the next lines, until there are `at_most` or no more lines.
-    fn decode(
-        &self,
-        codec: &mut dyn Codec,
-        lines: &mut LineIter,
-        stream: &Arc<str>,
-        events: &mut Vec<Event>,
-        at_most: usize,
-    ) {
-        let now = self.now();
-        let full = events.len().saturating_add(at_most);
-        while events.len() < full {
-            let Some(line) = lines.next() else { break };
-            let mut ordinal = 0;
-            self.note_cut(stream, line.offset, line.cut);
-            decode(codec, line.content, now, &mut |event| {
-                events.push(self.finish(event, stream, line.offset, ordinal, line.cut > 0));
-                ordinal += 1;
-            });
-        }
-    }
-
-    /// Counts what was left out of a line that is too long.
-    fn note_cut(&self, stream: &Arc<str>, offset: u64, bytes: u64) {
-        if bytes > 0 && self.status.line_cut(stream, offset, bytes) {
-            self.lines.cut(bytes);
-        }
-    }
-
-    /// Names the content of the file the lines are from.
-    fn stream_of(&self, lines: &Lines) -> Arc<str> {
-        match lines.file() {
-            Some(file) => Arc::from(format!("{}:{file}", self.stream.0)),
-            None => Arc::clone(&self.stream.0),
-        }
-    }
-}
-
-impl FileDecoder {
-    fn flush_keeper(&mut self, reason: Flush, batch: &mut Batch) -> Kept {
-        let fields = &self.fields;
-        self.keeper.flush(reason, fields.now(), &mut |event, first| {
-            batch.events.push(fields.finish(event, &first.file, first.offset, 0, first.cut));
-        });
-        self.keeper.kept()
-    }
-}
-
-impl Decoder for FileDecoder {
-    fn decode(&mut self, lines: Lines, batch: &mut Batch) -> Kept {
-        let stream = self.fields.stream_of(&lines);
-        if !self.keeper.codec().is_stateless() {
-            if self.file != stream {
-                self.file = Arc::clone(&stream);
-                self.flush_keeper(Flush::Rotated, batch);
-            }
-            let (fields, now) = (&self.fields, self.fields.now());
-            for Line { content, offset, cut } in lines {
-                fields.note_cut(&stream, offset, cut);
-                let file = Arc::clone(&stream);
-                let place = Place { file, offset, at: offset, time: None, channel: None, cut: cut > 0 };
-                let mut ordinal = 0;
-                self.keeper.decode(content, place, now, &mut |event, first| {
-                    batch.events.push(fields.finish(event, &first.file, first.offset, ordinal, first.cut));
-                    ordinal += 1;
-                });
-            }
-            return self.keeper.kept();
-        }
-        let mut codec = self.keeper.codec().fork();
-        let fields = Arc::clone(&self.fields);
-        let mut unread = Some(lines);
-        let mut reading = None;
-        batch.deferred = Some(Deferred::in_parts(move |events, at_most| {
-            if let Some(lines) = unread.take() {
-                reading = Some(lines.into_iter());
-            }
-            let Some(lines) = &mut reading else { return false };
-            let before = events.len();
-            events.reserve(at_most.min(1024));
-            fields.decode(&mut *codec, lines, &stream, events, at_most);
-            fields.status.count_events((events.len() - before) as u64);
-            !lines.is_empty()
-        }));
-        Kept::NOTHING
-    }
-
-    fn flush(&mut self, reason: Flush, batch: &mut Batch) -> Kept {
-        self.flush_keeper(reason, batch)
-    }
-
-    fn idle_flush(&self) -> Option<Duration> {
-        self.keeper.idle_flush()
-    }
-
-    fn reset(&mut self) {
-        self.keeper.reset();
-    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use std::io;
 use super::Tail;
 use crate::source::chain::{self, Known, Likeness, Seen};
 use crate::source::checkpoint::FilePosition;
-use crate::source::member::Member;
 use crate::source::{Body, Fingerprint, Identity, Mark, Names, Opened, Stat};
 
 /// A file that a look found, opened when its content has to be known.
@@ -37,7 +36,7 @@ impl Tail {
             .iter()
             .map(|past| Known { modified: past.modified, current: false, cut: false })
             .chain(saved)
-            .chain(self.members.iter().map(Member::known))
+            .chain(self.members.iter().map(|member| member.known()))
             .map(|known| Known { modified: self.understood_at.unwrap_or(known.modified), ..known })
             .collect()
     }

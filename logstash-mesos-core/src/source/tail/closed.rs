@@ -40,8 +40,10 @@ impl Tail {
 
     /// Closes the file for which the last look has found no room, unless something of it is on its way.
     pub(super) fn close_without_room(&mut self) {
-        let lacks_room = |member: &&Member| member.place == Place::Current && member.slot.is_none();
-        let Some(member) = self.members.back().filter(lacks_room) else { return };
+        let last = self.members.back();
+        let Some(member) = last.filter(|last| last.place == Place::Current && last.slot.is_none()) else {
+            return;
+        };
         let is_settled = member.live.tracker().is_settled()
             && member.live.arrived().is_some_and(|arrived| arrived >= member.framer.start());
         if is_settled && !member.cut {
@@ -55,7 +57,7 @@ impl Tail {
         else {
             return false;
         };
-        let Member { identity, size, modified, notifies, grew_at, fresh, .. } = *member;
+        let Member { identity, size, modified, notifies, grew_at, fresh, .. } = **member;
         self.closed = Some(Closed {
             id,
             stat: Stat { identity, size, modified },

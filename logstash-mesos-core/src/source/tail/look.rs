@@ -8,7 +8,7 @@ use super::taking::Spot;
 use super::{Past, Tail};
 use crate::source::chain::{self, Look, Meaning, Seen};
 use crate::source::holdings::Hold;
-use crate::source::member::{Member, Place};
+use crate::source::member::Place;
 use crate::source::{Fingerprint, Identity, Names, StartPosition, Stat};
 
 /// A look that meets a rotation is taken again, so often at once.
@@ -40,8 +40,8 @@ impl Tail {
             let same_name = current.map(|stat| stat.identity) == last.map(|member| member.identity);
             // What has just been rotated has to be among them, or it would be taken for older than what follows.
             let names = self.opener.names(fresh || !same_name || cut)?;
-            if same_name && !cut && self.understood.as_ref().is_some_and(|before| before.is(&names)) {
-                self.members.iter_mut().for_each(Member::note_change);
+            if same_name && !cut && self.understood.as_ref().is_some_and(|before| names.is(before)) {
+                self.members.iter_mut().for_each(|member| member.note_change());
                 return Ok(());
             }
             let Some(understood) = self.understand(&names, current, !same_name || cut, now)? else {
@@ -51,8 +51,8 @@ impl Tail {
             if understood {
                 self.understood_at = Some(names.at());
             }
-            self.members.iter_mut().for_each(Member::note_change);
-            self.understood = understood.then_some(names);
+            self.members.iter_mut().for_each(|member| member.note_change());
+            self.understood = understood.then(|| names.version());
             self.closed = None;
             // What was cut and has been copied nowhere.
             while let Some(at) = self.members.iter().position(|member| member.cut) {

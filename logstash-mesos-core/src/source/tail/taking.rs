@@ -62,7 +62,7 @@ impl Tail {
         let member = &mut self.members[at];
         let begun = self.positions.begin(member.identity, member.rung, 0, None);
         let copy = member.give_way(opened, compressed, begun, &self.settings.framing);
-        self.members.insert(at, copy);
+        self.members.insert(at, Box::new(copy));
         self.status.update(|status| status.files += 1);
         Ok(())
     }
@@ -113,9 +113,10 @@ impl Tail {
         }
         let before = self.members.iter().position(|member| spot.before == Some(member.identity));
         // What lies aside is older than what the name leads to, also where that stayed and was cut.
-        let is_last = |last: &Member| spot.place == Place::Aside && last.place == Place::Current;
-        let end = self.members.len() - usize::from(self.members.back().is_some_and(is_last));
-        self.members.insert(before.unwrap_or(end), member);
+        let is_before_last = spot.place == Place::Aside
+            && self.members.back().is_some_and(|last| last.place == Place::Current);
+        let end = self.members.len() - usize::from(is_before_last);
+        self.members.insert(before.unwrap_or(end), Box::new(member));
         Ok(())
     }
 

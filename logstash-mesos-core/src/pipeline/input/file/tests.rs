@@ -92,6 +92,25 @@ async fn what_is_no_whole_compressed_file_is_kept_and_said() {
 }
 
 #[tokio::test]
+async fn what_comes_after_a_rest_has_all_that_what_came_before_had() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("app.log");
+    let settings = format!("{{\"path\": [\"{}\"], \"start_position\": \"beginning\"}}", path.display());
+    append(&path, b"one\n");
+    let mut input = Running::start(&FILE, &settings, EcsCompatibility::V8);
+    for message in ["one", "two"] {
+        let received = input.next().await;
+        assert_eq!(received.text("message"), message);
+        assert_eq!(received.text("[log][file][path]"), path.display().to_string());
+        received.ack.delivered();
+        // Until it rests.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        append(&path, b"two\n");
+    }
+    input.stop().await;
+}
+
+#[tokio::test]
 async fn files_beyond_the_limit_have_their_turn_before_the_end() {
     let dir = tempfile::tempdir().unwrap();
     for number in 0..20 {
