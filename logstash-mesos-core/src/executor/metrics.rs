@@ -22,9 +22,11 @@ pub fn text(report: &Report) -> String {
     out.one(&table::LAG, number(report.streams.iter().map(|stream| stream.lag_bytes).sum()));
     let oldest = report.streams.iter().map(|stream| stream.lag_secs).max();
     out.one(&table::LAG_AGE, number(oldest.unwrap_or(0)));
-    out.one(&table::READ, number(report.sum.streams.read_bytes));
+    out.one(&table::READ, number(report.sum.streams.read_bytes + report.sum.pipelines.read_bytes));
     out.many(&table::LOST, report.sum.lost().into_iter().map(|(reason, bytes)| ([reason], number(bytes))));
     pipelines(&report.pipelines, &mut out);
+    out.one(&table::LEFT_QUEUES, report.left_queues.len() as f64);
+    out.one(&table::LEFT_QUEUE_SIZE, number(report.left_queues.iter().map(|left| left.bytes).sum()));
     out.one(&table::MEMORY, number(report.memory_bytes));
     out.text()
 }
@@ -65,7 +67,7 @@ fn pipelines(pipelines: &[PipelineReport], out: &mut Exposition) {
     out.many(&table::PIPELINE_FAILURES, each(|one| one.failures));
     // Two plugins of a pipeline may have one id, and two outputs may be of one kind.
     let mut plugins = BTreeMap::<_, [u64; 3]>::new();
-    let mut outputs = BTreeMap::<_, (u64, bool)>::new();
+    let mut outputs = BTreeMap::<_, (u64, u64, bool)>::new();
     for (name, one) in &named {
         for plugin in &one.plugins {
             let sums = plugins.entry([name.as_str(), &plugin.name, &plugin.id]).or_default();
@@ -73,8 +75,9 @@ fn pipelines(pipelines: &[PipelineReport], out: &mut Exposition) {
             sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
         }
         for output in &one.outputs {
-            let (pending, failing) = outputs.entry([name.as_str(), &output.name]).or_default();
+            let (pending, aside, failing) = outputs.entry([name.as_str(), &output.name]).or_default();
             *pending += output.pending;
+            *aside += output.aside;
             *failing |= output.error.is_some();
         }
     }
@@ -86,9 +89,10 @@ fn pipelines(pipelines: &[PipelineReport], out: &mut Exposition) {
     out.many(&table::PLUGIN_BUSY, busy);
     out.many(
         &table::OUTPUT_PENDING,
-        outputs.iter().map(|(labels, (pending, _))| (*labels, number(*pending))),
+        outputs.iter().map(|(labels, (pending, ..))| (*labels, number(*pending))),
     );
-    out.many(&table::OUTPUT_FAILING, outputs.iter().map(|(labels, (_, failing))| (*labels, flag(*failing))));
+    out.many(&table::OUTPUT_ASIDE, outputs.iter().map(|(labels, (_, aside, _))| (*labels, number(*aside))));
+    out.many(&table::OUTPUT_FAILING, outputs.iter().map(|(labels, (.., failing))| (*labels, flag(*failing))));
     let letters = named.iter().flat_map(|(name, one)| {
         let letters = &one.dead_letters;
         let states = [("waiting", letters.waiting.letters), ("on_their_way", letters.on_their_way.letters)];

@@ -22,7 +22,7 @@ use crate::pipeline::compile::{CompileOptions, compile};
 use crate::pipeline::input::stream::{Reads, StreamInput};
 use crate::pipeline::plugin::BatchSender;
 use crate::pipeline::run::{Counted, Counter, RunSettings, RunningPipeline, Shutdown};
-use crate::pipeline::{Bus, Spools};
+use crate::pipeline::{Bus, LeftQueue, LeftQueues, Spools};
 use crate::source::Framing;
 
 /// All pipelines, and what they want to read.
@@ -39,6 +39,7 @@ pub(crate) struct Pipelines {
     bus: Bus,
     host_root: PathBuf,
     spools: Spools,
+    left_queues: LeftQueues,
     running: BTreeMap<ConfigKey, Running>,
     // In the order of `running`; rebuilt when a configuration changes.
     subscriptions: Vec<Subscription>,
@@ -85,6 +86,7 @@ const REPLACED_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Pipelines {
     pub(crate) fn new(settings: &ShipperSettings) -> Self {
+        let spools = Spools::new(&settings.data_dir.join("queue"), settings.disk_bytes);
         Self {
             compile: settings.compile.clone(),
             max_line_bytes: settings.compile.max_line_bytes,
@@ -94,7 +96,8 @@ impl Pipelines {
             sees_sandboxes: settings.mesos_work_dir.is_some(),
             bus: Bus::default(),
             host_root: settings.host_root.clone(),
-            spools: Spools::new(&settings.data_dir.join("queue"), settings.disk_bytes),
+            left_queues: LeftQueues::of(spools.clone()),
+            spools,
             running: BTreeMap::new(),
             subscriptions: Vec::new(),
             replaced: Vec::new(),
@@ -318,6 +321,11 @@ impl Pipelines {
             warn!(count = self.draining.len(), "Pipelines do not end, they are left behind");
             self.draining.abort_all();
         }
+    }
+
+    /// Queues on disk that no output takes.
+    pub(crate) fn left_queues(&mut self) -> &[LeftQueue] {
+        self.left_queues.look()
     }
 
     /// What the configurations want to read.

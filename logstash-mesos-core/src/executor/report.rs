@@ -8,6 +8,7 @@ use super::totals::{StreamTotals, Sum};
 use super::unusable::Unusable;
 use crate::configs::labels::Refusal;
 use crate::configs::{ConfigKey, ConfigSet, Configuration, Kind};
+use crate::pipeline::LeftQueue;
 use crate::pipeline::dead_letter::DeadLetterStatus;
 use crate::pipeline::run::{Counted, RunningPipeline};
 
@@ -57,6 +58,8 @@ pub struct Report {
     /// Why the sandboxes of a Mesos agent cannot be seen, with the directory and a remedy; empty when they can, or when no
     /// configuration reads any.
     pub sandboxes: String,
+    /// Queues on disk that no output takes any more.
+    pub left_queues: Vec<LeftQueue>,
     /// The containers some of whose labels mean nothing, by their id.
     pub refused_labels: Vec<RefusedLabels>,
     /// What the policy keeps from being read.
@@ -186,7 +189,7 @@ pub struct PipelineReport {
     pub failures: u64,
     /// What the last such failure was, or why an input can never work.
     pub failure: Option<String>,
-    /// Bytes that its own inputs left out, by reason.
+    /// Bytes that its own inputs left out, or that were damaged in the queues of its outputs, by reason.
     pub lost: BTreeMap<String, u64>,
     /// Events that a condition had no answer for, such as `if [a] > 5` for a text: they are in the dead letters.
     pub unanswered: u64,
@@ -224,6 +227,11 @@ pub struct OutputReport {
     pub error: Option<String>,
     /// Events given to it that it has not confirmed.
     pub pending: u64,
+    /// Events that its destination does not take now, though it takes others: they wait aside, beside those that are
+    /// pending.
+    pub aside: u64,
+    /// Why: what the destination said last of one of them.
+    pub aside_reason: Option<String>,
 }
 
 /// Resident memory of this process.
@@ -275,10 +283,16 @@ pub fn pipeline(
         plugins: plugins.collect(),
         events_in: counters.events_in(),
         events_out: counters.events_out(),
-        events_failed: outputs.iter().map(|output| output.rejected + output.damaged).sum(),
+        events_failed: outputs.iter().map(|output| output.rejected).sum(),
         outputs: outputs
             .into_iter()
-            .map(|output| OutputReport { name: output.sink, error: output.trouble, pending: output.on_disk })
+            .map(|output| OutputReport {
+                name: output.sink,
+                error: output.trouble,
+                pending: output.on_disk,
+                aside: output.aside,
+                aside_reason: output.aside_reason,
+            })
             .collect(),
         total,
     }

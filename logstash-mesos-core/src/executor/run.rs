@@ -556,6 +556,9 @@ impl Driver {
         let mut sum = self.totals.sum();
         let streams = self.streams.report(&self.totals, &mut sum.streams);
         let pipelines = self.pipelines.report(&self.totals, &mut sum.pipelines);
+        // Before there is a set, no output takes any.
+        let none = self.set.version.is_empty();
+        let left_queues = if none { Vec::new() } else { self.pipelines.left_queues().to_vec() };
         let picture = self.picture.borrow();
         Report {
             set_version: self.set.version.clone(),
@@ -569,6 +572,7 @@ impl Driver {
                 SandboxState::Unreadable { reason } if self.pipelines.read_sandboxes() => reason.clone(),
                 _ => String::new(),
             },
+            left_queues,
             refused_labels: self.described.refused(|id| self.streams.container(id)),
             forbidden: self.forbidden.clone(),
             streams,

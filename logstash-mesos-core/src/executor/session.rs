@@ -15,6 +15,7 @@ use super::run::{ShipperError, ShipperHandle};
 use super::totals::StreamTotals;
 use crate::backoff::Backoff;
 use crate::configs::labels::Refusal;
+use crate::pipeline::LeftQueue;
 use crate::pipeline::run::Counted;
 use crate::protocol::control_client::ControlClient;
 use crate::protocol::{
@@ -245,6 +246,7 @@ impl Sent {
             || before.sandboxes != report.sandboxes
             || before.refused_labels != report.refused_labels
             || before.forbidden != report.forbidden
+            || before.left_queues != report.left_queues
             || before.waiting != report.waiting
             || before.set_version != report.set_version
             || (details && before.pipelines != report.pipelines)
@@ -293,6 +295,7 @@ fn status<'r>(
         sandboxes_error: report.sandboxes.clone(),
         refused_labels: report.refused_labels.iter().map(refused_to_wire).collect(),
         forbidden: report.forbidden.iter().map(forbidden_to_wire).collect(),
+        left_queues: report.left_queues.iter().map(left_to_wire).collect(),
         events_in: sum(|pipeline| pipeline.events_in),
         events_out: sum(|pipeline| pipeline.events_out),
         events_failed: sum(|pipeline| pipeline.events_failed),
@@ -310,6 +313,8 @@ fn status<'r>(
                     },
                     error: output.error.clone().unwrap_or_default(),
                     pending: output.pending,
+                    aside: output.aside,
+                    aside_reason: output.aside_reason.clone().unwrap_or_default(),
                 })
             })
             .collect(),
@@ -377,6 +382,16 @@ fn refused_to_wire(refused: &RefusedLabels) -> wire::RefusedLabels {
     }
 }
 
+fn left_to_wire(left: &LeftQueue) -> wire::LeftQueue {
+    wire::LeftQueue {
+        path: left.path.display().to_string(),
+        configuration: left.pipeline_id.clone(),
+        r#type: left.plugin.clone(),
+        place: left.place.clone(),
+        bytes: left.bytes,
+    }
+}
+
 fn counted_to_wire(counted: &Counted) -> wire::Counted {
     let outputs = counted.all_outputs();
     wire::Counted {
@@ -389,6 +404,7 @@ fn counted_to_wire(counted: &Counted) -> wire::Counted {
         delivered: outputs.delivered,
         delivered_bytes: outputs.delivered_bytes,
         lost: counted.lost.clone(),
+        read_bytes: counted.read_bytes,
     }
 }
 

@@ -152,7 +152,7 @@ impl Sum {
     pub fn say(&self) {
         let (counted, outputs, lost) = (&self.pipelines, self.pipelines.all_outputs(), self.lost());
         info!(
-            read_bytes = self.streams.read_bytes,
+            read_bytes = self.streams.read_bytes + counted.read_bytes,
             events = counted.events_in,
             delivered = outputs.delivered,
             delivered_bytes = outputs.delivered_bytes,

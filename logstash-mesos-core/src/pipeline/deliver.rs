@@ -10,13 +10,15 @@ use logstash_mesos_engine::run::PluginCounters;
 use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{Instrument, error, info, warn};
 
 use super::dead_letter::{DeadLetters, Form, Letter};
 use crate::backoff::Backoff;
 use crate::event::{Ack, Event};
 use crate::sink::{Batching, Delivered, LogSink, RecordBatch, Rejection, SinkError};
+use crate::source::Tally;
 
+mod aside;
 mod disk;
 
 pub(super) use disk::Use;
@@ -34,9 +36,16 @@ pub(super) struct Lane {
     letters: Arc<DeadLetters>,
     // Cancelled when the sink says that nobody will ever take anything again.
     closed: CancellationToken,
-    // The sink panicked and has delivered nothing since.
+    // Cancelled when the program ends: then nobody waits for what is on disk and its output does not take.
+    leave: CancellationToken,
+    // The sink panicked, or there was no room aside, and it has delivered nothing since.
     failed: AtomicBool,
     disk: Disk,
+    // Where that waits which is not taken while the rest is; such a lane has none of its own.
+    aside: Option<Arc<Lane>>,
+    // Of a lane of what waits aside: why, and the pause that its next batch goes on with.
+    why: Mutex<Option<String>>,
+    pace: Mutex<Option<Backoff>>,
     state: Mutex<State>,
     // For workers: there is room again.
     room: Condvar,
@@ -71,8 +80,17 @@ impl State {
         self.has_disk && (self.on_disk || self.uses_disk == Use::Always)
     }
 
-    fn has_room(&self, batching: &Batching) -> bool {
-        self.bytes < batching.max_bytes
+    /// Whether what is pushed goes to memory, and has room there.
+    fn takes(&self, batching: &Batching, no_room_on_disk: bool) -> bool {
+        let memory = !self.goes_to_disk() || no_room_on_disk && !self.on_disk;
+        memory && self.bytes < batching.max_bytes
+    }
+
+    /// Puts a batch behind the others, and leaves an empty one in its place.
+    fn put(&mut self, batch: &mut RecordBatch) {
+        let full = std::mem::replace(batch, self.spare.pop().unwrap_or_default());
+        self.bytes += full.byte_size();
+        self.waiting.push_back(full);
     }
 }
 
@@ -129,8 +147,9 @@ impl Lane {
         sink: Arc<dyn LogSink>,
         letters: Arc<DeadLetters>,
         closed: CancellationToken,
+        tally: &Arc<Tally>,
     ) -> Self {
-        Self {
+        let lane = Self {
             id,
             name,
             batching: sink.batching(),
@@ -139,12 +158,17 @@ impl Lane {
             delivery: Arc::default(),
             letters,
             closed,
+            leave: CancellationToken::new(),
             failed: AtomicBool::new(false),
-            disk: Disk::default(),
+            disk: Disk::new(tally),
+            aside: None,
+            why: Mutex::default(),
+            pace: Mutex::default(),
             state: Mutex::default(),
             room: Condvar::new(),
             filled: Notify::new(),
-        }
+        };
+        Self { aside: Some(Arc::new(lane.for_aside())), ..lane }
     }
 
     /// Hands over a batch and leaves an empty one in its place; waits while there is room for it neither in memory nor
@@ -153,11 +177,8 @@ impl Lane {
         let mut no_room_on_disk = false;
         let mut state = self.lock();
         while !state.ended {
-            let memory = !state.goes_to_disk() || no_room_on_disk && !state.on_disk;
-            if memory && state.has_room(&self.batching) {
-                let full = std::mem::replace(batch, state.spare.pop().unwrap_or_default());
-                state.bytes += full.byte_size();
-                state.waiting.push_back(full);
+            if state.takes(&self.batching, no_room_on_disk) {
+                state.put(batch);
                 drop(state);
                 self.filled.notify_one();
                 return;
@@ -187,6 +208,12 @@ impl Lane {
     /// A letter with an event that could not be written in the form of this output.
     pub(super) fn letter(&self, reason: &str, event: &Event) -> Letter {
         Letter::of_event(&self.id, self.name, reason, event)
+    }
+
+    /// Events of which this output had nothing to send.
+    pub(super) fn done_with(&self, count: u64) {
+        self.counters.add(count, count, 0);
+        self.delivery.delivered.fetch_add(count, Ordering::Relaxed);
     }
 
     /// Events of this output have become dead letters.
@@ -221,14 +248,42 @@ impl Lane {
         (self.disk.events(), self.disk.bytes(), self.disk.damaged())
     }
 
+    /// What is on disk may stay there if its output does not take it: it is sent after the next start.
+    pub(super) fn leave(&self) {
+        self.leave.cancel();
+        self.filled.notify_one();
+    }
+
+    /// Whether what is on disk stays there.
+    fn leaves(&self) -> bool {
+        self.leave.is_cancelled() && (self.is_aside() || self.delivery.trouble().is_some())
+    }
+
     /// Nothing more will be pushed.
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.filled.notify_one();
     }
 
-    /// Drives the lane until it is closed and empty, or until `give_up`.
+    /// Drives the lane, and what waits aside, until it is closed and all is empty, or until `give_up`.
     pub(super) async fn drive(self: Arc<Self>, give_up: CancellationToken) {
+        let aside = self.aside.as_ref().map(|aside| {
+            let driven = Arc::clone(aside).drive_alone(give_up.clone());
+            (aside, tokio::spawn(driven.in_current_span()))
+        });
+        Arc::clone(&self).drive_alone(give_up).await;
+        if let Some((aside, driven)) = aside {
+            aside.close();
+            if let Err(error) = driven.await {
+                error!(%error, plugin_id = %self.id, "Delivery of what waits aside ended early");
+            }
+        }
+        if let Err(error) = self.sink.flush().await {
+            warn!(%error, plugin_id = %self.id, "Output could not be flushed");
+        }
+    }
+
+    async fn drive_alone(self: Arc<Self>, give_up: CancellationToken) {
         let mut on_the_way = JoinSet::new();
         loop {
             let next = match self.next() {
@@ -260,9 +315,6 @@ impl Lane {
             self.delivered(Some(done));
         }
         self.end();
-        if let Err(error) = self.sink.flush().await {
-            warn!(%error, plugin_id = %self.id, "Output could not be flushed");
-        }
     }
 
     async fn wait_for_room(&self, on_the_way: &mut JoinSet<()>) {
@@ -277,6 +329,7 @@ impl Lane {
             tokio::select! {
                 () = tokio::time::sleep(PAUSE) => {}
                 () = give_up.cancelled() => {}
+                () = self.leave.cancelled() => {}
             }
         };
         if again {
@@ -309,6 +362,9 @@ impl Lane {
         let mut state = self.lock();
         let Some(mut batch) = state.waiting.pop_front() else {
             return match &*state {
+                State { on_disk: true, closed, .. } if (*closed || self.is_aside()) && self.leaves() => {
+                    Next::Closed
+                }
                 State { on_disk: true, rewind, .. } => Next::Disk { again: *rewind },
                 State { closed: true, .. } => Next::Closed,
                 _ => Next::Wait,
@@ -333,23 +389,26 @@ impl Lane {
         Next::Batch(batch, told)
     }
 
-    /// Tries until everything has arrived or was refused for good. Whatever ends it before has not delivered.
-    async fn deliver(&self, mut batch: Arc<RecordBatch>, told: Told, give_up: &CancellationToken) {
-        // Who shares the duty hands events on, and these are never on disk.
+    /// Tries until everything has arrived, was refused for good, or waits aside. Whatever ends it before has not
+    /// delivered.
+    async fn deliver(
+        self: &Arc<Self>,
+        mut batch: Arc<RecordBatch>,
+        mut told: Told,
+        give_up: &CancellationToken,
+    ) {
         let nobody = Ack::none();
-        let ack = match &told {
-            Told::Source(ack) => ack,
-            Told::Noted(_) => &nobody,
-        };
         let mut kept = true;
-        let pauses = self.sink.pauses();
-        let mut backoff = Backoff::new(pauses.first, pauses.longest);
-        let mut said_at = None;
+        let mut backoff = self.pace();
+        let (mut said_at, mut tries) = (None, 0);
         loop {
             let start = Instant::now();
+            // What was tried and is on disk has time until the next start.
+            let may_leave = (said_at.is_some() || self.is_aside()) && told.is_on_disk();
             let result = tokio::select! {
-                result = self.sink.hand_on(&batch, ack) => result,
+                result = self.sink.hand_on(&batch, told.source(&nobody)) => result,
                 () = give_up.cancelled() => return,
+                () = self.leave.cancelled(), if may_leave => return,
             };
             match result {
                 Ok(delivered) => {
@@ -363,13 +422,24 @@ impl Lane {
                     if self.failed.swap(false, Ordering::Relaxed) {
                         self.delivery.set_trouble(None);
                     }
-                    if delivered.again.is_empty() {
+                    let left = delivered.left();
+                    if left.is_empty() {
                         break;
                     }
-                    batch = Arc::new(batch.only(&delivered.again));
-                    if let Told::Noted(noted) = &told {
-                        noted.is_less(&batch);
+                    if left.len() < batch.len() {
+                        batch = Arc::new(batch.only(&left));
+                        if let Told::Noted(noted) = &told {
+                            noted.is_less(&batch);
+                        }
+                        if self.is_aside() {
+                            backoff.reset();
+                        }
                     }
+                    tries += 1;
+                    told = match self.set_aside(&batch, told, kept, &delivered, tries).await {
+                        Some(told) => told,
+                        None => return,
+                    };
                 }
                 Err(error) => {
                     if matches!(error, SinkError::Closed { .. }) {
@@ -379,10 +449,16 @@ impl Lane {
                 }
             }
             self.delivery.retries.fetch_add(1, Ordering::Relaxed);
+            let may_leave = (said_at.is_some() || self.is_aside()) && told.is_on_disk();
             tokio::select! {
                 () = tokio::time::sleep(backoff.next_wait()) => {}
                 () = give_up.cancelled() => return,
+                () = self.leave.cancelled(), if may_leave => return,
             }
+            told = match self.let_others_try(&batch, told, kept, &mut backoff).await {
+                Some(told) => told,
+                None => return,
+            };
         }
         match told {
             Told::Source(ack) if kept => ack.delivered(),
@@ -395,9 +471,10 @@ impl Lane {
 
     fn count(&self, batch: &RecordBatch, delivered: &Delivered, start: Instant) {
         let rejected = delivered.rejected.iter().map(|rejection| rejection.record);
-        let bytes_of_others = delivered.again.iter().copied().chain(rejected).map(|at| batch.range(at).len());
+        let left = delivered.left();
+        let bytes_of_others = left.iter().copied().chain(rejected).map(|at| batch.range(at).len());
         let bytes = batch.byte_size() - bytes_of_others.sum::<usize>();
-        let records = (batch.len() - delivered.again.len()) as u64;
+        let records = (batch.len() - left.len()) as u64;
         let nanos = u64::try_from(start.elapsed().as_nanos()).unwrap_or(0);
         self.counters.add(0, records, nanos);
         let arrived = records - delivered.rejected.len() as u64;
@@ -457,6 +534,20 @@ enum Next {
 enum Told {
     Source(Ack),
     Noted(Noted),
+}
+
+impl Told {
+    /// For a sink that shares the duty: it hands events on, and these are never on disk.
+    fn source<'a>(&'a self, nobody: &'a Ack) -> &'a Ack {
+        match self {
+            Self::Source(ack) => ack,
+            Self::Noted(_) => nobody,
+        }
+    }
+
+    fn is_on_disk(&self) -> bool {
+        matches!(self, Self::Noted(noted) if noted.is_on_disk())
+    }
 }
 
 /// Before that is read again from disk which could not be read, or which a broken plugin did not deliver.

@@ -29,4 +29,4 @@ pub use logstash_mesos_engine::run::{
 };
 pub use registry::catalog;
 pub use run::{OutputQueue, PipelineCounters, RunSettings, RunningPipeline, Shutdown, StartError};
-pub use spool::Spools;
+pub use spool::{LeftQueue, LeftQueues, Spools};

@@ -15,7 +15,7 @@ use super::bus::Bus;
 pub use crate::event::{Batch, BatchSender, Deferred};
 use crate::event::{Clock, Event};
 use crate::sink::{LogSink, RecordBatch};
-use crate::source::Losses;
+use crate::source::Tally;
 
 /// What an input runs with.
 pub struct InputContext {
@@ -31,7 +31,7 @@ pub struct InputContext {
     /// whose peers wait for an answer waits for that.
     pub persisted: bool,
     /// Where bytes are counted that will never become an event.
-    pub losses: Arc<Losses>,
+    pub tally: Arc<Tally>,
     /// The machine's root directory as this process sees it: `/`, unless it runs in a container.
     pub host_root: PathBuf,
 }

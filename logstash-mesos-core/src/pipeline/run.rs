@@ -35,7 +35,7 @@ use super::spool::{Home, Lease, Limits, Spools};
 use crate::backoff::Backoff;
 use crate::error_chain;
 use crate::event::Clock;
-use crate::source::Losses;
+use crate::source::Tally;
 
 mod counted;
 mod replay;
@@ -253,6 +253,10 @@ pub struct OutputStatus {
     pub on_disk: u64,
     /// What they take there, in bytes.
     pub bytes_on_disk: u64,
+    /// Records that the destination does not take now, though it takes others: they wait aside.
+    pub aside: u64,
+    /// Why: what it said last of one of them.
+    pub aside_reason: Option<String>,
     /// Records that waited on disk, were damaged there and are lost.
     pub damaged: u64,
     /// Deliveries that had to be tried again.
@@ -269,6 +273,8 @@ pub type FilterStatus = (Arc<str>, &'static str, Arc<PluginCounters>);
 pub enum Shutdown {
     /// Everything that had been taken in was delivered.
     Drained,
+    /// Everything was delivered but what waits in queues on disk, which the next run sends.
+    OnDisk,
     /// Time ran out: what was left was given up; sources that can be read again will be.
     GivenUp,
 }
@@ -280,7 +286,7 @@ pub struct RunningPipeline {
     queue: Arc<Queue>,
     counters: Arc<PipelineCounters>,
     lines: Arc<LineLimit>,
-    losses: Arc<Losses>,
+    tally: Arc<Tally>,
     filters: Vec<FilterStatus>,
     lanes: Vec<Arc<Lane>>,
     letters: Arc<DeadLetters>,
@@ -293,6 +299,8 @@ pub struct RunningPipeline {
     give_up: CancellationToken,
     workers: Vec<oneshot::Receiver<()>>,
     drivers: Vec<JoinHandle<()>>,
+    // Whether what is on disk may stay there.
+    leaves: bool,
 }
 
 impl RunningPipeline {
@@ -311,6 +319,7 @@ impl RunningPipeline {
             &settings.pipeline_id,
             settings.dead_letters.clone(),
         ));
+        let tally = Arc::<Tally>::default();
         let mut lanes = Vec::new();
         let outputs = compiled.outputs.try_map(&mut |plugin: &CompiledPlugin| {
             let output =
@@ -321,6 +330,7 @@ impl RunningPipeline {
                 output.sink(),
                 Arc::clone(&letters),
                 settings.output_closed.clone(),
+                &tally,
             ));
             lanes.push(Arc::clone(&lane));
             Ok(Slot::new(output, lane))
@@ -371,7 +381,7 @@ impl RunningPipeline {
             queue,
             counters,
             lines: Arc::clone(&compiled.lines),
-            losses: Arc::default(),
+            tally,
             filters: compiled.filters.counters(),
             lanes,
             letters,
@@ -382,6 +392,7 @@ impl RunningPipeline {
             give_up,
             workers,
             drivers,
+            leaves: false,
         })
     }
 
@@ -403,14 +414,14 @@ impl RunningPipeline {
             let (sender, shutdown) = (self.sender(), self.stop_inputs.clone());
             let (clock, bus) = (self.settings.clock, self.settings.bus.clone());
             let persisted = self.settings.output_queue.persisted;
-            let (losses, host_root) = (Arc::clone(&self.losses), self.settings.host_root.clone());
+            let (tally, host_root) = (Arc::clone(&self.tally), self.settings.host_root.clone());
             let context = move || InputContext {
                 events: Arc::clone(&sender),
                 shutdown: shutdown.clone(),
                 clock,
                 bus: bus.clone(),
                 persisted,
-                losses: Arc::clone(&losses),
+                tally: Arc::clone(&tally),
                 host_root: host_root.clone(),
             };
             let counters = Arc::clone(&self.counters);
@@ -453,6 +464,7 @@ impl RunningPipeline {
     pub fn outputs(&self) -> Vec<OutputStatus> {
         let status = |lane: &Arc<Lane>| {
             let (on_disk, bytes_on_disk, damaged) = lane.on_disk();
+            let (aside, aside_reason) = lane.waits_aside();
             OutputStatus {
                 id: Arc::clone(&lane.id),
                 sink: lane.sink.name(),
@@ -461,6 +473,8 @@ impl RunningPipeline {
                 rejected: lane.delivery.rejected(),
                 on_disk,
                 bytes_on_disk,
+                aside,
+                aside_reason,
                 damaged,
                 retries: lane.delivery.retries(),
                 trouble: lane.delivery.trouble(),
@@ -477,7 +491,7 @@ impl RunningPipeline {
             pipeline: Arc::clone(&self.counters),
             letters: Arc::clone(&self.letters),
             lines: Arc::clone(&self.lines),
-            losses: Arc::clone(&self.losses),
+            tally: Arc::clone(&self.tally),
             outputs: outputs.collect(),
         }
     }
@@ -509,9 +523,15 @@ impl RunningPipeline {
         self.inputs.wait().await;
     }
 
+    /// Stops the inputs and delivers what is left, however long that takes.
+    pub async fn finish(self) -> Shutdown {
+        self.end(std::future::pending(), GIVE_UP_GRACE).await
+    }
+
     /// Stops the inputs, drains the queue, delivers what is left. What is not delivered in time is given up, so that
-    /// nothing runs any more after `grace`.
-    pub async fn shutdown(self, grace: Duration) -> Shutdown {
+    /// nothing runs any more after `grace`. Nobody waits for an output in trouble whose events are all on disk.
+    pub async fn shutdown(mut self, grace: Duration) -> Shutdown {
+        self.leaves = true;
         let last = (grace / 5).min(GIVE_UP_GRACE);
         self.end(tokio::time::sleep(grace.saturating_sub(last)), last).await
     }
@@ -537,8 +557,9 @@ impl RunningPipeline {
             );
         }
         if drained {
-            info!(pipeline_id = self.settings.pipeline_id, "Pipeline drained");
-            return Shutdown::Drained;
+            let on_disk: u64 = self.lanes.iter().map(|lane| lane.on_disk().0 + lane.waits_aside().0).sum();
+            info!(pipeline_id = self.settings.pipeline_id, on_disk, "Pipeline drained");
+            return if on_disk > 0 { Shutdown::OnDisk } else { Shutdown::Drained };
         }
         warn!(
             pipeline_id = self.settings.pipeline_id,
@@ -583,6 +604,9 @@ impl RunningPipeline {
         }
         for lane in &self.lanes {
             lane.close();
+            if self.leaves {
+                lane.leave();
+            }
         }
         while let Some(driver) = self.drivers.last_mut() {
             if let Err(error) = driver.await {
@@ -626,13 +650,14 @@ fn open_queues(
         true => Use::WhenFull,
         false => Use::Never,
     };
-    let lanes = lanes.to_vec();
+    let of_lane = |lane: &Arc<Lane>| [(Arc::clone(lane), how)].into_iter().chain(lane.of_aside());
+    let lanes: Vec<_> = lanes.iter().flat_map(of_lane).collect();
     let open = move |home: Home, lease: &Lease| {
         let (lanes, owners): (Vec<_>, Vec<_>) =
-            lanes.iter().filter_map(|lane| Some((lane, lane.owner()?))).unzip();
+            lanes.iter().filter_map(|lane| Some((lane, lane.0.owner()?))).unzip();
         let queues = home.claim(&owners)?;
-        for ((lane, owner), queue) in lanes.into_iter().zip(owners).zip(queues) {
-            lane.open(how, home.clone(), owner, Arc::clone(lease), queue);
+        for (((lane, how), owner), queue) in lanes.into_iter().zip(owners).zip(queues) {
+            lane.open(*how, home.clone(), owner, Arc::clone(lease), queue);
         }
         Ok(())
     };

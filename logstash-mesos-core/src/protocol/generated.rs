@@ -140,6 +140,9 @@ pub struct Status {
     /// Containers some of whose labels mean nothing.
     #[prost(message, repeated, tag = "16")]
     pub refused_labels: ::prost::alloc::vec::Vec<RefusedLabels>,
+    /// Queues on disk that no output takes any more.
+    #[prost(message, repeated, tag = "19")]
+    pub left_queues: ::prost::alloc::vec::Vec<LeftQueue>,
     /// What the policy keeps from being read.
     #[prost(message, repeated, tag = "18")]
     pub forbidden: ::prost::alloc::vec::Vec<ForbiddenRead>,
@@ -165,6 +168,25 @@ pub struct ForbiddenRead {
     /// The rule that forbids it, as it is written.
     #[prost(string, tag = "6")]
     pub rule: ::prost::alloc::string::String,
+}
+/// A queue on disk whose configuration was removed or renamed, or has another output now.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LeftQueue {
+    /// Its directory.
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+    /// Name of the configuration that it is from.
+    #[prost(string, tag = "2")]
+    pub configuration: ::prost::alloc::string::String,
+    /// Name of the plugin.
+    #[prost(string, tag = "3")]
+    pub r#type: ::prost::alloc::string::String,
+    /// Where that sent to.
+    #[prost(string, tag = "4")]
+    pub place: ::prost::alloc::string::String,
+    /// What waits in it, on disk.
+    #[prost(uint64, tag = "5")]
+    pub bytes: u64,
 }
 /// A container some of whose labels mean nothing.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -213,7 +235,7 @@ pub struct PipelineStatus {
     /// Its filters and outputs, in order.
     #[prost(message, repeated, tag = "6")]
     pub plugins: ::prost::alloc::vec::Vec<PluginStatus>,
-    /// Bytes that its own inputs left out, by reason.
+    /// Bytes that its own inputs left out, or that were damaged in the queues of its outputs, by reason.
     #[prost(btree_map = "string, uint64", tag = "16")]
     pub lost: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, u64>,
     /// Events that a condition had no answer for: they are in the dead letters.
@@ -285,9 +307,12 @@ pub struct Counted {
     /// Their bytes.
     #[prost(uint64, tag = "8")]
     pub delivered_bytes: u64,
-    /// Bytes that the inputs of the pipelines left out, by reason.
+    /// Bytes that the inputs of the pipelines left out, or that were damaged in the queues of their outputs, by reason.
     #[prost(btree_map = "string, uint64", tag = "9")]
     pub lost: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, u64>,
+    /// Bytes that the inputs of the pipelines read of files; what is read again is counted again.
+    #[prost(uint64, tag = "10")]
+    pub read_bytes: u64,
 }
 /// What one plugin has done so far.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -375,6 +400,12 @@ pub struct OutputStatus {
     /// Events given to it that it has not confirmed.
     #[prost(uint64, tag = "5")]
     pub pending: u64,
+    /// Events that its destination does not take now, though it takes others: they wait aside, beside those that are pending.
+    #[prost(uint64, tag = "6")]
+    pub aside: u64,
+    /// Why: what the destination said last of one of them.
+    #[prost(string, tag = "7")]
+    pub aside_reason: ::prost::alloc::string::String,
 }
 /// The data directory is cleared.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -371,7 +371,8 @@ fn executor_json(executor: &ExecutorStatus, task: Option<&Task>, session: Option
             .map(|o| {
                 let state = o.state().as_str_name().trim_start_matches("OUTPUT_STATE_").to_ascii_lowercase();
                 json!({"configuration": o.configuration, "type": o.r#type, "state": state,
-                       "error": text_or_null(&o.error), "pending": o.pending})
+                       "error": text_or_null(&o.error), "pending": o.pending,
+                       "aside": o.aside, "aside_reason": text_or_null(&o.aside_reason)})
             })
             .collect();
         let pipelines: Vec<_> = status
@@ -401,6 +402,7 @@ fn executor_json(executor: &ExecutorStatus, task: Option<&Task>, session: Option
             ("sandboxes_error".to_owned(), text_or_null(&status.sandboxes_error)),
             ("refused_labels".to_owned(), json!(refused_labels(status))),
             ("forbidden".to_owned(), json!(forbidden(status))),
+            ("left_queues".to_owned(), json!(left_queues(status))),
             ("events_in".to_owned(), json!(status.events_in)),
             ("events_out".to_owned(), json!(status.events_out)),
             ("events_failed".to_owned(), json!(status.events_failed)),
@@ -435,6 +437,16 @@ fn forbidden(status: &Status) -> Vec<Value> {
     status.forbidden.iter().map(json).collect()
 }
 
+/// Queues on disk that no output takes any more, as REST has them.
+fn left_queues(status: &Status) -> Vec<Value> {
+    let left = status.left_queues.iter();
+    left.map(|one| {
+        json!({"path": one.path, "configuration": one.configuration, "type": one.r#type, "place": one.place,
+               "bytes": one.bytes})
+    })
+    .collect()
+}
+
 /// What was counted over restarts.
 fn totals_json(totals: &Totals) -> Value {
     json!({"streams": totals.streams.as_ref().map(stream_totals_json),
@@ -450,7 +462,8 @@ fn counted_json(counted: &Counted) -> Value {
     let lost: BTreeMap<_, _> = counted.lost.iter().collect();
     json!({"events_in": counted.events_in, "events_out": counted.events_out, "dropped": counted.dropped,
            "unanswered": counted.unanswered, "dead": counted.dead, "dead_dropped": counted.dead_dropped,
-           "delivered": counted.delivered, "delivered_bytes": counted.delivered_bytes, "lost": lost})
+           "delivered": counted.delivered, "delivered_bytes": counted.delivered_bytes, "read_bytes": counted.read_bytes,
+           "lost": lost})
 }
 
 /// A stream as REST has it.

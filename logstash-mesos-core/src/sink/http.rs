@@ -1,7 +1,6 @@
 //! Any HTTP server: a request for each record, or one for all of a batch.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,10 +10,9 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use tokio::task::JoinSet;
-use tracing::warn;
 
 use super::http_client::{HttpClient, HttpClientError, HttpClientSettings, basic, gzip, secret, shared_body};
-use super::{Batching, Delivered, LogSink, Pauses, RecordBatch, Rejection, SinkError};
+use super::{Aside, Batching, Delivered, LogSink, Pauses, RecordBatch, Rejection, SinkError};
 use crate::error_chain;
 
 /// How records become requests.
@@ -95,8 +93,6 @@ struct Sender {
     client: HttpClient,
     headers: HeaderMap,
     record_headers: Vec<HeaderName>,
-    // How many answers asked to come again, one after the other.
-    troubled: AtomicUsize,
 }
 
 /// What became of a request.
@@ -140,13 +136,7 @@ impl HttpSink {
             .map(|name| HeaderName::try_from(name).map_err(|_| wrong(name)))
             .collect::<Result<_, _>>()?;
         let client = settings.client.client()?;
-        Ok(Self(Arc::new(Sender {
-            client,
-            headers,
-            record_headers,
-            troubled: AtomicUsize::new(0),
-            settings,
-        })))
+        Ok(Self(Arc::new(Sender { client, headers, record_headers, settings })))
     }
 
     async fn deliver_each(&self, batch: &Arc<RecordBatch>) -> Vec<(usize, Sent)> {
@@ -340,39 +330,22 @@ impl LogSink for HttpSink {
         } else {
             self.deliver_each(batch).await
         };
-        let (mut delivered, mut trouble) = (Delivered::default(), None);
+        let (mut delivered, mut aside) = (Delivered::default(), Aside { busy: true, ..Aside::default() });
         for (record, sent) in outcomes {
             match sent {
                 Sent::Taken => {}
                 Sent::Again(reason) => {
-                    trouble = Some(reason);
-                    delivered.again.push(record);
+                    aside.reason = reason;
+                    aside.records.push(record);
                 }
                 Sent::Refused(reason) => delivered.rejected.push(Rejection { record, reason }),
             }
         }
-        delivered.again.sort_unstable();
-        match trouble {
-            Some(reason) if delivered.again.len() == batch.len() => {
-                Err(SinkError::Unavailable { sink: self.name(), reason })
-            }
-            Some(reason) => {
-                // One line when it begins.
-                if self.0.troubled.fetch_add(1, Ordering::Relaxed) == 0 {
-                    let count = delivered.again.len();
-                    warn!(
-                        reason,
-                        count,
-                        output = self.name(),
-                        "Server did not take some events, sending them again"
-                    );
-                }
-                Ok(delivered)
-            }
-            None => {
-                self.0.troubled.store(0, Ordering::Relaxed);
-                Ok(delivered)
-            }
+        aside.records.sort_unstable();
+        if !batch.is_empty() && aside.records.len() == batch.len() {
+            return Err(SinkError::Unavailable { sink: self.name(), reason: aside.reason });
         }
+        delivered.aside = Some(aside).filter(|aside| !aside.records.is_empty());
+        Ok(delivered)
     }
 }

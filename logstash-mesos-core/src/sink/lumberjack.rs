@@ -129,7 +129,7 @@ impl LogSink for LumberjackSink {
                 // The server has those before.
                 Err(error) if sent > 0 => {
                     debug!(%error, "Part of a batch is sent again");
-                    return Ok(Delivered { rejected: Vec::new(), again: (sent..batch.len()).collect() });
+                    return Ok(Delivered { again: (sent..batch.len()).collect(), ..Delivered::default() });
                 }
                 Err(error) => {
                     return Err(SinkError::Unavailable { sink: self.name(), reason: error.to_string() });

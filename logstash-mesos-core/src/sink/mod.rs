@@ -53,7 +53,8 @@ use crate::event::Ack;
 ///
 /// [`SinkError`] when the batch as a whole may not have arrived. [`SinkError::is_transient`] says whether
 /// trying again can help. A record that the destination refuses for good is no error but a [`Rejection`],
-/// and one that it does not take now is named in [`Delivered::again`].
+/// and one that it does not take now is named in [`Delivered::again`], or in [`Delivered::aside`] if others need not
+/// wait for it.
 ///
 /// # Implementing
 ///
@@ -134,8 +135,48 @@ impl Default for Pauses {
 pub struct Delivered {
     /// Records that will never be taken: they go to the dead letters.
     pub rejected: Vec<Rejection>,
-    /// Not taken now: indices of the records to deliver again later.
+    /// Not taken now: indices of the records to deliver again, before those of the next batches that go the same way.
     pub again: Vec<usize>,
+    /// Not taken now, and in nobody's way.
+    pub aside: Option<Aside>,
+}
+
+/// Records that the destination does not take now, while it takes others: they may wait aside, and arrive later than
+/// those behind them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Aside {
+    /// Their indices in the batch, in ascending order.
+    pub records: Vec<usize>,
+    /// What the destination said of one of them.
+    pub reason: String,
+    /// It has too much to do: before they wait aside, others wait for them a little.
+    pub busy: bool,
+}
+
+impl Delivered {
+    /// Indices of all records that have neither arrived nor were refused for good, in ascending order.
+    #[must_use]
+    pub fn left(&self) -> Vec<usize> {
+        let aside = self.aside.iter().flat_map(|aside| &aside.records);
+        let mut left: Vec<usize> = self.again.iter().chain(aside).copied().collect();
+        left.sort_unstable();
+        left
+    }
+
+    /// Adds what became of a part of the batch that begins with record `first`.
+    pub fn add_part(&mut self, part: Self, first: usize) {
+        let moved = |record: usize| first + record;
+        self.again.extend(part.again.into_iter().map(moved));
+        self.rejected.extend(
+            part.rejected.into_iter().map(|refused| Rejection { record: moved(refused.record), ..refused }),
+        );
+        if let Some(part) = part.aside {
+            let aside = self.aside.get_or_insert_with(|| Aside { busy: true, ..Aside::default() });
+            aside.records.extend(part.records.into_iter().map(moved));
+            aside.reason = part.reason;
+            aside.busy &= part.busy;
+        }
+    }
 }
 
 /// A record that the destination refuses for good.

@@ -53,7 +53,7 @@ pub use host_file::HostFile;
 pub use host_glob::files_matching;
 pub(crate) use logstash_mesos_engine::tools::glob;
 pub use settings::{StartPosition, TailSettings};
-pub use status::{Losses, Lost, StreamSnapshot, StreamStatus};
+pub use status::{Lost, StreamSnapshot, StreamStatus, Tally};
 pub use tracker::Tracker;
 
 use body::Body;

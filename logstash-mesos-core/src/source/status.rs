@@ -1,6 +1,7 @@
 //! What can be said about a stream while it is read.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Why bytes of a stream will never arrive.
@@ -18,6 +19,8 @@ pub enum Lost {
     LineTooLong,
     /// More files had been put aside than may be held open, or more bytes of removed ones.
     NoRoom,
+    /// Records were damaged in the queue of an output on disk.
+    DamagedOnDisk,
 }
 
 impl Lost {
@@ -31,23 +34,34 @@ impl Lost {
             Self::Unreadable => "unreadable",
             Self::LineTooLong => "line_too_long",
             Self::NoRoom => "no_room",
+            Self::DamagedOnDisk => "damaged_on_disk",
         }
     }
 }
 
-/// Bytes that will never arrive, by reason: those of several streams together.
+/// The bytes of a pipeline: what the streams of its inputs have read together, and what will never arrive.
 #[derive(Debug, Default)]
-pub struct Losses(Mutex<BTreeMap<Lost, u64>>);
+pub struct Tally {
+    read: AtomicU64,
+    lost: Mutex<BTreeMap<Lost, u64>>,
+}
 
-impl Losses {
-    /// What was counted so far.
+impl Tally {
+    /// Bytes read; what is read again is counted again.
     #[must_use]
-    pub fn by_reason(&self) -> BTreeMap<Lost, u64> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn read_bytes(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
     }
 
-    fn add(&self, reason: Lost, bytes: u64) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += bytes;
+    /// Bytes that will never arrive, by reason.
+    #[must_use]
+    pub fn lost(&self) -> BTreeMap<Lost, u64> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Counts bytes that will never arrive.
+    pub(crate) fn add_lost(&self, reason: Lost, bytes: u64) {
+        *self.lost.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += bytes;
     }
 }
 
@@ -55,7 +69,7 @@ impl Losses {
 #[derive(Debug, Default)]
 pub struct StreamStatus {
     // Of all streams of an input, which end one by one.
-    losses: Option<Arc<Losses>>,
+    tally: Option<Arc<Tally>>,
     now: Mutex<StreamSnapshot>,
     // The last line that was cut: lines that are given up are read again.
     cut: Mutex<Option<(Arc<str>, u64)>>,
@@ -83,10 +97,10 @@ pub struct StreamSnapshot {
 }
 
 impl StreamStatus {
-    /// Of a stream whose losses are counted in `losses` as well.
+    /// Of a stream whose bytes are counted in `tally` as well.
     #[must_use]
-    pub fn one_of(losses: Arc<Losses>) -> Self {
-        Self { losses: Some(losses), ..Self::default() }
+    pub fn one_of(tally: Arc<Tally>) -> Self {
+        Self { tally: Some(tally), ..Self::default() }
     }
 
     /// The stream now.
@@ -105,8 +119,8 @@ impl StreamStatus {
     pub(crate) fn lost(&self, reason: Lost, bytes: u64) {
         if bytes > 0 {
             self.update(|status| *status.lost.entry(reason).or_default() += bytes);
-            if let Some(losses) = &self.losses {
-                losses.add(reason, bytes);
+            if let Some(tally) = &self.tally {
+                tally.add_lost(reason, bytes);
             }
         }
     }
@@ -124,6 +138,11 @@ impl StreamStatus {
     }
 
     pub(super) fn update(&self, change: impl FnOnce(&mut StreamSnapshot)) {
-        change(&mut self.now.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = now.read_bytes;
+        change(&mut now);
+        if let Some(tally) = &self.tally {
+            tally.read.fetch_add(now.read_bytes - before, Ordering::Relaxed);
+        }
     }
 }

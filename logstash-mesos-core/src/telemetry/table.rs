@@ -52,6 +52,17 @@ table! {
         "Time since the oldest byte of all streams that is not delivered yet was first seen.",
     )
     .seconds();
+    EXECUTOR_WAITING = gauge(
+        "logstash_mesos_executor_waiting_events",
+        "Events of all executors that wait for an output: in order on disk, or aside, as they are refused for now.",
+    )
+    .labels(&["where"]);
+    EXECUTOR_LEFT_QUEUES = gauge(
+        "logstash_mesos_executor_left_queues",
+        "Queues on disk of all executors that no output takes any more.",
+    );
+    EXECUTOR_LEFT_QUEUE_SIZE =
+        gauge("logstash_mesos_executor_left_queue_bytes", "What waits in the queues that no output takes any more.").bytes();
     EXECUTOR_DEAD_LETTERS = gauge(
         "logstash_mesos_executor_dead_letters",
         "Dead letters of all executors that wait for somebody, or are on their way back to their outputs.",
@@ -100,7 +111,7 @@ table! {
     )
     .seconds()
     .by(ServedBy::Executors);
-    READ = counter("logstash_mesos_read_bytes_total", "Bytes read from streams, over restarts.")
+    READ = counter("logstash_mesos_read_bytes_total", "Bytes read from streams and files, over restarts.")
         .bytes()
         .by(ServedBy::Executors);
     LOST = counter("logstash_mesos_lost_bytes_total", "Bytes that will never arrive, by reason, over restarts.")
@@ -136,6 +147,17 @@ table! {
     )
     .by(ServedBy::Executors)
     .labels(&["pipeline", "output"]);
+    OUTPUT_ASIDE = gauge(
+        "logstash_mesos_output_aside_events",
+        "Events that the outputs of this kind do not take now, though they take others.",
+    )
+    .by(ServedBy::Executors)
+    .labels(&["pipeline", "output"]);
+    LEFT_QUEUES = gauge("logstash_mesos_left_queues", "Queues on disk that no output takes any more.")
+        .by(ServedBy::Executors);
+    LEFT_QUEUE_SIZE = gauge("logstash_mesos_left_queue_bytes", "What waits in the queues that no output takes any more.")
+        .bytes()
+        .by(ServedBy::Executors);
     OUTPUT_FAILING = gauge("logstash_mesos_output_failing", "1 while an output of this kind does not deliver.")
         .by(ServedBy::Executors)
         .labels(&["pipeline", "output"]);

@@ -37,7 +37,7 @@ export function waySteps(steps, level = 3) {
 const CONFIGURED = new Set(["matched", "filters"]);
 
 const FIGURES = new Map([
-  ["pending_events", "waiting"], ["events_in", "in"], ["events_out", "out"], ["events_dropped", "dropped"], ["lag_bytes", "behind"], ["events", "events"],
+  ["pending_events", "waiting"], ["waiting_bytes", "waiting"], ["aside_events", "aside"], ["events_in", "in"], ["events_out", "out"], ["events_dropped", "dropped"], ["lag_bytes", "behind"], ["events", "events"],
   ["retry_in_secs", "until the next attempt"], ["wanted_mem_megabytes", "wanted"], ["offered_mem_megabytes", "free"], ["total_mem_megabytes", "on the agent"],
   ["wanted_cpus", "wanted"], ["offered_cpus", "free"], ["total_cpus", "on the agent"],
 ]);

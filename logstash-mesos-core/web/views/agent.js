@@ -76,7 +76,8 @@ function pipelines(executor) {
       h("td", { class: "number" }, one.failures ? h("span", { class: "bad", title: one.failure }, `▲ ${count(one.failures)}`) : 0),
       h("td", { class: "wide" }, slowest(one.plugins)),
       h("td", null, outputs(one.configuration).map((/** @type {any} */ output) => h("span", { class: "nowrap", title: output.error },
-        stateMark({ ok: "ok", retrying: "care", failed: "problem" }[/** @type {string} */ (output.state)] ?? "unknown", `${output.type} ${output.state}`), output.pending ? ` ${many(output.pending, "event")} waiting` : "", " ")))))))));
+        stateMark({ ok: "ok", retrying: "care", failed: "problem" }[/** @type {string} */ (output.state)] ?? "unknown", `${output.type} ${output.state}`), output.pending ? ` ${many(output.pending, "event")} waiting` : "",
+        output.aside ? h("span", { class: "bad", title: output.aside_reason }, ` ▲ ${many(output.aside, "event")} aside`) : "", " ")))))))));
 }
 
 /** @param {any[]} plugins */

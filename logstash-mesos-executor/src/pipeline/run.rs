@@ -10,7 +10,7 @@ use logstash_mesos_core::executor::metrics;
 use logstash_mesos_core::executor::report::{Report, pipeline as pipeline_report, resident_bytes};
 use logstash_mesos_core::executor::totals::{Record, Totals};
 use logstash_mesos_core::pipeline::run::Counter;
-use logstash_mesos_core::pipeline::{RunSettings, RunningPipeline, Shutdown, Spools};
+use logstash_mesos_core::pipeline::{LeftQueues, RunSettings, RunningPipeline, Shutdown, Spools};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -108,10 +108,12 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, Unusable> {
                 _ = interrupt.recv() => "SIGINT",
             }
         };
+        let left_queues = LeftQueues::of(settings.spools.clone());
         let pipeline = RunningPipeline::start(&compiled, settings).map_err(|e| Unusable(e.to_string()))?;
         pipeline.start_inputs(&compiled).map_err(|e| Unusable(e.to_string()))?;
         info!(workers, "Pipeline started");
-        let mut count = Count::new(flags.data_dir.as_deref(), &options.pipeline_id, pipeline.counter());
+        let mut count =
+            Count::new(flags.data_dir.as_deref(), &options.pipeline_id, pipeline.counter(), left_queues);
         let (reports, seen) = watch::channel(Arc::new(count.report(&pipeline)));
         match flags.metrics.metrics_bind {
             Some(address) => drop(tokio::spawn(metrics::serve(address, seen))),
@@ -119,16 +121,22 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, Unusable> {
         }
         // Nobody waits for a program whose inputs have ended: it may take the time it needs.
         let (asked, grace) = tokio::select! {
-            () = pipeline.inputs_ended() => ("all inputs ended", Duration::MAX),
-            signal = signalled() => (signal, grace),
+            () = pipeline.inputs_ended() => ("all inputs ended", None),
+            signal = signalled() => (signal, Some(grace)),
             () = output_closed.cancelled() => crate::end_without_reader(),
             never = count.keep(&pipeline, &reports) => match never {},
         };
         info!(reason = asked, "Pipeline ends");
         // They have said why.
         let failed = pipeline.counters().failed_inputs() > 0;
+        let end = async {
+            match grace {
+                Some(grace) => pipeline.shutdown(grace).await,
+                None => pipeline.finish().await,
+            }
+        };
         let ended = tokio::select! {
-            ended = pipeline.shutdown(grace) => ended,
+            ended = end => ended,
             // Asked again.
             _ = signalled() => Shutdown::GivenUp,
             () = output_closed.cancelled() => crate::end_without_reader(),
@@ -149,13 +157,14 @@ struct Count {
     pipeline_id: String,
     before: Totals,
     record: Option<Record>,
+    left_queues: LeftQueues,
 }
 
 impl Count {
-    fn new(data_dir: Option<&Path>, pipeline_id: &str, counter: Counter) -> Self {
+    fn new(data_dir: Option<&Path>, pipeline_id: &str, counter: Counter, left_queues: LeftQueues) -> Self {
         let before = data_dir.map(Totals::load).unwrap_or_default();
         let record = data_dir.map(|data_dir| Record::new(data_dir, &before));
-        Self { counter, pipeline_id: pipeline_id.to_owned(), before, record }
+        Self { counter, pipeline_id: pipeline_id.to_owned(), before, record, left_queues }
     }
 
     fn now(&self) -> Totals {
@@ -165,7 +174,7 @@ impl Count {
     }
 
     /// What the pipeline does, and has done.
-    fn report(&self, pipeline: &RunningPipeline) -> Report {
+    fn report(&mut self, pipeline: &RunningPipeline) -> Report {
         let now = self.now();
         let total = now.pipelines.get(&self.pipeline_id).cloned().unwrap_or_default();
         Report {
@@ -176,6 +185,7 @@ impl Count {
                 self.counter.counted(),
                 total,
             )],
+            left_queues: self.left_queues.look().to_vec(),
             sum: now.sum(),
             memory_bytes: resident_bytes(),
             ..Report::default()
@@ -189,6 +199,7 @@ impl Count {
         reports: &watch::Sender<Arc<Report>>,
     ) -> std::convert::Infallible {
         loop {
+            self.left_queues.look();
             tokio::time::sleep(Duration::from_secs(1)).await;
             if reports.receiver_count() > 0 {
                 reports.send_replace(Arc::new(self.report(pipeline)));

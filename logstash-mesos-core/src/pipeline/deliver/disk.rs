@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
 
 use super::{Lane, SAY_EVERY, State};
-use crate::event::Ack;
-use crate::pipeline::spool::{DiskQueue, Home, Lease, Owner, Ticket};
+use crate::event::{Ack, Outcome};
+use crate::pipeline::spool::{Damage, DiskQueue, Home, Lease, Owner, Ticket};
 use crate::sink::RecordBatch;
+use crate::source::{Lost, Tally};
 
 /// The queue of a lane on disk, and what can be said of it.
 #[derive(Debug, Default)]
@@ -23,7 +24,9 @@ pub(super) struct Disk {
     place: Mutex<Option<Place>>,
     events: AtomicU64,
     bytes: AtomicU64,
-    damaged: AtomicU64,
+    damaged: Mutex<Damage>,
+    // Bytes that were damaged are lost for the pipeline.
+    tally: Arc<Tally>,
     said_at: Mutex<Option<Instant>>,
 }
 
@@ -56,6 +59,13 @@ pub(super) struct Sent {
     duty: Duty,
 }
 
+impl Sent {
+    /// Records that are in memory alone.
+    pub(super) fn only_in_memory(&self) -> usize {
+        if matches!(self.duty, Duty::Source(_)) { self.batch.len() } else { 0 }
+    }
+}
+
 #[derive(Debug)]
 enum Duty {
     /// Its source is to be told.
@@ -81,17 +91,35 @@ impl Noted {
         }
     }
 
+    pub(super) fn is_on_disk(&self) -> bool {
+        let state = self.lane.lock();
+        let sent = state.sent.iter().find(|sent| sent.number == self.number);
+        sent.is_some_and(|sent| matches!(sent.duty, Duty::Disk(_)))
+    }
+
     pub(super) async fn arrived(self) {
         match self.take() {
             Some(Duty::Source(ack)) => ack.delivered(),
             Some(Duty::Disk(ticket)) => {
                 let lane = Arc::clone(&self.lane);
-                let work = move || lane.disk.with_queue(|queue| queue.arrived(ticket));
-                blocking(work).await;
-                // There may be room on disk.
-                self.lane.room.notify_all();
+                blocking(move || lane.arrived(ticket)).await;
             }
             None => {}
+        }
+    }
+
+    /// Its duty, for whoever sees to the batch from now on.
+    pub(super) fn into_ack(self) -> Ack {
+        match self.take() {
+            Some(Duty::Source(ack)) => ack,
+            Some(Duty::Disk(ticket)) => {
+                let lane = Arc::clone(&self.lane);
+                Ack::new(move |outcome| match outcome {
+                    Outcome::Delivered => lane.arrived(ticket),
+                    Outcome::NotDelivered => lane.read_again(),
+                })
+            }
+            None => Ack::none(),
         }
     }
 
@@ -106,15 +134,22 @@ impl Drop for Noted {
     fn drop(&mut self) {
         // A duty to the source says by itself that nothing was delivered.
         if let Some(Duty::Disk(_)) = self.take() {
-            let mut state = self.lane.lock();
-            (state.rewind, state.on_disk) = (true, true);
-            drop(state);
-            self.lane.filled.notify_one();
+            self.lane.read_again();
         }
     }
 }
 
 impl Disk {
+    /// No place yet. What is lost there is counted in `tally` too.
+    pub(super) fn new(tally: &Arc<Tally>) -> Self {
+        Self { tally: Arc::clone(tally), ..Self::default() }
+    }
+
+    /// The same, of another lane of the pipeline.
+    pub(super) fn another(&self) -> Self {
+        Self::new(&self.tally)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<Place>> {
         self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -130,9 +165,11 @@ impl Disk {
     fn count(&self, queue: &DiskQueue) {
         self.events.store(queue.events(), Ordering::Relaxed);
         self.bytes.store(queue.waiting_bytes(), Ordering::Relaxed);
-        let before = self.damaged.swap(queue.lost(), Ordering::Relaxed);
-        if queue.lost() > before {
-            error!(events = queue.lost() - before, "Events that waited on disk are damaged and lost");
+        let now = queue.lost();
+        let before =
+            std::mem::replace(&mut *self.damaged.lock().unwrap_or_else(PoisonError::into_inner), now);
+        if now != before {
+            self.tally.add_lost(Lost::DamagedOnDisk, now.bytes - before.bytes);
         }
     }
 
@@ -148,10 +185,10 @@ impl Disk {
 
     /// Records that were on disk and could not be read.
     pub(super) fn damaged(&self) -> u64 {
-        self.damaged.load(Ordering::Relaxed)
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).records
     }
 
-    fn may_say(&self) -> bool {
+    pub(super) fn may_say(&self) -> bool {
         let mut said_at = self.said_at.lock().unwrap_or_else(PoisonError::into_inner);
         let may = said_at.is_none_or(|at| at.elapsed() >= SAY_EVERY);
         if may {
@@ -162,10 +199,29 @@ impl Disk {
 }
 
 impl Lane {
+    /// What was read from disk has arrived.
+    fn arrived(&self, ticket: Ticket) {
+        self.disk.with_queue(|queue| queue.arrived(ticket));
+        // There may be room on disk.
+        self.room.notify_all();
+    }
+
+    /// What was read from disk has not arrived.
+    fn read_again(&self) {
+        let mut state = self.lock();
+        (state.rewind, state.on_disk) = (true, true);
+        drop(state);
+        self.filled.notify_one();
+    }
+
     /// Who its queue on disk belongs to; `None` for an output that keeps events as they are, which cannot be stored.
     pub(crate) fn owner(&self) -> Option<Owner> {
-        let owner =
-            || Owner { plugin: self.name.to_owned(), id: self.id.to_string(), place: self.sink.name() };
+        let owner = || Owner {
+            plugin: self.name.to_owned(),
+            id: self.id.to_string(),
+            place: self.sink.name(),
+            aside: self.is_aside(),
+        };
         self.sink.takes_bytes().then(owner)
     }
 
@@ -200,8 +256,8 @@ impl Lane {
     /// Appends a batch to the queue on disk, and all that is before it. `false` when that cannot be: then the batch
     /// is as it was, and the caller looks again.
     pub(super) fn put_on_disk(&self, batch: &mut RecordBatch) -> bool {
-        let mut place = self.disk.lock();
-        let Some(place) = &mut *place else { return false };
+        let mut locked = self.disk.lock();
+        let Some(place) = &mut *locked else { return false };
         let mut state = self.lock();
         if state.ended || !(state.goes_to_disk() || state.bytes >= self.batching.max_bytes) {
             return false;
@@ -257,7 +313,8 @@ impl Lane {
             arrived.into_iter().for_each(|ticket| queue.arrived(ticket));
             self.disk.count(queue);
         }
-        // Not under the lock of the state: their sources are told.
+        drop(locked);
+        // Under no lock: their sources are told, and one of them may be this queue.
         done.into_iter().for_each(Ack::delivered);
         batch.clear();
         self.filled.notify_one();
@@ -277,14 +334,14 @@ impl Lane {
         }
     }
 
-    /// Notes a batch that is to be sent, if the lane may use the disk.
+    /// Notes a batch that is to be sent, if the lane may use the disk, or counts what it holds.
     pub(super) fn note(
         self: &Arc<Self>,
         state: &mut State,
         batch: &Arc<RecordBatch>,
         ack: Ack,
     ) -> Result<Noted, Ack> {
-        if !state.has_disk {
+        if !state.has_disk && !self.is_aside() {
             return Err(ack);
         }
         Ok(self.note_duty(state, batch, Duty::Source(ack)))

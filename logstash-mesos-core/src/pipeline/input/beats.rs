@@ -782,7 +782,7 @@ mod tests {
             clock: Clock::System,
             bus: crate::pipeline::Bus::default(),
             persisted: false,
-            losses: Arc::default(),
+            tally: Arc::default(),
             host_root: "/".into(),
         }));
         // As a beat that hears nothing and connects again with the same window.

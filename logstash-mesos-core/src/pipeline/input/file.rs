@@ -479,7 +479,7 @@ impl Watched<'_> {
     fn open(&mut self, path: Arc<Path>, start: StartPosition) {
         info!(path = %path.display(), "Reading file");
         let input = self.input;
-        let status = Arc::new(StreamStatus::one_of(Arc::clone(&self.cx.losses)));
+        let status = Arc::new(StreamStatus::one_of(Arc::clone(&self.cx.tally)));
         let positions = self.checkpoints.stream(&path.to_string_lossy());
         let follow = Follow {
             opener: Arc::new(HostFile::new(&*path, &self.directories)),

@@ -106,7 +106,7 @@ impl Running {
             clock: NOW,
             bus: crate::pipeline::Bus::default(),
             persisted: false,
-            losses: Arc::default(),
+            tally: Arc::default(),
             host_root: "/".into(),
         };
         Self { events, shutdown, task: tokio::spawn(input.run(cx)) }

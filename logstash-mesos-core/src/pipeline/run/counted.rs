@@ -9,12 +9,14 @@ use super::PipelineCounters;
 use crate::pipeline::dead_letter::DeadLetters;
 use crate::pipeline::deliver::DeliveryCounters;
 use crate::pipeline::plugin::LineLimit;
-use crate::source::{Losses, Lost};
+use crate::source::{Lost, Tally};
 
 /// What became of the events of a pipeline.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Counted {
+    /// Bytes that its own inputs read of files; what is read again is counted again.
+    pub read_bytes: u64,
     /// Taken from inputs.
     pub events_in: u64,
     /// That came out of the filters.
@@ -27,7 +29,7 @@ pub struct Counted {
     pub dead: u64,
     /// Dead letters that were dropped, for want of room or for their age.
     pub dead_dropped: u64,
-    /// Bytes that its own inputs left out, by reason.
+    /// Bytes that its own inputs left out, or that were damaged in the queues of its outputs, by reason.
     pub lost: BTreeMap<String, u64>,
     /// What each output has done, by its id.
     pub outputs: BTreeMap<String, CountedOutput>,
@@ -48,6 +50,7 @@ pub struct CountedOutput {
 impl Counted {
     /// Counts `more` as well.
     pub fn add(&mut self, more: &Self) {
+        self.read_bytes += more.read_bytes;
         self.events_in += more.events_in;
         self.events_out += more.events_out;
         self.dropped += more.dropped;
@@ -90,7 +93,7 @@ pub struct Counter {
     pub(super) pipeline: Arc<PipelineCounters>,
     pub(super) letters: Arc<DeadLetters>,
     pub(super) lines: Arc<LineLimit>,
-    pub(super) losses: Arc<Losses>,
+    pub(super) tally: Arc<Tally>,
     pub(super) outputs: Vec<(Arc<str>, Arc<DeliveryCounters>)>,
 }
 
@@ -99,7 +102,7 @@ impl Counter {
     #[must_use]
     pub fn counted(&self) -> Counted {
         let letters = self.letters.since_start();
-        let mut lost = self.losses.by_reason();
+        let mut lost = self.tally.lost();
         // The limit counts for every input, also for those whose streams count nothing.
         lost.insert(Lost::LineTooLong, self.lines.bytes_cut());
         let lost = lost.into_iter().filter(|(_, bytes)| *bytes > 0);
@@ -112,6 +115,7 @@ impl Counter {
             });
         }
         Counted {
+            read_bytes: self.tally.read_bytes(),
             events_in: self.pipeline.events_in(),
             events_out: self.pipeline.events_out(),
             dropped: self.pipeline.dropped(),

@@ -1,6 +1,7 @@
 //! Whole pipelines inside the process: what comes out, and what is acknowledged when.
 
 mod acknowledgement;
+mod aside;
 mod between;
 mod queues;
 
@@ -20,9 +21,9 @@ use crate::pipeline::plugin::{
     MakeOutput, Output, PluginSpec,
 };
 use crate::pipeline::{CompileOptions, catalog, compile};
-use crate::sink::{Batching, Delivered, LogSink, Pauses, RecordBatch, Rejection, SinkError};
+use crate::sink::{Aside, Batching, Delivered, LogSink, Pauses, RecordBatch, Rejection, SinkError};
 
-/// An output whose sink does what its name says: `ok`, `ordered`, `flaky`, `stuck`, `picky`, `gate`.
+/// An output whose sink does what its name says: `ok`, `ordered`, `flaky`, `stuck`, `picky`, `gate`, `choosy`.
 static PROBE: PluginSpec = PluginSpec {
     name: "probe",
     doc: "For tests.",
@@ -112,6 +113,8 @@ struct ProbeSink {
     kind: String,
     /// Of a `gate`: whether it takes anything.
     open: AtomicBool,
+    /// Of a `choosy` one: beginnings of what it does not take now.
+    blocked: Mutex<Vec<String>>,
     calls: AtomicUsize,
     lines: Mutex<Vec<String>>,
 }
@@ -164,7 +167,7 @@ impl LogSink for ProbeSink {
     }
 
     fn batching(&self) -> Batching {
-        let in_flight = if ["ordered", "gate"].contains(&self.kind.as_str()) { 1 } else { 2 };
+        let in_flight = if ["ordered", "gate", "choosy"].contains(&self.kind.as_str()) { 1 } else { 2 };
         Batching { max_bytes: 64, max_records: 8, in_flight }
     }
 
@@ -181,23 +184,44 @@ impl LogSink for ProbeSink {
             "gate" if !self.open.load(Ordering::SeqCst) => return Err(unavailable()),
             "chaos" if call % 7 == 2 => panic!("sink bug"),
             "chaos" if call % 7 == 4 => return Err(unavailable()),
-            "chaos" if call % 7 == 5 => delivered.again = (0..batch.len()).step_by(2).collect(),
+            "chaos" if call % 7 == 5 => {
+                delivered.rejected = bad_in(batch);
+                let is_good = |at: &usize| delivered.rejected.iter().all(|bad| bad.record != *at);
+                delivered.again = (0..batch.len()).step_by(2).filter(is_good).collect();
+            }
             "buggy" if call == 0 => panic!("sink bug"),
             "flaky" if call.is_multiple_of(3) => return Err(unavailable()),
             "flaky" if call % 3 == 1 => delivered.again = (0..batch.len()).step_by(2).collect(),
-            "picky" | "chaos" => delivered.rejected.extend(
-                (0..batch.len())
-                    .filter(|at| batch.bytes(*at) == b"bad" || batch.bytes(*at).starts_with(b"bad "))
-                    .map(|record| Rejection { record, reason: "bad".to_owned() }),
-            ),
+            "choosy" => delivered.aside = self.blocked_in(batch),
+            "picky" | "chaos" => delivered.rejected = bad_in(batch),
             _ => {}
         }
         let mut lines = self.lines.lock().unwrap();
         let rejected = |at: &usize| delivered.rejected.iter().any(|rejection| rejection.record == *at);
-        for at in (0..batch.len()).filter(|at| !delivered.again.contains(at) && !rejected(at)) {
+        let left = delivered.left();
+        for at in (0..batch.len()).filter(|at| !left.contains(at) && !rejected(at)) {
             lines.push(String::from_utf8_lossy(batch.bytes(at)).into_owned());
         }
         Ok(delivered)
+    }
+}
+
+fn bad_in(batch: &RecordBatch) -> Vec<Rejection> {
+    let bad =
+        (0..batch.len()).filter(|at| batch.bytes(*at) == b"bad" || batch.bytes(*at).starts_with(b"bad "));
+    bad.map(|record| Rejection { record, reason: "bad".to_owned() }).collect()
+}
+
+impl ProbeSink {
+    fn blocked_in(&self, batch: &RecordBatch) -> Option<Aside> {
+        let blocked = self.blocked.lock().unwrap();
+        let is_blocked = |at: &usize| {
+            let text = String::from_utf8_lossy(batch.bytes(*at));
+            blocked.iter().any(|beginning| text.starts_with(beginning))
+        };
+        let records: Vec<usize> = (0..batch.len()).filter(is_blocked).collect();
+        let busy = records.iter().any(|at| batch.bytes(*at).starts_with(b"busy"));
+        (!records.is_empty()).then(|| Aside { records, reason: "is blocked".to_owned(), busy })
     }
 }
 
@@ -482,7 +506,7 @@ async fn a_file_goes_through_and_its_position_is_kept() {
         let settings = RunSettings { workers: 1, data_dir: Some(data.clone()), ..RunSettings::default() };
         let pipeline = RunningPipeline::start(&compiled, settings).unwrap();
         pipeline.start_inputs(&compiled).unwrap();
-        for _ in 0..500 {
+        for _ in 0..6000 {
             if std::fs::metadata(&out).is_ok_and(|metadata| metadata.len() >= expect.len() as u64) {
                 break;
             }
@@ -640,4 +664,22 @@ async fn one_worker_keeps_the_order() {
     }
     assert_eq!(pipeline.shutdown(GRACE).await, Shutdown::Drained);
     assert_eq!(*sink("ordered-lines").lines.lock().unwrap(), names);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_read_and_what_null_took_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.log");
+    std::fs::write(&path, "one\ntwo\nthree\n").unwrap();
+    let input = format!(
+        "input {{ file {{ path => '{}' mode => read exit_after_read => true file_completed_action => log \
+         file_completed_log_path => '/dev/null' }} }}",
+        path.display()
+    );
+    let pipeline = start(&format!("{input} output {{ null {{ id => 'n' }} }}"), Some(dir.path()), 1);
+    pipeline.inputs_ended().await;
+    let counter = pipeline.counter();
+    assert_eq!(pipeline.finish().await, Shutdown::Drained);
+    let counted = counter.counted();
+    assert_eq!((counted.read_bytes, counted.events_in, counted.outputs["n"].delivered), (14, 3, 3));
 }

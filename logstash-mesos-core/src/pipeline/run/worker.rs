@@ -22,11 +22,13 @@ pub(super) struct Slot {
     batch: RecordBatch,
     // Records it had before the events at hand.
     before: usize,
+    // Of these, events that it took and made no record of: the output `null` has nothing to send.
+    done: u64,
 }
 
 impl Slot {
     pub(super) fn new(output: Box<dyn Output>, lane: Arc<Lane>) -> Self {
-        Self { output, lane, batch: RecordBatch::default(), before: 0 }
+        Self { output, lane, batch: RecordBatch::default(), before: 0, done: 0 }
     }
 
     pub(super) fn fork(&self) -> Self {
@@ -35,6 +37,7 @@ impl Slot {
             lane: Arc::clone(&self.lane),
             batch: RecordBatch::default(),
             before: 0,
+            done: 0,
         }
     }
 
@@ -51,6 +54,7 @@ impl Slot {
     /// Makes a record of the event; what to store when that cannot be done.
     pub(super) fn encode(&mut self, event: &Event, counters: &PipelineCounters) -> Result<(), Box<Letter>> {
         let mut result = Ok(());
+        let records = self.batch.len();
         let (output, batch) = (&mut self.output, &mut self.batch);
         if let Err(panic) = guarded(|| result = output.encode(event, batch)) {
             // What it wrote of the record is no record.
@@ -59,7 +63,9 @@ impl Slot {
             result = Err(format!("the plugin failed: {panic}").into());
             counters.failed(format!("output `{}` failed on an event: {panic}", self.lane.id));
         }
-        result.map_err(|reason| Box::new(self.lane.letter(&reason.to_string(), event)))
+        result.map_err(|reason| Box::new(self.lane.letter(&reason.to_string(), event)))?;
+        self.done += u64::from(self.batch.len() == records);
+        Ok(())
     }
 
     /// Records that were added belong to the source of `ack`, and go.
@@ -253,6 +259,10 @@ impl Worker {
         let expired = self.oldest.is_some_and(|at| at.elapsed() >= GATHER);
         let mut waiting = false;
         self.outputs.for_each_mut(&mut |slot| {
+            match std::mem::take(&mut slot.done) {
+                0 => {}
+                done => slot.lane.done_with(done),
+            }
             let added = (slot.batch.len() - slot.before) as u64;
             if added > 0 {
                 slot.lane.counters.add(added, 0, 0);

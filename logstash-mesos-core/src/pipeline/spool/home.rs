@@ -3,7 +3,7 @@
 //! `<root>/<pipeline>/` holds a directory for each queue, and in it `owner.json` says whose records these are. A
 //! configuration may have changed since. So each output looks for a queue of the same plugin: first its own, then one
 //! for the same destination under another id (outputs without an `id` are numbered), then one under its id for
-//! another destination (an address was corrected). What nobody takes is left where it is, and said.
+//! another destination (an address was corrected). What nobody takes is left where it is (`left.rs`).
 
 use std::fs;
 use std::io;
@@ -29,6 +29,9 @@ pub(crate) struct Owner {
     pub(crate) id: String,
     /// Where it sends, as [`crate::sink::LogSink::name`].
     pub(crate) place: String,
+    /// It is the queue of what waits aside.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) aside: bool,
 }
 
 /// The queues of one pipeline.
@@ -65,18 +68,12 @@ impl Home {
         let there = queues_in(&self.dir)?;
         let owners: Vec<Owner> = there.iter().map(|(_, owner)| owner.clone()).collect();
         let assigned = assign(outputs, &owners);
-        for (_, (dir, owner)) in there.iter().enumerate().filter(|(at, _)| !assigned.contains(&Some(*at))) {
+        for (_, (dir, _)) in there.iter().enumerate().filter(|(at, _)| !assigned.contains(&Some(*at))) {
+            // One that holds something is named by whoever looks at what is left.
             let queue = self.open(dir)?;
             if queue.is_empty() {
                 queue.remove();
-                continue;
             }
-            let (events, path) = (queue.events(), dir.display());
-            warn!(
-                events, %path, plugin = owner.plugin, output = owner.place,
-                "A queue on disk belongs to no output of the configuration any more: give it that output again, or \
-                 remove the directory"
-            );
         }
         let open = |(found, output): (Option<usize>, &Owner)| {
             let Some((dir, owner)) = found.map(|at| &there[at]) else { return Ok(None) };
@@ -100,7 +97,8 @@ impl Home {
     ///
     /// When the directory cannot be made.
     pub(crate) fn create(&self, owner: &Owner) -> io::Result<DiskQueue> {
-        let name = format!("{}-{:016x}", directory_name(&owner.id), checksum(owner.place.as_bytes()));
+        let kind = if owner.aside { "-aside" } else { "" };
+        let name = format!("{}-{:016x}{kind}", directory_name(&owner.id), checksum(owner.place.as_bytes()));
         let names = std::iter::once(name.clone()).chain((2_u32..).map(|again| format!("{name}-{again}")));
         let Some(dir) = names.map(|name| self.dir.join(name)).find(|dir| !dir.exists()) else {
             return Err(io::ErrorKind::AlreadyExists.into());
@@ -114,7 +112,7 @@ impl Home {
 }
 
 /// The queues below the directory of a pipeline, and their owners.
-fn queues_in(dir: &Path) -> io::Result<Vec<(PathBuf, Owner)>> {
+pub(super) fn queues_in(dir: &Path) -> io::Result<Vec<(PathBuf, Owner)>> {
     let mut queues = Vec::new();
     for dir in directories(dir)? {
         // Without: it was made a moment before a crash, and nobody has put anything in; or nobody knows.
@@ -126,7 +124,7 @@ fn queues_in(dir: &Path) -> io::Result<Vec<(PathBuf, Owner)>> {
 }
 
 /// The directories in one that may not be there.
-fn directories(dir: &Path) -> io::Result<Vec<PathBuf>> {
+pub(super) fn directories(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -157,7 +155,10 @@ fn assign(outputs: &[Owner], there: &[Owner]) -> Vec<Option<usize>> {
                 let free = |queue: &usize| !assigned.contains(&Some(*queue));
                 assigned[at] = (0..there.len())
                     .filter(free)
-                    .find(|queue| output.plugin == there[*queue].plugin && fits(output, &there[*queue]));
+                    .filter(|queue| {
+                        (output.aside, &output.plugin) == (there[*queue].aside, &there[*queue].plugin)
+                    })
+                    .find(|queue| fits(output, &there[*queue]));
             }
         }
     }
@@ -170,7 +171,7 @@ mod tests {
     use crate::sink::RecordBatch;
 
     fn owner(id: &str, place: &str) -> Owner {
-        Owner { plugin: "http".into(), id: id.into(), place: place.into() }
+        Owner { plugin: "http".into(), id: id.into(), place: place.into(), aside: false }
     }
 
     #[test]
@@ -186,6 +187,8 @@ mod tests {
         // What it could not send it does not take.
         let other = Owner { plugin: "file".into(), ..owner("1", "a") };
         assert_eq!(assign(&[other], &there), [None]);
+        // What waits aside is no part of what comes in order.
+        assert_eq!(assign(&[Owner { aside: true, ..owner("1", "a") }], &there), [None]);
         // Two of them never take the same.
         assert_eq!(assign(&[owner("8", "a"), owner("9", "a")], &there[..1]), [Some(0), None]);
     }

@@ -5,6 +5,7 @@
 
 mod budget;
 mod home;
+mod left;
 mod queue;
 mod record;
 mod segment;
@@ -15,7 +16,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub(crate) use home::{Home, Lease, Owner};
-pub(crate) use queue::{DiskQueue, Limits};
+pub use left::{LeftQueue, LeftQueues};
+pub(crate) use queue::{Damage, DiskQueue, Limits};
 pub(crate) use window::Ticket;
 
 use budget::Budget;

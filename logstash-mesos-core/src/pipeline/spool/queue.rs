@@ -8,11 +8,12 @@
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::budget::{Budget, Taken};
 use super::record::{Stored, crc};
@@ -64,7 +65,14 @@ pub(crate) struct DiskQueue {
     // The next to be read; and all that is missing before this one is among the lost.
     read: u64,
     counted: u64,
-    lost: u64,
+    lost: Damage,
+}
+
+/// What was on disk and cannot be read: how many records, and the bytes in their place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Damage {
+    pub(crate) records: u64,
+    pub(crate) bytes: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -103,7 +111,7 @@ impl DiskQueue {
         let mut queue = Self {
             dir: dir.to_owned(),
             limits,
-            taken: budget.taken(),
+            taken: budget.taken(dir),
             segments,
             writer: None,
             next,
@@ -113,11 +121,21 @@ impl DiskQueue {
             reader: None,
             read: head.number,
             counted: head.number,
-            lost: 0,
+            lost: Damage::default(),
         };
         queue.remove_arrived();
         queue.taken.set(queue.bytes());
         Ok(queue)
+    }
+
+    /// The bytes that wait in the directory `dir`, of a queue that is not open.
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be read.
+    pub(super) fn bytes_in(dir: &Path) -> io::Result<u64> {
+        let head = File::open(dir.join(HEAD_FILE)).ok().and_then(|file| read_head(&file)).unwrap_or_default();
+        Ok(waiting(&segments_in(dir)?, head))
     }
 
     /// Appends all of `batches`, and nothing if there is no room for all. The first `sent` of them are on their way
@@ -238,6 +256,7 @@ impl DiskQueue {
                 Some((_, reader)) => reader,
                 None => Reader::open(&path(&self.dir, segment.first), self.offset_of_read(segment))?,
             };
+            let from = reader.offset();
             let found = match reader.next(segment.bytes) {
                 Ok(found) => found,
                 Err(error) => {
@@ -247,11 +266,12 @@ impl DiskQueue {
             };
             let Some(found) = found else {
                 // What is missing up to the next segment was damaged.
-                self.reach(behind);
+                self.reach(behind, segment, from..segment.bytes);
                 continue;
             };
             let stored = reader.stored(found).filter(|stored| (self.read..behind).contains(&stored.number));
             if let Some(stored) = stored {
+                self.reach(stored.number, segment, from..reader.begin_of(found));
                 let full =
                     records.len() >= most_records || records.body.len() + stored.body.len() > most_bytes;
                 if full && !records.is_empty() {
@@ -262,7 +282,6 @@ impl DiskQueue {
                 records.body.extend_from_slice(stored.body);
                 records.finish_record(stored.route.map(|route| Text::from(route.to_owned())));
                 end = Place { number: stored.number + 1, offset: reader.offset() };
-                self.reach(stored.number);
                 self.read = end.number;
                 self.counted = self.counted.max(end.number);
             }
@@ -284,9 +303,19 @@ impl DiskQueue {
         if begun { self.head.offset.min(segment.bytes) } else { 0 }
     }
 
-    /// The next record that is there is `number`, or none before it.
-    fn reach(&mut self, number: u64) {
-        self.lost += number.saturating_sub(self.read.max(self.counted));
+    /// The next record that is there is `number`, or none before it. What is missing before it was at `place` in `segment`.
+    fn reach(&mut self, number: u64, segment: Segment, place: Range<u64>) {
+        let missing = number.saturating_sub(self.read.max(self.counted));
+        if missing > 0 {
+            let bytes = place.end.saturating_sub(place.start);
+            self.lost.records += missing;
+            self.lost.bytes += bytes;
+            let path = path(&self.dir, segment.first);
+            error!(
+                events = missing, lost_bytes = bytes, path = %path.display(), offset = place.start,
+                "Events that waited on disk are damaged and lost"
+            );
+        }
         self.counted = self.counted.max(number);
         self.read = self.read.max(number);
     }
@@ -372,12 +401,11 @@ impl DiskQueue {
 
     /// Their bytes on disk.
     pub(crate) fn waiting_bytes(&self) -> u64 {
-        let arrived = self.segments.front().filter(|first| first.first < self.head.number);
-        self.bytes() - arrived.map_or(0, |first| self.head.offset.min(first.bytes))
+        waiting(&self.segments, self.head)
     }
 
-    /// Records that were on disk and could not be read, so far.
-    pub(crate) fn lost(&self) -> u64 {
+    /// What was on disk and could not be read, so far.
+    pub(crate) fn lost(&self) -> Damage {
         self.lost
     }
 
@@ -388,6 +416,13 @@ impl DiskQueue {
     fn last_bytes(&self) -> u64 {
         self.segments.back().map_or(0, |last| last.bytes)
     }
+}
+
+/// The bytes behind `head`.
+fn waiting(segments: &VecDeque<Segment>, head: Place) -> u64 {
+    let arrived = segments.front().filter(|first| first.first < head.number);
+    let all: u64 = segments.iter().map(|segment| segment.bytes).sum();
+    all - arrived.map_or(0, |first| head.offset.min(first.bytes))
 }
 
 /// The records of a batch as they are stored, the first under `number`.

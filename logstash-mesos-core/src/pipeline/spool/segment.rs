@@ -75,6 +75,11 @@ impl Reader {
         record::stored(self.buffer.get(found.start..found.start + found.len)?)
     }
 
+    /// Where in the file what was found last begins.
+    pub(super) fn begin_of(&self, found: Found) -> u64 {
+        self.offset - found.len as u64
+    }
+
     /// Where in the file what was found last ends.
     pub(super) fn offset(&self) -> u64 {
         self.offset

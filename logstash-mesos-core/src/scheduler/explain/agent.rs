@@ -3,7 +3,7 @@
 use super::Verdict;
 use crate::ids::{AgentId, ExecutorId};
 use crate::offer::Reason;
-use crate::protocol::{ConfigKind, DockerState, OutputState, OutputStatus, Status};
+use crate::protocol::{ConfigKind, DockerState, LeftQueue, OutputState, OutputStatus, Status};
 use crate::scheduler::sessions::Executor;
 use crate::scheduler::task::{Agent, Ending, Phase, Task};
 
@@ -98,6 +98,10 @@ pub(super) enum Finding<'a> {
     Sandboxes { error: &'a str },
     /// An output does not deliver.
     Output(&'a OutputStatus),
+    /// An output delivers, but not all.
+    Aside(&'a OutputStatus),
+    /// A queue on disk belongs to no output any more.
+    LeftQueue(&'a LeftQueue),
     /// A pipeline has panicked, or an input can never work.
     Pipeline { configuration: &'a str, failure: &'a str, count: u64 },
     /// It reads so many streams.
@@ -115,7 +119,14 @@ impl<'a> Finding<'a> {
 
     /// Whether it is about what happens to lines, not about the shipper itself.
     pub(super) fn is_about_work(&self) -> bool {
-        matches!(self, Self::Output(_) | Self::Pipeline { .. } | Self::Ships { .. })
+        matches!(
+            self,
+            Self::Output(_)
+                | Self::Aside(_)
+                | Self::LeftQueue(_)
+                | Self::Pipeline { .. }
+                | Self::Ships { .. }
+        )
     }
 
     /// How the step stands.
@@ -156,6 +167,8 @@ impl<'a> Finding<'a> {
             | Self::Docker { .. }
             | Self::Sandboxes { .. }
             | Self::Output(_)
+            | Self::Aside(_)
+            | Self::LeftQueue(_)
             | Self::Pipeline { .. } => Verdict::Problem,
         }
     }
@@ -306,6 +319,9 @@ fn work<'a>(status: &'a Status, streams: usize, reads_containers: bool, found: &
         .iter()
         .filter(|output| matches!(output.state(), OutputState::Retrying | OutputState::Failed));
     found.extend(failing.map(Finding::Output));
+    let not_all = status.outputs.iter().filter(|o| o.state() == OutputState::Ok && o.aside > 0);
+    found.extend(not_all.map(Finding::Aside));
+    found.extend(status.left_queues.iter().map(Finding::LeftQueue));
     let failed = status.pipelines.iter().filter(|pipeline| !pipeline.failure.is_empty());
     found.extend(failed.map(|pipeline| Finding::Pipeline {
         configuration: &pipeline.configuration,

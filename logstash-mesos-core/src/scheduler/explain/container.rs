@@ -211,6 +211,9 @@ fn filters(pipeline: &PipelineStatus) -> Step {
 fn output(output: &OutputStatus) -> Step {
     let kind = &output.r#type;
     let mut step = match output.state() {
+        OutputState::Ok if output.aside > 0 => {
+            plain("output", Verdict::Problem, words::waits_aside(output), None, Some(words::NEXT_ASIDE))
+        }
         OutputState::Ok => plain("output", Verdict::Ok, format!("{kind} takes events"), None, None),
         OutputState::Retrying => {
             let next = "see to the server it writes to; nothing is lost meanwhile, reading waits";
@@ -234,6 +237,7 @@ fn output(output: &OutputStatus) -> Step {
         }
     };
     step.figures.insert("pending_events".to_owned(), output.pending as f64);
+    step.figures.insert("aside_events".to_owned(), output.aside as f64);
     step
 }
 

@@ -3,7 +3,8 @@ use super::{Explanation, Verdict, words};
 use crate::ids::{AgentId, ExecutorId};
 use crate::offer::{Kind, Lack, Reason, TooSmall};
 use crate::protocol::{
-    Applied, ConfigKind, ConfigResult, DockerState, OutputState, OutputStatus, PipelineStatus, Status,
+    Applied, ConfigKind, ConfigResult, DockerState, LeftQueue, OutputState, OutputStatus, PipelineStatus,
+    Status,
 };
 use crate::scheduler::sessions::Executor;
 use crate::scheduler::task::{Agent, Declined, Ending, Failures, Phase, Task};
@@ -303,6 +304,31 @@ fn a_shipper_that_does_not_work_says_what_it_lacks() {
         Verdict::Problem,
         "output elasticsearch of the default output does not deliver",
         "reading waits",
+    );
+    Fixture::shipping(|_, status| {
+        status.outputs.push(OutputStatus {
+            r#type: "elasticsearch".to_owned(),
+            state: OutputState::Ok.into(),
+            aside: 7,
+            aside_reason: "status 403: index [a] blocked".to_owned(),
+            ..OutputStatus::default()
+        });
+    })
+    .says(
+        "output",
+        Verdict::Problem,
+        "takes events, but not all: 7 wait aside: status 403: index [a] blocked",
+        "the others go on",
+    );
+    Fixture::shipping(|_, status| {
+        let (path, configuration) = ("/data/queue/a/1".to_owned(), "a".to_owned());
+        status.left_queues.push(LeftQueue { path, configuration, bytes: 9, ..LeftQueue::default() });
+    })
+    .says(
+        "left_queue",
+        Verdict::Problem,
+        "that configuration a has not any more: /data/queue/a/1",
+        "remove the directory",
     );
     Fixture::shipping(|_, status| {
         let failure = "division by zero".to_owned();

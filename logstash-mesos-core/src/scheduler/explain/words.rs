@@ -3,7 +3,7 @@
 use super::agent::{AgentFacts, Finding, Surroundings};
 use super::{Explanation, Moment, Step, Subject, Verdict};
 use crate::offer::{Kind, Reason, port_list};
-use crate::protocol::OutputState;
+use crate::protocol::{OutputState, OutputStatus};
 use crate::scheduler::clock::time;
 use crate::scheduler::task::{Ending, Phase};
 use std::collections::BTreeMap;
@@ -188,6 +188,19 @@ fn step(finding: &Finding<'_>, facts: &AgentFacts<'_>, around: &Surroundings<'_>
                 .figure("pending_events", output.pending as f64)
                 .next("see to the server it writes to; nothing is lost meanwhile, reading waits")
         }
+        Finding::Aside(output) => {
+            let name = if output.configuration.is_empty() { "the default output" } else { &output.configuration };
+            say("output", format!("output {} of {name}", waits_aside(output)))
+                .figure("aside_events", output.aside as f64)
+                .next(NEXT_ASIDE)
+        }
+        Finding::LeftQueue(left) => {
+            let (name, kind, place) = (&left.configuration, &left.r#type, &left.place);
+            let what = format!("events wait on disk for an output {kind} ({place}) that configuration {name} has not any more");
+            say("left_queue", format!("{what}: {}", left.path))
+                .figure("waiting_bytes", left.bytes as f64)
+                .next("give the configuration that output again, and they are sent, or remove the directory")
+        }
         Finding::Pipeline { configuration, failure, count } => {
             say("pipeline", format!("configuration {configuration} failed: {failure}"))
                 .figure("failures", *count as f64)
@@ -306,3 +319,14 @@ pub(super) fn plain(
     let words = say(code, text).since(since_ms);
     Words { next: next.map(str::to_owned), ..words }.step(state)
 }
+
+/// What is said of an output that takes events, and some not.
+pub(super) fn waits_aside(output: &OutputStatus) -> String {
+    let (kind, count, reason) = (&output.r#type, output.aside, &output.aside_reason);
+    let reason = if reason.is_empty() { "they are sent again soon" } else { reason };
+    format!("{kind} takes events, but not all: {count} wait aside: {reason}")
+}
+
+/// What to do then.
+pub(super) const NEXT_ASIDE: &str = "see to what the server says of these, such as a full disk or an index that is blocked; \
+     the others go on, and these are sent again until they are taken";

@@ -74,9 +74,16 @@ fn present(sessions: &BTreeMap<Key, Executor>, out: &mut Exposition) {
     let streams = || sessions.values().flat_map(|executor| executor.streams.values());
     out.one(&table::EXECUTOR_LAG, streams().map(|stream| stream.lag_bytes).sum::<u64>() as f64);
     out.one(&table::EXECUTOR_LAG_AGE, streams().map(|stream| stream.lag_seconds).max().unwrap_or(0) as f64);
-    let statuses = sessions.values().filter_map(|executor| executor.status.as_ref());
+    let statuses = || sessions.values().filter_map(|executor| executor.status.as_ref());
+    let outputs = || statuses().flat_map(|status| &status.outputs);
+    let on_disk: u64 = outputs().map(|output| output.pending).sum();
+    let aside: u64 = outputs().map(|output| output.aside).sum();
+    out.many(&table::EXECUTOR_WAITING, [(["disk"], on_disk as f64), (["aside"], aside as f64)]);
+    let left = || statuses().flat_map(|status| &status.left_queues);
+    out.one(&table::EXECUTOR_LEFT_QUEUES, left().count() as f64);
+    out.one(&table::EXECUTOR_LEFT_QUEUE_SIZE, left().map(|queue| queue.bytes).sum::<u64>() as f64);
     let (mut waiting, mut on_their_way, mut bytes) = (0, 0, 0);
-    for pipeline in statuses.flat_map(|status| &status.pipelines) {
+    for pipeline in statuses().flat_map(|status| &status.pipelines) {
         waiting += pipeline.dead_letters;
         on_their_way += pipeline.dead_letters_on_their_way;
         bytes += pipeline.dead_letter_bytes;
@@ -105,6 +112,7 @@ impl<'a> Counted<'a> {
                 continue;
             };
             let mut lost = BTreeMap::<&str, u64>::new();
+            let mut read = 0;
             if let Some(counted) = &totals.pipelines {
                 let events = [
                     ("in", counted.events_in),
@@ -117,12 +125,14 @@ impl<'a> Counted<'a> {
                 all.events.extend(events.map(|(at, count)| ([agent, at], count as f64)));
                 all.bytes.push(([agent, "delivered"], counted.delivered_bytes as f64));
                 all.letters_dropped.push(([agent], counted.dead_dropped as f64));
+                read += counted.read_bytes;
                 counted.lost.iter().for_each(|(reason, bytes)| *lost.entry(reason).or_default() += bytes);
             }
             if let Some(streams) = &totals.streams {
-                all.bytes.push(([agent, "read"], streams.read_bytes as f64));
+                read += streams.read_bytes;
                 streams.lost.iter().for_each(|(reason, bytes)| *lost.entry(reason).or_default() += bytes);
             }
+            all.bytes.push(([agent, "read"], read as f64));
             all.lost.extend(lost.into_iter().map(|(reason, bytes)| ([agent, reason], bytes as f64)));
         }
         all

@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 use serde::Deserialize;
 use tracing::warn;
 
-use super::super::{Delivered, Rejection};
+use super::super::{Aside, Delivered, Rejection};
 use super::ElasticsearchSettings;
 
 /// The body of an answer.
@@ -58,6 +58,7 @@ pub(super) fn outcome(
         return Err(format!("{records} documents were sent, the answer speaks of {}", bulk.items.len()));
     }
     let mut delivered = Delivered::default();
+    let mut aside = Aside { busy: true, ..Aside::default() };
     let (mut conflicts, mut dropped, mut example) = (0, 0, None);
     for (record, item) in bulk.items.into_iter().enumerate() {
         let Some((_, item)) = item.into_iter().next() else { continue };
@@ -81,17 +82,18 @@ pub(super) fn outcome(
             status if refuses_for_good(status) && !is_blocked(&item) => {
                 delivered.rejected.push(Rejection { record, reason: reason(&item) });
             }
-            _ => {
-                example.get_or_insert(item);
-                delivered.again.push(record);
+            status => {
+                aside.busy &= status == 429 && !is_blocked(&item);
+                if aside.records.is_empty() {
+                    aside.reason = reason(&item);
+                }
+                aside.records.push(record);
             }
         }
     }
+    delivered.aside = Some(aside).filter(|aside| !aside.records.is_empty());
     if let Some(example) = example {
-        let (reason, again) = (reason(&example), delivered.again.len());
-        if again > 0 {
-            warn!(reason, count = again, "Server did not take some documents, sending them again");
-        }
+        let reason = reason(&example);
         if dropped > 0 {
             warn!(reason, count = dropped, "Documents are dropped, as `drop_error_types` says");
         }
@@ -144,7 +146,8 @@ mod tests {
             "error":{"type":"mapper_parsing_exception","reason":"no"}}},{"index":{"status":429}},
             {"create":{"status":409,"error":{"type":"version_conflict_engine_exception"}}},{"index":{"status":503}}]}"#;
         let delivered = answered(body, 5).unwrap();
-        assert_eq!(delivered.again, [2, 4]);
+        assert_eq!(delivered.left(), [2, 4]);
+        assert!(!delivered.aside.unwrap().busy, "429 passes soon, 503 of one document may not");
         assert_eq!(delivered.rejected.len(), 1);
         assert_eq!(delivered.rejected[0].record, 1);
         assert!(delivered.rejected[0].reason.contains("mapper_parsing_exception"));
@@ -166,7 +169,8 @@ mod tests {
         ];
         let body = format!(r#"{{"errors":true,"items":[{}]}}"#, items.join(","));
         let delivered = outcome(&Answer(Bytes::from(body)), 7, &ElasticsearchSettings::default()).unwrap();
-        assert_eq!(delivered.again, [1, 3, 4, 5]);
+        assert_eq!(delivered.left(), [1, 3, 4, 5]);
+        assert!(delivered.aside.unwrap().reason.contains("cluster_block_exception"));
         assert_eq!(
             delivered.rejected.iter().map(|rejection| rejection.record).collect::<Vec<_>>(),
             [0, 2, 6]

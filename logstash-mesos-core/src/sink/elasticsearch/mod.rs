@@ -184,11 +184,11 @@ impl ElasticsearchSink {
             // What cannot be read is refused by itself, and the request says nothing else.
             StatusCode::BAD_REQUEST if !is_of_request(body) => {
                 let reason = format!("status {status}: {excerpt}");
-                Ok(Delivered { rejected: vec![Rejection { record: 0, reason }], again: Vec::new() })
+                Ok(Delivered { rejected: vec![Rejection { record: 0, reason }], ..Delivered::default() })
             }
             StatusCode::PAYLOAD_TOO_LARGE => {
                 let reason = format!("status 413: the document has {} bytes: {excerpt}", batch.body.len());
-                Ok(Delivered { rejected: vec![Rejection { record: 0, reason }], again: Vec::new() })
+                Ok(Delivered { rejected: vec![Rejection { record: 0, reason }], ..Delivered::default() })
             }
             status
                 if status.is_client_error()
@@ -221,17 +221,8 @@ impl ElasticsearchSink {
         for range in [0..half, half..batch.len()] {
             let wanted: Vec<usize> = range.clone().collect();
             let part = batch.only(&wanted);
-            let moved = |record: usize| record + range.start;
             match Box::pin(self.send(&Arc::new(part))).await {
-                Ok(delivered) => {
-                    result.again.extend(delivered.again.into_iter().map(moved));
-                    result.rejected.extend(
-                        delivered
-                            .rejected
-                            .into_iter()
-                            .map(|rejection| Rejection { record: moved(rejection.record), ..rejection }),
-                    );
-                }
+                Ok(delivered) => result.add_part(delivered, range.start),
                 Err(SinkError::Refused { reason, .. }) if status == StatusCode::BAD_REQUEST => {
                     refused.push((range, reason));
                 }

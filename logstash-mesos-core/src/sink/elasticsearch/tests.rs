@@ -95,11 +95,11 @@ async fn a_document_that_spoils_requests_is_found() {
     let delivered = sink.deliver(&batch(&["1", "bad", "3", "4", "bad2"])).await.unwrap();
     let mut rejected: Vec<usize> = delivered.rejected.iter().map(|rejection| rejection.record).collect();
     rejected.sort_unstable();
-    assert_eq!((rejected, delivered.again), (vec![1, 4], vec![]));
+    assert_eq!((rejected, delivered.left()), (vec![1, 4], vec![]));
     // Also when it is alone, or all of them are.
     for documents in [&["bad1"][..], &["bad1", "bad2", "bad3"]] {
         let delivered = sink.deliver(&batch(documents)).await.unwrap();
-        assert_eq!((delivered.rejected.len(), delivered.again.len()), (documents.len(), 0));
+        assert_eq!((delivered.rejected.len(), delivered.left().len()), (documents.len(), 0));
         assert!(delivered.rejected[0].reason.contains("illegal"));
     }
 }

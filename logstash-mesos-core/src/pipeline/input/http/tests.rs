@@ -194,7 +194,7 @@ async fn nobody_is_answered_before_the_queue_has_the_event_and_too_many_are_sent
         clock: Clock::System,
         bus: crate::pipeline::Bus::default(),
         persisted: false,
-        losses: Arc::default(),
+        tally: Arc::default(),
         host_root: "/".into(),
     });
     let running = tokio::spawn(run);

@@ -129,17 +129,17 @@ async fn what_asks_to_come_again_does_and_what_is_refused_does_not() {
         list.sort_unstable();
         list
     };
-    assert_eq!(delivered.again, [0, 4, 6]);
+    assert_eq!(delivered.left(), [0, 4, 6]);
     assert_eq!(rejected(&delivered), [(2, true), (5, false)]);
 
     let mut output = http(&server, r#","retryable_codes":[400],"ignorable_codes":[418]"#);
     let delivered = deliver(&mut *output, &events).await;
-    assert_eq!(delivered.again, [2, 6]);
+    assert_eq!(delivered.left(), [2, 6]);
     assert_eq!(rejected(&delivered), [(0, false), (4, false), (5, false)]);
 
     let mut output = http(&server, r#","retry_failed":false"#);
     let delivered = deliver(&mut *output, &events).await;
-    assert_eq!((delivered.again.len(), delivered.rejected.len()), (0, 6));
+    assert_eq!((delivered.left().len(), delivered.rejected.len()), (0, 6));
 
     // When nothing gets through, the output says so.
     let mut output = http(&server, r#","format":"json_batch""#);

@@ -3,11 +3,11 @@
 use super::*;
 
 /// One event after the other, in the order of their numbers.
-fn names(count: usize) -> Vec<String> {
+pub(super) fn names(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("message {number}")).collect()
 }
 
-fn settings(spools: &Spools, persisted: bool, most_bytes: u64) -> RunSettings {
+pub(super) fn settings(spools: &Spools, persisted: bool, most_bytes: u64) -> RunSettings {
     RunSettings {
         workers: 1,
         queue_bytes: 4096,
@@ -17,18 +17,18 @@ fn settings(spools: &Spools, persisted: bool, most_bytes: u64) -> RunSettings {
     }
 }
 
-fn spools(dir: &tempfile::TempDir) -> Spools {
+pub(super) fn spools(dir: &tempfile::TempDir) -> Spools {
     Spools::new(&dir.path().join("queue"), u64::MAX)
 }
 
-async fn send(pipeline: &RunningPipeline, names: &[String], outcomes: &Outcomes) {
+pub(super) async fn send(pipeline: &RunningPipeline, names: &[String], outcomes: &Outcomes) {
     let sender = pipeline.sender();
     for name in names {
         assert!(sender.send(batch(&[name], outcomes)).await);
     }
 }
 
-async fn until(what: &str, mut done: impl FnMut() -> bool) {
+pub(super) async fn until(what: &str, mut done: impl FnMut() -> bool) {
     for _ in 0..6000 {
         if done() {
             return;
@@ -38,7 +38,7 @@ async fn until(what: &str, mut done: impl FnMut() -> bool) {
     panic!("not in time: {what}");
 }
 
-fn lines(name: &str) -> Vec<String> {
+pub(super) fn lines(name: &str) -> Vec<String> {
     sink(name).lines.lock().unwrap().clone()
 }
 
@@ -46,7 +46,7 @@ fn open(name: &str) {
     sink(name).open.store(true, Ordering::SeqCst);
 }
 
-fn delivered(outcomes: &Outcomes) -> usize {
+pub(super) fn delivered(outcomes: &Outcomes) -> usize {
     let outcomes = outcomes.lock().unwrap();
     assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Delivered));
     outcomes.len()
@@ -70,7 +70,7 @@ async fn a_dead_output_stops_neither_its_neighbour_nor_the_sources_and_gets_all_
     // In memory again.
     let more: Vec<String> = names.iter().map(|name| format!("later {name}")).collect();
     send(&pipeline, &more, &outcomes).await;
-    assert_eq!(pipeline.shutdown(GRACE).await, Shutdown::Drained);
+    assert_eq!(pipeline.finish().await, Shutdown::Drained);
     assert_eq!(lines("gate-q1"), [names, more].concat());
     assert_eq!(delivered(&outcomes), 600);
 }
@@ -85,13 +85,14 @@ async fn what_waits_on_disk_is_sent_by_the_next_run() {
         // The last ones may have room in memory.
         let least = if persisted { 200 } else { 150 };
         until("what is on disk is told delivered", || delivered(&outcomes) >= least).await;
-        assert_eq!(pipeline.shutdown(Duration::from_millis(500)).await, Shutdown::GivenUp);
+        // Nobody waits for what is on disk.
+        assert_eq!(pipeline.shutdown(Duration::from_secs(3600)).await, Shutdown::OnDisk);
         assert_eq!(lines(&gate), Vec::<String>::new());
         let told = outcomes.lock().unwrap().iter().filter(|outcome| **outcome == Outcome::Delivered).count();
         open(&gate);
         let pipeline = start_with(&config, settings(&spools(&dir), persisted, 1 << 20));
         until("all that was told delivered", || lines(&gate).len() >= told).await;
-        assert_eq!(pipeline.shutdown(GRACE).await, Shutdown::Drained);
+        assert_eq!(pipeline.finish().await, Shutdown::Drained);
         assert_eq!(lines(&gate), names[..lines(&gate).len()], "{name}");
     }
 }
@@ -133,7 +134,7 @@ async fn a_queue_on_disk_outlives_what_a_sink_may_do() {
     assert!(!lines("chaos-q6").contains(&"bad apple".to_owned()));
     let letters = letters(dir.path());
     assert!(letters.iter().any(|letter| letter.reason == "bad"), "{letters:?}");
-    assert_eq!(pipeline.shutdown(GRACE).await, Shutdown::Drained);
+    assert_eq!(pipeline.finish().await, Shutdown::Drained);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -168,6 +169,36 @@ async fn a_successor_gets_the_queue_of_the_pipeline_before_it() {
     send(&pipeline, &names[100..], &outcomes).await;
     open("gate-q8");
     until("all arrive", || lines("gate-q8").len() >= names.len()).await;
-    assert_eq!(pipeline.shutdown(GRACE).await, Shutdown::Drained);
+    assert_eq!(pipeline.finish().await, Shutdown::Drained);
     assert_eq!(lines("gate-q8"), names);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_damaged_on_disk_is_lost_and_counted_in_bytes() {
+    let (dir, outcomes, names) = (tempfile::tempdir().unwrap(), Outcomes::default(), names(100));
+    let settings = settings(&spools(&dir), true, 1 << 20);
+    let config = ONE.replace("NAME", "q9");
+    let pipeline = start_with(&config, settings.clone());
+    send(&pipeline, &names, &outcomes).await;
+    until("all is on disk", || delivered(&outcomes) == 100).await;
+    assert_eq!(pipeline.shutdown(Duration::from_secs(3600)).await, Shutdown::OnDisk);
+    let files = files_below(&dir.path().join("queue"));
+    let segment = files.iter().find(|path| path.extension().is_some_and(|end| end == "records")).unwrap();
+    let mut bytes = std::fs::read(segment).unwrap();
+    let each = bytes.len() / 100;
+    bytes[each * 50] ^= 1;
+    std::fs::write(segment, bytes).unwrap();
+    let pipeline = start_with(&config, settings);
+    open("gate-q9");
+    until("the others arrive", || lines("gate-q9").len() == 99 && pipeline.outputs()[0].on_disk == 0).await;
+    let counter = pipeline.counter();
+    assert_eq!(pipeline.finish().await, Shutdown::Drained);
+    let lost = counter.counted().lost;
+    let about = (each as u64 - 2)..=(each as u64 + 2);
+    assert!(about.contains(&lost["damaged_on_disk"]) && lost.len() == 1, "{lost:?}, of {each} each");
+}
+
+fn files_below(dir: &Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }
