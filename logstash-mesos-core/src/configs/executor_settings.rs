@@ -85,7 +85,7 @@ pub enum ExecutorSettingError {
         /// What is wrong with them.
         problem: RuleError,
     },
-    /// The policy.
+    /// The policy that says who may read what cannot be read itself.
     #[error("`{key}` cannot be used: {0}", key = ReadPolicy::SETTING)]
     Policy(PolicyError),
 }

@@ -96,7 +96,7 @@ pub struct ForbiddenRead {
     pub container_name: String,
     /// Image of the container.
     pub image: String,
-    /// Which configuration.
+    /// The configuration that would read it.
     pub configuration: ConfigKey,
     /// The rule that forbids it, as it is written.
     pub rule: String,

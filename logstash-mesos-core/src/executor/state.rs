@@ -14,7 +14,7 @@ use crate::source::glob;
 /// What may not be read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits<'l> {
-    /// By anybody.
+    /// What no configuration may read: our own output.
     pub(crate) traces: &'l OwnTraces,
     /// By some configurations, as the operator says.
     pub(crate) policy: &'l ReadPolicy,

@@ -22,7 +22,7 @@ pub struct Metric {
     pub kind: MetricKind,
     /// In what it is counted.
     pub unit: Unit,
-    /// One sentence.
+    /// One sentence that says what is counted.
     pub help: &'static str,
     /// The names of its labels.
     pub labels: &'static [&'static str],
@@ -80,7 +80,7 @@ pub enum ServedBy {
     Leader,
     /// A scheduler that follows.
     Follower,
-    /// Every scheduler.
+    /// Every scheduler, whether it leads or follows.
     Schedulers,
     /// The executor of an agent, `ship` and `pipeline run`.
     Executors,

@@ -21,7 +21,6 @@ use crate::pipeline::plugin::{
     Build, BuildContext, BuildError, Codec, Input, InputContext, InputError, MakeInput, PluginSpec,
 };
 
-/// The declaration.
 pub(crate) static UNIX: PluginSpec = PluginSpec {
     name: "unix",
     doc: "Takes events from connections over a socket in the file system, by lines unless the codec says otherwise.",

@@ -15,7 +15,7 @@ use super::queue::DiskQueue;
 /// A queue on disk that no output takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftQueue {
-    /// Its directory.
+    /// The directory that the queue lies in.
     pub path: PathBuf,
     /// The name of the pipeline that it is from.
     pub pipeline_id: String,

@@ -35,7 +35,7 @@ impl Logins {
         self.0.get(&key(secret)).filter(|login| login.until > now).map(|login| (login.account, login.until))
     }
 
-    /// Signs out.
+    /// Ends the login that `secret` belongs to, if there is one.
     pub(super) fn end(&mut self, secret: &str) {
         self.0.remove(&key(secret));
     }

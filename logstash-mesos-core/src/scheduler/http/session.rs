@@ -29,7 +29,7 @@ pub(super) async fn sign_in(
     }
 }
 
-/// Signs out.
+/// Ends the login of the browser that asks, and has it forget its cookie.
 pub(super) async fn sign_out(
     State(shared): State<Arc<Shared>>,
     headers: HeaderMap,
