@@ -3,6 +3,7 @@
 //! `cargo run -p gen-protos` writes it; `cargo run -p gen-protos -- --check` changes nothing and fails
 //! when what is checked in is not what would be written. Run it after every change of a `.proto`.
 
+use prost::Message;
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,7 +35,7 @@ fn fail(message: &str) -> ExitCode {
 /// A file as it should be.
 struct Generated {
     path: PathBuf,
-    text: String,
+    content: Vec<u8>,
 }
 
 fn generate(root: &Path) -> Result<Vec<Generated>> {
@@ -64,7 +65,7 @@ fn generate(root: &Path) -> Result<Vec<Generated>> {
     ] {
         files.push(Generated {
             path: root.join("bindings/mesos-v1/src/generated").join(to),
-            text: fs::read_to_string(mesos.join(from))?,
+            content: fs::read(mesos.join(from))?,
         });
     }
 
@@ -73,14 +74,21 @@ fn generate(root: &Path) -> Result<Vec<Generated>> {
     let proto = root.join("logstash-mesos-core/proto");
     // No transport in the generated code: the caller brings the channel and the server, so that the
     // service shares the port of REST.
+    let mut service = protox::compile([proto.join("control.proto")], [proto])?;
     tonic_prost_build::configure()
         .btree_map(".")
         .build_transport(false)
         .out_dir(&control)
-        .compile_fds(protox::compile([proto.join("control.proto")], [proto])?)?;
+        .compile_fds(service.clone())?;
     files.push(Generated {
         path: root.join("logstash-mesos-core/src/protocol/generated.rs"),
-        text: fs::read_to_string(control.join("logstash_mesos.control.v1.rs"))?,
+        content: fs::read(control.join("logstash_mesos.control.v1.rs"))?,
+    });
+    // For reflection, which has no use for comments.
+    service.file.iter_mut().for_each(|file| file.source_code_info = None);
+    files.push(Generated {
+        path: root.join("logstash-mesos-core/src/protocol/control.fds"),
+        content: service.encode_to_vec(),
     });
     Ok(files)
 }
@@ -90,7 +98,7 @@ fn write(files: &[Generated]) -> Result<()> {
         if let Some(directory) = file.path.parent() {
             fs::create_dir_all(directory)?;
         }
-        fs::write(&file.path, &file.text)?;
+        fs::write(&file.path, &file.content)?;
     }
     Ok(())
 }
@@ -98,7 +106,7 @@ fn write(files: &[Generated]) -> Result<()> {
 fn compare(files: &[Generated]) -> Result<()> {
     let different: Vec<String> = files
         .iter()
-        .filter(|file| fs::read_to_string(&file.path).ok().as_deref() != Some(file.text.as_str()))
+        .filter(|file| fs::read(&file.path).ok().as_deref() != Some(&*file.content))
         .map(|file| file.path.display().to_string())
         .collect();
     if different.is_empty() {

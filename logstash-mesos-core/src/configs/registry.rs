@@ -29,6 +29,7 @@ pub struct Checked {
 
 /// One thing about a configuration, at its place.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "scheduler", derive(utoipa::ToSchema))]
 pub struct Complaint {
     /// Names the kind of complaint for programs, and stays the same from version to version.
     pub code: String,
@@ -227,6 +228,9 @@ pub enum RemoveError {
         /// Where it is managed.
         place: String,
     },
+    /// The configuration has another version than was expected.
+    #[error("{0}")]
+    Precondition(String),
     /// The state could not be written.
     #[error("the configuration could not be removed")]
     Store(#[source] StoreError),
@@ -371,18 +375,42 @@ impl Registry {
         history::list(&*self.store, key, |past| current.is_some_and(|entry| entry.is(past))).await
     }
 
-    /// Removes a configuration, for `author`; `false` when there is none. What it was is kept.
+    /// Finds the configuration that had this version once, among those that [`past`](Self::past) has.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`], when the store cannot be read.
+    pub async fn past_version(
+        &self,
+        key: &ConfigKey,
+        version: &str,
+    ) -> Result<Option<Configuration>, StoreError> {
+        let past = self.past(key).await?;
+        Ok(past.into_iter().map(|past| past.configuration).find(|one| one.version() == version))
+    }
+
+    /// Removes a configuration, for `author`; `false` when there is none. With `version`, only if that is in force. What it was
+    /// is kept.
     ///
     /// # Errors
     ///
     /// [`RemoveError`]; nothing is changed then.
-    pub async fn remove(&self, id: &ConfigKey, author: &Author) -> Result<bool, RemoveError> {
+    pub async fn remove(
+        &self,
+        id: &ConfigKey,
+        version: Option<&str>,
+        author: &Author,
+    ) -> Result<bool, RemoveError> {
         let _changing = self.changing.lock().await;
         loop {
             let snapshot = self.snapshot();
             let Some(entry) = snapshot.entries.get(id) else { return Ok(false) };
             if let Some(place) = entry.configuration.source.place(&id.name) {
                 return Err(RemoveError::Managed { name: id.name.clone(), place });
+            }
+            if let Some(version) = version.filter(|version| *version != entry.version) {
+                let now = &entry.version;
+                return Err(RemoveError::Precondition(format!("`{}` is {now}, not {version}", id.name)));
             }
             match self.unstore(entry, id, author).await {
                 Ok(()) => return Ok(true),
@@ -633,8 +661,11 @@ mod tests {
         let (_, entry) = read.entries.first_key_value().expect("is there");
         assert_eq!((entry.configuration.input.as_str(), &entry.version), ("output { }", &other.version));
         assert_eq!(read.version(), registry.snapshot().version());
-        assert!(registry.remove(&ConfigKey::docker(&long), &ME).await.expect("removes"));
-        assert!(!registry.remove(&ConfigKey::docker(&long), &ME).await.expect("is gone"));
+        let key = ConfigKey::docker(&long);
+        let refused = registry.remove(&key, Some("other"), &ME).await;
+        assert!(matches!(refused, Err(RemoveError::Precondition(_))), "{refused:?}");
+        assert!(registry.remove(&key, None, &ME).await.expect("removes"));
+        assert!(!registry.remove(&key, None, &ME).await.expect("is gone"));
         assert_eq!(store.list(Some(&StateKey::new(PREFIX).expect("is plain"))).await.expect("lists"), []);
         let past = registry.past(&ConfigKey::docker(&long)).await.expect("reads");
         let told: Vec<_> = past.iter().map(|p| (&*p.configuration.input, p.removed)).collect();
@@ -704,7 +735,7 @@ mod tests {
         sync().await;
         assert!(!quiet.has_changed().expect("is open"), "nothing new, nothing told");
         assert!(matches!(
-            registry.remove(&ConfigKey::docker("a"), &ME).await,
+            registry.remove(&ConfigKey::docker("a"), None, &ME).await,
             Err(RemoveError::Managed { .. })
         ));
         quiet.mark_unchanged();
@@ -745,8 +776,10 @@ mod tests {
         assert_eq!(inputs(&leader), ["new", "late"]);
         changes.mark_unchanged();
         assert!(!leader.reload().await.expect("reads") && !changes.has_changed().expect("is open"));
-        assert!(late.remove(&ConfigKey::docker("a"), &ME).await.expect("removes what the leader wrote"));
-        assert!(!leader.remove(&ConfigKey::docker("a"), &ME).await.expect("is gone"));
+        assert!(
+            late.remove(&ConfigKey::docker("a"), None, &ME).await.expect("removes what the leader wrote")
+        );
+        assert!(!leader.remove(&ConfigKey::docker("a"), None, &ME).await.expect("is gone"));
         assert_eq!(inputs(&leader), ["late"]);
     }
 

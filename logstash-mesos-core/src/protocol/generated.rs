@@ -718,6 +718,169 @@ pub struct Diagnostics {
     #[prost(message, repeated, tag = "1")]
     pub diagnostics: ::prost::alloc::vec::Vec<Diagnostic>,
 }
+/// Which configuration.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListVersionsRequest {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Its kind.
+    #[prost(enumeration = "ConfigKind", tag = "2")]
+    pub kind: i32,
+    /// With it, the configuration as it was then comes as well.
+    #[prost(string, tag = "3")]
+    pub version: ::prost::alloc::string::String,
+}
+/// The versions of a configuration.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListVersionsResponse {
+    /// What is in force; unset after it was removed.
+    #[prost(message, optional, tag = "1")]
+    pub current: ::core::option::Option<ConfigVersion>,
+    /// Newest first, twenty at most.
+    #[prost(message, repeated, tag = "2")]
+    pub past: ::prost::alloc::vec::Vec<ConfigVersion>,
+    /// The one that was asked for; without secrets for those who may not write.
+    #[prost(message, optional, tag = "3")]
+    pub configuration: ::core::option::Option<Configuration>,
+}
+/// A version of a configuration.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ConfigVersion {
+    /// Names it.
+    #[prost(string, tag = "1")]
+    pub version: ::prost::alloc::string::String,
+    /// Who wrote it; unset of what was written before this was kept.
+    #[prost(message, optional, tag = "2")]
+    pub written: ::core::option::Option<Change>,
+    /// Who replaced or removed it; unset while it is in force.
+    #[prost(message, optional, tag = "3")]
+    pub ended: ::core::option::Option<Change>,
+    /// It was removed, not replaced.
+    #[prost(bool, tag = "4")]
+    pub removed: bool,
+}
+/// Who did something.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Change {
+    /// A user, or a part of the scheduler.
+    #[prost(string, tag = "1")]
+    pub by: ::prost::alloc::string::String,
+    /// An address; empty if it did not come over the network.
+    #[prost(string, tag = "2")]
+    pub from: ::prost::alloc::string::String,
+    /// When.
+    #[prost(uint64, tag = "3")]
+    pub at_ms: u64,
+}
+/// Which version shall be in force again.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RollBackRequest {
+    /// Name of the configuration.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Kind of the configuration.
+    #[prost(enumeration = "ConfigKind", tag = "2")]
+    pub kind: i32,
+    /// One of the past.
+    #[prost(string, tag = "3")]
+    pub version: ::prost::alloc::string::String,
+    /// Refuse unless the version of now is this one; empty asks for nothing.
+    #[prost(string, tag = "4")]
+    pub expect_version: ::prost::alloc::string::String,
+}
+/// Which dead letters.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListDeadLettersRequest {
+    /// Whose; empty for how much each agent has.
+    #[prost(string, tag = "1")]
+    pub agent_id: ::prost::alloc::string::String,
+    /// Only those of this configuration, kind first; empty for all.
+    #[prost(string, tag = "2")]
+    pub configuration: ::prost::alloc::string::String,
+    /// Only those of this plugin; empty for all.
+    #[prost(string, tag = "3")]
+    pub plugin_id: ::prost::alloc::string::String,
+    /// Only these; none for all.
+    #[prost(uint64, repeated, tag = "4")]
+    pub ids: ::prost::alloc::vec::Vec<u64>,
+    /// Only later ones: `next` of the page before.
+    #[prost(uint64, tag = "5")]
+    pub after: u64,
+    /// At most so many, 0 for 100. There are 10,000 at most.
+    #[prost(uint32, tag = "6")]
+    pub limit: u32,
+}
+/// Dead letters.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListDeadLettersResponse {
+    /// Those of the agent, the oldest first.
+    #[prost(message, repeated, tag = "1")]
+    pub letters: ::prost::alloc::vec::Vec<DeadLetter>,
+    /// With which `after` the next ones come; unset if these were the last.
+    #[prost(uint64, optional, tag = "2")]
+    pub next: ::core::option::Option<u64>,
+    /// Lines on disk that are no letters.
+    #[prost(uint64, tag = "3")]
+    pub damaged_lines: u64,
+    /// Without an agent: where there are any, as the executors last said.
+    #[prost(message, repeated, tag = "4")]
+    pub counts: ::prost::alloc::vec::Vec<DeadLetterCount>,
+}
+/// The dead letters of a configuration on one agent.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeadLetterCount {
+    /// Of Mesos.
+    #[prost(string, tag = "1")]
+    pub agent_id: ::prost::alloc::string::String,
+    /// Name of its machine; empty if that is not known.
+    #[prost(string, tag = "2")]
+    pub hostname: ::prost::alloc::string::String,
+    /// Name of the configuration.
+    #[prost(string, tag = "3")]
+    pub configuration: ::prost::alloc::string::String,
+    /// That wait for somebody.
+    #[prost(uint64, tag = "4")]
+    pub waiting: u64,
+    /// Their bytes on disk.
+    #[prost(uint64, tag = "5")]
+    pub bytes: u64,
+    /// On their way back to their outputs.
+    #[prost(uint64, tag = "6")]
+    pub on_their_way: u64,
+    /// Dropped, for want of room or for their age.
+    #[prost(uint64, tag = "7")]
+    pub dropped: u64,
+}
+/// What to do with dead letters.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TakeDeadLettersRequest {
+    /// Whose.
+    #[prost(string, tag = "1")]
+    pub agent_id: ::prost::alloc::string::String,
+    /// To replay or to discard.
+    #[prost(enumeration = "DeadLetterAction", tag = "2")]
+    pub action: i32,
+    /// Only those of this configuration, kind first; empty for all.
+    #[prost(string, tag = "3")]
+    pub configuration: ::prost::alloc::string::String,
+    /// Only those of this plugin; empty for all.
+    #[prost(string, tag = "4")]
+    pub plugin_id: ::prost::alloc::string::String,
+    /// Only these; none for all.
+    #[prost(uint64, repeated, tag = "5")]
+    pub ids: ::prost::alloc::vec::Vec<u64>,
+    /// All of the agent are meant, and not too much was left out.
+    #[prost(bool, tag = "6")]
+    pub all: bool,
+}
+/// They are taken out.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TakeDeadLettersResponse {
+    /// How many there were.
+    #[prost(uint64, tag = "1")]
+    pub count: u64,
+}
 /// Which configuration to remove.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteConfigRequest {
@@ -1457,6 +1620,122 @@ pub mod control_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Who wrote the version of a configuration that is in force, and those before it. NOT_FOUND when there was never one of
+        /// that name, or no such version.
+        pub async fn list_versions(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListVersionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListVersionsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/logstash_mesos.control.v1.Control/ListVersions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("logstash_mesos.control.v1.Control", "ListVersions"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Puts a past version in force again, as a new change. NOT_FOUND when there is no such version; otherwise as `PutConfig`.
+        pub async fn roll_back(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RollBackRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PutConfigResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/logstash_mesos.control.v1.Control/RollBack",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("logstash_mesos.control.v1.Control", "RollBack"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// What no output took: how much each agent has, or the letters of one agent, asked of its executor. NOT_FOUND when there is
+        /// no such agent, UNAVAILABLE when its executor does not answer, ABORTED when it could not.
+        pub async fn list_dead_letters(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListDeadLettersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListDeadLettersResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/logstash_mesos.control.v1.Control/ListDeadLetters",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "logstash_mesos.control.v1.Control",
+                        "ListDeadLetters",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Sends dead letters of an agent to their outputs again, or removes them; otherwise as `ListDeadLetters`.
+        pub async fn take_dead_letters(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TakeDeadLettersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TakeDeadLettersResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/logstash_mesos.control.v1.Control/TakeDeadLetters",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "logstash_mesos.control.v1.Control",
+                        "TakeDeadLetters",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// What `GET /api/status` shows.
         pub async fn get_status(
             &mut self,
@@ -1595,6 +1874,40 @@ pub mod control_server {
             request: tonic::Request<super::DeleteConfigRequest>,
         ) -> std::result::Result<
             tonic::Response<super::DeleteConfigResponse>,
+            tonic::Status,
+        >;
+        /// Who wrote the version of a configuration that is in force, and those before it. NOT_FOUND when there was never one of
+        /// that name, or no such version.
+        async fn list_versions(
+            &self,
+            request: tonic::Request<super::ListVersionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListVersionsResponse>,
+            tonic::Status,
+        >;
+        /// Puts a past version in force again, as a new change. NOT_FOUND when there is no such version; otherwise as `PutConfig`.
+        async fn roll_back(
+            &self,
+            request: tonic::Request<super::RollBackRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PutConfigResponse>,
+            tonic::Status,
+        >;
+        /// What no output took: how much each agent has, or the letters of one agent, asked of its executor. NOT_FOUND when there is
+        /// no such agent, UNAVAILABLE when its executor does not answer, ABORTED when it could not.
+        async fn list_dead_letters(
+            &self,
+            request: tonic::Request<super::ListDeadLettersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListDeadLettersResponse>,
+            tonic::Status,
+        >;
+        /// Sends dead letters of an agent to their outputs again, or removes them; otherwise as `ListDeadLetters`.
+        async fn take_dead_letters(
+            &self,
+            request: tonic::Request<super::TakeDeadLettersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TakeDeadLettersResponse>,
             tonic::Status,
         >;
         /// What `GET /api/status` shows.
@@ -1913,6 +2226,184 @@ pub mod control_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = DeleteConfigSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/logstash_mesos.control.v1.Control/ListVersions" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListVersionsSvc<T: Control>(pub Arc<T>);
+                    impl<
+                        T: Control,
+                    > tonic::server::UnaryService<super::ListVersionsRequest>
+                    for ListVersionsSvc<T> {
+                        type Response = super::ListVersionsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListVersionsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Control>::list_versions(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListVersionsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/logstash_mesos.control.v1.Control/RollBack" => {
+                    #[allow(non_camel_case_types)]
+                    struct RollBackSvc<T: Control>(pub Arc<T>);
+                    impl<T: Control> tonic::server::UnaryService<super::RollBackRequest>
+                    for RollBackSvc<T> {
+                        type Response = super::PutConfigResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RollBackRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Control>::roll_back(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RollBackSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/logstash_mesos.control.v1.Control/ListDeadLetters" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListDeadLettersSvc<T: Control>(pub Arc<T>);
+                    impl<
+                        T: Control,
+                    > tonic::server::UnaryService<super::ListDeadLettersRequest>
+                    for ListDeadLettersSvc<T> {
+                        type Response = super::ListDeadLettersResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListDeadLettersRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Control>::list_dead_letters(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListDeadLettersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/logstash_mesos.control.v1.Control/TakeDeadLetters" => {
+                    #[allow(non_camel_case_types)]
+                    struct TakeDeadLettersSvc<T: Control>(pub Arc<T>);
+                    impl<
+                        T: Control,
+                    > tonic::server::UnaryService<super::TakeDeadLettersRequest>
+                    for TakeDeadLettersSvc<T> {
+                        type Response = super::TakeDeadLettersResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TakeDeadLettersRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Control>::take_dead_letters(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = TakeDeadLettersSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -15,3 +15,6 @@ mod generated;
 
 pub use configs::Texts;
 pub use generated::*;
+
+/// The messages and the service, for [reflection](https://grpc.io/docs/guides/reflection/): a `FileDescriptorSet`.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("control.fds");

@@ -200,7 +200,7 @@ impl Configurations {
     /// [`ChangeError`]: nothing is changed then, unless the state gave no answer.
     pub async fn remove(&self, key: &ConfigKey) -> Result<bool, ChangeError> {
         match self.node.responsible().await {
-            Responsible::Here(leading) => Ok(leading.registry.remove(key, &PROGRAM).await?),
+            Responsible::Here(leading) => Ok(leading.registry.remove(key, None, &PROGRAM).await?),
             Responsible::There(leader) => Err(ChangeError::NotLeading { url: leader.url }),
         }
     }

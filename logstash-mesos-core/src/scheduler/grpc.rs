@@ -1,16 +1,19 @@
 //! The control service.
 
 use super::clock::now_ms;
+use super::dead_letters::{self, LettersError};
 use super::explain;
 use super::shared::Shared;
 use super::status::{self, Page};
-use crate::configs::{Author, Complaint, ConfigKey, Precondition, PutError, RemoveError};
+use crate::configs::{self, Author, Complaint, ConfigKey, Precondition, PutError, RemoveError};
 use crate::protocol::control_server::Control;
 use crate::protocol::{
-    AssetChunk, AssetRequest, ClusterStatus, DeleteConfigRequest, DeleteConfigResponse, Diagnostic,
-    Diagnostics, ExecutorMessage, ExplainRequest, ExplainResponse, GetStatusRequest, ListConfigsRequest,
-    ListConfigsResponse, PutConfigRequest, PutConfigResponse, SchedulerMessage, StatusPage,
-    WatchStatusRequest,
+    AskDeadLetters, AssetChunk, AssetRequest, Change, ClusterStatus, ConfigKind, ConfigVersion,
+    Configuration, DeadLetterAction, DeleteConfigRequest, DeleteConfigResponse, Diagnostic, Diagnostics,
+    ExecutorMessage, ExplainRequest, ExplainResponse, GetStatusRequest, ListConfigsRequest,
+    ListConfigsResponse, ListDeadLettersRequest, ListDeadLettersResponse, ListVersionsRequest,
+    ListVersionsResponse, PutConfigRequest, PutConfigResponse, RollBackRequest, SchedulerMessage, StatusPage,
+    TakeDeadLettersRequest, TakeDeadLettersResponse, Texts, WatchStatusRequest,
 };
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
@@ -75,14 +78,7 @@ impl Control for ControlService {
         let wire = configuration.ok_or_else(|| Status::invalid_argument("configuration is missing"))?;
         let configuration = wire.known().ok_or_else(unknown_kind)?;
         let version = (!expect_version.is_empty()).then_some(expect_version);
-        let stored = self
-            .shared
-            .registry
-            .put(configuration, Precondition { only_create, version }, &author)
-            .await
-            .map_err(put_status)?;
-        let warnings = stored.warnings.iter().map(to_diagnostic).collect();
-        Ok(Response::new(PutConfigResponse { version: stored.version, warnings }))
+        self.put(configuration, Precondition { only_create, version }, &author).await
     }
 
     async fn delete_config(
@@ -93,12 +89,128 @@ impl Control for ControlService {
         let request = request.into_inner();
         let kind = request.kind().known().ok_or_else(unknown_kind)?;
         let key = ConfigKey { kind, name: request.name };
-        match self.shared.registry.remove(&key, &author).await {
+        match self.shared.registry.remove(&key, None, &author).await {
             Ok(true) => Ok(Response::new(DeleteConfigResponse {})),
-            Ok(false) => Err(Status::not_found(format!("there is no configuration `{}`", key.name))),
+            Ok(false) => Err(no_configuration(&key)),
             Err(error @ RemoveError::Managed { .. }) => Err(Status::failed_precondition(error.to_string())),
-            Err(error) => Err(Status::unavailable(crate::error_chain(&error))),
+            Err(error) => Err(unavailable(error)),
         }
+    }
+
+    async fn list_versions(
+        &self,
+        request: Request<ListVersionsRequest>,
+    ) -> Result<Response<ListVersionsResponse>, Status> {
+        let (metadata, _, ListVersionsRequest { name, kind, version }) = request.into_parts();
+        let kind = ConfigKind::try_from(kind).ok().and_then(ConfigKind::known).ok_or_else(unknown_kind)?;
+        let key = ConfigKey { kind, name };
+        let past = self.shared.registry.past(&key).await.map_err(unavailable)?;
+        let snapshot = self.shared.registry.snapshot();
+        let present = snapshot.entries.get(&key);
+        if present.is_none() && past.is_empty() {
+            return Err(no_configuration(&key));
+        }
+        let mut answer = ListVersionsResponse {
+            current: present.map(|entry| ConfigVersion {
+                version: entry.version.clone(),
+                written: entry.change.as_ref().map(change),
+                ..ConfigVersion::default()
+            }),
+            past: past.iter().map(past_version).collect(),
+            configuration: None,
+        };
+        if !version.is_empty() {
+            let present = present.map(|entry| &entry.configuration);
+            let mut all = present.into_iter().chain(past.iter().map(|past| &past.configuration));
+            let found = all.find(|one| one.version() == version).ok_or_else(|| no_version(&key, &version))?;
+            let told = match self.shared.access.texts(&metadata.into_headers()) {
+                Texts::Whole => found.into(),
+                // The version is that of the whole.
+                _ => Configuration { version, ..(&found.without_secrets()).into() },
+            };
+            answer.configuration = Some(told);
+        }
+        Ok(Response::new(answer))
+    }
+
+    async fn roll_back(
+        &self,
+        request: Request<RollBackRequest>,
+    ) -> Result<Response<PutConfigResponse>, Status> {
+        let author = author(&request);
+        let request = request.into_inner();
+        let kind = request.kind().known().ok_or_else(unknown_kind)?;
+        let RollBackRequest { name, version, expect_version, .. } = request;
+        let key = ConfigKey { kind, name };
+        let found = self.shared.registry.past_version(&key, &version).await.map_err(unavailable)?;
+        let found = found.ok_or_else(|| no_version(&key, &version))?;
+        // Whoever managed it then, now somebody asked for it here.
+        let configuration = configs::Configuration { source: configs::Source::Rest, ..found };
+        let version = (!expect_version.is_empty()).then_some(expect_version);
+        self.put(configuration, Precondition { only_create: false, version }, &author).await
+    }
+
+    async fn list_dead_letters(
+        &self,
+        request: Request<ListDeadLettersRequest>,
+    ) -> Result<Response<ListDeadLettersResponse>, Status> {
+        let asked = request.into_inner();
+        if asked.agent_id.is_empty() {
+            self.shared.sessions.watch();
+            let counts = dead_letters::counts(&self.shared);
+            return Ok(Response::new(ListDeadLettersResponse {
+                counts,
+                ..ListDeadLettersResponse::default()
+            }));
+        }
+        let limit =
+            usize::try_from(asked.limit).ok().filter(|limit| *limit > 0).unwrap_or(dead_letters::LIMIT);
+        let question = AskDeadLetters {
+            request_id: 0,
+            action: DeadLetterAction::List.into(),
+            configuration: asked.configuration,
+            plugin_id: asked.plugin_id,
+            ids: asked.ids,
+            after: asked.after,
+            limit: u32::try_from(limit.min(dead_letters::MOST)).unwrap_or(u32::MAX),
+        };
+        let answer =
+            dead_letters::ask(&self.shared, &asked.agent_id, question).await.map_err(letters_status)?;
+        Ok(Response::new(ListDeadLettersResponse {
+            next: answer.letters.last().filter(|_| answer.more).map(|last| last.id),
+            letters: answer.letters,
+            damaged_lines: answer.damaged_lines,
+            counts: vec![],
+        }))
+    }
+
+    async fn take_dead_letters(
+        &self,
+        request: Request<TakeDeadLettersRequest>,
+    ) -> Result<Response<TakeDeadLettersResponse>, Status> {
+        let author = author(&request);
+        let asked = request.into_inner();
+        let action = asked.action();
+        if !matches!(action, DeadLetterAction::Replay | DeadLetterAction::Discard) {
+            return Err(Status::invalid_argument("action is neither replay nor discard"));
+        }
+        let chosen = [&asked.configuration, &asked.plugin_id].iter().any(|name| !name.is_empty());
+        if !(asked.all || chosen || !asked.ids.is_empty()) {
+            return Err(Status::invalid_argument("say which ones: ids, configuration, plugin_id or all"));
+        }
+        let question = AskDeadLetters {
+            request_id: 0,
+            action: action.into(),
+            configuration: asked.configuration,
+            plugin_id: asked.plugin_id,
+            ids: asked.ids,
+            after: 0,
+            limit: 0,
+        };
+        let answer =
+            dead_letters::ask(&self.shared, &asked.agent_id, question).await.map_err(letters_status)?;
+        dead_letters::tell(&author, &asked.agent_id, action, answer.count);
+        Ok(Response::new(TakeDeadLettersResponse { count: answer.count }))
     }
 
     async fn get_status(
@@ -146,6 +258,19 @@ impl Control for ControlService {
     }
 }
 
+impl ControlService {
+    async fn put(
+        &self,
+        configuration: configs::Configuration,
+        expect: Precondition,
+        author: &Author,
+    ) -> Result<Response<PutConfigResponse>, Status> {
+        let stored = self.shared.registry.put(configuration, expect, author).await.map_err(put_status)?;
+        let warnings = stored.warnings.iter().map(to_diagnostic).collect();
+        Ok(Response::new(PutConfigResponse { version: stored.version, warnings }))
+    }
+}
+
 /// Who sends a request, as the guard of the port found out.
 fn author<T>(request: &Request<T>) -> Author {
     request.extensions().get::<Author>().cloned().unwrap_or(Author::part("gRPC"))
@@ -157,6 +282,44 @@ fn page(page: Option<StatusPage>) -> Page {
 
 fn unknown_kind() -> Status {
     Status::invalid_argument("kind is neither docker nor host")
+}
+
+fn unavailable(error: impl std::error::Error) -> Status {
+    Status::unavailable(crate::error_chain(&error))
+}
+
+fn no_configuration(key: &ConfigKey) -> Status {
+    Status::not_found(format!("there is no configuration `{}`", key.name))
+}
+
+fn no_version(key: &ConfigKey, version: &str) -> Status {
+    Status::not_found(format!("`{}` has no version {version}; see ListVersions", key.name))
+}
+
+fn letters_status(error: LettersError) -> Status {
+    let text = error.to_string();
+    match error {
+        LettersError::NoAgent => Status::not_found(text),
+        LettersError::NoAnswer(_) => Status::unavailable(text),
+        LettersError::Failed(_) => Status::aborted(text),
+    }
+}
+
+fn past_version(past: &configs::Past) -> ConfigVersion {
+    ConfigVersion {
+        version: past.configuration.version(),
+        written: past.written.as_ref().map(change),
+        ended: Some(change(&past.ended)),
+        removed: past.removed,
+    }
+}
+
+fn change(change: &configs::Change) -> Change {
+    Change {
+        by: change.author.by.clone().into_owned(),
+        from: change.author.from.clone(),
+        at_ms: u64::try_from(change.at_ms).unwrap_or_default(),
+    }
 }
 
 fn to_diagnostic(complaint: &Complaint) -> Diagnostic {

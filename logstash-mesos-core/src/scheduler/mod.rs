@@ -13,6 +13,7 @@ mod client;
 mod clock;
 mod configurations;
 mod credentials;
+mod dead_letters;
 mod definition;
 mod driver;
 mod embedded;
@@ -21,6 +22,7 @@ mod explain;
 mod feed;
 mod framework;
 mod grpc;
+mod grpc_standard;
 mod history;
 mod http;
 #[cfg(feature = "zookeeper")]

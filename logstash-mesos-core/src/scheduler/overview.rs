@@ -5,23 +5,100 @@ use super::explain::{self, Explanation, Moment, Question, Step, Subject, Totals,
 use super::shared::Shared;
 use super::status;
 use super::stream;
+use crate::configs::Kind;
 use crate::protocol::StreamStatus;
 use serde::Serialize;
-use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use utoipa::ToSchema;
 
 /// Something that is wrong, with one subject or with many.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OverviewProblem)]
 struct Problem {
+    /// `framework`, `agent`, `configuration` or `stream`.
     kind: &'static str,
+    /// For programs.
     code: String,
     /// Of the first subject.
     text: String,
+    /// What to do about it.
     next: Option<String>,
+    #[schema(value_type = Option<String>, format = DateTime)]
     since: Option<Moment>,
     /// How many subjects have it, of which a few are named.
     count: usize,
-    subjects: Vec<Value>,
+    subjects: Vec<Named>,
+}
+
+/// What a problem is about.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = OverviewSubject)]
+struct Named {
+    kind: &'static str,
+    id: String,
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    configuration_kind: Option<Kind>,
+}
+
+/// Figures of the whole cluster, and what is wrong.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Overview {
+    #[schema(value_type = String, format = DateTime)]
+    at: Moment,
+    /// Of the scheduler.
+    version: &'static str,
+    /// Where the scheduler is reached.
+    url: String,
+    framework: Framework,
+    agents: Totals,
+    streams: Streams,
+    events: Events,
+    configurations: Configurations,
+    /// The most urgent first, twenty at most.
+    problems: Vec<Problem>,
+    problems_total: usize,
+}
+
+/// The framework.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OverviewFramework)]
+struct Framework {
+    /// Null before the first subscription.
+    id: Option<String>,
+    name: String,
+    connected: bool,
+    /// Empty while none is known.
+    master: String,
+}
+
+/// Over all streams.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = OverviewStreams)]
+struct Streams {
+    count: u64,
+    lag_bytes: u64,
+    /// Bytes.
+    lost: u64,
+    unread: u64,
+}
+
+/// Over all executors.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OverviewEvents)]
+struct Events {
+    /// Null before there are two looks.
+    in_per_second: Option<f64>,
+    out_per_second: Option<f64>,
+    failed: u64,
+}
+
+/// Over all configurations.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OverviewConfigurations)]
+struct Configurations {
+    count: usize,
+    refused: usize,
 }
 
 /// Problems in the order in which they came, those that differ only in numbers together.
@@ -76,24 +153,26 @@ pub(super) fn json(shared: &Shared) -> String {
             next: Some("mend it; the version before it goes on where there is one".to_owned()),
             since: None,
             count: 1,
-            subjects: vec![
-                json!({"kind": "configuration", "id": configuration.name, "name": configuration.name,
-                                  "configuration_kind": kind.name()}),
-            ],
+            subjects: vec![Named {
+                kind: "configuration",
+                id: configuration.name.clone(),
+                name: configuration.name,
+                configuration_kind: Some(kind),
+            }],
         });
     }
     agents.into_iter().for_each(|one| of_subject(one, &mut problems));
-    let (mut streams, mut lag_bytes, mut lost, mut unread, mut failed) = (0_u64, 0, 0, 0_u64, 0);
+    let (mut streams, mut failed) = (Streams::default(), 0);
     let mut losing = Vec::new();
     for executor in executors.values() {
         failed += executor.status.as_ref().map_or(0, |status| status.events_failed);
         for stream in executor.streams.values() {
-            streams += 1;
-            lag_bytes += stream.lag_bytes;
+            streams.count += 1;
+            streams.lag_bytes += stream.lag_bytes;
             let count = stream::lost(stream);
-            lost += count;
+            streams.lost += count;
             if stream::is_unread(stream) {
-                unread += 1;
+                streams.unread += 1;
                 problems.add(of_stream("unread", stream, format!("is not read: {}", stream.reason)));
             }
             if count > 0 {
@@ -105,29 +184,29 @@ pub(super) fn json(shared: &Shared) -> String {
     losing.into_iter().for_each(|one| problems.add(one));
     let total = problems.list.len();
     problems.list.truncate(SHOWN);
-    json!({
-        "at": Moment(now_ms()),
-        "version": env!("CARGO_PKG_VERSION"),
-        "url": shared.url,
-        "framework": {
-            "id": framework_id,
-            "name": shared.framework_name,
-            "connected": link.connected,
-            "master": link.master,
+    let overview = Overview {
+        at: Moment(now_ms()),
+        version: env!("CARGO_PKG_VERSION"),
+        url: shared.url.clone(),
+        framework: Framework {
+            id: framework_id,
+            name: shared.framework_name.clone(),
+            connected: link.connected,
+            master: link.master,
         },
-        "agents": totals,
-        "streams": {"count": streams, "lag_bytes": lag_bytes, "lost": lost, "unread": unread},
-        "events": {"in_per_second": last.in_per_second, "out_per_second": last.out_per_second, "failed": failed},
-        "configurations": {"count": configurations.len(), "refused": refused},
-        "problems": problems.list,
-        "problems_total": total,
-    })
-    .to_string()
+        agents: totals,
+        streams,
+        events: Events { in_per_second: last.in_per_second, out_per_second: last.out_per_second, failed },
+        configurations: Configurations { count: configurations.len(), refused },
+        problems: problems.list,
+        problems_total: total,
+    };
+    serde_json::to_string(&overview).expect("is made of text and numbers")
 }
 
 fn of_subject(subject: Explanation, problems: &mut Problems) {
     let kind = if subject.kind == Subject::Framework { "framework" } else { "agent" };
-    let named = json!({"kind": kind, "id": subject.id, "name": subject.name});
+    let named = Named { kind, id: subject.id, name: subject.name, configuration_kind: None };
     let wrong = subject.steps.into_iter().filter(|step| step.state == Verdict::Problem);
     for (n, Step { code, text, next, since, .. }) in wrong.enumerate() {
         // The summary is made of the first, and says whether a shipper runs.
@@ -148,7 +227,12 @@ fn of_stream(code: &str, stream: &StreamStatus, text: String) -> Problem {
         next: None,
         since: None,
         count: 1,
-        subjects: vec![json!({"kind": "stream", "id": id, "name": format!("{what} of {container}")})],
+        subjects: vec![Named {
+            kind: "stream",
+            id,
+            name: format!("{what} of {container}"),
+            configuration_kind: None,
+        }],
     }
 }
 

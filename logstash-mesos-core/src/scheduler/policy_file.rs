@@ -2,10 +2,12 @@
 
 use crate::configs::ReadPolicy;
 use crate::error_chain;
-use serde_json::{Value, json};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use utoipa::ToSchema;
 
 /// What is in force, and what the file is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,17 +31,44 @@ impl Standing {
     }
 
     /// As REST has it.
-    pub(super) fn json(&self) -> Value {
-        let rules = self.policy.rules().iter().map(|rule| {
-            json!({"effect": if rule.denies { "deny" } else { "allow" }, "configurations": rule.configurations,
-                   "containers": rule.conditions, "text": rule.to_string()})
+    pub(super) fn shown(&self) -> PolicyShown {
+        let rules = self.policy.rules().iter().map(|rule| RuleShown {
+            effect: if rule.denies { "deny" } else { "allow" },
+            configurations: rule.configurations.clone(),
+            containers: rule.conditions.clone(),
+            text: rule.to_string(),
         });
-        json!({
-            "file": self.file.as_ref().map(|file| file.display().to_string()),
-            "error": Some(&self.error).filter(|error| !error.is_empty()),
-            "rules": rules.collect::<Vec<_>>(),
-        })
+        PolicyShown {
+            file: self.file.as_ref().map(|file| file.display().to_string()),
+            error: Some(self.error.clone()).filter(|error| !error.is_empty()),
+            rules: rules.collect(),
+        }
     }
+}
+
+/// Who may read what.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Policy)]
+pub(super) struct PolicyShown {
+    /// Null if there is none: then everything may be read.
+    file: Option<String>,
+    /// What is wrong with the file as it is now; the rules of before go on.
+    error: Option<String>,
+    rules: Vec<RuleShown>,
+}
+
+/// A rule.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PolicyRule)]
+struct RuleShown {
+    /// `allow` or `deny`.
+    effect: &'static str,
+    /// Patterns of their names.
+    configurations: Vec<String>,
+    /// What a container has to be, by the keys of `match`.
+    containers: BTreeMap<String, String>,
+    /// As it is written.
+    text: String,
 }
 
 /// Reads a policy, or says what is wrong with it.
@@ -72,7 +101,7 @@ mod tests {
         std::fs::remove_file(&file).expect("is there");
         let gone = Standing::read(Some(&file), &bad.policy);
         assert_eq!(gone.policy, good.policy);
-        let shown = gone.json();
+        let shown = serde_json::to_value(gone.shown()).expect("is text");
         assert_eq!(shown["rules"][0]["text"], "deny * role=a");
         assert!(shown["error"].as_str().is_some_and(|error| error.contains("cannot be read")), "{shown}");
         assert_eq!(Standing::read(None, &good.policy), Standing::default());

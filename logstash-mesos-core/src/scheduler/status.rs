@@ -1,28 +1,32 @@
 //! What there is to say about the cluster.
 
-use super::clock::{now_ms, time};
+mod rest;
+
+pub(super) use rest::{StatusAnswer, Stream, answer};
+
+use super::clock::now_ms;
 use super::sessions::Executor;
 use super::shared::Shared;
 use super::state::State;
-use super::task::{Agent, Phase, Task};
+use super::task::{Agent, Task};
 use crate::configs::{ConfigKey, Kind, Snapshot};
 use crate::ids::AgentId;
 use crate::offer::Reason;
 use crate::protocol::{
-    AgentStatus, ClusterStatus, ConfigKind, Configuration, ConfigurationStatus, Counted, Decline,
-    DockerState, ExecutorStatus, ForbiddenRead, FrameworkStatus, RefusedLabels, SharedDestination,
-    SourceKind, Status, StatusPage, StreamStatus, StreamTotals, Texts, Totals,
+    AgentStatus, ClusterStatus, ConfigKind, Configuration, ConfigurationStatus, Decline, ExecutorStatus,
+    FrameworkStatus, SharedDestination, Status, StatusPage, Texts,
 };
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Bound;
+use utoipa::IntoParams;
 
 /// Which agents a status is about.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Page {
-    /// How many agents at most; without it, all.
+    /// How many agents at most, 10,000 if more; 1,000 if it is not given.
     limit: Option<usize>,
     /// Only agents behind this one: `next` of the page before.
     after: Option<String>,
@@ -57,7 +61,6 @@ impl Page {
 
 impl From<StatusPage> for Page {
     fn from(page: StatusPage) -> Self {
-        let named = |name: String| Some(name).filter(|name| !name.is_empty());
         Self {
             limit: usize::try_from(page.limit).ok().filter(|limit| *limit > 0),
             after: named(page.after),
@@ -220,92 +223,6 @@ fn complaints(executors: &BTreeMap<super::sessions::Key, Executor>) -> BTreeMap<
     complaints
 }
 
-/// The status as REST has it.
-pub(super) fn json(shared: &Shared, page: &Page) -> Value {
-    let status = cluster(shared, page);
-    let framework = status.framework.unwrap_or_default();
-    let (state, executors) = (shared.state(), shared.sessions.lock());
-    let configurations = configurations_json(&status.configurations, &executors);
-    let mut streams = Vec::new();
-    let mut agents = Vec::new();
-    for agent in &status.agents {
-        let id = AgentId::from(agent.agent_id.as_str());
-        let task = state.task_on(&id);
-        let executor = task.and_then(|t| executors.get(&(id.clone(), t.executor_id.clone())));
-        if let Some(status) = agent.executor.as_ref().and_then(|e| e.status.as_ref()) {
-            streams.extend(status.streams.iter().map(|s| stream_json(&agent.agent_id, s)));
-        }
-        let declined: Vec<_> =
-            agent.declined.iter().map(|d| json!({"reason": d.reason, "at": time(d.at_ms)})).collect();
-        agents.push(json!({
-            "agent_id": agent.agent_id,
-            "hostname": agent.hostname,
-            "executor": agent.executor.as_ref().map(|e| executor_json(e, task, executor)),
-            "declined": declined,
-        }));
-    }
-    let reconciliation = state.reconciliation();
-    json!({
-        "leader": status.leader,
-        "url": status.leader_url,
-        "framework": {
-            "id": text_or_null(&framework.id),
-            "name": framework.name,
-            "connected": framework.connected,
-            "master": text_or_null(&framework.master),
-            "error": text_or_null(&framework.error),
-        },
-        "configurations": configurations,
-        "agents": agents,
-        "streams": streams,
-        "shared_destinations": status.shared_destinations.iter().map(|shared| {
-            json!({"destination": shared.destination, "configurations": shared.configurations})
-        }).collect::<Vec<_>>(),
-        "reconciliation": {
-            "complete": reconciliation.is_complete(),
-            "unanswered": reconciliation.pending(),
-            "finished": reconciliation.finished_ms().map(time),
-        },
-        "offers_wanted": !state.is_suppressed(),
-        "offers_missing": offers_missing(&state),
-        "rollout": rollout_json(&state),
-        "totals": {
-            "agents": state.agents().len(),
-            "tasks": state.task_count(),
-            "running": state.tasks_in(Phase::Running),
-            "connected": executors.values().filter(|e| e.is_connected()).count(),
-        },
-        "next": text_or_null(&status.next),
-    })
-}
-
-fn configurations_json(
-    all: &[ConfigurationStatus],
-    executors: &BTreeMap<super::sessions::Key, Executor>,
-) -> Vec<Value> {
-    let known = || all.iter().filter_map(|one| Some((one.configuration.as_ref()?, &one.error)));
-    let versions =
-        known().map(|(one, _)| ((kind_of(one), one.name.as_str()), one.version.as_str())).collect();
-    let uses = uses(executors, &versions);
-    let json = |(one, error): (&Configuration, &String)| {
-        let kind = kind_of(one);
-        let in_use = uses.get(&(kind, one.name.as_str())).copied().unwrap_or_default();
-        json!({
-            "name": one.name,
-            "kind": kind.name(),
-            "version": one.version,
-            "source": one.source,
-            "match": one.r#match,
-            "error": text_or_null(error),
-            "streams": in_use.streams,
-            "agents": in_use.agents,
-            "applied_by": in_use.applied_by,
-            "refused_by": in_use.refused_by,
-        })
-    };
-    known().map(json).collect()
-}
-
 /// Why no offers come, as far as their absence tells.
 fn offers_missing(state: &State) -> Option<String> {
     let now_ms = now_ms();
@@ -318,229 +235,14 @@ fn offers_missing(state: &State) -> Option<String> {
     ))
 }
 
-fn rollout_json(state: &State) -> Value {
-    let rollout = state.rollout();
-    let word = match (&rollout.stopped, state.outdated() + rollout.agents.len()) {
-        (Some(_), _) => "stopped",
-        (None, 0) => "complete",
-        (None, _) => "running",
-    };
-    json!({
-        "executor_id": rollout.executor_id,
-        "state": word,
-        "outdated": state.outdated(),
-        "agents": rollout.agents,
-        "failures": rollout.failures,
-        "reason": rollout.stopped,
-    })
-}
-
-fn executor_json(executor: &ExecutorStatus, task: Option<&Task>, session: Option<&Executor>) -> Value {
-    let mut object = Map::from_iter([
-        ("executor_id".to_owned(), json!(executor.executor_id)),
-        ("task_id".to_owned(), json!(task.map(|t| t.task_id.as_str()))),
-        ("state".to_owned(), json!(executor.state)),
-        ("ports_not_offered".to_owned(), json!(executor.ports_not_offered)),
-        ("since".to_owned(), json!(task.map(|t| time(t.since_ms)))),
-        ("version".to_owned(), text_or_null(&executor.version)),
-        ("connected".to_owned(), json!(session.is_some_and(Executor::is_connected))),
-        ("last_seen".to_owned(), json!((executor.last_seen_ms > 0).then(|| time(executor.last_seen_ms)))),
-    ]);
-    if let Some(hello) = session.and_then(|s| s.hello.as_ref()) {
-        object.insert("data_dir".to_owned(), json!(hello.data_dir));
-        object.insert("docker_daemon_id".to_owned(), text_or_null(&hello.docker_daemon_id));
-        object.insert("pid".to_owned(), json!(hello.pid));
-    }
-    if let Some(applied) = session.and_then(|s| s.applied.as_ref()) {
-        let version = |r: &crate::protocol::ConfigResult| json!({"name": r.name, "version": r.version, "error": text_or_null(&r.error)});
-        let results: Vec<_> = applied.results.iter().map(version).collect();
-        object.insert(
-            "applied".to_owned(),
-            json!({"set_version": applied.set_version, "configurations": results}),
-        );
-    }
-    if let Some(status) = &executor.status {
-        let docker = match status.docker() {
-            DockerState::Connected => "connected",
-            DockerState::Unreachable => "unreachable",
-            DockerState::Unused | DockerState::Unspecified => "unused",
-        };
-        let outputs: Vec<_> = status
-            .outputs
-            .iter()
-            .map(|o| {
-                let state = o.state().as_str_name().trim_start_matches("OUTPUT_STATE_").to_ascii_lowercase();
-                json!({"configuration": o.configuration, "type": o.r#type, "state": state,
-                       "error": text_or_null(&o.error), "pending": o.pending,
-                       "aside": o.aside, "aside_reason": text_or_null(&o.aside_reason)})
-            })
-            .collect();
-        let pipelines: Vec<_> = status
-            .pipelines
-            .iter()
-            .map(|p| {
-                let plugins: Vec<_> = p
-                    .plugins
-                    .iter()
-                    .map(|plugin| {
-                        json!({"id": plugin.id, "name": plugin.name, "events_in": plugin.events_in,
-                               "events_out": plugin.events_out, "busy_ms": plugin.busy_ms})
-                    })
-                    .collect();
-                json!({"configuration": p.configuration, "events_in": p.events_in, "events_out": p.events_out,
-                       "failures": p.failures, "failure": text_or_null(&p.failure), "plugins": plugins,
-                       "unanswered": p.unanswered, "total": p.total.as_ref().map(counted_json),
-                       "dead_letters": {"waiting": p.dead_letters, "bytes": p.dead_letter_bytes,
-                                        "on_their_way": p.dead_letters_on_their_way,
-                                        "dropped": p.dead_letters_dropped}})
-            })
-            .collect();
-        object.extend([
-            ("pipelines".to_owned(), json!(pipelines)),
-            ("waiting".to_owned(), text_or_null(&status.waiting)),
-            ("docker".to_owned(), json!({"state": docker, "error": text_or_null(&status.docker_error)})),
-            ("sandboxes_error".to_owned(), text_or_null(&status.sandboxes_error)),
-            ("refused_labels".to_owned(), json!(refused_labels(status))),
-            ("forbidden".to_owned(), json!(forbidden(status))),
-            ("left_queues".to_owned(), json!(left_queues(status))),
-            ("events_in".to_owned(), json!(status.events_in)),
-            ("events_out".to_owned(), json!(status.events_out)),
-            ("events_failed".to_owned(), json!(status.events_failed)),
-            ("memory_bytes".to_owned(), json!(status.memory_bytes)),
-            ("outputs".to_owned(), json!(outputs)),
-            ("totals".to_owned(), json!(status.totals.as_ref().map(totals_json))),
-        ]);
-    }
-    Value::Object(object)
-}
-
-/// The containers with labels that mean nothing, as REST has them.
-fn refused_labels(status: &Status) -> Vec<Value> {
-    let labels = |refused: &RefusedLabels| -> BTreeMap<String, String> {
-        refused.labels.iter().map(|one| (one.label.clone(), one.reason.clone())).collect()
-    };
-    let refused = status.refused_labels.iter();
-    refused
-        .map(|one| {
-            json!({"container_id": one.container_id, "name": one.name, "image": text_or_null(&one.image),
-                   "labels": labels(one)})
-        })
-        .collect()
-}
-
-/// What the policy keeps from being read, as REST has it.
-fn forbidden(status: &Status) -> Vec<Value> {
-    let json = |one: &ForbiddenRead| {
-        json!({"container_id": one.container_id, "name": one.name, "image": text_or_null(&one.image), "rule": one.rule,
-               "configuration": one.configuration, "kind": one.kind().known().map(Kind::name)})
-    };
-    status.forbidden.iter().map(json).collect()
-}
-
-/// Queues on disk that no output takes any more, as REST has them.
-fn left_queues(status: &Status) -> Vec<Value> {
-    let left = status.left_queues.iter();
-    left.map(|one| {
-        json!({"path": one.path, "configuration": one.configuration, "type": one.r#type, "place": one.place,
-               "bytes": one.bytes})
-    })
-    .collect()
-}
-
-/// What was counted over restarts.
-fn totals_json(totals: &Totals) -> Value {
-    json!({"streams": totals.streams.as_ref().map(stream_totals_json),
-           "pipelines": totals.pipelines.as_ref().map(counted_json)})
-}
-
-fn stream_totals_json(total: &StreamTotals) -> Value {
-    let lost: BTreeMap<_, _> = total.lost.iter().collect();
-    json!({"read_bytes": total.read_bytes, "events": total.events, "lost": lost})
-}
-
-fn counted_json(counted: &Counted) -> Value {
-    let lost: BTreeMap<_, _> = counted.lost.iter().collect();
-    json!({"events_in": counted.events_in, "events_out": counted.events_out, "dropped": counted.dropped,
-           "unanswered": counted.unanswered, "dead": counted.dead, "dead_dropped": counted.dead_dropped,
-           "delivered": counted.delivered, "delivered_bytes": counted.delivered_bytes, "read_bytes": counted.read_bytes,
-           "lost": lost})
-}
-
-/// A stream as REST has it.
-pub(super) fn stream_json(agent_id: &str, stream: &StreamStatus) -> Value {
-    let mut object = Map::from_iter([
-        ("agent_id".to_owned(), json!(agent_id)),
-        ("container_id".to_owned(), text_or_null(&stream.container_id)),
-        ("name".to_owned(), json!(stream.name)),
-        ("image".to_owned(), text_or_null(&stream.image)),
-    ]);
-    match stream.source() {
-        SourceKind::Stdout => object.insert("stream".to_owned(), json!("stdout")),
-        SourceKind::Stderr => object.insert("stream".to_owned(), json!("stderr")),
-        _ => object.insert("path".to_owned(), json!(stream.path)),
-    };
-    let lost: BTreeMap<_, _> = stream.lost.iter().collect();
-    object.extend([
-        ("method".to_owned(), json!(stream.method)),
-        ("reason".to_owned(), text_or_null(&stream.reason)),
-        ("offset".to_owned(), json!(stream.offset)),
-        ("lag_bytes".to_owned(), json!(stream.lag_bytes)),
-        ("lag_seconds".to_owned(), json!(stream.lag_seconds)),
-        ("events".to_owned(), json!(stream.events)),
-        ("lost".to_owned(), json!(lost)),
-        ("total".to_owned(), json!(stream.total.as_ref().map(stream_totals_json))),
-        ("configurations".to_owned(), json!(stream.configurations)),
-    ]);
-    Value::Object(object)
-}
-
 /// To what a configuration applies.
 pub(super) fn kind_of(configuration: &Configuration) -> Kind {
     configuration.kind().known().unwrap_or(Kind::Docker)
 }
 
-/// What a configuration is in use for.
-#[derive(Clone, Copy, Default)]
-struct Use {
-    streams: usize,
-    /// On which it reads something.
-    agents: usize,
-    /// Executors that took its present version, and that refused it.
-    applied_by: usize,
-    refused_by: usize,
-}
-
-/// The use of every configuration, by kind and name.
-fn uses<'a>(
-    executors: &'a BTreeMap<super::sessions::Key, Executor>,
-    versions: &BTreeMap<(Kind, &str), &str>,
-) -> BTreeMap<(Kind, &'a str), Use> {
-    let mut uses: BTreeMap<(Kind, &str), Use> = BTreeMap::new();
-    for executor in executors.values() {
-        let mut here = BTreeSet::new();
-        for stream in executor.streams.values() {
-            let kind = if stream.container_id.is_empty() { Kind::Host } else { Kind::Docker };
-            for name in &stream.configurations {
-                uses.entry((kind, name)).or_default().streams += 1;
-                here.insert((kind, name.as_str()));
-            }
-        }
-        for key in here {
-            uses.entry(key).or_default().agents += 1;
-        }
-        for result in executor.applied.iter().flat_map(|applied| &applied.results) {
-            let kind = result.kind().known().unwrap_or(Kind::Docker);
-            if versions.get(&(kind, result.name.as_str())) == Some(&result.version.as_str()) {
-                let one = uses.entry((kind, &result.name)).or_default();
-                if result.error.is_empty() { one.applied_by += 1 } else { one.refused_by += 1 }
-            }
-        }
-    }
-    uses
-}
-
-fn text_or_null(text: &str) -> Value {
-    if text.is_empty() { Value::Null } else { Value::from(text) }
+/// Some of our messages say nothing with an empty text.
+fn named(text: String) -> Option<String> {
+    Some(text).filter(|text| !text.is_empty())
 }
 
 /// Agents on a page when nobody says how many.

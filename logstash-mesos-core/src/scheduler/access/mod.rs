@@ -20,6 +20,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use utoipa::ToSchema;
 
 /// Whom a request comes from: an extension of each.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +65,7 @@ impl Wish {
 }
 
 /// Who looks, as the page shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(super) struct Viewer {
     name: Option<String>,
     role: Option<&'static str>,
@@ -277,9 +278,16 @@ pub(super) fn wish(method: &Method, path: &str) -> Wish {
         return match call {
             // The session token admits an executor.
             "Session" | "GetAsset" => Wish::Free,
-            "Explain" | "ListConfigs" | "GetStatus" | "WatchStatus" => Wish::Read,
+            "Explain" | "ListConfigs" | "ListVersions" | "GetStatus" | "WatchStatus" => Wish::Read,
             _ => Wish::Write,
         };
+    }
+    // As `/health`, and as the document of REST.
+    if path.starts_with("/grpc.health.") {
+        return Wish::Free;
+    }
+    if path.starts_with("/grpc.reflection.") {
+        return Wish::Read;
     }
     let reading = is_reading(method);
     match path {
@@ -301,6 +309,11 @@ pub(super) fn wish(method: &Method, path: &str) -> Wish {
 /// Whether they have the cookie of a browser that signed in, and nothing better.
 pub(super) fn is_from_page(headers: &HeaderMap) -> bool {
     cookie(headers).is_some() && !headers.contains_key(header::AUTHORIZATION)
+}
+
+/// Whether an error there is one of gRPC.
+pub(super) fn is_grpc(path: &str) -> bool {
+    path.starts_with(GRPC) || path.starts_with("/grpc.")
 }
 
 /// Another scheduler, which listens beyond loopback, passed the request on.

@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
+use utoipa::ToSchema;
 
 /// What is known of one or more subjects.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Answer {
     /// When it was so.
+    #[schema(value_type = String, format = DateTime)]
     pub at: Moment,
     /// What was asked for; empty for everything.
     pub query: String,
@@ -19,7 +21,8 @@ pub struct Answer {
 }
 
 /// How many agents there are, by verdict.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = AgentTotals)]
 pub struct Totals {
     /// All of them.
     pub agents: u64,
@@ -34,7 +37,7 @@ pub struct Totals {
 }
 
 /// What is known of one subject.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Explanation {
     /// What it is.
     pub kind: Subject,
@@ -51,7 +54,7 @@ pub struct Explanation {
 }
 
 /// What an explanation is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Subject {
@@ -64,7 +67,7 @@ pub enum Subject {
 }
 
 /// One thing that is needed for logs to arrive, and how it stands.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Step {
     /// One word, for programs; it stays what it is.
     pub code: String,
@@ -76,13 +79,14 @@ pub struct Step {
     #[serde(default)]
     pub figures: BTreeMap<String, f64>,
     /// Since when it is so, where that is known.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub since: Option<Moment>,
     /// What to do about it.
     pub next: Option<String>,
 }
 
 /// How something stands. The most urgent comes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// Somebody has to do something, or to wait for what is said.

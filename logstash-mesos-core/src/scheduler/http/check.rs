@@ -2,7 +2,7 @@
 
 use super::super::check::checker;
 use super::{error, read};
-use crate::configs::{Complaint, Configuration};
+use crate::configs::{Complaint, Configuration, Kind};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -10,29 +10,42 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use utoipa::ToSchema;
 
 /// What to look over.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Draft {
+pub(super) struct Draft {
     /// What it is to be called.
     #[serde(default)]
     name: String,
     /// `docker`, which it is without a word, or `host`.
     #[serde(default)]
+    #[schema(value_type = Kind)]
     kind: String,
     /// The text of the configuration to be checked.
     input: String,
 }
 
-#[derive(Serialize)]
-struct Diagnostic<'a> {
-    severity: &'static str,
-    #[serde(flatten)]
-    complaint: &'a Complaint,
+/// What the engine has against a configuration.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Checked {
+    /// Errors first.
+    diagnostics: Vec<Diagnostic>,
 }
 
-/// Says everything that the engine has against a configuration, by line and column.
+/// One thing, at its place.
+#[derive(Serialize, ToSchema)]
+struct Diagnostic {
+    /// `error` or `warning`.
+    severity: &'static str,
+    #[serde(flatten)]
+    complaint: Complaint,
+}
+
+/// Says everything that the engine has against a configuration, by line and column. Nothing is stored.
+#[utoipa::path(post, path = "/api/check", tag = "configurations", request_body = Draft,
+    responses((status = 200, body = Checked)))]
 pub(super) async fn post(State(shared): State<Arc<super::Shared>>, body: Bytes) -> Response {
     let draft: Draft = match read(&body, r#"{"input": "filter { … }"}"#) {
         Ok(draft) => draft,
@@ -52,11 +65,11 @@ pub(super) async fn post(State(shared): State<Arc<super::Shared>>, body: Bytes) 
     // Patterns may take long to compile.
     match tokio::task::spawn_blocking(look).await {
         Ok(checked) => {
-            let errors = checked.errors.iter().map(|complaint| Diagnostic { severity: "error", complaint });
-            let warnings =
-                checked.warnings.iter().map(|complaint| Diagnostic { severity: "warning", complaint });
-            let diagnostics: Vec<_> = errors.chain(warnings).collect();
-            Json(serde_json::json!({ "diagnostics": diagnostics })).into_response()
+            let as_error = |complaint| Diagnostic { severity: "error", complaint };
+            let as_warning = |complaint| Diagnostic { severity: "warning", complaint };
+            let errors = checked.errors.into_iter().map(as_error);
+            let diagnostics = errors.chain(checked.warnings.into_iter().map(as_warning)).collect();
+            Json(Checked { diagnostics }).into_response()
         }
         Err(failed) => error(StatusCode::INTERNAL_SERVER_ERROR, &format!("the check ended early: {failed}")),
     }

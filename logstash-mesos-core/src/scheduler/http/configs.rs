@@ -13,21 +13,115 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use utoipa::{IntoParams, ToSchema};
 
 /// What a client may send: as JSON, as a form, or in the query.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(as = ConfigurationGiven)]
 pub(super) struct Given {
+    /// Image pattern of a configuration for containers; it may stand in the path or the query instead.
     name: Option<String>,
+    /// Logstash configuration.
     input: Option<String>,
+    /// Further conditions for containers, such as `label.app`.
     #[serde(rename = "match")]
     matches: Option<BTreeMap<String, String>>,
 }
 
+/// Behind the question mark, where the predecessor had names.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(
+    dead_code,
+    reason = "it is there for the document; `Given` takes what else the predecessor's clients send"
+)]
+struct ByName {
+    /// Of the configuration.
+    name: Option<String>,
+}
+
+/// A configuration.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = Configuration)]
+struct Shown {
+    name: String,
+    /// Logstash configuration, without secrets for those who may not write.
+    input: String,
+    /// Left out, with what follows, where there is no configuration yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<Kind>,
+    /// Changes with the content; the same as the ETag.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    /// Who manages it: `rest` or `directory`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<&'static str>,
+    /// Further conditions for containers.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    r#match: BTreeMap<String, String>,
+}
+
+/// A configuration that was stored.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Stored {
+    #[serde(flatten)]
+    configuration: Shown,
+    /// There was none before.
+    created: bool,
+    /// What does not hinder.
+    warnings: Vec<Complaint>,
+}
+
+/// A list of configurations, or the one whose name was given.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it is there for the document")]
+enum Listed {
+    All(Vec<Shown>),
+    One(Shown),
+}
+
+/// Which configuration was removed.
+#[derive(Serialize, ToSchema)]
+struct Removed {
+    /// Null if there was none.
+    #[schema(required)]
+    removed: Option<String>,
+}
+
+/// What became of a configuration that was sent.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it is there for the document")]
+enum Put {
+    Stored(Stored),
+    /// A configuration of the host without text is none.
+    Removed(Removed),
+}
+
+/// A configuration that does not compile, with everything that is wrong with it. The first of that stands above.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Refused {
+    /// In a sentence.
+    error: Option<String>,
+    /// Stays the same from version to version.
+    code: Option<String>,
+    /// From 1.
+    line: Option<usize>,
+    /// From 1, in characters.
+    column: Option<usize>,
+    message: Option<String>,
+    remedy: Option<String>,
+    diagnostics: Vec<Complaint>,
+}
+
+/// All configurations for containers; with `name` the one.
+#[utoipa::path(get, path = "/api/configs", tag = "configurations", params(ByName),
+    responses((status = 200, body = Listed)))]
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     headers: HeaderMap,
@@ -49,9 +143,13 @@ pub(super) fn listed(snapshot: &Snapshot, query: Given) -> Response {
         return one(snapshot, &name);
     }
     let docker = snapshot.entries.values().filter(|e| e.configuration.kind == Kind::Docker);
-    Json(docker.map(to_json).collect::<Vec<_>>()).into_response()
+    Json(docker.map(Shown::of).collect::<Vec<_>>()).into_response()
 }
 
+/// A configuration for containers. Its name may have slashes in it, as they are or as `%2F`.
+#[utoipa::path(get, path = "/api/configs/{name}", tag = "configurations",
+    params(("name" = String, Path, min_length = 1)),
+    responses((status = 200, body = Shown, headers(("ETag" = String, description = "Its version.")))))]
 pub(super) async fn get(
     State(shared): State<Arc<Shared>>,
     headers: HeaderMap,
@@ -62,11 +160,20 @@ pub(super) async fn get(
 
 pub(super) fn one(snapshot: &Snapshot, name: &str) -> Response {
     match snapshot.entries.get(&ConfigKey::docker(name)) {
-        Some(entry) => with_version(entry, Json(to_json(entry)).into_response()),
+        Some(entry) => with_version(entry, Json(Shown::of(entry)).into_response()),
         None => unknown(name),
     }
 }
 
+/// Creates or replaces a configuration for containers.
+#[utoipa::path(post, path = "/api/configs", tag = "configurations", params(ByName,
+        ("If-Match" = Option<String>, Header, description = "Only over this version."),
+        ("If-None-Match" = Option<String>, Header, description = "`*`: only what is new.", pattern = "^[*]$")),
+    request_body(content((Given = "application/json"), (Given = "application/x-www-form-urlencoded"))),
+    responses(
+        (status = 200, body = Stored, headers(("ETag" = String, description = "The new version."))),
+        (status = 422, body = Refused, description = "It does not compile."),
+    ))]
 pub(super) async fn post(
     State(shared): State<Arc<Shared>>,
     Extension(author): Extension<Author>,
@@ -80,6 +187,15 @@ pub(super) async fn post(
     }
 }
 
+/// The same.
+#[utoipa::path(put, path = "/api/configs", tag = "configurations", params(ByName,
+        ("If-Match" = Option<String>, Header, description = "Only over this version."),
+        ("If-None-Match" = Option<String>, Header, description = "`*`: only what is new.", pattern = "^[*]$")),
+    request_body(content((Given = "application/json"), (Given = "application/x-www-form-urlencoded"))),
+    responses(
+        (status = 200, body = Stored, headers(("ETag" = String, description = "The new version."))),
+        (status = 422, body = Refused, description = "It does not compile."),
+    ))]
 pub(super) async fn put_by_query(
     state: State<Arc<Shared>>,
     author: Extension<Author>,
@@ -90,6 +206,16 @@ pub(super) async fn put_by_query(
     post(state, author, query, headers, body).await
 }
 
+/// Creates or replaces a configuration for containers.
+#[utoipa::path(method(put, post), path = "/api/configs/{name}", tag = "configurations", params(
+        ("name" = String, Path, min_length = 1),
+        ("If-Match" = Option<String>, Header, description = "Only over this version."),
+        ("If-None-Match" = Option<String>, Header, description = "`*`: only what is new.", pattern = "^[*]$")),
+    request_body(content((Given = "application/json"), (Given = "application/x-www-form-urlencoded"))),
+    responses(
+        (status = 200, body = Stored, headers(("ETag" = String, description = "The new version."))),
+        (status = 422, body = Refused, description = "It does not compile."),
+    ))]
 pub(super) async fn put(
     State(shared): State<Arc<Shared>>,
     Extension(author): Extension<Author>,
@@ -112,27 +238,41 @@ pub(super) async fn put(
     store(&shared, Kind::Docker, Given { name: Some(name), ..given }, &headers, &author).await
 }
 
+/// Removes a configuration for containers.
+#[utoipa::path(delete, path = "/api/configs/{name}", tag = "configurations", params(
+        ("name" = String, Path, min_length = 1),
+        ("If-Match" = Option<String>, Header, description = "Only this version.")),
+    responses((status = 200, body = Removed)))]
 pub(super) async fn delete(
     State(shared): State<Arc<Shared>>,
     Extension(author): Extension<Author>,
     Path(name): Path<String>,
     Query(query): Query<Given>,
+    headers: HeaderMap,
 ) -> Response {
     let by_query = query.name.is_some();
-    remove(&shared, ConfigKey::docker(query.name.unwrap_or(name)), by_query, &author).await
+    remove(&shared, ConfigKey::docker(query.name.unwrap_or(name)), by_query, &headers, &author).await
 }
 
+/// Removes the configuration whose name is given, if there is one.
+#[utoipa::path(delete, path = "/api/configs", tag = "configurations", params(ByName,
+        ("If-Match" = Option<String>, Header, description = "Only this version.")),
+    responses((status = 200, body = Removed)))]
 pub(super) async fn delete_by_query(
     State(shared): State<Arc<Shared>>,
     Extension(author): Extension<Author>,
     Query(query): Query<Given>,
+    headers: HeaderMap,
 ) -> Response {
     match query.name {
-        Some(name) => remove(&shared, ConfigKey::docker(name), true, &author).await,
+        Some(name) => remove(&shared, ConfigKey::docker(name), true, &headers, &author).await,
         None => error(StatusCode::BAD_REQUEST, "which one? DELETE /api/configs/{name}"),
     }
 }
 
+/// What applies to every agent: the configuration `ui`, or another by its name.
+#[utoipa::path(get, path = "/api/host-config", tag = "configurations", params(ByName),
+    responses((status = 200, body = Shown, description = "With an ETag, its version, if there is one.")))]
 pub(super) async fn get_host(
     State(shared): State<Arc<Shared>>,
     headers: HeaderMap,
@@ -145,12 +285,21 @@ pub(super) async fn get_host(
 pub(super) fn host(snapshot: &Snapshot, query: Given) -> Response {
     let name = query.name.unwrap_or_else(|| HOST.to_owned());
     match snapshot.entries.get(&ConfigKey::host(&name)) {
-        Some(entry) => with_version(entry, Json(to_json(entry)).into_response()),
+        Some(entry) => with_version(entry, Json(Shown::of(entry)).into_response()),
         None if name != HOST => unknown(&name),
-        None => Json(json!({"name": HOST, "input": ""})).into_response(),
+        None => Json(Shown { name: HOST.to_owned(), ..Shown::default() }).into_response(),
     }
 }
 
+/// Creates or replaces what applies to every agent. Without text it is removed.
+#[utoipa::path(method(put, post), path = "/api/host-config", tag = "configurations", params(ByName,
+        ("If-Match" = Option<String>, Header, description = "Only over this version."),
+        ("If-None-Match" = Option<String>, Header, description = "`*`: only what is new.", pattern = "^[*]$")),
+    request_body(content((Given = "application/json"), (Given = "application/x-www-form-urlencoded"))),
+    responses(
+        (status = 200, body = Put),
+        (status = 422, body = Refused, description = "It does not compile."),
+    ))]
 pub(super) async fn put_host(
     State(shared): State<Arc<Shared>>,
     Extension(author): Extension<Author>,
@@ -165,7 +314,7 @@ pub(super) async fn put_host(
         Err(response) => return *response,
     };
     if given.input.as_deref().is_some_and(|input| input.trim().is_empty()) {
-        return remove(&shared, ConfigKey::host(name), true, &author).await;
+        return remove(&shared, ConfigKey::host(name), true, &headers, &author).await;
     }
     store(&shared, Kind::Host, given, &headers, &author).await
 }
@@ -217,10 +366,10 @@ pub(super) async fn put_in_force(
     match shared.registry.put(configuration, expect, author).await {
         Ok(stored) => {
             let snapshot = shared.registry.snapshot();
-            let mut body = snapshot.entries.get(&key).map(to_json).unwrap_or_default();
-            body["created"] = stored.created.into();
-            body["warnings"] = json!(stored.warnings);
-            ([(header::ETAG, format!("\"{}\"", stored.version))], Json(body)).into_response()
+            let version = [(header::ETAG, format!("\"{}\"", stored.version))];
+            let configuration = snapshot.entries.get(&key).map(Shown::of).unwrap_or_default();
+            let stored = Stored { configuration, created: stored.created, warnings: stored.warnings };
+            (version, Json(stored)).into_response()
         }
         Err(PutError::Refused(complaints)) => refused(&complaints),
         Err(error) => {
@@ -236,12 +385,24 @@ pub(super) async fn put_in_force(
     }
 }
 
-async fn remove(shared: &Shared, key: ConfigKey, unknown_is_fine: bool, author: &Author) -> Response {
-    match shared.registry.remove(&key, author).await {
-        Ok(true) => Json(json!({"removed": key.name})).into_response(),
-        Ok(false) if unknown_is_fine => Json(json!({"removed": Value::Null})).into_response(),
+async fn remove(
+    shared: &Shared,
+    key: ConfigKey,
+    unknown_is_fine: bool,
+    headers: &HeaderMap,
+    author: &Author,
+) -> Response {
+    let version = match precondition(headers) {
+        Ok(Precondition { version, only_create: false }) => version,
+        Ok(_) => return error(StatusCode::PRECONDITION_FAILED, "what is to be removed cannot be new"),
+        Err(text) => return error(StatusCode::BAD_REQUEST, text),
+    };
+    match shared.registry.remove(&key, version.as_deref(), author).await {
+        Ok(true) => Json(Removed { removed: Some(key.name) }).into_response(),
+        Ok(false) if unknown_is_fine => Json(Removed { removed: None }).into_response(),
         Ok(false) => unknown(&key.name),
         Err(e @ RemoveError::Managed { .. }) => error(StatusCode::CONFLICT, &e.to_string()),
+        Err(e @ RemoveError::Precondition(_)) => error(StatusCode::PRECONDITION_FAILED, &e.to_string()),
         Err(e) => error(StatusCode::SERVICE_UNAVAILABLE, &crate::error_chain(&e)),
     }
 }
@@ -249,15 +410,15 @@ async fn remove(shared: &Shared, key: ConfigKey, unknown_is_fine: bool, author: 
 /// A configuration that does not compile, with everything that is wrong with it.
 pub(super) fn refused(complaints: &[Complaint]) -> Response {
     let first = complaints.first();
-    let body = json!({
-        "error": first.map(ToString::to_string),
-        "code": first.map(|c| &c.code),
-        "line": first.map(|c| c.line),
-        "column": first.map(|c| c.column),
-        "message": first.map(|c| &c.message),
-        "remedy": first.map(|c| &c.remedy),
-        "diagnostics": complaints,
-    });
+    let body = Refused {
+        error: first.map(ToString::to_string),
+        code: first.map(|c| c.code.clone()),
+        line: first.map(|c| c.line),
+        column: first.map(|c| c.column),
+        message: first.map(|c| c.message.clone()),
+        remedy: first.map(|c| c.remedy.clone()),
+        diagnostics: complaints.to_vec(),
+    };
     (StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response()
 }
 
@@ -272,19 +433,18 @@ pub(super) fn precondition(headers: &HeaderMap) -> Result<Precondition, &'static
     Ok(Precondition { only_create, version })
 }
 
-fn to_json(entry: &Entry) -> Value {
-    let Configuration { name, kind, input, matches, source } = &entry.configuration;
-    let mut body = json!({
-        "name": name,
-        "input": input,
-        "kind": kind.name(),
-        "version": entry.version,
-        "source": source.name(),
-    });
-    if !matches.is_empty() {
-        body["match"] = json!(matches);
+impl Shown {
+    fn of(entry: &Entry) -> Self {
+        let Configuration { name, kind, input, matches, source } = entry.configuration.clone();
+        Self {
+            name,
+            input,
+            kind: Some(kind),
+            version: Some(entry.version.clone()),
+            source: Some(source.name()),
+            r#match: matches,
+        }
     }
-    body
 }
 
 fn with_version(entry: &Entry, response: Response) -> Response {

@@ -4,52 +4,136 @@
 
 use super::{error, limit};
 use crate::configs::Author;
-use crate::ids::AgentId;
-use crate::protocol::{AskDeadLetters, DeadLetter, DeadLetterAction, DeadLetters};
+use crate::protocol::{AskDeadLetters, DeadLetter, DeadLetterAction, DeadLetterCount, DeadLetters};
+use crate::scheduler::dead_letters::{self, LIMIT, LettersError, MOST};
 use crate::scheduler::shared::Shared;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use utoipa::{IntoParams, ToSchema};
 
 /// Behind the question mark.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Parameters {
+    /// The id of an agent. What changes something needs it.
     agent: Option<String>,
+    /// Only those of this configuration, kind first: `docker/nginx*`.
     #[serde(default)]
     configuration: String,
+    /// Only those that the plugin with this id refused.
     #[serde(default)]
     output: String,
-    /// With commas between them.
+    /// Only these, with commas between them.
     #[serde(default)]
+    #[param(pattern = "^([0-9]{1,18}(,[0-9]{1,18})*)?$")]
     ids: String,
+    /// Only later ones: `next` of the page before.
     #[serde(default)]
     after: u64,
+    /// How many at most, where they are listed; 100 if not given.
+    #[param(minimum = 1, maximum = 10_000)]
     limit: Option<usize>,
     /// For what changes something: all of the agent are meant, and not too much was left out.
     #[serde(default)]
     all: bool,
 }
 
-/// The letters of one agent; without an agent how many each has.
+/// Dead letters.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+enum Letters {
+    /// Without an agent.
+    Counts(LetterCensus),
+    /// Of one agent.
+    Page(LetterPage),
+}
+
+/// Where there are dead letters, as the executors last said.
+#[derive(Serialize, ToSchema)]
+struct LetterCensus {
+    /// How many wait on all agents.
+    total: u64,
+    configurations: Vec<LettersOf>,
+}
+
+/// The dead letters of a configuration on one agent.
+#[derive(Serialize, ToSchema)]
+struct LettersOf {
+    agent_id: String,
+    hostname: Option<String>,
+    configuration: String,
+    waiting: u64,
+    /// On disk.
+    bytes: u64,
+    /// Back to their outputs.
+    on_their_way: u64,
+    /// For want of room or for their age.
+    dropped: u64,
+}
+
+/// Some dead letters of one agent, the oldest first.
+#[derive(Serialize, ToSchema)]
+struct LetterPage {
+    letters: Vec<Letter>,
+    /// With which `after` the next ones come; null if these were the last.
+    next: Option<u64>,
+    /// Lines on disk that are no letters.
+    damaged_lines: u64,
+}
+
+/// An event that nobody takes.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeadLetter)]
+struct Letter {
+    /// Names it within its agent; later ones have larger numbers.
+    id: u64,
+    /// When it was stored.
+    #[serde(rename = "@timestamp")]
+    at: String,
+    /// Kind first.
+    configuration: String,
+    /// Empty for a condition.
+    plugin_id: String,
+    /// `if` for a condition.
+    plugin: String,
+    reason: String,
+    /// Where its line came from, as far as is known.
+    source: String,
+    /// What it holds: an event as JSON, or the record that would have been sent.
+    record: String,
+}
+
+/// How many letters were taken out.
+#[derive(Default, Serialize, ToSchema)]
+struct Taken {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replayed: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    discarded: Option<u64>,
+}
+
+/// The dead letters of one agent, asked of its executor; without an agent how many each has.
+#[utoipa::path(get, path = "/api/dead-letters", tag = "dead letters", params(Parameters),
+    responses((status = 200, body = Letters)))]
 pub(super) async fn get(State(shared): State<Arc<Shared>>, Query(asked): Query<Parameters>) -> Response {
-    if asked.agent.is_none() {
-        shared.sessions.watch();
-        return Json(counts(&shared)).into_response();
-    }
     let limit = match limit(asked.limit, LIMIT, MOST) {
         Ok(limit) => limit,
         Err(refusal) => return *refusal,
     };
+    if asked.agent.is_none() {
+        shared.sessions.watch();
+        return Json(Letters::Counts(counts(&shared))).into_response();
+    }
     match ask(&shared, asked, DeadLetterAction::List, limit).await {
-        Ok(answer) => Json(json!({
-            "letters": answer.letters.iter().map(letter).collect::<Vec<_>>(),
-            "next": answer.letters.last().filter(|_| answer.more).map(|last| last.id),
-            "damaged_lines": answer.damaged_lines,
+        Ok(answer) => Json(Letters::Page(LetterPage {
+            next: answer.letters.last().filter(|_| answer.more).map(|last| last.id),
+            letters: answer.letters.into_iter().map(letter).collect(),
+            damaged_lines: answer.damaged_lines,
         }))
         .into_response(),
         Err(refusal) => *refusal,
@@ -57,29 +141,35 @@ pub(super) async fn get(State(shared): State<Arc<Shared>>, Query(asked): Query<P
 }
 
 /// Sends letters of one agent to their outputs again.
+#[utoipa::path(post, path = "/api/dead-letters/replay", tag = "dead letters", params(Parameters),
+    responses((status = 200, body = Taken)))]
 pub(super) async fn replay(
     state: State<Arc<Shared>>,
     author: Extension<Author>,
     asked: Query<Parameters>,
 ) -> Response {
-    change(state, author, asked, DeadLetterAction::Replay, "replayed").await
+    let answer = |count| Taken { replayed: Some(count), ..Taken::default() };
+    change(state, author, asked, DeadLetterAction::Replay, answer).await
 }
 
 /// Removes letters of one agent.
+#[utoipa::path(delete, path = "/api/dead-letters", tag = "dead letters", params(Parameters),
+    responses((status = 200, body = Taken)))]
 pub(super) async fn discard(
     state: State<Arc<Shared>>,
     author: Extension<Author>,
     asked: Query<Parameters>,
 ) -> Response {
-    change(state, author, asked, DeadLetterAction::Discard, "discarded").await
+    let answer = |count| Taken { discarded: Some(count), ..Taken::default() };
+    change(state, author, asked, DeadLetterAction::Discard, answer).await
 }
 
 async fn change(
     State(shared): State<Arc<Shared>>,
-    Extension(Author { by, from }): Extension<Author>,
+    Extension(author): Extension<Author>,
     Query(asked): Query<Parameters>,
     action: DeadLetterAction,
-    done: &str,
+    taken: impl FnOnce(u64) -> Taken,
 ) -> Response {
     if !asked.all && [&asked.configuration, &asked.output, &asked.ids].into_iter().all(String::is_empty) {
         return error(
@@ -90,8 +180,8 @@ async fn change(
     let agent_id = asked.agent.clone().unwrap_or_default();
     match ask(&shared, asked, action, 0).await {
         Ok(answer) => {
-            tracing::info!(target: "audit", %by, from, agent_id, count = answer.count, "Dead letters were {done}");
-            Json(json!({ done: answer.count })).into_response()
+            dead_letters::tell(&author, &agent_id, action, answer.count);
+            Json(taken(answer.count)).into_response()
         }
         Err(refusal) => *refusal,
     }
@@ -117,10 +207,6 @@ async fn ask(
             .map_err(|_| refused(StatusCode::BAD_REQUEST, "ids are numbers with commas between them"))?;
         ids.push(id);
     }
-    let agent_id = AgentId::from(agent.as_str());
-    if !shared.state().agents().contains_key(&agent_id) {
-        return Err(refused(StatusCode::NOT_FOUND, "there is no agent with this id"));
-    }
     let question = AskDeadLetters {
         request_id: 0,
         action: action.into(),
@@ -130,53 +216,44 @@ async fn ask(
         after: asked.after,
         limit: u32::try_from(limit).unwrap_or(u32::MAX),
     };
-    let answer = shared.sessions.ask_dead_letters(&agent_id, question).await;
-    let answer = answer.map_err(|why| refused(StatusCode::SERVICE_UNAVAILABLE, why))?;
-    match answer.error.as_str() {
-        "" => Ok(answer),
-        why => Err(refused(StatusCode::BAD_GATEWAY, why)),
-    }
-}
-
-fn letter(letter: &DeadLetter) -> Value {
-    json!({
-        "id": letter.id,
-        "@timestamp": letter.at,
-        "configuration": letter.configuration,
-        "plugin_id": letter.plugin_id,
-        "plugin": letter.plugin,
-        "reason": letter.reason,
-        "source": letter.source,
-        "record": letter.record,
+    dead_letters::ask(shared, &agent, question).await.map_err(|why| {
+        let status = match why {
+            LettersError::NoAgent => StatusCode::NOT_FOUND,
+            LettersError::NoAnswer(_) => StatusCode::SERVICE_UNAVAILABLE,
+            LettersError::Failed(_) => StatusCode::BAD_GATEWAY,
+        };
+        refused(status, &why.to_string())
     })
 }
 
-/// As the executors last said.
-fn counts(shared: &Shared) -> Value {
-    let state = shared.state();
-    let executors = shared.sessions.lock();
-    let (mut found, mut total) = (Vec::new(), 0);
-    for ((agent_id, _), executor) in executors.iter() {
-        for pipeline in executor.status.iter().flat_map(|status| &status.pipelines) {
-            let known =
-                pipeline.dead_letters + pipeline.dead_letters_on_their_way + pipeline.dead_letters_dropped;
-            if known > 0 {
-                total += pipeline.dead_letters;
-                found.push(json!({
-                    "agent_id": agent_id.as_str(),
-                    "hostname": state.agents().get(agent_id).map(|agent| agent.hostname.as_str()),
-                    "configuration": pipeline.configuration,
-                    "waiting": pipeline.dead_letters,
-                    "bytes": pipeline.dead_letter_bytes,
-                    "on_their_way": pipeline.dead_letters_on_their_way,
-                    "dropped": pipeline.dead_letters_dropped,
-                }));
-            }
-        }
+fn letter(letter: DeadLetter) -> Letter {
+    Letter {
+        id: letter.id,
+        at: letter.at,
+        configuration: letter.configuration,
+        plugin_id: letter.plugin_id,
+        plugin: letter.plugin,
+        reason: letter.reason,
+        source: letter.source,
+        record: letter.record,
     }
-    json!({ "total": total, "configurations": found })
 }
 
-/// Letters in one answer, unless the question says otherwise.
-const LIMIT: usize = 100;
-const MOST: usize = 10_000;
+fn counts(shared: &Shared) -> LetterCensus {
+    let configurations: Vec<_> = dead_letters::counts(shared).into_iter().map(LettersOf::from).collect();
+    LetterCensus { total: configurations.iter().map(|one| one.waiting).sum(), configurations }
+}
+
+impl From<DeadLetterCount> for LettersOf {
+    fn from(count: DeadLetterCount) -> Self {
+        Self {
+            agent_id: count.agent_id,
+            hostname: Some(count.hostname).filter(|name| !name.is_empty()),
+            configuration: count.configuration,
+            waiting: count.waiting,
+            bytes: count.bytes,
+            on_their_way: count.on_their_way,
+            dropped: count.dropped,
+        }
+    }
+}

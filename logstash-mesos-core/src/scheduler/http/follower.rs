@@ -6,7 +6,7 @@ use super::super::leader::answers;
 use super::super::node::Node;
 use super::configs::{self, Given};
 use super::forward::{forward, try_forward};
-use super::{error, executor_program, guard, metrics, pages};
+use super::{error, executor_program, guard, metrics, pages, problem};
 use crate::configs::Snapshot;
 use crate::error_chain;
 use crate::protocol::{Configuration, ConfigurationStatus, ListConfigsRequest, ListConfigsResponse};
@@ -46,6 +46,7 @@ pub(super) fn router(node: Arc<Node>) -> Router {
         .with_state(node.clone())
         .layer(middleware::from_fn_with_state(access, guard::guard))
         .layer(middleware::from_fn_with_state(node, pass_browsers_on))
+        .layer(middleware::map_response(problem::shaped))
 }
 
 /// Who signed in with a browser is known to the leader alone.

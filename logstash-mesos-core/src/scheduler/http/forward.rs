@@ -4,7 +4,7 @@
 //! connection of its own: a session of an executor lasts for days and must not hold up others, and no request goes out
 //! on a connection whose other end has gone unnoticed.
 
-use super::super::access::{FORWARDED, FORWARDED_FOR, GRPC, Peer};
+use super::super::access::{FORWARDED, FORWARDED_FOR, Peer, is_grpc};
 use super::super::leader::{Failure, ForwardError, Target, connect};
 use super::super::node::{Leading, Node, Responsible};
 use super::error;
@@ -28,7 +28,7 @@ use tower::ServiceExt;
 /// Has the leader answer, wherever it is. While nobody leads, or the leader cannot be reached, that is waited for a
 /// little: mostly another one takes over.
 pub(super) async fn forward(node: &Arc<Node>, request: Request) -> Response {
-    let grpc = request.uri().path().starts_with(GRPC);
+    let grpc = is_grpc(request.uri().path());
     try_forward(node, request).await.unwrap_or_else(|failure| refusal(grpc, &failure))
 }
 

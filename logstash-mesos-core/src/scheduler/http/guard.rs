@@ -1,6 +1,6 @@
 //! Whoever may not do what a request wants is turned away, in the words of its protocol.
 
-use super::super::access::{Access, GRPC, Refusal, TOO_MANY, Wish, is_reading, wish};
+use super::super::access::{Access, Refusal, TOO_MANY, Wish, is_grpc, is_reading, wish};
 use super::{error, pages};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -34,7 +34,7 @@ pub(super) async fn guard(State(access): State<Arc<Access>>, mut request: Reques
         Err(refusal) => refusal,
     };
     let path = request.uri().path();
-    if path.starts_with(GRPC) {
+    if is_grpc(path) {
         return match refusal {
             Refusal::Unauthorized => tonic::Status::unauthenticated("credentials are needed"),
             Refusal::Forbidden(text) => tonic::Status::permission_denied(text),

@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+/// Numbers for Prometheus.
+#[utoipa::path(get, path = "/metrics", tag = "operation", responses((status = 200, body = String)))]
 pub(super) async fn get(State(shared): State<Arc<Shared>>) -> Response {
     answer(text(&shared))
 }

@@ -3,6 +3,7 @@
 mod check;
 mod configs;
 mod dead_letters;
+mod document;
 mod explain;
 mod find;
 mod follower;
@@ -12,6 +13,7 @@ mod metrics;
 mod overview;
 mod pages;
 mod plugins;
+mod problem;
 mod session;
 mod streams;
 mod try_out;
@@ -19,8 +21,10 @@ mod versions;
 
 use super::binary::ServedBinary;
 use super::grpc::ControlService;
+use super::grpc_standard;
 use super::listener::{self, Listener};
 use super::node::Node;
+use super::policy_file::PolicyShown;
 use super::records::Records;
 use super::shared::Shared;
 use super::status;
@@ -32,14 +36,19 @@ use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use axum::{Extension, Json, Router};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use problem::error;
 
 /// Serves until `stop`, whoever leads.
 pub(super) fn serve(node: &Arc<Node>, port: Listener, stop: CancellationToken) -> JoinHandle<()> {
@@ -62,48 +71,48 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
     let control = ControlServer::new(ControlService { shared: shared.clone() })
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
-    let mut router = Router::new()
+    // What is for programs and people is in the document of the API.
+    let (mut router, document) = OpenApiRouter::with_openapi(document::begin())
+        .routes(routes!(get_status))
+        .routes(routes!(resume_rollout))
+        .routes(routes!(explain::get))
+        .routes(routes!(overview::get))
+        .routes(routes!(overview::events))
+        .routes(routes!(overview::history))
+        .routes(routes!(dead_letters::get, dead_letters::discard))
+        .routes(routes!(dead_letters::replay))
+        .routes(routes!(streams::get))
+        .routes(routes!(find::get))
+        .routes(routes!(plugins::get))
+        .routes(routes!(get_policy))
+        .routes(routes!(session::get, session::sign_in, session::sign_out))
+        .routes(routes!(versions::get))
+        .routes(routes!(versions::roll_back))
+        .routes(routes!(check::post))
+        .routes(routes!(try_out::post))
+        .routes(routes!(configs::list, configs::post, configs::put_by_query, configs::delete_by_query))
+        .routes(routes!(configs::get_host, configs::put_host))
+        .routes(routes!(health))
+        .routes(routes!(ready))
+        .routes(routes!(metrics::get))
+        .split_for_parts();
+    let named = || get(configs::get).put(configs::put).post(configs::put).delete(configs::delete);
+    router = router
         .route_service("/logstash_mesos.control.v1.Control/{method}", control)
-        .route("/api/status", get(get_status))
-        .route("/api/rollout/resume", post(resume_rollout))
-        .route("/api/explain", get(explain::get))
-        .route("/api/overview", get(overview::get))
-        .route("/api/events", get(overview::events))
-        .route("/api/history", get(overview::history))
-        .route("/api/dead-letters", get(dead_letters::get).delete(dead_letters::discard))
-        .route("/api/dead-letters/replay", post(dead_letters::replay))
-        .route("/api/streams", get(streams::get))
-        .route("/api/find", get(find::get))
-        .route("/api/plugins", get(plugins::get))
-        .route("/api/policy", get(get_policy))
-        .route("/api/versions", get(versions::get))
-        .route("/api/rollback", post(versions::roll_back))
-        .route("/api/check", post(check::post))
-        .route("/api/session", get(session::get).post(session::sign_in).delete(session::sign_out))
-        .route("/api/try", post(try_out::post))
-        .route("/health", get(|| async { "alive\n" }))
-        .route("/ready", get(ready))
-        .route("/metrics", get(metrics::get))
-        .route("/executor/{sha256}/logstash-mesos-executor", get(executor));
-    // The predecessor's documents have the paths without `/api`.
-    for prefix in ["/api", ""] {
-        router = router
-            .route(
-                &format!("{prefix}/configs"),
-                get(configs::list)
-                    .post(configs::post)
-                    .put(configs::put_by_query)
-                    .delete(configs::delete_by_query),
-            )
-            .route(
-                &format!("{prefix}/configs/{{*name}}"),
-                get(configs::get).put(configs::put).post(configs::put).delete(configs::delete),
-            )
-            .route(
-                &format!("{prefix}/host-config"),
-                get(configs::get_host).put(configs::put_host).post(configs::put_host),
-            );
-    }
+        .route("/executor/{sha256}/logstash-mesos-executor", get(executor))
+        .route("/api/configs/{*name}", named())
+        // The predecessor's documents have the paths without `/api`.
+        .route(
+            "/configs",
+            get(configs::list)
+                .post(configs::post)
+                .put(configs::put_by_query)
+                .delete(configs::delete_by_query),
+        )
+        .route("/configs/{*name}", named())
+        .route("/host-config", get(configs::get_host).put(configs::put_host).post(configs::put_host))
+        .merge(grpc_standard::router(shared.clone()).expect("what is described is compiled in"))
+        .merge(document::router(document, shared.ui));
     if shared.ui {
         router = router.merge(pages::router());
     }
@@ -113,8 +122,18 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .with_state(shared)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn_with_state(access, guard::guard))
+        .layer(middleware::map_response(problem::shaped))
 }
 
+/// Whether the process lives.
+#[utoipa::path(get, path = "/health", tag = "operation", responses((status = 200, body = String)))]
+async fn health() -> &'static str {
+    "alive\n"
+}
+
+/// The framework, and a page of its agents with what they read.
+#[utoipa::path(get, path = "/api/status", tag = "status", params(status::Page),
+    responses((status = 200, body = status::StatusAnswer)))]
 async fn get_status(
     State(shared): State<Arc<Shared>>,
     page: Result<Query<status::Page>, QueryRejection>,
@@ -124,14 +143,24 @@ async fn get_status(
         Err(rejection) => return error(StatusCode::BAD_REQUEST, &rejection.body_text()),
     };
     shared.sessions.watch();
-    Json(status::json(&shared, &page)).into_response()
+    Json(status::answer(&shared, &page)).into_response()
 }
 
+/// Whether a roll-out went on.
+#[derive(Serialize, ToSchema)]
+struct Resumed {
+    /// False when none had stopped.
+    resumed: bool,
+}
+
+/// Which configurations may read which containers, as the policy's file says.
+#[utoipa::path(get, path = "/api/policy", tag = "configurations", responses((status = 200, body = PolicyShown)))]
 async fn get_policy(State(shared): State<Arc<Shared>>) -> Response {
-    Json(shared.policy.borrow().json()).into_response()
+    Json(shared.policy.borrow().shown()).into_response()
 }
 
 /// Lets a roll-out go on that has stopped after failures.
+#[utoipa::path(post, path = "/api/rollout/resume", tag = "operation", responses((status = 200, body = Resumed)))]
 async fn resume_rollout(
     State(shared): State<Arc<Shared>>,
     Extension(Author { by, from }): Extension<Author>,
@@ -141,9 +170,11 @@ async fn resume_rollout(
         tracing::info!(target: "audit", %by, from, "Roll-out goes on, as an operator asked");
         shared.sessions.wake.notify_one();
     }
-    Json(json!({ "resumed": resumed })).into_response()
+    Json(Resumed { resumed }).into_response()
 }
 
+/// Whether this scheduler can be of use: it is subscribed and its state can be read. 503 says what is missing.
+#[utoipa::path(get, path = "/ready", tag = "operation", responses((status = 200, body = String)))]
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     let link = shared.link().clone();
     let problem = if !link.store_error.is_empty() {
@@ -198,11 +229,6 @@ fn executor_program(binary: Arc<ServedBinary>, method: &Method) -> Response {
 
 async fn not_found() -> Response {
     error(StatusCode::NOT_FOUND, "there is nothing at this path; see GET /api/status and /api/configs")
-}
-
-/// An answer that says what went wrong.
-fn error(status: StatusCode, text: &str) -> Response {
-    (status, Json(json!({ "error": text }))).into_response()
 }
 
 /// How many entries one answer has: what was asked for, from 1 to `most`, or `usual`.

@@ -239,7 +239,7 @@ mod tests {
                 run(&trial, EcsCompatibility::V8).unwrap_or_else(|wrong| panic!("{example}: {wrong:?}"));
             assert_eq!(tried.events.len(), wanted, "{example}");
             for event in tried.events {
-                assert!(!event.contains("failure\""), "{example}: {event}");
+                assert!(!event.get().contains("failure\""), "{example}: {event}");
             }
             assert!(tried.warnings.is_empty(), "{example}: {:?}", tried.warnings);
         }

@@ -5,10 +5,45 @@ use crate::pipeline::compatibility::takes;
 use crate::pipeline::plugin::common;
 use crate::pipeline::settings::{Kind, Setting, Status};
 use axum::Json;
-use serde_json::{Value, json};
+use serde::Serialize;
 use std::sync::LazyLock;
+use utoipa::ToSchema;
 
-static PLUGINS: LazyLock<Value> = LazyLock::new(|| {
+/// What a configuration may name.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Plugins {
+    plugins: Vec<Plugin>,
+}
+
+/// A plugin.
+#[derive(Serialize, ToSchema)]
+struct Plugin {
+    /// `input`, `filter`, `output` or `codec`.
+    kind: &'static str,
+    name: &'static str,
+    /// One sentence.
+    doc: &'static str,
+    settings: Vec<PluginSetting>,
+}
+
+/// A setting of a plugin.
+#[derive(Serialize, ToSchema)]
+struct PluginSetting {
+    name: &'static str,
+    /// In words.
+    takes: String,
+    /// Whether it takes a codec.
+    codec: bool,
+    /// All values, where there are only these.
+    choices: &'static [&'static str],
+    required: bool,
+    /// What to use instead, of one that should no longer be used.
+    deprecated: Option<&'static str>,
+    /// One sentence.
+    doc: &'static str,
+}
+
+static PLUGINS: LazyLock<Plugins> = LazyLock::new(|| {
     let all = catalog();
     let plugins: Vec<_> = all
         .all()
@@ -19,14 +54,15 @@ static PLUGINS: LazyLock<Value> = LazyLock::new(|| {
             let common = common.filter(|setting| spec.settings.iter().all(|own| own.name != setting.name));
             let settings: Vec<_> =
                 own.chain(common).filter(|setting| is_of_use(setting)).map(setting).collect();
-            json!({"kind": kind.word(), "name": spec.name, "doc": spec.doc, "settings": settings})
+            Plugin { kind: kind.word(), name: spec.name, doc: spec.doc, settings }
         })
         .collect();
-    json!({ "plugins": plugins })
+    Plugins { plugins }
 });
 
-/// Everything that a configuration may name.
-pub(super) async fn get() -> Json<&'static Value> {
+/// Every plugin with its settings, what they take and what they are for.
+#[utoipa::path(get, path = "/api/plugins", tag = "configurations", responses((status = 200, body = Plugins)))]
+pub(super) async fn get() -> Json<&'static Plugins> {
     Json(&PLUGINS)
 }
 
@@ -35,8 +71,8 @@ fn is_of_use(setting: &Setting) -> bool {
     matches!(setting.status, Status::Supported | Status::Deprecated(_))
 }
 
-fn setting(setting: &Setting) -> Value {
-    let choices: &[&str] = match setting.kind {
+fn setting(setting: &'static Setting) -> PluginSetting {
+    let choices: &'static [&'static str] = match setting.kind {
         Kind::OneOf(words) => words,
         Kind::Boolean => &["true", "false"],
         _ => &[],
@@ -45,13 +81,13 @@ fn setting(setting: &Setting) -> Value {
         Status::Deprecated(instead) => Some(instead),
         _ => None,
     };
-    json!({
-        "name": setting.name,
-        "takes": takes(&setting.kind),
-        "codec": matches!(setting.kind, Kind::Codec),
-        "choices": choices,
-        "required": setting.required,
-        "deprecated": deprecated,
-        "doc": setting.doc,
-    })
+    PluginSetting {
+        name: setting.name,
+        takes: takes(&setting.kind),
+        codec: matches!(setting.kind, Kind::Codec),
+        choices,
+        required: setting.required,
+        deprecated,
+        doc: setting.doc,
+    }
 }

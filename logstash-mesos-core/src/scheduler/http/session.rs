@@ -9,11 +9,14 @@ use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
 
 /// Who one is, and what one may do; also for those who are nobody yet.
+#[utoipa::path(get, path = "/api/session", tag = "operation", responses((status = 200, body = Viewer)))]
 pub(super) async fn get(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     viewer(&shared.access.viewer(&headers))
 }
 
 /// Signs in whoever brings a password or a token, as the guard of the port has found them to be right.
+#[utoipa::path(post, path = "/api/session", tag = "operation",
+    responses((status = 200, body = Viewer, description = "With a cookie, where there are accounts.")))]
 pub(super) async fn sign_in(
     State(shared): State<Arc<Shared>>,
     headers: HeaderMap,
@@ -30,6 +33,7 @@ pub(super) async fn sign_in(
 }
 
 /// Ends the login of the browser that asks, and has it forget its cookie.
+#[utoipa::path(delete, path = "/api/session", tag = "operation", responses((status = 200, body = Viewer)))]
 pub(super) async fn sign_out(
     State(shared): State<Arc<Shared>>,
     headers: HeaderMap,

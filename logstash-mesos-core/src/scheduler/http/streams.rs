@@ -5,31 +5,65 @@ use crate::ids::AgentId;
 use crate::protocol::StreamStatus;
 use crate::scheduler::shared::Shared;
 use crate::scheduler::state::State as Cluster;
-use crate::scheduler::status::stream_json;
+use crate::scheduler::status::Stream;
 use crate::scheduler::stream::{is_unread, losses, lost, what};
 use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use utoipa::{IntoParams, ToSchema};
 
 /// Behind the question mark.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Parameters {
-    /// Words that all have to be true: see [`Word`].
+    /// Words that all have to be true, such as `image:nginx`, `path:access`, `agent:`, `configuration:`, `method:`,
+    /// `state:problem`, `lag:>1MB`, `lost:>0`, `events:0`; a word alone is looked for in names.
     #[serde(default)]
     q: String,
-    /// A field, with `-` in front from the largest down.
+    /// `name`, `image`, `path`, `method`, `agent`, `events`, `lag_bytes` or `lost`, with `-` in front from the largest down.
     #[serde(default)]
+    #[param(pattern = "^-?(name|image|path|method|agent|events|lag_bytes|lost)?$")]
     sort: String,
+    /// How many streams at most; 100 if not given.
+    #[param(minimum = 1, maximum = 10_000)]
     limit: Option<usize>,
+    /// Of which so many are left out.
     #[serde(default)]
     offset: usize,
+}
+
+/// One page of streams.
+#[derive(Debug, Serialize, ToSchema)]
+struct StreamPage {
+    /// How many there are on all pages.
+    total: usize,
+    /// On how many agents.
+    agents: usize,
+    streams: Vec<StreamRow>,
+    /// With which `offset` the next ones come; null if these were the last.
+    next_offset: Option<usize>,
+}
+
+/// A stream and where it is.
+#[derive(Debug, Serialize, ToSchema)]
+struct StreamRow {
+    #[serde(flatten)]
+    stream: Stream,
+    /// Names it within its executor, for as long as it lives.
+    id: String,
+    hostname: String,
+    /// `ok`, `problem` or `unknown`.
+    state: &'static str,
+    /// Bytes, whatever the reason.
+    lost_total: u64,
+    /// The same with the reasons, in words.
+    lost_text: String,
 }
 
 /// A stream and where it is.
@@ -58,14 +92,15 @@ impl Row<'_> {
         }
     }
 
-    fn json(&self) -> Value {
-        let mut object = stream_json(self.agent_id.as_str(), self.stream);
-        object["id"] = self.stream.id.as_str().into();
-        object["hostname"] = self.hostname.into();
-        object["state"] = self.state().into();
-        object["lost_total"] = self.lost().into();
-        object["lost_text"] = losses(self.stream).into();
-        object
+    fn shown(&self) -> StreamRow {
+        StreamRow {
+            stream: Stream::of(self.agent_id.as_str(), self.stream),
+            id: self.stream.id.clone(),
+            hostname: self.hostname.to_owned(),
+            state: self.state(),
+            lost_total: self.lost(),
+            lost_text: losses(self.stream),
+        }
     }
 }
 
@@ -209,7 +244,8 @@ fn sort(rows: &mut [Row<'_>], by: &str) -> Option<()> {
     Some(())
 }
 
-/// One page of streams.
+/// What is read on all agents, filtered, sorted and paged.
+#[utoipa::path(get, path = "/api/streams", tag = "status", params(Parameters), responses((status = 200, body = StreamPage)))]
 pub(super) async fn get(State(shared): State<Arc<Shared>>, Query(asked): Query<Parameters>) -> Response {
     let limit = match limit(asked.limit, LIMIT, MOST) {
         Ok(limit) => limit,
@@ -229,13 +265,12 @@ pub(super) async fn get(State(shared): State<Arc<Shared>>, Query(asked): Query<P
     }
     let agents: BTreeSet<_> = found.iter().map(|row| row.agent_id).collect();
     let next = asked.offset.saturating_add(limit);
-    let page: Vec<_> = found.iter().skip(asked.offset).take(limit).map(Row::json).collect();
-    Json(json!({
-        "total": found.len(),
-        "agents": agents.len(),
-        "streams": page,
-        "next_offset": (next < found.len()).then_some(next),
-    }))
+    Json(StreamPage {
+        total: found.len(),
+        agents: agents.len(),
+        streams: found.iter().skip(asked.offset).take(limit).map(Row::shown).collect(),
+        next_offset: (next < found.len()).then_some(next),
+    })
     .into_response()
 }
 

@@ -5,16 +5,19 @@ use crate::configs::Complaint;
 use crate::event::{Clock, Event, Text, write_json_map};
 use crate::pipeline::plugin::EcsCompatibility;
 use crate::pipeline::{FilterGraph, FilterWorker, Graph, Node, compile};
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use logstash_mesos_engine::run::FilterSlot;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use std::sync::Arc;
+use utoipa::ToSchema;
 
 /// What to try.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Trial {
     /// The text of the configuration to be tried.
@@ -24,6 +27,12 @@ pub(super) struct Trial {
     pub(super) lines: Vec<String>,
 }
 
+/// Runs the filters of a configuration over lines. Nothing is stored or sent.
+#[utoipa::path(post, path = "/api/try", tag = "configurations", request_body = Trial,
+    responses(
+        (status = 200, body = Tried),
+        (status = 422, body = super::configs::Refused, description = "It does not compile."),
+    ))]
 pub(super) async fn post(State(shared): State<Arc<super::Shared>>, body: Bytes) -> Response {
     let trial: Trial = match read(&body, r#"{"input": "filter { … }", "lines": ["a line", "another"]}"#) {
         Ok(trial) => trial,
@@ -32,7 +41,7 @@ pub(super) async fn post(State(shared): State<Arc<super::Shared>>, body: Bytes) 
     // Filters may think for long about a line.
     let work = tokio::task::spawn_blocking(move || run(&trial, shared.ecs));
     match tokio::time::timeout(LIMIT, work).await {
-        Ok(Ok(Ok(tried))) => tried.into_response(),
+        Ok(Ok(Ok(tried))) => Json(tried).into_response(),
         Ok(Ok(Err(complaints))) => super::configs::refused(&complaints),
         Ok(Err(failed)) => {
             error(StatusCode::INTERNAL_SERVER_ERROR, &format!("the trial ended early: {failed}"))
@@ -41,20 +50,24 @@ pub(super) async fn post(State(shared): State<Arc<super::Shared>>, body: Bytes) 
     }
 }
 
-/// What became of the lines. Events are JSON already.
-#[derive(Debug)]
+/// What became of the lines.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Tried {
-    pub(super) events: Vec<String>,
+    #[schema(value_type = Vec<Object>)]
+    pub(super) events: Vec<Box<RawValue>>,
     /// The same line by line, after each filter.
     pub(super) lines: Vec<Vec<Step>>,
     pub(super) warnings: Vec<String>,
 }
 
 /// What there was of one line behind one filter, or behind a condition with those that it holds.
-#[derive(Debug)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TriedStep)]
 pub(super) struct Step {
+    /// Name of the filter.
     after: String,
-    events: Vec<String>,
+    #[schema(value_type = Vec<Object>)]
+    events: Vec<Box<RawValue>>,
 }
 
 /// A filter at work, or a condition.
@@ -116,27 +129,10 @@ pub(super) fn run(trial: &Trial, ecs: EcsCompatibility) -> Result<Tried, Vec<Com
     Ok(Tried { warnings, ..tried })
 }
 
-fn json(event: &Event) -> String {
+fn json(event: &Event) -> Box<RawValue> {
     let mut text = Vec::new();
     write_json_map(event.fields(), &mut text);
-    String::from_utf8_lossy(&text).into_owned()
-}
-
-impl IntoResponse for Tried {
-    fn into_response(self) -> Response {
-        let list = |items: Vec<String>| format!("[{}]", items.join(","));
-        let text = |text: &String| serde_json::Value::from(text.as_str()).to_string();
-        let step =
-            |step: Step| format!("{{\"after\":{},\"events\":{}}}", text(&step.after), list(step.events));
-        let line = |steps: Vec<Step>| list(steps.into_iter().map(step).collect());
-        let body = format!(
-            "{{\"events\":{},\"lines\":{},\"warnings\":{}}}\n",
-            list(self.events),
-            list(self.lines.into_iter().map(line).collect()),
-            list(self.warnings.iter().map(text).collect())
-        );
-        ([(header::CONTENT_TYPE, "application/json")], body).into_response()
-    }
+    RawValue::from_string(String::from_utf8_lossy(&text).into_owned()).expect("the engine writes JSON")
 }
 
 const LIMIT: std::time::Duration = std::time::Duration::from_secs(10);

@@ -1,7 +1,7 @@
 //! What a configuration was before, and how it becomes that again.
 
 use super::super::shared::Shared;
-use super::configs::{precondition, put_in_force, unknown};
+use super::configs::{Refused, Stored, precondition, put_in_force, unknown};
 use super::{error, read};
 use crate::configs::{Author, Change, ConfigKey, Configuration, Kind, Past, Source};
 use crate::error_chain;
@@ -12,17 +12,83 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use utoipa::{IntoParams, ToSchema};
 
 /// Which configuration, and which of its versions.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams, ToSchema)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Which {
+    /// `docker` if not given.
     #[serde(default = "docker")]
     kind: Kind,
+    /// Of the configuration.
     name: String,
+    /// One of those that are told without it.
     version: Option<String>,
+}
+
+/// What there was of a configuration.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+enum Versions {
+    /// Without `version`.
+    All(VersionList),
+    /// With it.
+    One(VersionText),
+}
+
+/// The versions of a configuration.
+#[derive(Serialize, ToSchema)]
+struct VersionList {
+    name: String,
+    kind: Kind,
+    /// What is in force; null after it was removed.
+    current: Option<Current>,
+    /// Newest first, twenty at most.
+    past: Vec<PastVersion>,
+}
+
+/// The version in force.
+#[derive(Serialize, ToSchema)]
+struct Current {
+    version: String,
+    written: Option<ChangeShown>,
+}
+
+/// A version that was replaced or removed.
+#[derive(Serialize, ToSchema)]
+struct PastVersion {
+    version: String,
+    /// Null of what was written before this was kept.
+    written: Option<ChangeShown>,
+    ended: Option<ChangeShown>,
+    /// It was removed, not replaced.
+    removed: bool,
+}
+
+/// Who did something.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Change)]
+struct ChangeShown {
+    /// A user, or a part of the scheduler.
+    by: String,
+    /// An address; empty if it did not come over the network.
+    from: String,
+    #[schema(format = DateTime)]
+    at: Option<String>,
+}
+
+/// One version.
+#[derive(Serialize, ToSchema)]
+struct VersionText {
+    name: String,
+    kind: Kind,
+    /// Without secrets for those who may not write.
+    input: String,
+    r#match: BTreeMap<String, String>,
 }
 
 fn docker() -> Kind {
@@ -35,7 +101,8 @@ impl Which {
     }
 }
 
-/// `GET /api/versions?name=…`: who wrote the one in force, and those before it; with `version` the text of one.
+/// Who wrote the version of a configuration that is in force, and those before it; with `version` the text of one.
+#[utoipa::path(get, path = "/api/versions", tag = "configurations", params(Which), responses((status = 200, body = Versions)))]
 pub(super) async fn get(
     State(shared): State<Arc<Shared>>,
     headers: HeaderMap,
@@ -61,19 +128,26 @@ pub(super) async fn get(
         let Some(found) = found.into_iter().find(|one| one.version() == version) else {
             return no_version(&which.name, &version);
         };
-        return Json(match shared.access.texts(&headers) {
+        let one = match shared.access.texts(&headers) {
             Texts::Whole => text(found),
             _ => text(&found.without_secrets()),
-        })
-        .into_response();
+        };
+        return Json(Versions::One(one)).into_response();
     }
-    let current =
-        present.map(|entry| json!({"version": entry.version, "written": change(entry.change.as_ref())}));
-    let past: Vec<_> = past.iter().map(told).collect();
-    Json(json!({"name": which.name, "kind": which.kind, "current": current, "past": past})).into_response()
+    let current = present
+        .map(|entry| Current { version: entry.version.clone(), written: entry.change.as_ref().map(change) });
+    let past = past.iter().map(told).collect();
+    let list = VersionList { name: which.name, kind: which.kind, current, past };
+    Json(Versions::All(list)).into_response()
 }
 
-/// `POST /api/rollback`: a version that is past is in force again, as a new change.
+/// Puts a version that is past in force again, as a new change.
+#[utoipa::path(post, path = "/api/rollback", tag = "configurations", request_body = Which,
+    params(("If-Match" = Option<String>, Header, description = "Only over this version of now.")),
+    responses(
+        (status = 200, body = Stored, headers(("ETag" = String, description = "The version."))),
+        (status = 422, body = Refused, description = "Today's checks refuse it."),
+    ))]
 pub(super) async fn roll_back(
     State(shared): State<Arc<Shared>>,
     Extension(author): Extension<Author>,
@@ -92,11 +166,10 @@ pub(super) async fn roll_back(
         Ok(expect) => expect,
         Err(text) => return error(StatusCode::BAD_REQUEST, text),
     };
-    let past = match shared.registry.past(&which.key()).await {
-        Ok(past) => past,
+    let found = match shared.registry.past_version(&which.key(), version).await {
+        Ok(found) => found,
         Err(e) => return error(StatusCode::SERVICE_UNAVAILABLE, &error_chain(&e)),
     };
-    let found = past.into_iter().map(|past| past.configuration).find(|one| one.version() == *version);
     match found {
         // Whoever managed it then, now somebody asked for it here.
         Some(found) => {
@@ -110,21 +183,23 @@ fn no_version(name: &str, version: &str) -> Response {
     error(StatusCode::NOT_FOUND, &format!("`{name}` has no version {version}; see GET /api/versions"))
 }
 
-fn told(past: &Past) -> Value {
-    json!({
-        "version": past.configuration.version(),
-        "written": change(past.written.as_ref()),
-        "ended": change(Some(&past.ended)),
-        "removed": past.removed,
-    })
+fn told(past: &Past) -> PastVersion {
+    PastVersion {
+        version: past.configuration.version(),
+        written: past.written.as_ref().map(change),
+        ended: Some(change(&past.ended)),
+        removed: past.removed,
+    }
 }
 
-fn change(change: Option<&Change>) -> Value {
-    let Some(Change { author, at_ms }) = change else { return Value::Null };
-    let at = jiff::Timestamp::from_millisecond(*at_ms).map(|at| at.to_string()).ok();
-    json!({"by": author.by, "from": author.from, "at": at})
+fn change(Change { author, at_ms }: &Change) -> ChangeShown {
+    ChangeShown {
+        by: author.by.clone().into_owned(),
+        from: author.from.clone(),
+        at: jiff::Timestamp::from_millisecond(*at_ms).map(|at| at.to_string()).ok(),
+    }
 }
 
-fn text(Configuration { name, kind, input, matches, .. }: &Configuration) -> Value {
-    json!({"name": name, "kind": kind, "input": input, "match": matches})
+fn text(Configuration { name, kind, input, matches, .. }: &Configuration) -> VersionText {
+    VersionText { name: name.clone(), kind: *kind, input: input.clone(), r#match: matches.clone() }
 }
