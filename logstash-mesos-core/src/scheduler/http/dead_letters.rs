@@ -126,6 +126,9 @@ pub(super) async fn get(State(shared): State<Arc<Shared>>, Query(asked): Query<P
         Err(refusal) => return *refusal,
     };
     if asked.agent.is_none() {
+        if let Err(refusal) = numbers(&asked.ids) {
+            return *refusal;
+        }
         shared.sessions.watch();
         return Json(Letters::Counts(counts(&shared))).into_response();
     }
@@ -187,6 +190,15 @@ async fn change(
     }
 }
 
+/// Numbers with commas between them.
+fn numbers(text: &str) -> Result<Vec<u64>, Box<Response>> {
+    let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+    words
+        .map(str::parse)
+        .collect::<Result<_, _>>()
+        .map_err(|_| Box::new(error(StatusCode::BAD_REQUEST, "ids are numbers with commas between them")))
+}
+
 async fn ask(
     shared: &Shared,
     asked: Parameters,
@@ -200,13 +212,7 @@ async fn ask(
             "name the agent whose dead letters are meant: agent=ID",
         ));
     };
-    let mut ids = Vec::new();
-    for id in asked.ids.split(',').map(str::trim).filter(|id| !id.is_empty()) {
-        let id = id
-            .parse()
-            .map_err(|_| refused(StatusCode::BAD_REQUEST, "ids are numbers with commas between them"))?;
-        ids.push(id);
-    }
+    let ids = numbers(&asked.ids)?;
     let question = AskDeadLetters {
         request_id: 0,
         action: action.into(),

@@ -747,6 +747,8 @@ async fn every_error_has_a_sentence_a_code_and_a_remedy() {
         ("POST", "/api/check", "{", 400, "invalid_request"),
         ("POST", "/api/try", &large, 413, "too_large"),
         ("GET", "/api/dead-letters?agent=none", "", 404, "not_found"),
+        ("GET", "/api/dead-letters?ids=x", "", 400, "invalid_request"),
+        ("GET", "/api/dead-letters?limit=0", "", 400, "invalid_request"),
         ("GET", "/ready", "", 503, "unavailable"),
     ] {
         let (found, problem) = server.call(method, path, body).await;
