@@ -13,6 +13,7 @@ import * as agent from "./views/agent.js";
 import * as streams from "./views/streams.js";
 import * as configurations from "./views/configurations.js";
 import * as editor from "./views/editor.js";
+import * as passing from "./views/live.js";
 
 /**
  * A view fills the main part of the page, and ends what it has begun when `signal` says so.
@@ -28,6 +29,7 @@ function view([place, ...rest]) {
     case "agents": return rest.length ? agent : agents;
     case "streams": return streams;
     case "configurations": return rest.length ? editor : configurations;
+    case "live": return passing;
     default: return null;
   }
 }
@@ -49,8 +51,11 @@ function show(/** @type {boolean} */ first) {
   const route = here();
   const found = view(route.path);
   for (const place of document.querySelectorAll("[data-place]")) {
-    if (place.getAttribute("data-place") === route.path[0]) place.setAttribute("aria-current", "page");
-    else place.removeAttribute("aria-current");
+    if (place.getAttribute("data-place") === route.path[0]) {
+      place.setAttribute("aria-current", "page");
+      // On a phone they are a bar that is longer than the screen.
+      place.scrollIntoView({ block: "nearest", inline: "nearest" });
+    } else place.removeAttribute("aria-current");
   }
   fill(main);
   document.title = `${found?.title(route) ?? "Not here"} · logstash-mesos`;

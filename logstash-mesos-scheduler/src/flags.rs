@@ -128,6 +128,7 @@ pub(crate) fn command() -> clap::Command {
         .subcommand(crate::ask::explain_command())
         .subcommand(crate::ask::status_command())
         .subcommand(crate::ask::configs::command())
+        .subcommand(crate::ask::tail::command())
         .subcommand(crate::credential::command())
         .subcommand(crate::ask::health_command())
         .subcommand(crate::generate::command())

@@ -105,6 +105,9 @@ fn every_view_is_clean_and_for_everybody() {
             "The engine takes it.",
         ),
         ("new", "#/configurations/docker/".to_owned(), "Begin with"),
+        ("live", format!("#/live?q={}", id("container_id")), "[http][request][method]"),
+        ("busy", "#/live".to_owned(), "Where most has passed"),
+        ("unread", "#/live?q=nobody".to_owned(), "nothing that is read is called nobody"),
         ("nowhere", "#/nowhere".to_owned(), "The address leads nowhere."),
     ];
     let axe = fs::read_to_string(package("axe-core/axe.min.js")).expect("tests/setup installs it");
@@ -126,8 +129,16 @@ fn every_view_is_clean_and_for_everybody() {
             for (name, place, text) in &views {
                 stage.go(place);
                 browser.shows(text);
-                if matches!(*name, "editor" | "new") {
-                    try_lines(browser);
+                match *name {
+                    "editor" | "new" => try_lines(browser),
+                    "live" => {
+                        browser.wait_for("document.querySelectorAll('.passing').length > 16");
+                        let open = "[...document.querySelectorAll('.passing')].at(-4).open = true";
+                        browser.run(&format!("document.querySelector('.tools button').click(); {open}"));
+                        browser.wait_for("document.querySelector('.passing .inside td')");
+                        browser.run("const list = document.querySelector('.passings'); list.scrollTop = list.scrollHeight");
+                    }
+                    _ => {}
                 }
                 browser.run(&axe);
                 let found = browser.run(
@@ -154,13 +165,15 @@ fn every_view_is_clean_and_for_everybody() {
 }
 
 /// Pictures that the documentation has.
-const KEPT: [(&str, u32, &str); 6] = [
+const KEPT: [(&str, u32, &str); 8] = [
     ("overview", 1400, "light"),
     ("way", 1400, "light"),
     ("editor", 1400, "dark"),
     ("streams", 1400, "dark"),
     ("overview", 390, "dark"),
     ("way", 390, "light"),
+    ("live", 1400, "light"),
+    ("live", 390, "dark"),
 ];
 
 /// Lines to try, where the view has a place for them.
@@ -253,6 +266,60 @@ fn a_configuration_is_written_broken_mended_compared_saved_and_deleted() {
     browser.shows("Deleted busybox-test:1");
     let left = stage.ask("GET", "/api/configs", None).expect("is answered").to_string();
     assert!(!left.contains(BUSYBOX), "{left}");
+    stage.is_clean();
+}
+
+#[test]
+fn events_are_seen_as_they_pass_held_searched_and_copied() {
+    let stage = Stage::set("pagelive");
+    let browser = &stage.browser;
+    stage.configure(READS);
+    browser.open(&format!("{}/#/streams?q=access%20image:busybox", stage.url));
+    browser.wait_for("document.querySelector('tbody a')");
+    browser.run("document.querySelector('tbody a').click()");
+    // From the way of the container.
+    browser.wait_for(
+        "[...document.querySelectorAll('a')].some(it => it.textContent === 'Its events as they pass')",
+    );
+    browser.run("[...document.querySelectorAll('a')].find(it => it.textContent === 'Its events as they pass').click()");
+    browser.wait_for("document.querySelectorAll('.passing').length > 3");
+    browser.shows("A sample: nothing waits for who looks.");
+    let cell =
+        |name: &str| browser.run(&format!("return document.querySelector('.passing .{name}').textContent"));
+    assert!(cell("raw").as_str().is_some_and(|text| text.contains(" HTTP/1.1\" ")), "{}", cell("raw"));
+    assert!(
+        cell("made").as_str().is_some_and(|text| text.contains("[http][request][method] GET")),
+        "{}",
+        cell("made")
+    );
+
+    // What comes meanwhile waits, and comes then.
+    browser.run("document.querySelector('.tools button').click()");
+    browser.shows("Go on, ");
+    let rows = "return document.querySelectorAll('.passing').length";
+    let held = browser.run(rows);
+    browser.shows("Go on, 3 wait");
+    assert_eq!(browser.run(rows), held);
+    browser.run("const it = document.querySelector('.tools input'); it.value = '/index'; it.dispatchEvent(new Event('input'))");
+    let last = browser.run("return [...document.querySelectorAll('.passing')].at(-1).passed.before.message");
+    let last = last.as_str().expect("a line");
+    browser.run(&format!("const it = document.querySelector('.tools input'); it.value = {}; it.dispatchEvent(new Event('input'))", json!(last)));
+    browser.wait_for("document.querySelectorAll('.passing:not([hidden])').length === 1");
+    browser.own(
+        "Browser.grantPermissions",
+        json!({"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]}),
+    );
+    browser
+        .run("[...document.querySelectorAll('.tools button')].find(it => it.textContent === 'Copy').click()");
+    browser.shows("Copied 1 event");
+    browser.run("navigator.clipboard.readText().then(text => window.copied = JSON.parse(text))");
+    browser.wait_for(&format!("window.copied?.before.message === {}", json!(last)));
+    browser.run("document.querySelector('.tools button').click()");
+    browser.wait_for(&format!("document.querySelectorAll('.passing').length > {held}"));
+
+    // Who leaves looks no longer.
+    stage.go("#/");
+    browser.shows("What is wrong now");
     stage.is_clean();
 }
 

@@ -24,6 +24,7 @@ mod labels;
 mod ladder;
 mod limits;
 mod lines;
+mod live;
 mod local;
 mod marathon;
 mod metrics;

@@ -18,8 +18,9 @@ use super::totals::Totals;
 use super::unusable::Unusable;
 use crate::configs::{ConfigKey, ConfigSet, Configuration, Kind, Matcher, PipelineSettings};
 use crate::discovery::ContainerId;
-use crate::pipeline::compile::{CompileOptions, compile};
+use crate::pipeline::compile::{CompileOptions, compile, secrets};
 use crate::pipeline::input::stream::{Reads, StreamInput};
+use crate::pipeline::live::Live;
 use crate::pipeline::plugin::BatchSender;
 use crate::pipeline::run::{Counted, Counter, RunSettings, RunningPipeline, Shutdown};
 use crate::pipeline::{Bus, LeftQueue, LeftQueues, Spools};
@@ -38,6 +39,8 @@ pub(crate) struct Pipelines {
     // Pipelines of one shipper send to each other.
     bus: Bus,
     host_root: PathBuf,
+    // Who looks at their events, whichever pipelines there are.
+    live: Live,
     spools: Spools,
     left_queues: LeftQueues,
     running: BTreeMap<ConfigKey, Running>,
@@ -85,7 +88,7 @@ const LEAST_BLOCK: usize = 4 << 10;
 const REPLACED_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Pipelines {
-    pub(crate) fn new(settings: &ShipperSettings) -> Self {
+    pub(crate) fn new(settings: &ShipperSettings, live: Live) -> Self {
         let spools = Spools::new(&settings.data_dir.join("queue"), settings.disk_bytes);
         Self {
             compile: settings.compile.clone(),
@@ -96,6 +99,7 @@ impl Pipelines {
             sees_sandboxes: settings.mesos_work_dir.is_some(),
             bus: Bus::default(),
             host_root: settings.host_root.clone(),
+            live,
             left_queues: LeftQueues::of(spools.clone()),
             spools,
             running: BTreeMap::new(),
@@ -231,6 +235,11 @@ impl Pipelines {
             clock: self.compile.clock,
             bus: self.bus.clone(),
             host_root: self.host_root.clone(),
+            live: self.live.clone(),
+            secrets: [&configuration.input, default_output]
+                .iter()
+                .flat_map(|text| secrets(text, &options.catalog, &options.variables))
+                .collect(),
             output_queue: settings.output_queue,
             spools: self.spools.clone(),
             output_closed: self.output_closed.clone(),
@@ -424,7 +433,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_changed_configuration_leaves_the_others_running() {
         let dir = tempfile::tempdir().unwrap();
-        let mut pipelines = Pipelines::new(&settings(dir.path()));
+        let mut pipelines = Pipelines::new(&settings(dir.path()), Live::default());
         let outcomes =
             pipelines.apply(&set(&[("a", COUNTING), ("b", COUNTING)]), &PipelineSettings::default());
         assert!(outcomes.iter().all(|outcome| outcome.error.is_none()), "{outcomes:?}");
@@ -476,7 +485,7 @@ mod tests {
         const STUCK: &str = "input { docker { } } filter { sleep { time => 2 } } output { null { } }";
         const BLOCK: usize = 32 << 10;
         let dir = tempfile::tempdir().unwrap();
-        let mut pipelines = Pipelines::new(&settings(dir.path()));
+        let mut pipelines = Pipelines::new(&settings(dir.path()), Live::default());
         let names: Vec<String> = (0..8).map(|number| number.to_string()).collect();
         let all: Vec<_> = names.iter().map(|name| (name.as_str(), STUCK)).collect();
         // The first is alone for a while.

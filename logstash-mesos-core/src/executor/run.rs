@@ -29,6 +29,7 @@ use crate::configs::{ConfigKey, ConfigSet, ExecutorSettings, PipelineSettings};
 use crate::discovery::SandboxDiscovery;
 use crate::discovery::{ContainerDiscovery, DaemonState, Discovered, DiscoveryError, SandboxState};
 use crate::pipeline::dead_letter::{self, Fate, Listing, Query};
+use crate::pipeline::live::{Live, Look, Selection, TooMany};
 use crate::source::{CheckpointError, Checkpoints, HoldLimits, Readers};
 use thiserror::Error;
 
@@ -79,6 +80,7 @@ pub struct ShipperHandle {
     commands: mpsc::Sender<Command>,
     report: watch::Receiver<Arc<Report>>,
     data_dir: Arc<Path>,
+    live: Live,
 }
 
 enum Command {
@@ -124,11 +126,13 @@ impl Shipper {
             tokio::spawn(stop.clone().run_until_cancelled_owned(serving));
         }
         let data_dir = Arc::from(settings.data_dir.as_path());
+        let live = Live::default();
+        let seen = live.clone();
         // Each ends the other one: no picture of the containers, no reader of the picture.
         let work = tokio::spawn(async move {
             let discovery = until.run_until_cancelled(discovery.run(picture_sender, until.clone()));
             let shipping = async {
-                let shipped = run(settings, received, report_sender, picture).await;
+                let shipped = run(settings, seen, received, report_sender, picture).await;
                 until.cancel();
                 shipped
             };
@@ -138,7 +142,7 @@ impl Shipper {
             Ok(())
         });
         Self {
-            handle: ShipperHandle { commands, report, data_dir },
+            handle: ShipperHandle { commands, report, data_dir, live },
             work: Some(work),
             stop: stop.drop_guard(),
         }
@@ -237,6 +241,15 @@ impl ShipperHandle {
         tokio::task::spawn_blocking(move || dead_letter::take(&data_dir, &query, fate)).await?
     }
 
+    /// Looks at events as they pass, until what is returned is dropped. Who looks slows nothing down, and sees a sample.
+    ///
+    /// # Errors
+    ///
+    /// [`TooMany`] look already.
+    pub fn look(&self, selection: Selection) -> Result<Look, TooMany> {
+        self.live.look(selection)
+    }
+
     /// What it does, newest first; changes about once a second.
     #[must_use]
     pub fn report(&self) -> watch::Receiver<Arc<Report>> {
@@ -265,6 +278,7 @@ fn with_sandboxes(
 
 async fn run(
     settings: ShipperSettings,
+    live: Live,
     mut commands: mpsc::Receiver<Command>,
     report: watch::Sender<Arc<Report>>,
     mut picture: watch::Receiver<Arc<Discovered>>,
@@ -305,7 +319,7 @@ async fn run(
     let totals = Totals::load(&settings.data_dir);
     let kept = if settings.keeps_configurations { kept::load(&settings.data_dir)? } else { None };
     let mut driver = Driver {
-        pipelines: Pipelines::new(&settings),
+        pipelines: Pipelines::new(&settings, live),
         streams: Streams::new(&settings, checkpoints.clone(), readers),
         expanded: BTreeMap::new(),
         set: ConfigSet::default(),

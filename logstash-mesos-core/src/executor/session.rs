@@ -24,6 +24,7 @@ use crate::protocol::{
 
 mod channel;
 mod letters;
+mod live;
 
 /// Where the scheduler is, and what admits us there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -145,6 +146,8 @@ impl Keeper {
         let mut sent = Sent::default();
         let mut welcome = false;
         let mut watched_until = Instant::now();
+        // Who looks by way of this session looks no longer than it lasts.
+        let mut looks = live::Looks::new(self.shipper.clone(), outgoing.clone());
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -182,6 +185,7 @@ impl Keeper {
                                 let _session_ended = outgoing.send(ExecutorMessage { message }).await;
                             });
                         }
+                        Some(scheduler_message::Message::Look(look)) => looks.take(look),
                         Some(scheduler_message::Message::Watch(watch)) => {
                             let now = Instant::now();
                             watched_until = if watch.details { now + WATCHED_FOR } else { now };

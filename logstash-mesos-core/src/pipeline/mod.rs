@@ -10,6 +10,7 @@ pub mod deliver;
 mod directory_name;
 mod filter;
 pub(crate) mod input;
+pub mod live;
 mod output;
 pub mod plugin;
 pub mod queue;

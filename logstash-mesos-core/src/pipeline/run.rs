@@ -27,6 +27,7 @@ use tracing::{Instrument, error, info, info_span, warn};
 use super::bus::Bus;
 use super::dead_letter::{DeadLetterSettings, DeadLetterStatus, DeadLetters, bytes};
 use super::deliver::{Lane, Use};
+use super::live::Live;
 use super::plugin::{
     BatchSender, BuildError, CompiledPlugin, Input, InputContext, LineLimit, MakeInput, MakeOutput,
 };
@@ -72,6 +73,10 @@ pub struct RunSettings {
     pub bus: Bus,
     /// The machine's root directory as this process sees it; by default `/`.
     pub host_root: PathBuf,
+    /// Who looks at its events as they pass.
+    pub live: Live,
+    /// What nobody is shown of them: the secrets of its configuration, see [`secrets`](super::compile::secrets).
+    pub secrets: Vec<String>,
     /// Cancelled when nobody will ever take anything of an output again, see [`SinkError::Closed`]: for whoever wants to
     /// end then. The pipeline goes on.
     ///
@@ -93,6 +98,8 @@ impl Default for RunSettings {
             clock: Clock::System,
             bus: Bus::default(),
             host_root: PathBuf::from("/"),
+            live: Live::default(),
+            secrets: Vec::new(),
             output_closed: CancellationToken::new(),
         }
     }
@@ -346,6 +353,7 @@ impl RunningPipeline {
             .iter()
             .map(|lane| tokio::spawn(Arc::clone(lane).drive(give_up.clone()).instrument(span.clone())))
             .collect();
+        let window = settings.live.window(&settings.pipeline_id, settings.secrets.clone());
         let mut workers = Vec::new();
         for number in 0..settings.workers.max(1) {
             let worker = Worker::new(
@@ -355,6 +363,7 @@ impl RunningPipeline {
                 compiled.filters.fork(),
                 outputs.map(Slot::fork),
                 settings.batch_size,
+                window.clone(),
             );
             let (ended, wait) = oneshot::channel();
             let span = span.clone();

@@ -2,7 +2,7 @@
 /// One message of an executor.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ExecutorMessage {
-    #[prost(oneof = "executor_message::Message", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "executor_message::Message", tags = "1, 2, 3, 4, 5, 6")]
     pub message: ::core::option::Option<executor_message::Message>,
 }
 /// Nested message and enum types in `ExecutorMessage`.
@@ -24,6 +24,9 @@ pub mod executor_message {
         /// Answer to `AskDeadLetters`.
         #[prost(message, tag = "5")]
         DeadLetters(super::DeadLetters),
+        /// Answer to `Look`, again and again.
+        #[prost(message, tag = "6")]
+        Sight(super::Sight),
     }
 }
 /// Who the executor is.
@@ -464,10 +467,51 @@ pub struct DeadLetter {
     #[prost(string, tag = "8")]
     pub record: ::prost::alloc::string::String,
 }
+/// Events that have passed since the last one.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Sight {
+    /// Of the question.
+    #[prost(uint64, tag = "1")]
+    pub look_id: u64,
+    /// Some of them, in order.
+    #[prost(message, repeated, tag = "2")]
+    pub events: ::prost::alloc::vec::Vec<LiveEvent>,
+    /// How many others there were.
+    #[prost(uint64, tag = "3")]
+    pub left_out: u64,
+    /// Why nothing can be seen; empty if it can.
+    #[prost(string, tag = "4")]
+    pub error: ::prost::alloc::string::String,
+}
+/// An event that has passed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LiveEvent {
+    /// When the filters took it.
+    #[prost(uint64, tag = "1")]
+    pub at_ms: u64,
+    /// Its configuration, kind first: "docker/nginx*".
+    #[prost(string, tag = "2")]
+    pub configuration: ::prost::alloc::string::String,
+    /// As the input gave it, as JSON; empty if the event is too large to be shown.
+    #[prost(string, tag = "3")]
+    pub before: ::prost::alloc::string::String,
+    /// What the filters made of it, as JSON.
+    #[prost(string, repeated, tag = "4")]
+    pub after: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What became of it.
+    #[prost(enumeration = "LiveFate", tag = "5")]
+    pub fate: i32,
+    /// Why it is a dead letter.
+    #[prost(string, tag = "6")]
+    pub reason: ::prost::alloc::string::String,
+    /// Size of what is shown; larger than what is shown if it is too large.
+    #[prost(uint64, tag = "7")]
+    pub size_bytes: u64,
+}
 /// One message of the scheduler.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SchedulerMessage {
-    #[prost(oneof = "scheduler_message::Message", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "scheduler_message::Message", tags = "1, 2, 3, 4, 5, 6, 7")]
     pub message: ::core::option::Option<scheduler_message::Message>,
 }
 /// Nested message and enum types in `SchedulerMessage`.
@@ -492,6 +536,9 @@ pub mod scheduler_message {
         /// Asks for dead letters, or what shall become of them.
         #[prost(message, tag = "6")]
         AskDeadLetters(super::AskDeadLetters),
+        /// Begins or ends to look at events.
+        #[prost(message, tag = "7")]
+        Look(super::Look),
     }
 }
 /// The session holds.
@@ -577,6 +624,23 @@ pub struct Watch {
     /// Somebody looks: send streams as they change. Off again after a minute without a repetition.
     #[prost(bool, tag = "1")]
     pub details: bool,
+}
+/// Asks for events as they pass, until it is taken back or the session ends; answered with `Sight`. What is sent is a sample,
+/// below 50 kB a second.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Look {
+    /// For the answers.
+    #[prost(uint64, tag = "1")]
+    pub look_id: u64,
+    /// Only those of this configuration, by its name, with or without its kind; empty for all.
+    #[prost(string, tag = "2")]
+    pub configuration: ::prost::alloc::string::String,
+    /// Only those of streams whose identifiers, with a colon behind them, begin so: "container:ID:". Empty for all.
+    #[prost(string, tag = "3")]
+    pub streams: ::prost::alloc::string::String,
+    /// Enough was seen; the rest is not read then.
+    #[prost(bool, tag = "4")]
+    pub end: bool,
 }
 /// What to do with dead letters; answered with `DeadLetters`.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -910,6 +974,104 @@ pub struct WatchStatusRequest {
     /// Which agents; the first page of all if unset.
     #[prost(message, optional, tag = "2")]
     pub page: ::core::option::Option<StatusPage>,
+}
+/// Which events. At least one of the first two is given.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TailRequest {
+    /// A container: its id or the beginning of it, its name, its image, or a path that is read of it; or a configuration.
+    #[prost(string, tag = "1")]
+    pub query: ::prost::alloc::string::String,
+    /// Only those of this configuration, by its name, with or without its kind.
+    #[prost(string, tag = "2")]
+    pub configuration: ::prost::alloc::string::String,
+    /// Only those of this agent, by its id.
+    #[prost(string, tag = "3")]
+    pub agent_id: ::prost::alloc::string::String,
+    /// Only those of this stream: `id` in `StreamStatus`.
+    #[prost(string, tag = "4")]
+    pub stream_id: ::prost::alloc::string::String,
+}
+/// What there is to see.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TailResponse {
+    #[prost(oneof = "tail_response::Message", tags = "1, 2, 3")]
+    pub message: ::core::option::Option<tail_response::Message>,
+}
+/// Nested message and enum types in `TailResponse`.
+pub mod tail_response {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Message {
+        /// First, once.
+        #[prost(message, tag = "1")]
+        Subject(super::TailSubject),
+        /// Again and again.
+        #[prost(message, tag = "2")]
+        Events(super::TailEvents),
+        /// An executor is looked at no longer; after the last one the stream ends.
+        #[prost(message, tag = "3")]
+        Ended(super::TailEnded),
+    }
+}
+/// What is looked at.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TailSubject {
+    /// "container", "configuration" or "stream".
+    #[prost(string, tag = "1")]
+    pub kind: ::prost::alloc::string::String,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// At what executors look.
+    #[prost(message, repeated, tag = "3")]
+    pub places: ::prost::alloc::vec::Vec<TailPlace>,
+    /// At so many places something could be seen; more than are looked at if these are too many.
+    #[prost(uint64, tag = "4")]
+    pub found: u64,
+}
+/// At what one executor looks.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TailPlace {
+    /// Its agent.
+    #[prost(string, tag = "1")]
+    pub agent_id: ::prost::alloc::string::String,
+    /// Name of the agent's machine.
+    #[prost(string, tag = "2")]
+    pub hostname: ::prost::alloc::string::String,
+    /// The container, if it is one.
+    #[prost(string, tag = "3")]
+    pub container_id: ::prost::alloc::string::String,
+    /// Name of the container.
+    #[prost(string, tag = "4")]
+    pub container_name: ::prost::alloc::string::String,
+}
+/// Events of one executor.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TailEvents {
+    /// Its agent.
+    #[prost(string, tag = "1")]
+    pub agent_id: ::prost::alloc::string::String,
+    /// Name of the agent's machine.
+    #[prost(string, tag = "2")]
+    pub hostname: ::prost::alloc::string::String,
+    /// Some of the events, in order.
+    #[prost(message, repeated, tag = "3")]
+    pub events: ::prost::alloc::vec::Vec<LiveEvent>,
+    /// How many others there were.
+    #[prost(uint64, tag = "4")]
+    pub left_out: u64,
+}
+/// An executor is looked at no longer.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TailEnded {
+    /// Its agent.
+    #[prost(string, tag = "1")]
+    pub agent_id: ::prost::alloc::string::String,
+    /// Name of the agent's machine.
+    #[prost(string, tag = "2")]
+    pub hostname: ::prost::alloc::string::String,
+    /// Why.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
 }
 /// Some of the agents.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1255,6 +1417,47 @@ impl OutputState {
             "OUTPUT_STATE_OK" => Some(Self::Ok),
             "OUTPUT_STATE_RETRYING" => Some(Self::Retrying),
             "OUTPUT_STATE_FAILED" => Some(Self::Failed),
+            _ => None,
+        }
+    }
+}
+/// What became of an event in the filters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum LiveFate {
+    /// Not said.
+    Unspecified = 0,
+    /// It goes to the outputs, as one event or several.
+    Passed = 1,
+    /// A filter dropped it, as it was told to.
+    Dropped = 2,
+    /// A filter keeps it, to make something of several.
+    Kept = 3,
+    /// It is a dead letter.
+    DeadLetter = 4,
+}
+impl LiveFate {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "LIVE_FATE_UNSPECIFIED",
+            Self::Passed => "LIVE_FATE_PASSED",
+            Self::Dropped => "LIVE_FATE_DROPPED",
+            Self::Kept => "LIVE_FATE_KEPT",
+            Self::DeadLetter => "LIVE_FATE_DEAD_LETTER",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "LIVE_FATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "LIVE_FATE_PASSED" => Some(Self::Passed),
+            "LIVE_FATE_DROPPED" => Some(Self::Dropped),
+            "LIVE_FATE_KEPT" => Some(Self::Kept),
+            "LIVE_FATE_DEAD_LETTER" => Some(Self::DeadLetter),
             _ => None,
         }
     }
@@ -1813,6 +2016,32 @@ pub mod control_client {
                 );
             self.inner.server_streaming(req, path, codec).await
         }
+        /// What `GET /api/live` shows: events as they pass, a sample of them. Events hold log data, so this takes who may write.
+        /// NOT_FOUND when nothing of that name is read, UNAVAILABLE when no executor that reads it is connected.
+        pub async fn tail(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TailRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::TailResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/logstash_mesos.control.v1.Control/Tail",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("logstash_mesos.control.v1.Control", "Tail"));
+            self.inner.server_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1935,6 +2164,18 @@ pub mod control_server {
             tonic::Response<Self::WatchStatusStream>,
             tonic::Status,
         >;
+        /// Server streaming response type for the Tail method.
+        type TailStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::TailResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// What `GET /api/live` shows: events as they pass, a sample of them. Events hold log data, so this takes who may write.
+        /// NOT_FOUND when nothing of that name is read, UNAVAILABLE when no executor that reads it is connected.
+        async fn tail(
+            &self,
+            request: tonic::Request<super::TailRequest>,
+        ) -> std::result::Result<tonic::Response<Self::TailStream>, tonic::Status>;
     }
     /// Served by a scheduler. One that does not lead passes everything on to the leader, streams included, and
     /// answers UNAVAILABLE when there is none; `ListConfigs` it then answers from the state.
@@ -2536,6 +2777,52 @@ pub mod control_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = WatchStatusSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/logstash_mesos.control.v1.Control/Tail" => {
+                    #[allow(non_camel_case_types)]
+                    struct TailSvc<T: Control>(pub Arc<T>);
+                    impl<
+                        T: Control,
+                    > tonic::server::ServerStreamingService<super::TailRequest>
+                    for TailSvc<T> {
+                        type Response = super::TailResponse;
+                        type ResponseStream = T::TailStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TailRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Control>::tail(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = TailSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

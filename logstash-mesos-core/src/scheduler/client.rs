@@ -7,12 +7,17 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use http::{Method, Request, StatusCode, Uri};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use std::time::Duration;
 use thiserror::Error;
+
+mod events;
+
+pub use events::{ServerEvent, ServerEvents};
 
 /// Talks to the HTTP port of one scheduler. Any of several will do: they pass on what only the leader knows.
 #[derive(Debug)]
@@ -179,13 +184,44 @@ impl SchedulerClient {
         self.send(Method::DELETE, path, None).await
     }
 
+    /// Listens to a path of the API that sends events for as long as somebody does: `/api/live?q=NAME`, `/api/events`.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    ///
+    /// # Cancellation safety
+    ///
+    /// Only reads; may be dropped at any time.
+    pub async fn events(&self, path: &str) -> Result<ServerEvents, ClientError> {
+        let url = format!("{}{path}", self.url);
+        let response = self.limited(self.request(Method::GET, &url, None)).await?;
+        if response.status() == StatusCode::OK {
+            return Ok(ServerEvents::new(self.url.clone(), response.into_body()));
+        }
+        let status = response.status();
+        let body = self.limited(self.body(response)).await?;
+        Err(refused(url, status, &body))
+    }
+
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Bytes, ClientError> {
         let url = format!("{}{path}", self.url);
-        let failed = |source: Box<dyn std::error::Error + Send + Sync>| ClientError::NoAnswer {
-            url: self.url.clone(),
-            source,
+        let asking = async {
+            let response = self.request(method, &url, body).await?;
+            let status = response.status();
+            Ok::<_, ClientError>((status, self.body(response).await?))
         };
-        let mut request = Request::builder().method(method).uri(&url);
+        let (status, body) = self.limited(asking).await?;
+        if status == StatusCode::OK { Ok(body) } else { Err(refused(url, status, &body)) }
+    }
+
+    async fn request(
+        &self,
+        method: Method,
+        url: &str,
+        body: Option<&Value>,
+    ) -> Result<Response<Incoming>, ClientError> {
+        let mut request = Request::builder().method(method).uri(url);
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
@@ -196,24 +232,32 @@ impl SchedulerClient {
             }
             None => Full::default(),
         };
-        let request = request.body(body).map_err(|error| failed(error.into()))?;
-        let asking = async {
-            let response = self.client.request(request).await.map_err(|error| failed(error.into()))?;
-            let status = response.status();
-            let body = Limited::new(response.into_body(), MAX_BYTES).collect().await.map_err(failed)?;
-            Ok::<_, ClientError>((status, body.to_bytes()))
-        };
-        let asked = tokio::time::timeout(LIMIT, asking).await;
-        let (status, body) = asked.map_err(|elapsed| failed(elapsed.into()))??;
-        if status == StatusCode::OK {
-            return Ok(body);
-        }
-        let said = serde_json::from_slice::<Value>(&body).ok();
-        let said = said.as_ref().and_then(|said| said.get("error")?.as_str());
-        let text =
-            said.map_or_else(|| String::from_utf8_lossy(&body).chars().take(300).collect(), str::to_owned);
-        Err(ClientError::Refused { url, status: status.as_u16(), text })
+        let request = request.body(body).map_err(|error| self.no_answer(error))?;
+        self.client.request(request).await.map_err(|error| self.no_answer(error))
     }
+
+    async fn body(&self, response: Response<Incoming>) -> Result<Bytes, ClientError> {
+        let body = Limited::new(response.into_body(), MAX_BYTES).collect().await;
+        body.map(|body| body.to_bytes()).map_err(|error| self.no_answer(error))
+    }
+
+    async fn limited<T>(
+        &self,
+        asking: impl Future<Output = Result<T, ClientError>>,
+    ) -> Result<T, ClientError> {
+        tokio::time::timeout(LIMIT, asking).await.map_err(|elapsed| self.no_answer(elapsed))?
+    }
+
+    fn no_answer(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ClientError {
+        ClientError::NoAnswer { url: self.url.clone(), source: source.into() }
+    }
+}
+
+fn refused(url: String, status: StatusCode, body: &[u8]) -> ClientError {
+    let said = serde_json::from_slice::<Value>(body).ok();
+    let said = said.as_ref().and_then(|said| said.get("error")?.as_str());
+    let text = said.map_or_else(|| String::from_utf8_lossy(body).chars().take(300).collect(), str::to_owned);
+    ClientError::Refused { url, status: status.as_u16(), text }
 }
 
 const LIMIT: Duration = Duration::from_secs(30);

@@ -3,6 +3,7 @@
 use super::clock::now_ms;
 use super::dead_letters::{self, LettersError};
 use super::explain;
+use super::live::{self, LiveError};
 use super::shared::Shared;
 use super::status::{self, Page};
 use crate::configs::{self, Author, Complaint, ConfigKey, Precondition, PutError, RemoveError};
@@ -13,7 +14,7 @@ use crate::protocol::{
     ExecutorMessage, ExplainRequest, ExplainResponse, GetStatusRequest, ListConfigsRequest,
     ListConfigsResponse, ListDeadLettersRequest, ListDeadLettersResponse, ListVersionsRequest,
     ListVersionsResponse, PutConfigRequest, PutConfigResponse, RollBackRequest, SchedulerMessage, StatusPage,
-    TakeDeadLettersRequest, TakeDeadLettersResponse, Texts, WatchStatusRequest,
+    TailRequest, TailResponse, TakeDeadLettersRequest, TakeDeadLettersResponse, Texts, WatchStatusRequest,
 };
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
@@ -35,6 +36,7 @@ pub(super) struct ControlService {
 impl Control for ControlService {
     type SessionStream = BoxStream<'static, Result<SchedulerMessage, Status>>;
     type GetAssetStream = BoxStream<'static, Result<AssetChunk, Status>>;
+    type TailStream = BoxStream<'static, Result<TailResponse, Status>>;
     type WatchStatusStream = BoxStream<'static, Result<ClusterStatus, Status>>;
 
     async fn session(
@@ -225,6 +227,18 @@ impl Control for ControlService {
         let question = explain::wire::question(request.into_inner());
         let answer = explain::answer(&self.shared, &question);
         answer.map(|answer| Response::new(answer.into())).map_err(|error| Status::not_found(error.0))
+    }
+
+    async fn tail(&self, request: Request<TailRequest>) -> Result<Response<Self::TailStream>, Status> {
+        let seen = live::tail(&self.shared, &request.into_inner()).map_err(|why| {
+            let text = why.to_string();
+            match why {
+                LiveError::Nothing => Status::invalid_argument(text),
+                LiveError::NotFound(_) => Status::not_found(text),
+                LiveError::Unavailable(_) => Status::unavailable(text),
+            }
+        })?;
+        Ok(Response::new(Box::pin(seen.map(Ok))))
     }
 
     async fn watch_status(

@@ -31,6 +31,7 @@ mod lead;
 mod leader;
 mod leaders_store;
 mod listener;
+mod live;
 mod masters;
 mod node;
 mod operations;
@@ -57,7 +58,7 @@ mod uninstall;
 
 pub use access::{Access, AccessError, CredentialError, Role, UnknownRole, password_line, token_line};
 pub use binary::{BinaryError, ServedBinary};
-pub use client::{ApiCredentials, ClientError, SchedulerClient};
+pub use client::{ApiCredentials, ClientError, SchedulerClient, ServerEvent, ServerEvents};
 pub use credentials::{Credentials, GivenSecret, LoginError, ServiceAccount, ServiceAccountError};
 pub use definition::{Definition, Program};
 pub use embedded::{ChangeError, Configurations, Scheduler, SchedulerBuilder};

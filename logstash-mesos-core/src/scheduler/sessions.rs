@@ -16,6 +16,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+mod looks;
+
+use looks::Looks;
+pub(super) use looks::Watched;
+
 /// All sessions of this scheduler, and those it expects.
 #[derive(Debug)]
 pub(super) struct Sessions {
@@ -77,6 +82,8 @@ pub(super) struct Executor {
     pub(super) cleared: Option<Result<(), String>>,
     /// Who waits for an answer about dead letters.
     letters_asked: BTreeMap<u64, oneshot::Sender<DeadLetters>>,
+    /// Who looks at events.
+    looks: Looks,
 }
 
 impl Executor {
@@ -98,6 +105,12 @@ impl Executor {
     /// A session holds.
     pub(super) fn is_connected(&self) -> bool {
         self.connection.is_some()
+    }
+
+    /// Says something to it, unless it does not keep up or is not there.
+    fn tell(&self, message: scheduler_message::Message) -> bool {
+        let message = SchedulerMessage { message: Some(message) };
+        self.connection.as_ref().is_some_and(|(_, sender)| sender.try_send(message).is_ok())
     }
 }
 
@@ -239,6 +252,8 @@ impl Sessions {
         executor.connection = Some(connection);
         executor.hello = Some(hello.clone());
         executor.streams.clear();
+        // They were looks of the session before.
+        executor.looks = Looks::default();
         executor.clear_asked = false;
         executor.last_seen_ms = Some(now_ms);
         Ok(key)
@@ -273,6 +288,12 @@ impl Sessions {
                     let _gone_meanwhile = asked.send(answer);
                 }
             }
+            Some(executor_message::Message::Sight(sight)) => {
+                let look_id = sight.look_id;
+                if !executor.looks.show(sight) {
+                    executor.tell(looks::end(look_id));
+                }
+            }
             Some(executor_message::Message::Hello(_)) | None => {}
         }
     }
@@ -289,6 +310,7 @@ impl Sessions {
             if executor.reachable {
                 self.waking().turns.insert(executor.turn(key.clone()));
             }
+            executor.looks = Looks::default();
         }
     }
 
@@ -317,14 +339,12 @@ impl Sessions {
             let mut executors = self.lock();
             let connected = executors.iter_mut().find(|((id, _), e)| id == agent_id && e.is_connected());
             let Some((_, executor)) = connected else {
-                return Err("no executor of this agent is connected: see explain for why");
+                return Err(NOT_CONNECTED);
             };
             executor.letters_asked.retain(|_, waiting| !waiting.is_closed());
             executor.letters_asked.insert(asked.request_id, answered);
-            let message = Some(scheduler_message::Message::AskDeadLetters(asked));
-            let sender = executor.connection.as_ref().map(|(_, sender)| sender);
-            if sender.is_none_or(|sender| sender.try_send(SchedulerMessage { message }).is_err()) {
-                return Err("the executor does not keep up with what it is told; try again");
+            if !executor.tell(scheduler_message::Message::AskDeadLetters(asked)) {
+                return Err(BUSY);
             }
         }
         match tokio::time::timeout(LETTERS_TIMEOUT, answer).await {
@@ -429,6 +449,8 @@ fn rand64() -> u64 {
     uuid::Uuid::new_v4().as_u64_pair().0
 }
 
+const NOT_CONNECTED: &str = "no executor of this agent is connected: see explain for why";
+const BUSY: &str = "the executor does not keep up with what it is told; try again";
 const HELLO_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 const LETTERS_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(20);
 const WAKE_FIRST_MS: u64 = 2_000;

@@ -5,7 +5,7 @@ use std::path::Path;
 use logstash_mesos_engine::testing::directions::{against, circles};
 
 /// From the lowest to the highest.
-const ROOMS: [&str; 43] = [
+const ROOMS: [&str; 44] = [
     "backoff",
     "checksum",
     "columns",
@@ -31,6 +31,7 @@ const ROOMS: [&str; 43] = [
     "pipeline/directory_name",
     "pipeline/plugin",
     "pipeline/dead_letter",
+    "pipeline/live",
     "pipeline/spool",
     "pipeline/deliver",
     "pipeline/queue",

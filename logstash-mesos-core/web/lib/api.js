@@ -36,12 +36,14 @@ export async function send(method, path, body, options = {}) {
   throw new Refused(answer.status, json, json?.error ?? `${answer.status} ${answer.statusText}: ${text.slice(0, 200)}`);
 }
 
-/** @param {string} path @param {Record<string, any>} [query] @param {AbortSignal} [signal] */
-export function get(path, query = {}, signal) {
+/** What stands behind the path: `?` and what is given of `query`. @param {Record<string, any>} query */
+export function search(query) {
   const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== null && value !== "");
-  const search = new URLSearchParams(given.map(([name, value]) => [name, String(value)]));
-  return send("GET", given.length ? `${path}?${search}` : path, undefined, { signal });
+  return given.length ? `?${new URLSearchParams(given.map(([name, value]) => [name, String(value)]))}` : "";
 }
+
+/** @param {string} path @param {Record<string, any>} [query] @param {AbortSignal} [signal] */
+export const get = (path, query = {}, signal) => send("GET", path + search(query), undefined, { signal });
 
 /** Where a configuration is. */
 export function configurationPath(/** @type {string} */ kind, /** @type {string} */ name) {

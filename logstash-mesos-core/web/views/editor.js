@@ -178,7 +178,7 @@ function editor(was, signal) {
 function headline({ name, version, source, status, kind }) {
   return [h("div", { class: "headline" }, h("h1", null, name || "New configuration"), status && state(status, kind), version && h("span", { class: "quiet" }, "version ", h("span", { class: "code" }, version)),
     source === "directory" && h("span", { class: "quiet" }, "from a file"), status?.version && version !== status.version && h("span", { class: "care" }, `◆ version ${status.version} has been saved since`),
-    status && h("a", { href: link(["streams"], { q: `configuration:${name}` }) }, `${many(status.streams, "stream")} on ${many(status.agents, "agent")}`)),
+    status && h("a", { href: link(["streams"], { q: `configuration:${name}` }) }, `${many(status.streams, "stream")} on ${many(status.agents, "agent")}`), status && h("a", { href: link(["live"], { configuration: `${kind}/${name}` }) }, "Its events")),
   status?.error && h("p", { class: "bad block" }, status.error)];
 }
 

@@ -53,7 +53,7 @@ function everything(answer) {
 /** What there is to see besides. @param {any} subject */
 function more(subject) {
   if (subject.kind === "agent") return h("p", { class: "more" }, h("a", { href: link(["agents", subject.id]) }, "More of this agent"));
-  if (subject.kind === "container") return h("p", { class: "more" }, h("a", { href: link(["streams"], { q: subject.id }) }, "Its streams"));
+  if (subject.kind === "container") return h("p", { class: "more" }, h("a", { href: link(["live"], { q: subject.id }) }, "Its events as they pass"), " · ", h("a", { href: link(["streams"], { q: subject.id }) }, "Its streams"));
   return null;
 }
 

@@ -1,9 +1,10 @@
-//! `explain`, `status`, `health` and `configs`: questions and orders to a scheduler that runs.
+//! `explain`, `status`, `health`, `configs` and `tail`: questions and orders to a scheduler that runs.
 
 pub(crate) mod configs;
 mod explain;
 mod paper;
 mod status;
+pub(crate) mod tail;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use logstash_mesos_core::error_chain;
@@ -31,6 +32,7 @@ enum What {
     Status,
     Health,
     Configs(configs::Order),
+    Tail(tail::Order),
 }
 
 /// Something is wrong in the cluster, as opposed to with the question.
@@ -42,7 +44,7 @@ impl Request {
     /// What the command line asks, if it asks anything; ends the program with 2 on wrong use.
     pub(crate) fn from_args(command: impl FnOnce() -> Command) -> Option<Self> {
         let first = std::env::args_os().nth(1)?;
-        if !["explain", "status", "health", "configs"].iter().any(|question| first == *question) {
+        if !["explain", "status", "health", "configs", "tail"].iter().any(|question| first == *question) {
             return None;
         }
         Self::from_matches(&command().get_matches())
@@ -65,6 +67,7 @@ impl Request {
             },
             "health" => What::Health,
             "configs" => What::Configs(configs::Order::from_matches(configs?.0, matches)),
+            "tail" => What::Tail(tail::Order::from_matches(matches)),
             _ => What::Status,
         };
         let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
@@ -124,6 +127,8 @@ impl Request {
                 Ok((text, well))
             }
             What::Configs(order) => order.carry_out(&client, self.json).await,
+            // It has printed what there was to print.
+            What::Tail(order) => Ok((String::new(), order.follow(&client, self.json).await?)),
             What::Health => {
                 client.get("/health").await?;
                 Ok((String::new(), true))

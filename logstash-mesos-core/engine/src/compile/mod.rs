@@ -12,7 +12,7 @@ use std::sync::{Arc, PoisonError};
 
 use check::Checker;
 use lower::Lower;
-pub use secrets::{HIDDEN, without_secrets};
+pub use secrets::{HIDDEN, secrets, without_secrets};
 pub use variables::Variables;
 
 use crate::event::{Clock, EscapeStyle};

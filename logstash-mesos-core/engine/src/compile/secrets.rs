@@ -1,5 +1,6 @@
 //! What a configuration holds that only those should see who may change it.
 
+use super::variables::{Substituted, Variables, substitute};
 use crate::lang::ast::{Attribute, Config, Plugin, Statement, Value, ValueKind};
 use crate::lang::{PluginKind, Span, parse};
 use crate::plugin::settings::Kind;
@@ -29,7 +30,7 @@ pub fn without_secrets(text: &str, catalog: &Catalog) -> String {
     if !complaints.is_empty() {
         return "# This text cannot be read, so nothing of it is shown: it may hold secrets.\n".to_owned();
     }
-    let mut search = Search { text, catalog, secret: Vec::new(), quoted: Vec::new() };
+    let mut search = Search::new(text, catalog);
     search.config(&config);
     search.comments();
     let Search { mut secret, .. } = search;
@@ -48,15 +49,55 @@ pub fn without_secrets(text: &str, catalog: &Catalog) -> String {
     shown
 }
 
+/// The secrets of `text` themselves, their variables filled in: where texts are shown into which a filter may have put
+/// them. A name and a password of a URL are one, and the password alone is another. Of a text that cannot be parsed there
+/// are none.
+///
+/// ```
+/// use logstash_mesos_engine::{compile::{Variables, secrets}, registry};
+///
+/// let variables = Variables::from_list([("PASSWORD".to_owned(), "s3cret".to_owned())]);
+/// let text = r#"output { http { url => "http://ann:${PASSWORD}@h" } }"#;
+/// assert_eq!(secrets(text, &registry::catalog(), &variables), ["ann:s3cret", "s3cret"]);
+/// ```
+#[must_use]
+pub fn secrets(text: &str, catalog: &Catalog, variables: &Variables) -> Vec<String> {
+    let (config, complaints) = parse(text);
+    let mut search = Search::new(text, catalog);
+    if complaints.is_empty() {
+        search.config(&config);
+    }
+    let written = search.secret.iter().chain(&search.named).map(|span| &text[span.start..span.end]);
+    let mut found = Vec::new();
+    for written in written {
+        match substitute(written, variables) {
+            Ok(Substituted::Unchanged) => found.push(written.to_owned()),
+            Ok(Substituted::Text(filled)) => found.push(filled),
+            Ok(Substituted::List(filled)) => found.extend(filled),
+            Err(_has_no_value) => {}
+        }
+    }
+    let passwords = found.iter().filter_map(|secret| Some(secret.split_once(':')?.1.to_owned()));
+    let passwords: Vec<_> = passwords.collect();
+    found.extend(passwords);
+    found
+}
+
 struct Search<'s> {
     text: &'s str,
     catalog: &'s Catalog,
     secret: Vec<Span>,
+    // Variables that stand for a secret: their names are none.
+    named: Vec<Span>,
     // Where `#` begins no comment.
     quoted: Vec<Span>,
 }
 
-impl Search<'_> {
+impl<'s> Search<'s> {
+    fn new(text: &'s str, catalog: &'s Catalog) -> Self {
+        Self { text, catalog, secret: Vec::new(), named: Vec::new(), quoted: Vec::new() }
+    }
+
     fn config(&mut self, config: &Config) {
         for section in &config.sections {
             self.body(section.kind.plugins(), &section.body);
@@ -95,10 +136,10 @@ impl Search<'_> {
                 self.quoted.push(value.span);
                 // Between its quotes.
                 let inner = Span::new(value.span.start + 1, value.span.end.saturating_sub(1));
-                if secret && !is_variable(text) {
-                    self.secret.push(inner);
-                } else {
-                    self.urls(inner);
+                match secret {
+                    true if is_variable(text) => self.named.push(inner),
+                    true => self.secret.push(inner),
+                    false => self.urls(inner),
                 }
             }
             ValueKind::Bareword(_) | ValueKind::Number(_) if secret => self.secret.push(value.span),
@@ -125,11 +166,10 @@ impl Search<'_> {
             let start = at + mark.len();
             let authority =
                 text[start..].split(['/', '?', '#', ' ', ',', '"', '\'']).next().unwrap_or_default();
-            if let Some((credentials, _)) = authority.rsplit_once('@')
-                && !is_variable(credentials)
-            {
+            if let Some((credentials, _)) = authority.rsplit_once('@') {
                 let start = span.start + start;
-                self.secret.push(Span::new(start, start + credentials.len()));
+                let place = if is_variable(credentials) { &mut self.named } else { &mut self.secret };
+                place.push(Span::new(start, start + credentials.len()));
             }
         }
     }
@@ -216,6 +256,16 @@ mod tests {
         ] {
             assert_eq!(shown(text), wanted, "{text}");
         }
+    }
+
+    #[test]
+    fn the_secrets_themselves_are_those_that_are_hidden() {
+        let variables = Variables::from_list([("P".to_owned(), "from-outside".to_owned())]);
+        let text = "output { x { password => \"${P}\" api_key => \"${NONE}\" token => \"${NONE:inside}\"
+                      hosts => [\"http://${P}@h\", \"http://h/#=>\"] user => ann } } # password => \"old\"";
+        let found = secrets(text, &registry::catalog(), &variables);
+        assert_eq!(found, ["inside", "from-outside", "from-outside"]);
+        assert!(secrets("output { x {", &registry::catalog(), &variables).is_empty());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod acknowledgement;
 mod aside;
 mod between;
+mod live;
 mod queues;
 
 use std::collections::HashMap;

@@ -11,6 +11,7 @@ use super::PipelineCounters;
 use crate::event::{Ack, Event, Text};
 use crate::pipeline::dead_letter::{DeadLetters, Letter};
 use crate::pipeline::deliver::Lane;
+use crate::pipeline::live::{Audience, Fate, Window};
 use crate::pipeline::plugin::{Batch, Output};
 use crate::pipeline::queue::{Popped, Queue};
 use crate::sink::RecordBatch;
@@ -95,6 +96,7 @@ pub(super) struct Worker {
     filters: FilterWorker,
     outputs: Graph<Slot>,
     batch_size: usize,
+    window: Window,
     // When the oldest record that has not been handed over was made.
     oldest: Option<Instant>,
     flushed: Instant,
@@ -119,6 +121,7 @@ impl Worker {
         filters: FilterWorker,
         outputs: Graph<Slot>,
         batch_size: usize,
+        window: Window,
     ) -> Self {
         Self {
             queue,
@@ -127,6 +130,7 @@ impl Worker {
             filters,
             outputs,
             batch_size: batch_size.max(1),
+            window,
             oldest: None,
             flushed: Instant::now(),
             kept: Ack::none(),
@@ -181,11 +185,19 @@ impl Worker {
     fn work(&mut self, mut batch: Batch, keeps: bool) {
         let ack = std::mem::take(&mut batch.ack);
         self.counters.batches.fetch_add(1, Ordering::Relaxed);
+        let mut audience = self.window.audience();
         loop {
-            let (events, more) = batch.take_part(self.batch_size);
+            let waiting = audience.as_ref().is_some_and(Audience::is_waiting);
+            let size = if waiting { 1 } else { self.batch_size };
+            let (events, more) = batch.take_part(size);
             self.counters.events_in.fetch_add(events.len() as u64, Ordering::Relaxed);
+            let sample = audience.as_mut().and_then(|audience| audience.see(&events));
+            let dead = self.dead.len();
             let events = self.filters.run(events);
             self.take_broken();
+            if let Some(sample) = sample {
+                sample.show(&events, self.fate(&events, dead));
+            }
             self.encode(&events, &ack);
             if !more {
                 break;
@@ -200,6 +212,18 @@ impl Worker {
             self.kept.merge(ack);
         } else {
             ack.delivered();
+        }
+    }
+
+    /// What became of the one event that went through the filters, before which there were `dead` letters.
+    fn fate(&mut self, events: &[Event], dead: usize) -> Fate {
+        let dropped = self.filters.take_dropped();
+        self.counters.dropped.fetch_add(dropped, Ordering::Relaxed);
+        match self.dead.get(dead) {
+            Some((letter, _)) => Fate::Dead(letter.reason.clone()),
+            None if !events.is_empty() => Fate::Passed,
+            None if dropped > 0 => Fate::Dropped,
+            None => Fate::Kept,
         }
     }
 

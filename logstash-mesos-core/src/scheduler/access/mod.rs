@@ -298,8 +298,8 @@ pub(super) fn wish(method: &Method, path: &str) -> Wish {
         "/api/session" if *method == Method::POST => Wish::Read,
         "/api/session" => Wish::Free,
         "/api/rollout/resume" => Wish::Admin,
-        // They hold what was logged.
-        "/api/dead-letters" => Wish::Write,
+        // They show what was logged.
+        "/api/dead-letters" | "/api/live" => Wish::Write,
         // What changes nothing may still run what it is given.
         _ if reading => Wish::Read,
         _ => Wish::Write,
@@ -501,6 +501,9 @@ mod tests {
             (Method::POST, "/logstash_mesos.control.v1.Control/GetStatus", Wish::Read),
             (Method::POST, "/logstash_mesos.control.v1.Control/Explain", Wish::Read),
             (Method::GET, "/executor/abc/logstash-mesos-executor", Wish::Free),
+            (Method::POST, "/logstash_mesos.control.v1.Control/Tail", Wish::Write),
+            (Method::GET, "/api/live", Wish::Write),
+            (Method::GET, "/api/dead-letters", Wish::Write),
             (Method::GET, "/api/configs", Wish::Read),
             (Method::POST, "/api/try", Wish::Write),
             (Method::POST, "/api/rollout/resume", Wish::Admin),

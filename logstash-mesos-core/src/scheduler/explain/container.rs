@@ -19,7 +19,7 @@ pub(super) struct Container<'a> {
     pub(super) agent_id: &'a AgentId,
     executor: &'a Executor,
     /// Id, name and image.
-    called: [&'a str; 3],
+    pub(super) called: [&'a str; 3],
     streams: Vec<&'a StreamStatus>,
     refused: &'a [RefusedLabel],
     forbidden: Vec<&'a ForbiddenRead>,

@@ -190,6 +190,15 @@ impl View<'_> {
     }
 }
 
+/// Containers that are called so, each with its agent, its id and its name.
+pub(super) fn containers<'a>(
+    executors: &'a BTreeMap<Key, Executor>,
+    query: &str,
+) -> Vec<(&'a AgentId, &'a str, &'a str)> {
+    let found = container::found(executors, query).into_iter();
+    found.map(|container| (container.agent_id, container.called[0], container.called[1])).collect()
+}
+
 /// Names of machines that are close to one that is not there.
 pub(super) fn close(state: &State, query: &str) -> Vec<String> {
     match find::agents(state, query) {

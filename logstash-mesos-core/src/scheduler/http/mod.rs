@@ -9,6 +9,7 @@ mod find;
 mod follower;
 mod forward;
 mod guard;
+mod live;
 mod metrics;
 mod overview;
 mod pages;
@@ -81,6 +82,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .routes(routes!(overview::history))
         .routes(routes!(dead_letters::get, dead_letters::discard))
         .routes(routes!(dead_letters::replay))
+        .routes(routes!(live::get))
         .routes(routes!(streams::get))
         .routes(routes!(find::get))
         .routes(routes!(plugins::get))

@@ -18,8 +18,9 @@ use crate::pipeline::plugin::EcsCompatibility;
 use crate::protocol::control_client::ControlClient;
 use crate::protocol::control_server::Control;
 use crate::protocol::{
-    Applied, ConfigKind, ConfigResult, ExecutorMessage, ExplainRequest, Hello, RefusedLabel, RefusedLabels,
-    SchedulerMessage, SourceKind, Status, StreamStatus, SubjectKind, executor_message, scheduler_message,
+    Applied, ConfigKind, ConfigResult, ExecutorMessage, ExplainRequest, Hello, LiveEvent, Look, RefusedLabel,
+    RefusedLabels, SchedulerMessage, Sight, SourceKind, Status, StreamStatus, SubjectKind, TailRequest,
+    executor_message, scheduler_message, tail_response,
 };
 use crate::store::MemoryStore;
 use axum::Router;
@@ -527,6 +528,14 @@ impl Peer {
         Self { say, heard }
     }
 
+    async fn next_look(&mut self) -> Look {
+        loop {
+            if let scheduler_message::Message::Look(look) = self.next().await {
+                return look;
+            }
+        }
+    }
+
     async fn next(&mut self) -> scheduler_message::Message {
         self.heard.message().await.expect("is open").and_then(|m| m.message).expect("says something")
     }
@@ -688,6 +697,30 @@ async fn an_executor_is_admitted_by_the_token_that_mesos_brought_and_gets_every_
     let kinds: Vec<_> = overview["problems"].as_array().expect("a list").iter().map(|p| &p["kind"]).collect();
     assert_eq!(kinds, ["framework", "configuration", "agent", "stream"], "{overview}");
     assert_eq!(shown().await["configurations"][0]["refused_by"], 1);
+
+    // Events are asked of it while somebody looks, and no longer.
+    let endpoint = tonic::transport::Endpoint::from_shared(url.clone()).expect("a URL");
+    let mut client = ControlClient::new(endpoint.connect().await.expect("connects"));
+    let question = |query: &str| TailRequest { query: query.to_owned(), ..TailRequest::default() };
+    assert_eq!(
+        client.tail(question("nobody")).await.expect_err("is not there").code(),
+        tonic::Code::NotFound
+    );
+    let mut seen = client.tail(question("web")).await.expect("is there").into_inner();
+    let look = peer.next_look().await;
+    assert_eq!((look.streams.as_str(), look.end), ("container:c0ffee0123:", false));
+    let mut next = async || seen.message().await.expect("goes on").expect("goes on").message;
+    let Some(tail_response::Message::Subject(subject)) = next().await else { panic!("no subject") };
+    assert_eq!((subject.kind.as_str(), subject.places[0].hostname.as_str()), ("container", "host-1"));
+    let sight =
+        Sight { look_id: look.look_id, events: vec![LiveEvent::default()], left_out: 3, ..Sight::default() };
+    let message = Some(executor_message::Message::Sight(sight));
+    peer.say.send(ExecutorMessage { message }).await.expect("is open");
+    let Some(tail_response::Message::Events(events)) = next().await else { panic!("no events") };
+    assert_eq!((events.hostname.as_str(), events.events.len(), events.left_out), ("host-1", 1, 3));
+    drop(seen);
+    let ended = peer.next_look().await;
+    assert_eq!((ended.look_id, ended.end), (look.look_id, true));
 
     // A second process with the same token takes the place of the first.
     let mut second = Peer::open(&url, &wake.token).await;
