@@ -14,6 +14,7 @@ import * as streams from "./views/streams.js";
 import * as configurations from "./views/configurations.js";
 import * as editor from "./views/editor.js";
 import * as passing from "./views/live.js";
+import * as letters from "./views/dead-letters.js";
 
 /**
  * A view fills the main part of the page, and ends what it has begun when `signal` says so.
@@ -30,6 +31,7 @@ function view([place, ...rest]) {
     case "streams": return streams;
     case "configurations": return rest.length ? editor : configurations;
     case "live": return passing;
+    case "dead-letters": return letters;
     default: return null;
   }
 }

@@ -22,7 +22,7 @@ struct Stage {
     recipe: Recipe,
     _writer: Container,
     _docker: Docker,
-    _place: Place,
+    place: Place,
 }
 
 impl Stage {
@@ -39,7 +39,7 @@ impl Stage {
         let script = "i=0; while :; do line web $i >> /var/log/access.log; i=$((i + 1)); sleep 0.2; done &";
         let writer = writer(&docker, BUSYBOX, script);
         let browser = Browser::start(&place.directory("b"));
-        let stage = Self { browser, url, scheduler, recipe, _writer: writer, _docker: docker, _place: place };
+        let stage = Self { browser, url, scheduler, recipe, _writer: writer, _docker: docker, place };
         until("the sample to be read", PATIENCE, || {
             let streams = stage.ask("GET", "/api/streams", None)?;
             if streams["total"].as_u64() > Some(0) { Ok(()) } else { Err(streams.to_string()) }
@@ -55,6 +55,22 @@ impl Stage {
     fn configure(&self, input: &str) -> Value {
         let path = format!("/api/configs/{}", BUSYBOX.replace(':', "%3A"));
         self.ask("PUT", &path, Some(&json!({ "input": input }))).expect("is stored")
+    }
+
+    /// A configuration of the machine with a condition that has no answer for three lines.
+    fn orders(&self) {
+        let log = self.place.join("orders.log");
+        let order = |n: u32| format!("{{\"order\":{n},\"customer\":\"c-{n}\",\"total\":\"{n}9.50 EUR\"}}\n");
+        fs::write(&log, (1..=3).map(order).collect::<String>()).expect("is writable");
+        let input = format!(
+            "input {{\n  file {{ host-path => \"{}\" codec => json }}\n}}\nfilter {{\n  if [total] > 100 {{ mutate {{ add_tag => \"large\" }} }}\n}}\noutput {{\n  null {{ }}\n}}\n",
+            log.display()
+        );
+        self.ask("PUT", "/api/host-config?name=orders", Some(&json!({ "input": input }))).expect("is stored");
+        until("three dead letters", PATIENCE, || {
+            let counts = self.ask("GET", "/api/dead-letters", None)?;
+            if counts["total"] == 3 { Ok(()) } else { Err(counts.to_string()) }
+        });
     }
 
     fn go(&self, place: &str) {
@@ -84,6 +100,7 @@ fn every_view_is_clean_and_for_everybody() {
     stage.configure(&format!(
         "{READS}output {{\n  elasticsearch {{ hosts => [\"http://127.0.0.1:1\"] }}\n}}\n"
     ));
+    stage.orders();
     let container = until("the container to be read", PATIENCE, || {
         let streams = stage.ask("GET", "/api/streams?q=access%20events:%3E0%20name:", None)?;
         let found =
@@ -108,6 +125,12 @@ fn every_view_is_clean_and_for_everybody() {
         ("live", format!("#/live?q={}", id("container_id")), "[http][request][method]"),
         ("busy", "#/live".to_owned(), "Where most has passed"),
         ("unread", "#/live?q=nobody".to_owned(), "nothing that is read is called nobody"),
+        ("letters", "#/dead-letters".to_owned(), "wait for somebody"),
+        (
+            "letter",
+            format!("#/dead-letters?agent={}&configuration=orders", id("agent_id")),
+            "cannot tell the order of",
+        ),
         ("nowhere", "#/nowhere".to_owned(), "The address leads nowhere."),
     ];
     let axe = fs::read_to_string(package("axe-core/axe.min.js")).expect("tests/setup installs it");
@@ -165,7 +188,7 @@ fn every_view_is_clean_and_for_everybody() {
 }
 
 /// Pictures that the documentation has.
-const KEPT: [(&str, u32, &str); 8] = [
+const KEPT: [(&str, u32, &str); 10] = [
     ("overview", 1400, "light"),
     ("way", 1400, "light"),
     ("editor", 1400, "dark"),
@@ -174,6 +197,8 @@ const KEPT: [(&str, u32, &str); 8] = [
     ("way", 390, "light"),
     ("live", 1400, "light"),
     ("live", 390, "dark"),
+    ("letter", 1400, "dark"),
+    ("letter", 390, "light"),
 ];
 
 /// Lines to try, where the view has a place for them.
@@ -320,6 +345,66 @@ fn events_are_seen_as_they_pass_held_searched_and_copied() {
     // Who leaves looks no longer.
     stage.go("#/");
     browser.shows("What is wrong now");
+    stage.is_clean();
+}
+
+#[test]
+fn dead_letters_are_looked_at_sent_again_and_discarded() {
+    let stage = Stage::set("pageletters");
+    let browser = &stage.browser;
+    stage.orders();
+    let status = stage.ask("GET", "/api/status", None).expect("is answered");
+    let agent = status["agents"][0]["agent_id"].as_str().expect("an id").to_owned();
+    let wait_for_letters = |are: &dyn Fn(&[Value]) -> bool| {
+        until("dead letters", PATIENCE, || {
+            let found = stage.ask("GET", &format!("/api/dead-letters?agent={agent}"), None)?;
+            let letters = found["letters"].as_array().into_iter().flatten();
+            let ids: Vec<_> = letters.map(|letter| letter["id"].clone()).collect();
+            if are(&ids) { Ok(ids) } else { Err(found.to_string()) }
+        })
+    };
+    let before = wait_for_letters(&|now| now.len() == 3);
+    browser.open(&format!("{}/#/dead-letters", stage.url));
+    browser.shows("3 wait for somebody");
+    browser.wait_for("document.querySelector('tbody a')");
+    browser.run("document.querySelector('tbody a').click()");
+    browser.shows("3 dead letters, by what refused them.");
+    browser.shows("c-3");
+    let press = |text: &str| {
+        let button = format!(
+            "[...document.querySelectorAll('main button')].find(it => it.textContent === {})",
+            json!(text)
+        );
+        browser.wait_for(&button);
+        browser.run(&format!("{button}.click()"));
+        browser.wait_for("document.querySelector('dialog')");
+    };
+    // A question that is not answered changes nothing.
+    press("Discard all");
+    browser.shows("Discard 3 dead letters?");
+    browser.press(&["Escape"]);
+    browser.wait_for("!document.querySelector('dialog')");
+    press("Replay");
+    browser.shows("Send 3 dead letters again?");
+    browser.press(&["Enter"]);
+    browser.shows("3 dead letters on the way back.");
+    browser.wait_for("!document.querySelector('dialog')");
+    // Nothing is mended: they come back as others.
+    wait_for_letters(&|now| now.len() == 3 && now.iter().all(|id| !before.contains(id)));
+
+    let log = stage.place.join("orders.log");
+    let another = "{\"order\":4,\"total\":\"much\"}\n";
+    let mut file = fs::OpenOptions::new().append(true).open(&log).expect("is there");
+    std::io::Write::write_all(&mut file, another.as_bytes()).expect("is writable");
+    wait_for_letters(&|now| now.len() == 4);
+    stage.go("#/dead-letters");
+    browser.shows("wait for somebody");
+    browser.wait_for("document.querySelector('tbody a')");
+    browser.run("document.querySelector('tbody a').click()");
+    press("Discard all");
+    browser.run("document.querySelector('dialog .danger').click()");
+    browser.shows("Nothing waits here.");
+    wait_for_letters(&|now| now.is_empty());
     stage.is_clean();
 }
 

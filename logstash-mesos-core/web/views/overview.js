@@ -68,7 +68,7 @@ function tiles({ agents, events, streams, configurations }) {
     tile("Events per second", events.out_per_second === null ? "–" : rate(events.out_per_second), events.in_per_second === null ? "measured over 10 s" : `${rate(events.in_per_second)}/s come in`, link(["streams"], { sort: "-events" })),
     tile("Behind", bytes(streams.lag_bytes), `over ${many(streams.count, "stream")}`, link(["streams"], { sort: "-lag_bytes" })),
     tile("Lost", count(streams.lost), streams.lost ? h("span", { class: "bad" }, `▲ see why`) : "since shippers started", link(["streams"], { sort: "-lost" })),
-    tile("Refused by outputs", count(events.failed), events.failed ? h("span", { class: "care" }, "◆ dead letters on the agents") : "no dead letters", link(["agents"])),
+    tile("Refused by outputs", count(events.failed), events.failed ? h("span", { class: "care" }, "◆ dead letters") : "no dead letters", link(["dead-letters"])),
     tile("Configurations", count(configurations.count), configurations.refused ? h("span", { class: "bad" }, `▲ ${count(configurations.refused)} refused`) : configurations.count ? "all in use" : "none yet", link(["configurations"])),
   ];
 }

@@ -62,6 +62,7 @@ static FILES: &[(&str, &[u8])] = files![
     "views/agent.js",
     "views/agents.js",
     "views/configurations.js",
+    "views/dead-letters.js",
     "views/editor.js",
     "views/live.js",
     "views/overview.js",
