@@ -122,9 +122,8 @@ fn every_view_is_clean_and_for_everybody() {
             "The engine takes it.",
         ),
         ("new", "#/configurations/docker/".to_owned(), "Begin with"),
-        ("live", format!("#/live?q={}", id("container_id")), "[http][request][method]"),
+        ("live", format!("#/live?q={}", id("name")), "[http][request][method]"),
         ("busy", "#/live".to_owned(), "Where most has passed"),
-        ("unread", "#/live?q=nobody".to_owned(), "nothing that is read is called nobody"),
         ("letters", "#/dead-letters".to_owned(), "wait for somebody"),
         (
             "letter",
@@ -159,7 +158,7 @@ fn every_view_is_clean_and_for_everybody() {
                         let open = "[...document.querySelectorAll('.passing')].at(-4).open = true";
                         browser.run(&format!("document.querySelector('.tools button').click(); {open}"));
                         browser.wait_for("document.querySelector('.passing .inside td')");
-                        browser.run("const list = document.querySelector('.passings'); list.scrollTop = list.scrollHeight");
+                        browser.run("const list = document.querySelector('.passings'); list.scrollTop = list.querySelector('[open]').offsetTop - list.offsetTop - 160");
                     }
                     _ => {}
                 }
@@ -342,7 +341,10 @@ fn events_are_seen_as_they_pass_held_searched_and_copied() {
     browser.run("document.querySelector('.tools button').click()");
     browser.wait_for(&format!("document.querySelectorAll('.passing').length > {held}"));
 
-    // Who leaves looks no longer.
+    // What is not there is said.
+    stage.go("#/live?q=nobody");
+    browser.shows("nothing that is read is called nobody");
+    assert!(browser.complaints().iter().all(|text| text.contains("404")), "only the refusal");
     stage.go("#/");
     browser.shows("What is wrong now");
     stage.is_clean();

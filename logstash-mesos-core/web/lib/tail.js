@@ -11,6 +11,7 @@ export async function listen(path, query, signal, tell) {
     const text = await answer.text();
     let said = null;
     try { said = JSON.parse(text).error; } catch { /* a proxy's page, mostly */ }
+    if (answer.status === 401) window.dispatchEvent(new Event("stranger"));
     throw new Refused(answer.status, null, said ?? `${answer.status} ${answer.statusText}`);
   }
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();

@@ -102,7 +102,7 @@ function look(page, asked, signal) {
     if (name === "subject") {
       subject = data;
       const names = [...new Set(data.places.map((/** @type {any} */ place) => place.hostname || place.agent_id))];
-      fill(about, { container: "Container", configuration: "Configuration", stream: "Stream" }[/** @type {string} */ (data.kind)], " ", h("b", null, data.name), ` on ${names.slice(0, 3).join(", ")}${names.length > 3 ? ` and ${names.length - 3} more` : ""}`,
+      fill(about, { container: "Container", configuration: "Configuration", stream: "Stream" }[/** @type {string} */ (data.kind)], " ", h("b", null, (data.places.length === 1 && data.places[0].container_name) || data.name), ` on ${names.slice(0, 3).join(", ")}${names.length > 3 ? ` and ${names.length - 3} more` : ""}`,
         data.found > data.places.length && `, ${count(data.places.length)} of ${count(data.found)} places`, ". A sample: nothing waits for who looks.");
     } else if (name === "events") {
       others += data.left_out;
