@@ -7,11 +7,15 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use logstash_mesos_tests::cluster::Cluster;
 use logstash_mesos_tests::executor::{executor, ship_recipe};
-use logstash_mesos_tests::http::request_with;
+use logstash_mesos_tests::http::{get_json, request, request_with};
 use logstash_mesos_tests::place::{Place, files_below, free_port, programs};
-use logstash_mesos_tests::process::Recipe;
+use logstash_mesos_tests::process::{Recipe, send};
+use logstash_mesos_tests::scheduler::{Scheduler, SchedulerOptions};
 use logstash_mesos_tests::wait::{PATIENCE, until};
+use rustix::process::Signal;
+use serde_json::json;
 
 /// Many times what waits in memory for the output `tcp`.
 const LINES: usize = 40_000;
@@ -189,6 +193,127 @@ fn what_a_sender_was_told_is_there_survives_a_kill_in_a_persisted_queue() {
         receiver.expect("all lines", &lines, &|| process.printed());
         assert_eq!(process.terminate(PATIENCE).code(), Some(0), "{}", process.printed());
     }
+}
+
+#[test]
+fn an_output_that_is_away_is_not_waited_for_at_the_end_when_all_is_on_disk() {
+    let place = Place::new("at-once");
+    for name in ["run", "ship"] {
+        let (log, port) = (place.directory("logs").join(name), free_port());
+        let lines = numbered(name, 1000);
+        append(&log, &lines);
+        let key = if name == "run" { "path" } else { "host-path" };
+        let text = format!(
+            "input {{ file {{ {key} => \"{}\" start_position => \"beginning\" }} }} output {{ {} }}",
+            log.display(),
+            to_tcp(port)
+        );
+        let program = if name == "run" { run(&place, &text) } else { ship(&place, &[("a.conf", &text)]) };
+        let program = program.args(["--setting", "queue.type=persisted", "--shutdown-grace-secs", "3600"]);
+        let mut process = program.start();
+        let queue = place.join(&format!("{name}-data/queue"));
+        until("all is on disk", PATIENCE, || {
+            let files = files_below(&queue);
+            let there = |line: &String| files.iter().any(|path| holds(path, line));
+            if lines.last().is_some_and(there) { Ok(()) } else { Err(process.printed()) }
+        });
+        assert_eq!(process.terminate(PATIENCE).code(), Some(0), "{}", process.printed());
+        let receiver = Receiver::open(port);
+        let mut process = program.start();
+        receiver.expect("all lines", &lines, &|| process.printed());
+        assert_eq!(process.terminate(PATIENCE).code(), Some(0), "{}", process.printed());
+    }
+}
+
+fn holds(path: &Path, text: &str) -> bool {
+    let bytes = fs::read(path).unwrap_or_default();
+    bytes.windows(text.len()).any(|part| part == text.as_bytes())
+}
+
+#[test]
+fn the_queue_of_a_renamed_configuration_is_named_until_it_is_taken_again() {
+    let place = Place::new("renamed");
+    let (log, port, http) = (place.directory("logs").join("log"), free_port(), free_port());
+    let lines = numbered("kept", 1000);
+    append(&log, &lines);
+    let text = format!(
+        "input {{ file {{ host-path => \"{}\" start_position => \"beginning\" }} }} output {{ {} }}",
+        log.display(),
+        to_tcp(port)
+    );
+    let _ = ship(&place, &[("a.conf", &text), ("other.conf", "input { heartbeat { } } output { null { } }")]);
+    let mut process =
+        Recipe::new(programs().join("logstash-mesos-scheduler"), &place.directory("s"), "local")
+            .args(["--mesos-master", "local", "--http-bind", &format!("127.0.0.1:{http}")])
+            .args(["--executor-setting", "queue.type=persisted", "--config-dir"])
+            .arg(place.join("configs"))
+            .env("DOCKER_HOST", format!("unix://{}", place.join("none.sock").display()))
+            .start();
+    let executor = || {
+        get_json(&format!("http://127.0.0.1:{http}/api/status")).map(|s| s["agents"][0]["executor"].clone())
+    };
+    until("all is on disk", PATIENCE, || {
+        let seen = executor()?;
+        let outputs = seen["outputs"].as_array().cloned().unwrap_or_default();
+        if outputs.iter().any(|output| output["pending"] == 1000) { Ok(()) } else { Err(seen.to_string()) }
+    });
+    let (kept, away) = (place.join("configs/host/a.conf"), place.join("a.conf"));
+    fs::rename(&kept, &away).expect("it is there");
+    until("it to be named", PATIENCE, || {
+        let seen = executor()?;
+        let left = &seen["left_queues"][0];
+        let is = left["configuration"] == "host/a"
+            && left["type"] == "tcp"
+            && left["bytes"].as_u64() > Some(80_000);
+        if is { Ok(()) } else { Err(format!("{seen}\n{}", process.printed())) }
+    });
+    let metrics = request("GET", &format!("http://127.0.0.1:{http}/metrics"), None).expect("it answers").body;
+    assert!(metrics.contains("logstash_mesos_executor_left_queues 1\n"), "{metrics}");
+    let explained =
+        get_json(&format!("http://127.0.0.1:{http}/api/explain")).expect("it answers").to_string();
+    assert!(explained.contains("left_queue"), "{explained}");
+    let receiver = Receiver::open(port);
+    fs::rename(&away, &kept).expect("it is there");
+    receiver.expect("all lines", &lines, &|| process.printed());
+    until("it is nobody's no longer", PATIENCE, || {
+        let seen = executor()?;
+        if seen["left_queues"] == json!([]) { Ok(()) } else { Err(seen.to_string()) }
+    });
+    assert_eq!(process.terminate(PATIENCE).code(), Some(0), "{}", process.printed());
+}
+
+#[test]
+fn a_persisted_queue_of_an_agent_outlives_its_executor_and_its_source() {
+    let cluster = Cluster::with_agents("persisted", 1);
+    let (log, port) = (cluster.place.join("a.log"), free_port());
+    let lines = numbered("agent", 1000);
+    append(&log, &lines);
+    let flags = ["--executor-setting", "queue.type=persisted"].map(str::to_owned).to_vec();
+    let options = SchedulerOptions { flags, ..cluster.options() };
+    let scheduler = Scheduler::start(&cluster.place.directory("scheduler"), options);
+    let _ = scheduler.running_executors(1);
+    let text = format!(
+        "input {{ file {{ host-path => \"{}\" start_position => \"beginning\" }} }} output {{ {} }}",
+        log.display(),
+        to_tcp(port)
+    );
+    let body = json!({"input": text});
+    scheduler.request("PUT", "/api/host-config?name=a", Some(&body)).expect("it answers");
+    let executor = || scheduler.status().map(|status| status["agents"][0]["executor"].clone());
+    until("all is on disk", PATIENCE, || {
+        let seen = executor()?;
+        if seen["outputs"][0]["pending"] == 1000 { Ok(()) } else { Err(seen.to_string()) }
+    });
+    fs::remove_file(&log).expect("it is there");
+    for process in cluster.agents[0].executor_processes() {
+        send(process, Signal::KILL);
+    }
+    let receiver = Receiver::open(port);
+    receiver.expect("all lines", &lines, &|| executor().map_or_else(|error| error, |seen| seen.to_string()));
+    until("nothing waits", PATIENCE, || {
+        let seen = executor()?;
+        if seen["outputs"][0]["pending"] == 0 { Ok(()) } else { Err(seen.to_string()) }
+    });
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod access;
 mod alone;
+mod aside;
 mod chaos;
 mod clients;
 mod configurations;

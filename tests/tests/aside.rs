@@ -1,0 +1,102 @@
+//! An index that takes nothing for a while, as on a full disk: the documents of others arrive, and its own later.
+
+use std::fs;
+use std::path::Path;
+
+use logstash_mesos_tests::http::{get_json, request};
+use logstash_mesos_tests::opensearch::OpenSearch;
+use logstash_mesos_tests::place::{Place, free_port, programs};
+use logstash_mesos_tests::process::Recipe;
+use logstash_mesos_tests::wait::{PATIENCE, until};
+use serde_json::json;
+
+/// 300 lines, every third of which belongs into an index that is blocked.
+struct Blocked<'a> {
+    opensearch: &'a OpenSearch,
+    prefix: String,
+}
+
+impl<'a> Blocked<'a> {
+    fn new(opensearch: &'a OpenSearch, name: &str) -> Self {
+        let blocked = Self { opensearch, prefix: format!("test-aside-{name}-{}", std::process::id()) };
+        opensearch.request("PUT", &blocked.index("blocked"), None).expect("it answers").expect(200);
+        blocked.block(true);
+        blocked
+    }
+
+    fn index(&self, kind: &str) -> String {
+        format!("{}-{kind}", self.prefix)
+    }
+
+    fn block(&self, blocked: bool) {
+        let path = format!("{}/_settings", self.index("blocked"));
+        let settings = json!({"index.blocks.write": blocked});
+        self.opensearch.request("PUT", &path, Some(&settings)).expect("it answers").expect(200);
+    }
+
+    fn configuration(&self, path: &str, log: &Path) -> String {
+        let lines = (0..300).map(|number| {
+            let kind = if number % 3 == 2 { "blocked" } else { "free" };
+            format!("{{\"kind\":\"{kind}\",\"number\":{number}}}\n")
+        });
+        fs::write(log, lines.collect::<String>()).expect("it is writable");
+        format!(
+            "input {{ file {{ {path} => \"{}\" codec => json start_position => \"beginning\" }} }}
+             output {{ elasticsearch {{ id => \"es\" hosts => [\"{}\"] index => \"{}-%{{kind}}\" retry_initial_interval => 1 }} }}",
+            log.display(),
+            self.opensearch.url(),
+            self.prefix
+        )
+    }
+
+    fn wait(&self, kind: &str, count: u64, printed: &dyn Fn() -> String) {
+        until(&format!("{count} documents"), PATIENCE, || {
+            match self.opensearch.count(&self.index(kind))? {
+                found if found == count => Ok(()),
+                found => Err(format!("there are {found}\n{}", printed())),
+            }
+        });
+    }
+}
+
+#[test]
+fn how_much_waits_aside_on_an_agent_and_why_is_shown() {
+    let opensearch = OpenSearch::shared();
+    let place = Place::new("aside-agent");
+    let blocked = Blocked::new(&opensearch, "agent");
+    let configs = place.directory("configs");
+    fs::create_dir_all(configs.join("host")).expect("it is writable");
+    fs::write(configs.join("host/a.conf"), blocked.configuration("host-path", &place.join("a.log")))
+        .expect("it is writable");
+    let port = free_port();
+    let mut process = Recipe::new(programs().join("logstash-mesos-scheduler"), place.path(), "local")
+        .args(["--mesos-master", "local", "--http-bind", &format!("127.0.0.1:{port}"), "--config-dir"])
+        .arg(&configs)
+        .env("DOCKER_HOST", format!("unix://{}", place.join("none.sock").display()))
+        .start();
+    blocked.wait("free", 200, &|| process.printed());
+    let url = |path: &str| format!("http://127.0.0.1:{port}{path}");
+    until("the count and the reason", PATIENCE, || {
+        let status = get_json(&url("/api/status"))?;
+        let output = &status["agents"][0]["executor"]["outputs"][0];
+        let says =
+            output["aside_reason"].as_str().is_some_and(|text| text.contains("cluster_block_exception"));
+        if output["aside"] == 100 && says { Ok(()) } else { Err(format!("{status}\n{}", process.printed())) }
+    });
+    let metrics = request("GET", &url("/metrics"), None).expect("it answers").expect(200).body;
+    assert!(metrics.contains("logstash_mesos_executor_waiting_events{where=\"aside\"} 100\n"), "{metrics}");
+    let explained = get_json(&url("/api/explain")).expect("it answers").to_string();
+    assert!(explained.contains("100 wait aside: status 403"), "{explained}");
+    blocked.block(false);
+    blocked.wait("blocked", 100, &|| process.printed());
+    until("nothing waits aside", PATIENCE, || {
+        let status = get_json(&url("/api/status"))?;
+        let output = &status["agents"][0]["executor"]["outputs"][0];
+        if output["aside"] == 0 && output["aside_reason"].is_null() {
+            Ok(())
+        } else {
+            Err(status.to_string())
+        }
+    });
+    assert_eq!(process.terminate(PATIENCE).code(), Some(0), "{}", process.printed());
+}
