@@ -74,6 +74,7 @@ pub mod ids;
 #[cfg(feature = "local")]
 pub mod local;
 mod lumberjack;
+pub mod memory;
 #[cfg(feature = "scheduler")]
 pub mod offer;
 pub mod pipeline;

@@ -40,7 +40,7 @@ pub(crate) struct ShipFlags {
     /// Puts the metadata of events below this field
     #[arg(long, value_name = "FIELD", env = "LOGSTASH_MESOS_METADATA_TARGET", value_parser = field)]
     metadata_target: Option<FieldReference>,
-    /// Memory that all queues together may hold
+    /// Memory for what is on its way, in all queues and in front of all outputs together
     #[arg(long, value_name = "N", env = "LOGSTASH_MESOS_QUEUE_MEGABYTES", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
     queue_megabytes: u32,
     /// Threads of each pipeline

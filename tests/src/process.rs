@@ -291,9 +291,26 @@ pub fn program(id: u32) -> Option<PathBuf> {
 /// Returns a process's resident memory in bytes.
 #[must_use]
 pub fn resident_bytes(id: u32) -> Option<u64> {
+    status_bytes(id, "VmRSS:")
+}
+
+/// Returns the part of it that is not of files, in bytes: what the process has made itself.
+#[must_use]
+pub fn anonymous_bytes(id: u32) -> Option<u64> {
+    status_bytes(id, "RssAnon:")
+}
+
+fn status_bytes(id: u32, name: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+    let line = status.lines().find(|line| line.starts_with(name))?;
     line.split_ascii_whitespace().nth(1)?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+}
+
+/// Returns how many bytes a process has read, from files and from the network.
+#[must_use]
+pub fn bytes_read(id: u32) -> Option<u64> {
+    let counts = fs::read_to_string(format!("/proc/{id}/io")).ok()?;
+    counts.lines().find_map(|line| line.strip_prefix("rchar: "))?.parse().ok()
 }
 
 /// Returns the processor time that a process has used.

@@ -159,7 +159,7 @@ fn a_shipper_has_the_memory_that_the_guide_says() {
     let guide = page("sizing.md");
     let formula = guide.lines().find_map(|line| line.trim().strip_prefix("shipper = ")).expect("it has one");
     let numbers: Vec<u64> = formula.split(' ').filter_map(|word| word.parse().ok()).collect();
-    let [base, each] = numbers[..] else { panic!("{formula}") };
+    let [base, _one_configuration, each] = numbers[..] else { panic!("{formula}") };
     let logs = place.directory("logs");
     for number in 0..FILES {
         fs::write(logs.join(format!("{number}.log")), "started\n").expect("it is writable");

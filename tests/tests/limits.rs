@@ -1,14 +1,17 @@
 //! Streams that never end a line, and peers that hold on: what the executor holds of them stays bounded.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use logstash_mesos_tests::executor::{executor, ship_recipe};
 use logstash_mesos_tests::place::{Place, free_port};
-use logstash_mesos_tests::process::{Process, resident_bytes};
+use logstash_mesos_tests::process::{Process, anonymous_bytes, bytes_read, resident_bytes};
 use logstash_mesos_tests::wait::{PATIENCE, until};
 
 const MIB: u64 = 1 << 20;
@@ -212,4 +215,119 @@ fn more_files_than_descriptors_are_all_read_and_read_on() {
             assert_eq!(process.printed().contains("Files wait"), hard == "1024", "{}", process.printed());
         }
     }
+}
+
+#[test]
+fn a_long_line_of_json_that_is_many_events_is_not_held_as_all_of_them() {
+    const EVENTS: usize = 400_000;
+    let place = Place::new("long-json");
+    let (log, out) = (place.join("log"), place.join("out"));
+    let items: Vec<String> = (0..EVENTS).map(|number| format!("{{\"n\":{number}}}")).collect();
+    fs::write(&log, format!("[{}]\n", items.join(","))).expect("it is writable");
+    let text = format!(
+        "input {{ file {{ path => \"{}\" codec => json start_position => \"beginning\" }} }}
+         output {{ file {{ path => \"{}\" codec => line {{ format => \"%{{n}}\" }} }} }}",
+        log.display(),
+        out.display()
+    );
+    let mut run = executor(place.path(), "json").args(["pipeline", "run", "-w", "1", "-e", &text]).start();
+    until("all events", PATIENCE, || {
+        assert_small(&run);
+        match fs::read_to_string(&out).unwrap_or_default().lines().count() {
+            EVENTS => Ok(()),
+            some => Err(format!("{some} events: {}", run.printed())),
+        }
+    });
+    assert_eq!(run.terminate(PATIENCE).code(), Some(0), "{}", run.printed());
+}
+
+/// What an executor is granted where nothing is said.
+const GRANTED: u64 = 64 * MIB;
+/// What the released program has resident of its own file.
+const PROGRAM: u64 = 14 * MIB;
+const CONFIGURATIONS: usize = 40;
+const LINES: usize = 20_000;
+
+/// Forty configurations, each with a file and a pattern of its own, and the output `output`.
+fn forty(place: &Place, output: &str) -> Process {
+    let (configs, logs) = (place.directory("configs"), place.directory("logs"));
+    fs::create_dir_all(configs.join("host")).expect("it is writable");
+    let text: String = (0..LINES)
+        .map(|number| format!("10.0.0.1 - - [01/Jan/2026:00:00:00 +0000] \"GET /{number} HTTP/1.1\" 200 5\n"))
+        .collect();
+    for number in 0..CONFIGURATIONS {
+        let log = logs.join(format!("{number}.log"));
+        fs::write(&log, &text).expect("it is writable");
+        let text = format!(
+            "input {{ file {{ host-path => \"{}\" start_position => \"beginning\" }} }}
+             filter {{ grok {{ match => {{ message => \"%{{COMMONAPACHELOG}}\" }} }} }} output {{ {output} }}",
+            log.display()
+        );
+        fs::write(configs.join(format!("host/{number}.conf")), text).expect("it is writable");
+    }
+    let none = format!("unix://{}", place.join("none.sock").display());
+    ship_recipe(place.path(), &none, &configs, &place.directory("data")).start()
+}
+
+#[track_caller]
+fn assert_holds_less_than(most: u64, process: &Process) {
+    let held = anonymous_bytes(process.id()).unwrap_or(0);
+    assert!(held < most, "{} MiB: {}", held / MIB, process.printed());
+}
+
+#[test]
+fn forty_configurations_whose_output_is_away_stay_within_what_was_granted() {
+    let place = Place::new("forty-dead");
+    let mut shipper = forty(&place, &format!("elasticsearch {{ hosts => \"127.0.0.1:{}\" }}", free_port()));
+    let (mut read, mut since) = (0, Instant::now());
+    until("nothing more to be read", PATIENCE, || {
+        assert_holds_less_than(GRANTED - PROGRAM, &shipper);
+        let now = bytes_read(shipper.id()).unwrap_or(0);
+        if now > read + MIB / 4 {
+            (read, since) = (now, Instant::now());
+        }
+        // Each has read something, and then waits.
+        match read > CONFIGURATIONS as u64 * 4096 && since.elapsed() > Duration::from_secs(2) {
+            true => Ok(()),
+            false => Err(format!("{now} bytes read: {}", shipper.printed())),
+        }
+    });
+    let held = anonymous_bytes(shipper.id()).unwrap_or(0);
+    println!(
+        "figure: {CONFIGURATIONS} configurations, output away: {} KiB held, {read} bytes read",
+        held / 1024
+    );
+    shipper.kill();
+}
+
+#[test]
+fn forty_configurations_at_work_hold_no_more_than_was_granted() {
+    let place = Place::new("forty-live");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+    let port = listener.local_addr().expect("it is bound").port();
+    let arrived = Arc::<AtomicUsize>::default();
+    let count = Arc::clone(&arrived);
+    thread::spawn(move || {
+        for connection in listener.incoming().flatten() {
+            let count = Arc::clone(&count);
+            thread::spawn(move || {
+                for _line in BufReader::new(connection).split(b'\n').map_while(Result::ok) {
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    let output = format!("tcp {{ host => \"127.0.0.1\" port => {port} codec => json_lines }}");
+    let mut shipper = forty(&place, &output);
+    let mut most = 0;
+    until("all lines", PATIENCE, || {
+        assert_holds_less_than(GRANTED, &shipper);
+        most = most.max(anonymous_bytes(shipper.id()).unwrap_or(0));
+        match arrived.load(Ordering::Relaxed) {
+            all if all >= CONFIGURATIONS * LINES => Ok(()),
+            some => Err(format!("{some} lines: {}", shipper.printed())),
+        }
+    });
+    println!("figure: {CONFIGURATIONS} configurations at work: at most {} KiB held", most / 1024);
+    assert_eq!(shipper.terminate(PATIENCE).code(), Some(0), "{}", shipper.printed());
 }

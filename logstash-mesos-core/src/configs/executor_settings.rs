@@ -22,7 +22,7 @@ use crate::pipeline::plugin::{EcsCompatibility, LineLimit};
 pub struct ExecutorSettings {
     /// `drain_timeout_secs`: how long the files of a removed container are still read.
     pub drain_timeout: Option<Duration>,
-    /// `queue_megabytes`: how much memory all queues together may hold.
+    /// `queue_megabytes`: how much memory all that is on its way may take.
     pub queue_bytes: Option<usize>,
     /// `labels.allow`: what containers may say about their logs in their labels. Nothing means any unless it is set.
     pub labels: LabelRules,

@@ -4,6 +4,8 @@ use async_trait::async_trait;
 pub use logstash_mesos_engine::event::*;
 use tokio::sync::oneshot;
 
+use crate::memory::Room;
+
 /// An acknowledgement, and what tells its outcome to one who waits for it. Who does not wait any more is not told.
 pub(crate) fn awaited_ack() -> (Ack, oneshot::Receiver<Outcome>) {
     let (tell, told) = oneshot::channel();
@@ -22,4 +24,23 @@ pub trait BatchSender: Send + Sync {
     ///
     /// A dropped call drops the batch with it, undelivered: its source keeps its position.
     async fn send(&self, batch: Batch) -> bool;
+
+    /// Room for about `bytes` that are going to be sent, perhaps for less; `None` if there is none now.
+    fn try_room(&self, _bytes: usize) -> Option<Room> {
+        Some(Room::default())
+    }
+
+    /// The same, when there is room.
+    ///
+    /// # Cancellation safety
+    ///
+    /// A dropped call holds nothing.
+    async fn room(&self, _bytes: usize) -> Room {
+        Room::default()
+    }
+
+    /// As [`BatchSender::send`], into the room that was asked for. It waits for nothing more.
+    async fn send_into(&self, _room: Room, batch: Batch) -> bool {
+        self.send(batch).await
+    }
 }

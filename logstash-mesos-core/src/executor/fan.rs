@@ -10,11 +10,12 @@ use super::in_flight::InFlight;
 use super::metadata::Metadata;
 use super::records::{Channel, Record, Records};
 use crate::event::{Clock, Event, Origin, StreamKey};
-use crate::pipeline::input::common::EVENT_BYTES;
+use crate::memory::Room;
+use crate::pipeline::input::common::{EVENT_BYTES, EXPANSION};
 use crate::pipeline::input::keeper::{Keeper, Place, decode as decode_content};
 use crate::pipeline::input::stream::{Channels, StreamInput};
 use crate::pipeline::plugin::{Batch, BatchSender, Deferred, EcsCompatibility, LineLimit};
-use crate::source::{Decoder, Flush, Kept, Lines, Lost, StreamStatus};
+use crate::source::{Decoder, Flush, Kept, LineIter, Lines, Lost, StreamStatus};
 
 /// An input of a configuration, as one of the readers of a stream.
 #[derive(Clone)]
@@ -43,6 +44,8 @@ struct Shares {
     targets: Arc<[Target]>,
     // Where the events of each target end in the batch.
     ends: Vec<usize>,
+    // Where they are made later: those of all targets but the first, which are in the batch.
+    deferred: Vec<Deferred>,
 }
 
 impl Fan {
@@ -70,8 +73,9 @@ impl Fan {
         *self.targets.write().unwrap_or_else(PoisonError::into_inner) = targets.into();
     }
 
-    fn share(&self, targets: Arc<[Target]>, ends: Vec<usize>) {
-        *self.shares.lock().unwrap_or_else(PoisonError::into_inner) = Some(Shares { targets, ends });
+    fn share(&self, targets: Arc<[Target]>, ends: Vec<usize>, deferred: Vec<Deferred>) {
+        let shares = Shares { targets, ends, deferred };
+        *self.shares.lock().unwrap_or_else(PoisonError::into_inner) = Some(shares);
     }
 
     pub(crate) fn targets(&self) -> Arc<[Target]> {
@@ -82,35 +86,69 @@ impl Fan {
 #[async_trait]
 impl BatchSender for Fan {
     async fn send(&self, batch: Batch) -> bool {
+        self.send_into(Room::default(), batch).await
+    }
+
+    fn try_room(&self, bytes: usize) -> Option<Room> {
+        let targets = self.targets();
+        targets.iter().map(|target| target.sender.try_room(bytes)).collect::<Option<_>>().map(joined)
+    }
+
+    async fn room(&self, bytes: usize) -> Room {
+        let targets = self.targets();
+        let mut waited: Option<(usize, Room)> = None;
+        loop {
+            let mut rooms = Vec::with_capacity(targets.len());
+            for (at, target) in targets.iter().enumerate() {
+                let of_this = waited.take_if(|(waited_at, _)| *waited_at == at).map(|(_, room)| room);
+                match of_this.or_else(|| target.sender.try_room(bytes)) {
+                    Some(room) => rooms.push(room),
+                    None => break,
+                }
+            }
+            let Some(full) = targets.get(rooms.len()) else { return joined(rooms) };
+            let at = rooms.len();
+            // Nothing is held meanwhile: it may be long, and the others have other streams.
+            drop(rooms);
+            waited = Some((at, full.sender.room(bytes).await));
+        }
+    }
+
+    async fn send_into(&self, room: Room, mut batch: Batch) -> bool {
         let shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let mut batch = batch;
-        let Some(Shares { targets, ends }) = shares else {
+        let Some(Shares { targets, ends, deferred: mut later }) = shares else {
             // No lines were decoded: there is nothing to deliver.
             batch.ack.delivered();
             return true;
         };
         batch.ack.merge(self.in_flight.begin());
-        if let ([target], Some(_)) = (&*targets, &batch.deferred) {
-            return target.sender.send(batch).await;
-        }
-        let Batch { mut events, ack, byte_size, .. } = batch;
+        let Batch { mut events, ack, byte_size, mut deferred } = batch;
+        // One for each target, unless they have changed since it was asked for.
+        let mut rooms = if room.0.len() == targets.len() { room.0 } else { Vec::new() };
         let total = events.len().max(1);
         let mut all = true;
         // From the back, so that nothing is moved.
         for (at, target) in targets.iter().enumerate().rev() {
-            let start = if at == 0 { 0 } else { ends[at - 1] };
+            let room = Room(rooms.pop().into_iter().collect());
+            let deferred = if at == 0 { deferred.take() } else { later.pop() };
+            let start = if at == 0 { 0 } else { ends.get(at - 1).copied().unwrap_or(0) };
             let share = if start == 0 { std::mem::take(&mut events) } else { events.split_off(start) };
-            if share.is_empty() {
+            let byte_size = if deferred.is_some() { byte_size } else { byte_size * share.len() / total };
+            let batch = Batch { events: share, ack: ack.clone(), byte_size, deferred };
+            if batch.is_empty() {
+                batch.ack.delivered();
                 continue;
             }
-            let byte_size = byte_size * share.len() / total;
-            let batch = Batch { events: share, ack: ack.clone(), byte_size, ..Batch::default() };
-            all &= target.sender.send(batch).await;
+            all &= target.sender.send_into(room, batch).await;
         }
         // Each share has a duty of its own.
         ack.delivered();
         all
     }
+}
+
+fn joined(rooms: Vec<Room>) -> Room {
+    Room(rooms.into_iter().flat_map(|room| room.0).collect())
 }
 
 /// Makes the events of one stream for all targets of its [`Fan`].
@@ -272,37 +310,58 @@ impl FanDecoder {
             ends.push(batch.events.len());
         }
         batch.byte_size += batch.events.len() * EVENT_BYTES;
-        self.fan.share(Arc::clone(&self.known), ends);
+        self.fan.share(Arc::clone(&self.known), ends, Vec::new());
         kept
     }
 
-    /// Leaves the work to the pipeline, if it is the only one and a line has nothing to do with the next.
+    /// Whether the events can be made by the pipelines: a line has nothing to do with the next one.
+    fn may_defer(&self) -> bool {
+        let alone = |group: &Group| {
+            // Made of what was kept before the configuration changed: these come first.
+            let waiting = !group.events.is_empty();
+            !waiting && group.keepers[0].codec().is_stateless()
+        };
+        self.records.are_lines() && !self.groups.is_empty() && self.groups.iter().all(alone)
+    }
+
+    /// Leaves the work to the pipelines, if they can do it: lines need less room in a queue than events, and those of all
+    /// are the same.
     fn defer(&mut self, lines: Lines, batch: &mut Batch) -> Result<(), Lines> {
-        let ([group], [target]) = (&self.groups[..], &*self.known) else { return Err(lines) };
-        let [keeper, _] = &group.keepers;
-        // Made of what was kept before the configuration changed: these come first.
-        let waiting = !group.events.is_empty();
-        if waiting || !self.records.are_lines() || !keeper.codec().is_stateless() {
+        if !self.may_defer() {
             return Err(lines);
         }
-        let (mut codec, input) = (keeper.codec().fork(), Arc::clone(&target.input));
-        let Some(key) = self.contents.first().cloned() else { return Err(lines) };
-        let metadata = Arc::clone(&group.metadata);
+        let mut deferred = if self.known.len() == 1 {
+            // The worker looks whether they are UTF-8.
+            vec![self.deferred(0, move || lines.into_iter())]
+        } else {
+            let lines = lines.into_iter();
+            let of = |at| {
+                let lines = lines.clone();
+                self.deferred(at, move || lines)
+            };
+            (0..self.known.len()).map(of).collect()
+        };
+        batch.deferred = Some(deferred.remove(0));
+        self.fan.share(Arc::clone(&self.known), Vec::new(), deferred);
+        Ok(())
+    }
+
+    /// Makes the events of one target later.
+    fn deferred(&self, at: usize, lines: impl FnOnce() -> LineIter + Send + 'static) -> Deferred {
+        let group =
+            self.groups.iter().find(|group| group.members.contains(&at)).expect("every target has one");
+        let (mut codec, input) = (group.keepers[0].codec().fork(), Arc::clone(&self.known[at].input));
+        let (key, metadata) = (self.contents[at].clone(), Arc::clone(&group.metadata));
         let now = Clock::Fixed(self.clock.now());
         let (status, stream, file) =
             (Arc::clone(&self.status), Arc::clone(&self.key.0), Arc::clone(&self.file));
-        let (mut unread, mut reading) = (Some(lines), None);
-        batch.deferred = Some(Deferred::in_parts(move |events, at_most| {
-            if let Some(lines) = unread.take() {
-                reading = Some(lines.into_iter());
-            }
-            let Some(lines) = &mut reading else { return false };
-            let before = events.len();
-            while events.len() - before < at_most
-                && let Some(line) = lines.next()
-            {
+        Deferred::new(move |events| {
+            let mut count = 0;
+            for line in lines() {
                 let record = Record::from(line);
-                note_cut(&status, &stream, &file, &record);
+                if at == 0 {
+                    note_cut(&status, &stream, &file, &record);
+                }
                 let place = Place::of(&record, &key.0);
                 let mut ordinal = 0;
                 decode_content(&mut *codec, record.content, now, &mut |event| {
@@ -311,12 +370,10 @@ impl FanDecoder {
                     input.decorate(&mut event);
                     events.push(event);
                 });
+                count += u64::from(ordinal);
             }
-            status.count_events((events.len() - before) as u64);
-            !lines.is_empty()
-        }));
-        self.fan.share(Arc::clone(&self.known), Vec::new());
-        Ok(())
+            status.count_events(count);
+        })
     }
 }
 
@@ -384,6 +441,10 @@ impl Decoder for FanDecoder {
             Ok(()) => Kept::NOTHING,
             Err(lines) => self.make(batch, None, |records, emit| records.read(lines, emit)),
         }
+    }
+
+    fn expansion(&self) -> usize {
+        if self.may_defer() { 1 } else { EXPANSION }
     }
 
     fn flush(&mut self, reason: Flush, batch: &mut Batch) -> Kept {

@@ -18,21 +18,23 @@ use super::totals::Totals;
 use super::unusable::Unusable;
 use crate::configs::{ConfigKey, ConfigSet, Configuration, Kind, Matcher, PipelineSettings};
 use crate::discovery::ContainerId;
+use crate::memory::Memory;
 use crate::pipeline::compile::{CompileOptions, compile, secrets};
 use crate::pipeline::input::stream::{Reads, StreamInput};
 use crate::pipeline::live::Live;
 use crate::pipeline::plugin::BatchSender;
 use crate::pipeline::run::{Counted, Counter, RunSettings, RunningPipeline, Shutdown};
 use crate::pipeline::{Bus, LeftQueue, LeftQueues, Spools};
-use crate::source::Framing;
 
 /// All pipelines, and what they want to read.
 pub(crate) struct Pipelines {
     compile: CompileOptions,
     // As the last set says it.
     max_line_bytes: usize,
-    /// How much memory all queues together may hold.
+    /// What they may take together, see [`WORKING_BYTES`].
     pub(super) queue_bytes: usize,
+    // What is on its way in all of them.
+    memory: Memory,
     workers: usize,
     output_closed: CancellationToken,
     sees_sandboxes: bool,
@@ -65,24 +67,9 @@ struct Running {
     generation: u64,
 }
 
-/// The part of the memory for queues that one pipeline has.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Share(usize);
-
-impl Share {
-    /// How much is read of a file at a time, so that it fits into the share.
-    pub(crate) fn block_bytes(self) -> usize {
-        (self.0 / 2).clamp(LEAST_BLOCK, Framing::default().block_bytes)
-    }
-
-    /// How much waits before a sender waits, too: the last block still comes on top.
-    fn room(self) -> usize {
-        self.0.saturating_sub(self.block_bytes()).max(1)
-    }
-}
-
-/// Smaller reads cost more than they save.
-const LEAST_BLOCK: usize = 4 << 10;
+/// What a pipeline at work holds that nobody counts, in its thread, its plugins and its connections. It comes out of the
+/// memory for what is on its way, of which at least a quarter is left.
+const WORKING_BYTES: usize = 256 << 10;
 
 /// How long the outputs of a replaced pipeline may take nothing. What they have not is read again, for its successor.
 const REPLACED_PATIENCE: Duration = Duration::from_secs(2);
@@ -94,6 +81,7 @@ impl Pipelines {
             compile: settings.compile.clone(),
             max_line_bytes: settings.compile.max_line_bytes,
             queue_bytes: settings.queue_bytes,
+            memory: Memory::new(settings.queue_bytes),
             workers: settings.workers,
             output_closed: settings.output_closed.clone(),
             sees_sandboxes: settings.mesos_work_dir.is_some(),
@@ -157,10 +145,7 @@ impl Pipelines {
                 self.replaced.push((key, before.pipeline));
             }
         }
-        let share = self.share();
-        for running in self.running.values() {
-            running.pipeline.set_queue_bytes(share.room());
-        }
+        self.divide_memory();
         self.subscriptions = self
             .running
             .iter()
@@ -229,7 +214,7 @@ impl Pipelines {
         let mut run = RunSettings {
             pipeline_id: key.to_string(),
             workers: settings.workers.unwrap_or(self.workers),
-            queue_bytes: self.share().room(),
+            memory: self.memory.clone(),
             data_dir: self.compile.data_dir.clone(),
             dead_letters: settings.dead_letters.clone(),
             clock: self.compile.clock,
@@ -263,9 +248,9 @@ impl Pipelines {
         })
     }
 
-    /// What each pipeline may have in its queue.
-    pub(crate) fn share(&self) -> Share {
-        Share(self.queue_bytes / self.running.len().max(1))
+    fn divide_memory(&self) {
+        let working = self.running.len().saturating_mul(WORKING_BYTES);
+        self.memory.resize(self.queue_bytes.saturating_sub(working).max(self.queue_bytes / 4));
     }
 
     /// How long a line may be in streams that begin now.
@@ -503,8 +488,8 @@ mod tests {
             }
             held += running.pipeline.queued_bytes();
         }
-        assert!(held > pipelines.queue_bytes / 4, "{held}: they take something");
-        assert!(held <= pipelines.queue_bytes, "{held}");
-        assert!(BLOCK <= pipelines.share().block_bytes());
+        const MEMORY: usize = 16 << 20;
+        assert!(held > MEMORY / 4, "{held}: they take something");
+        assert!(held <= MEMORY, "{held}");
     }
 }

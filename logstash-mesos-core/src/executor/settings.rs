@@ -38,7 +38,7 @@ pub struct ShipperSettings {
     pub drain_timeout: Duration,
     /// What configurations are compiled with; `pipeline_id` and `origin` are set for each.
     pub compile: CompileOptions,
-    /// How much memory all queues together may hold.
+    /// How much memory all that is on its way may take together, in queues and buffers of outputs.
     pub queue_bytes: usize,
     /// How much disk all queues of outputs together may take.
     pub disk_bytes: u64,

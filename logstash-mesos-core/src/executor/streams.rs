@@ -430,11 +430,8 @@ impl Streams {
             Box::new(FanDecoder::new(fan, records, key, self.clock, Arc::clone(&status)))
         };
         let sender = Arc::clone(&fan) as Arc<dyn BatchSender>;
-        let framing = Framing {
-            delimiter: id.delimiter.clone().into(),
-            max_line_bytes,
-            block_bytes: pipelines.share().block_bytes(),
-        };
+        let framing =
+            Framing { delimiter: id.delimiter.clone().into(), max_line_bytes, ..Framing::default() };
         let (method, reader) = match source {
             Source::File(opener, records) => {
                 let framing = Framing { max_line_bytes: records.longest(max_line_bytes), ..framing };

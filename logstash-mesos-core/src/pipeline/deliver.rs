@@ -15,6 +15,7 @@ use tracing::{Instrument, error, info, warn};
 use super::dead_letter::{DeadLetters, Form, Letter};
 use crate::backoff::Backoff;
 use crate::event::{Ack, Event};
+use crate::memory::{Account, Held};
 use crate::sink::{Batching, Delivered, LogSink, RecordBatch, Rejection, SinkError};
 use crate::source::Tally;
 
@@ -46,6 +47,8 @@ pub(super) struct Lane {
     // Of a lane of what waits aside: why, and the pause that its next batch goes on with.
     why: Mutex<Option<String>>,
     pace: Mutex<Option<Backoff>>,
+    // What waits, is on its way or is kept as a spare buffer is held of it.
+    memory: Arc<Account>,
     state: Mutex<State>,
     // For workers: there is room again.
     room: Condvar,
@@ -55,10 +58,13 @@ pub(super) struct Lane {
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: VecDeque<RecordBatch>,
+    waiting: VecDeque<(RecordBatch, Held)>,
     bytes: usize,
+    // There was no memory for more: it was asked for, and was handed over perhaps.
+    asked: bool,
+    granted: Option<Held>,
     // Emptied buffers, to be used again.
-    spare: Vec<RecordBatch>,
+    spare: Vec<(RecordBatch, Held)>,
     closed: bool,
     // Nobody drives the lane any more: what is pushed is given up.
     ended: bool,
@@ -87,10 +93,10 @@ impl State {
     }
 
     /// Puts a batch behind the others, and leaves an empty one in its place.
-    fn put(&mut self, batch: &mut RecordBatch) {
-        let full = std::mem::replace(batch, self.spare.pop().unwrap_or_default());
+    fn put(&mut self, batch: &mut RecordBatch, (empty, held): (RecordBatch, Held)) {
+        let full = std::mem::replace(batch, empty);
         self.bytes += full.byte_size();
-        self.waiting.push_back(full);
+        self.waiting.push_back((full, held));
     }
 }
 
@@ -148,6 +154,7 @@ impl Lane {
         letters: Arc<DeadLetters>,
         closed: CancellationToken,
         tally: &Arc<Tally>,
+        memory: Account,
     ) -> Self {
         let lane = Self {
             id,
@@ -164,6 +171,7 @@ impl Lane {
             aside: None,
             why: Mutex::default(),
             pace: Mutex::default(),
+            memory: Arc::new(memory),
             state: Mutex::default(),
             room: Condvar::new(),
             filled: Notify::new(),
@@ -173,15 +181,24 @@ impl Lane {
 
     /// Hands over a batch and leaves an empty one in its place; waits while there is room for it neither in memory nor
     /// on disk.
-    pub(super) fn push(&self, batch: &mut RecordBatch) {
+    pub(super) fn push(self: &Arc<Self>, batch: &mut RecordBatch) {
         let mut no_room_on_disk = false;
         let mut state = self.lock();
         while !state.ended {
             if state.takes(&self.batching, no_room_on_disk) {
-                state.put(batch);
-                drop(state);
-                self.filled.notify_one();
-                return;
+                if let Some(room) = self.take_room(&mut state, batch.held_bytes()) {
+                    state.put(batch, room);
+                    drop(state);
+                    self.filled.notify_one();
+                    return;
+                }
+                let spare = std::mem::take(&mut state.spare);
+                if !spare.is_empty() {
+                    drop(state);
+                    drop(spare);
+                    state = self.lock();
+                    continue;
+                }
             }
             let may_use_disk = state.has_disk && state.uses_disk != Use::Never;
             if !may_use_disk {
@@ -203,6 +220,48 @@ impl Lane {
         drop(state);
         // Not under the lock: its sources are told that it was not delivered.
         drop(std::mem::take(batch));
+    }
+
+    /// Memory for a batch of `bytes`, and an empty one in exchange. Where there is none it is asked for.
+    fn take_room(self: &Arc<Self>, state: &mut State, bytes: usize) -> Option<(RecordBatch, Held)> {
+        // It was asked for a batch of about the same size.
+        if let Some(mut held) = state.granted.take() {
+            held.charge(bytes);
+            return Some((RecordBatch::default(), held));
+        }
+        if let Some((empty, mut held)) = state.spare.pop() {
+            if held.grow_to(bytes) {
+                return Some((empty, held));
+            }
+            state.spare.push((empty, held));
+        }
+        if state.asked {
+            return self.memory.try_take(bytes).map(|held| (RecordBatch::default(), held));
+        }
+        let lane = Arc::downgrade(self);
+        let hand_over = move |held| {
+            if let Some(lane) = lane.upgrade() {
+                lane.grant(held);
+            }
+        };
+        let held = self.memory.take_or_ask(bytes, hand_over);
+        state.asked = held.is_none();
+        held.map(|held| (RecordBatch::default(), held))
+    }
+
+    fn grant(&self, held: Held) {
+        let mut state = self.lock();
+        state.asked = false;
+        let unwanted = state.ended || state.goes_to_disk();
+        let before = if unwanted { Some(held) } else { state.granted.replace(held) };
+        drop(state);
+        drop(before);
+        self.room.notify_all();
+    }
+
+    /// A batch is handed over when it has so many bytes.
+    pub(super) fn most_bytes(&self) -> usize {
+        self.batching.max_bytes.min(self.memory.piece())
     }
 
     /// A letter with an event that could not be written in the form of this output.
@@ -294,16 +353,17 @@ impl Lane {
                 next => next,
             };
             match next {
-                Next::Batch(batch, duty) => {
+                Next::Batch(batch, duty, held) => {
                     self.wait_for_room(&mut on_the_way).await;
                     let lane = Arc::clone(&self);
                     let give_up = give_up.clone();
-                    on_the_way.spawn(async move { lane.deliver(batch, duty, &give_up).await });
+                    on_the_way.spawn(async move { lane.deliver(batch, duty, held, &give_up).await });
                 }
                 Next::Disk { .. } => {}
                 Next::Wait => tokio::select! {
                     () = self.filled.notified() => {}
                     Some(done) = on_the_way.join_next() => self.delivered(Some(done)),
+                    () = tokio::time::sleep(SPARES_FOR), if self.has_spares() => self.drop_spares(),
                 },
                 Next::Closed => break,
             }
@@ -336,7 +396,11 @@ impl Lane {
             pause().await;
         }
         match self.from_disk().await {
-            Ok(Some((batch, noted))) => Next::Batch(batch, Told::Noted(noted)),
+            Ok(Some((batch, noted))) => {
+                // It is bounded by the number of those on their way.
+                let held = self.memory.charge(batch.held_bytes());
+                Next::Batch(batch, Told::Noted(noted), held)
+            }
             Ok(None) => Next::Disk { again: false },
             Err(error) => {
                 let trouble = format!("what waits on disk cannot be read: {error}");
@@ -360,7 +424,7 @@ impl Lane {
 
     fn next(self: &Arc<Self>) -> Next {
         let mut state = self.lock();
-        let Some(mut batch) = state.waiting.pop_front() else {
+        let Some((mut batch, mut held)) = state.waiting.pop_front() else {
             return match &*state {
                 State { on_disk: true, closed, .. } if (*closed || self.is_aside()) && self.leaves() => {
                     Next::Closed
@@ -372,21 +436,29 @@ impl Lane {
         };
         state.bytes -= batch.byte_size();
         // What came meanwhile goes along.
-        while let Some(more) = state.waiting.front()
-            && batch.byte_size() + more.byte_size() <= self.batching.max_bytes
-            && batch.len() + more.len() <= self.batching.max_records
-            && let Some(mut more) = state.waiting.pop_front()
-        {
+        let (mut bytes, mut records) = (batch.byte_size(), batch.len());
+        let fits = |(more, _): &&(RecordBatch, Held)| {
+            (bytes, records) = (bytes + more.byte_size(), records + more.len());
+            bytes <= self.batching.max_bytes && records <= self.batching.max_records
+        };
+        let along = state.waiting.iter().take_while(fits).count();
+        let along: Vec<_> = state.waiting.drain(..along).collect();
+        batch.reserve(
+            along.iter().map(|(more, _)| more.body.len()).sum(),
+            along.iter().map(|(more, _)| more.len()).sum(),
+        );
+        for (mut more, of_more) in along {
             state.bytes -= more.byte_size();
             batch.append(&mut more);
-            state.spare.push(more);
+            held.merge(of_more);
+            self.keep_spare(&mut state, more);
         }
         let ack = std::mem::take(&mut batch.ack);
         let batch = Arc::new(batch);
         let told = self.note(&mut state, &batch, ack).map_or_else(Told::Source, Told::Noted);
         drop(state);
         self.room.notify_all();
-        Next::Batch(batch, told)
+        Next::Batch(batch, told, held)
     }
 
     /// Tries until everything has arrived, was refused for good, or waits aside. Whatever ends it before has not
@@ -395,6 +467,7 @@ impl Lane {
         self: &Arc<Self>,
         mut batch: Arc<RecordBatch>,
         mut told: Told,
+        held: Held,
         give_up: &CancellationToken,
     ) {
         let nobody = Ack::none();
@@ -466,7 +539,7 @@ impl Lane {
             // A dead letter could not be stored.
             told => drop(told),
         }
-        self.give_back(batch);
+        self.give_back(batch, held);
     }
 
     fn count(&self, batch: &RecordBatch, delivered: &Delivered, start: Instant) {
@@ -483,23 +556,43 @@ impl Lane {
     }
 
     /// Keeps the buffers for the next batch.
-    fn give_back(&self, batch: Arc<RecordBatch>) {
+    fn give_back(&self, batch: Arc<RecordBatch>, held: Held) {
         // A connection that is not quite done with the bytes keeps them; then there is nothing to reuse.
-        let Ok(mut batch) = Arc::try_unwrap(batch) else { return };
-        batch.clear();
-        let mut state = self.lock();
-        if state.spare.len() <= self.batching.in_flight
-            && batch.body.capacity() <= 2 * self.batching.max_bytes
-        {
-            state.spare.push(batch);
+        let empty = Arc::try_unwrap(batch).ok();
+        drop(held);
+        if let Some(mut empty) = empty {
+            empty.clear();
+            self.keep_spare(&mut self.lock(), empty);
         }
+    }
+
+    /// Keeps an empty batch, if it is not too large and there is memory for it that nobody else can have.
+    fn keep_spare(&self, state: &mut State, empty: RecordBatch) {
+        if !state.asked
+            && state.spare.len() <= self.batching.in_flight
+            && empty.body.capacity() <= 2 * self.most_bytes()
+            && let Some(held) = self.memory.try_take_own(empty.held_bytes())
+        {
+            state.spare.push((empty, held));
+        }
+    }
+
+    fn has_spares(&self) -> bool {
+        !self.lock().spare.is_empty()
+    }
+
+    fn drop_spares(&self) {
+        // Not under the lock.
+        let spare = std::mem::take(&mut self.lock().spare);
+        drop(spare);
     }
 
     /// Gives up what waits, and what is still pushed.
     fn end(&self) {
         let mut state = self.lock();
         state.ended = true;
-        let given_up = std::mem::take(&mut state.waiting);
+        let waiting = std::mem::take(&mut state.waiting);
+        let given_up = (waiting, state.granted.take(), std::mem::take(&mut state.spare));
         drop(state);
         drop(given_up);
         self.room.notify_all();
@@ -521,7 +614,7 @@ impl Lane {
 }
 
 enum Next {
-    Batch(Arc<RecordBatch>, Told),
+    Batch(Arc<RecordBatch>, Told, Held),
     /// Something is on disk; perhaps it is read again.
     Disk {
         again: bool,
@@ -552,5 +645,7 @@ impl Told {
 
 /// Before that is read again from disk which could not be read, or which a broken plugin did not deliver.
 const PAUSE: Duration = Duration::from_secs(1);
+/// A lane that has nothing to do keeps its spare buffers so long.
+const SPARES_FOR: Duration = Duration::from_secs(1);
 /// An output that does not take events says so this often.
 const SAY_EVERY: Duration = Duration::from_secs(15);

@@ -1,26 +1,25 @@
-//! Between inputs and workers: bounded in bytes, so that a fast input waits and never fills the memory.
+//! Between inputs and workers: bounded by the memory that pipelines share, so that a fast input waits and never fills it.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use tokio::sync::Notify;
 
 use super::plugin::{Batch, BatchSender};
+use crate::memory::{Account, Held, Memory, Room};
 
 /// Batches on their way to the workers, first in, first out.
 #[derive(Debug)]
 pub struct Queue {
+    account: Account,
     state: Mutex<State>,
     filled: Condvar,
-    room: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    batches: VecDeque<Batch>,
-    most_bytes: usize,
+    batches: VecDeque<(Batch, Held)>,
     bytes: usize,
     closed: bool,
 }
@@ -28,8 +27,8 @@ struct State {
 /// What a worker gets.
 #[derive(Debug)]
 pub enum Popped {
-    /// Events for a worker.
-    Batch(Batch),
+    /// Work, and the memory to be given back when it is done.
+    Batch(Batch, Held),
     /// Nothing came in time.
     Nothing,
     /// Nothing will come any more.
@@ -37,17 +36,10 @@ pub enum Popped {
 }
 
 impl Queue {
-    /// With room for `most_bytes` (a single larger batch passes when the queue is empty).
+    /// With a part of `memory`.
     #[must_use]
-    pub fn new(most_bytes: usize) -> Self {
-        let state = Mutex::new(State { most_bytes, ..State::default() });
-        Self { state, filled: Condvar::new(), room: Notify::new() }
-    }
-
-    /// Has room for `most_bytes` from now on. What is in it stays.
-    pub fn set_room(&self, most_bytes: usize) {
-        self.lock().most_bytes = most_bytes;
-        self.room.notify_waiters();
+    pub fn new(memory: &Memory) -> Self {
+        Self { account: memory.open(), state: Mutex::default(), filled: Condvar::new() }
     }
 
     /// Bytes waiting now.
@@ -56,10 +48,15 @@ impl Queue {
         self.lock().bytes
     }
 
+    /// How large a piece of work should be.
+    pub(super) fn piece(&self) -> usize {
+        self.account.piece()
+    }
+
     /// The next batch if there is one now.
     #[must_use]
-    pub fn try_pop(&self) -> Option<Batch> {
-        self.take(&mut self.lock())
+    pub fn try_pop(&self) -> Option<(Batch, Held)> {
+        Self::take(&mut self.lock())
     }
 
     /// Waits for the next batch, at most until `deadline`.
@@ -67,8 +64,8 @@ impl Queue {
     pub fn pop(&self, deadline: Option<Instant>) -> Popped {
         let mut state = self.lock();
         loop {
-            if let Some(batch) = self.take(&mut state) {
-                return Popped::Batch(batch);
+            if let Some((batch, held)) = Self::take(&mut state) {
+                return Popped::Batch(batch, held);
             }
             if state.closed {
                 return Popped::Closed;
@@ -90,7 +87,7 @@ impl Queue {
     pub fn close(&self) {
         self.lock().closed = true;
         self.filled.notify_all();
-        self.room.notify_waiters();
+        self.account.close();
     }
 
     /// Closes it and gives up what is in it, undelivered.
@@ -105,42 +102,46 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self, state: &mut State) -> Option<Batch> {
-        let batch = state.batches.pop_front()?;
-        let was_full = state.bytes >= state.most_bytes;
+    fn take(state: &mut State) -> Option<(Batch, Held)> {
+        let (batch, held) = state.batches.pop_front()?;
         state.bytes -= batch.byte_size;
-        if was_full && state.bytes < state.most_bytes {
-            self.room.notify_waiters();
+        Some((batch, held))
+    }
+
+    fn put(&self, batch: Batch, held: Held) -> bool {
+        let mut state = self.lock();
+        if state.closed {
+            // Not under the lock.
+            drop(state);
+            return false;
         }
-        Some(batch)
+        state.bytes += batch.byte_size;
+        state.batches.push_back((batch, held));
+        self.filled.notify_one();
+        true
     }
 }
 
 #[async_trait]
 impl BatchSender for Queue {
     async fn send(&self, batch: Batch) -> bool {
-        let mut waiting = Some(batch);
-        loop {
-            // Registered before looking, so that room made in between is not missed.
-            let room = self.room.notified();
-            tokio::pin!(room);
-            room.as_mut().enable();
-            {
-                let mut state = self.lock();
-                if state.closed {
-                    return false;
-                }
-                if state.bytes < state.most_bytes
-                    && let Some(batch) = waiting.take()
-                {
-                    state.bytes += batch.byte_size;
-                    state.batches.push_back(batch);
-                    self.filled.notify_one();
-                    return true;
-                }
-            }
-            room.await;
-        }
+        let held = self.account.take(batch.byte_size).await;
+        self.put(batch, held)
+    }
+
+    fn try_room(&self, bytes: usize) -> Option<Room> {
+        let held = self.account.try_take(bytes.min(self.account.piece()))?;
+        Some(Room(vec![held]))
+    }
+
+    async fn room(&self, bytes: usize) -> Room {
+        Room(vec![self.account.take(bytes.min(self.account.piece())).await])
+    }
+
+    async fn send_into(&self, room: Room, batch: Batch) -> bool {
+        let Some(mut held) = room.0.into_iter().next() else { return self.send(batch).await };
+        held.set(batch.byte_size);
+        self.put(batch, held)
     }
 }
 
@@ -158,24 +159,24 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_full_queue_makes_the_sender_wait() {
-        let queue = Arc::new(Queue::new(10));
-        assert!(queue.send(batch(8)).await);
+        let queue = Arc::new(Queue::new(&Memory::new(10)));
+        // More than there is: but the queue is empty.
         assert!(queue.send(batch(100)).await);
         let sender = Arc::clone(&queue);
-        let third = tokio::spawn(async move { sender.send(batch(1)).await });
+        let second = tokio::spawn(async move { sender.send(batch(1)).await });
         tokio::time::sleep(Duration::from_secs(1)).await;
-        assert!(!third.is_finished());
-        assert_eq!(queue.try_pop().map(|b| b.byte_size), Some(8));
+        let (first, held) = queue.try_pop().unwrap();
+        assert_eq!(first.byte_size, 100);
         tokio::time::sleep(Duration::from_secs(1)).await;
-        assert!(!third.is_finished());
-        assert_eq!(queue.try_pop().map(|b| b.byte_size), Some(100));
-        assert!(third.await.unwrap());
+        assert!(!second.is_finished(), "a worker still has it");
+        drop(held);
+        assert!(second.await.unwrap());
         assert_eq!(queue.bytes(), 1);
     }
 
     #[tokio::test]
     async fn a_closed_queue_gives_out_what_it_has_and_takes_nothing() {
-        let queue = Queue::new(10);
+        let queue = Queue::new(&Memory::new(10));
         queue.send(batch(1)).await;
         queue.close();
         let given_up = Arc::new(AtomicUsize::new(0));
@@ -185,13 +186,24 @@ mod tests {
         });
         assert!(!queue.send(Batch { ack, ..Batch::default() }).await);
         assert_eq!(given_up.load(Ordering::Relaxed), 1);
-        assert!(matches!(queue.pop(None), Popped::Batch(_)));
+        assert!(matches!(queue.pop(None), Popped::Batch(..)));
         assert!(matches!(queue.pop(None), Popped::Closed));
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_room_is_told_that_the_queue_is_closed() {
+        let queue = Arc::new(Queue::new(&Memory::new(10)));
+        assert!(queue.send(batch(100)).await);
+        let sender = Arc::clone(&queue);
+        let second = tokio::spawn(async move { sender.send(batch(1)).await });
+        tokio::task::yield_now().await;
+        queue.close();
+        assert!(!second.await.unwrap());
     }
 
     #[test]
     fn a_worker_waits_no_longer_than_it_was_told() {
-        let queue = Queue::new(10);
+        let queue = Queue::new(&Memory::new(10));
         let soon = Instant::now() + Duration::from_millis(5);
         assert!(matches!(queue.pop(Some(soon)), Popped::Nothing));
     }

@@ -36,6 +36,7 @@ use super::spool::{Home, Lease, Limits, Spools};
 use crate::backoff::Backoff;
 use crate::error_chain;
 use crate::event::Clock;
+use crate::memory::Memory;
 use crate::source::Tally;
 
 mod counted;
@@ -57,8 +58,9 @@ pub struct RunSettings {
     pub workers: usize,
     /// `pipeline.batch.size`: most events that go through the filters at a time.
     pub batch_size: usize,
-    /// Most bytes that wait for a worker.
-    pub queue_bytes: usize,
+    /// What is on its way in memory, between inputs and workers and for each output, has a part of it. For pipelines that
+    /// run beside each other it is the same.
+    pub memory: Memory,
     /// Where dead letters are kept; `None`: they are only logged.
     pub data_dir: Option<PathBuf>,
     /// How many dead letters are kept, and for how long.
@@ -90,7 +92,7 @@ impl Default for RunSettings {
             pipeline_id: "main".to_owned(),
             workers: thread::available_parallelism().map_or(1, usize::from),
             batch_size: 125,
-            queue_bytes: 4 << 20,
+            memory: Memory::default(),
             data_dir: None,
             dead_letters: DeadLetterSettings::default(),
             output_queue: OutputQueue::default(),
@@ -338,11 +340,12 @@ impl RunningPipeline {
                 Arc::clone(&letters),
                 settings.output_closed.clone(),
                 &tally,
+                settings.memory.open(),
             ));
             lanes.push(Arc::clone(&lane));
             Ok(Slot::new(output, lane))
         })?;
-        let queue = Arc::new(Queue::new(settings.queue_bytes.max(1)));
+        let queue = Arc::new(Queue::new(&settings.memory));
         let counters = Arc::<PipelineCounters>::default();
         let give_up = CancellationToken::new();
         let span = info_span!("pipeline", pipeline_id = settings.pipeline_id);
@@ -514,11 +517,6 @@ impl RunningPipeline {
     /// Others read what its inputs read, and shall not wait for its outputs: what these do not take waits on disk.
     pub fn let_others_go_on(&self) {
         self.lanes.iter().for_each(|lane| lane.let_others_go_on());
-    }
-
-    /// Lets at most `most_bytes` wait for a worker from now on.
-    pub fn set_queue_bytes(&self, most_bytes: usize) {
-        self.queue.set_room(most_bytes.max(1));
     }
 
     /// Bytes that wait for a worker.

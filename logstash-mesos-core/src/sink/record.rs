@@ -52,6 +52,17 @@ impl RecordBatch {
         self.body.len() + self.event_bytes
     }
 
+    /// How much memory the records take, with what is known about each.
+    pub(crate) fn memory(&self) -> usize {
+        self.byte_size() + self.records.len() * size_of::<Record>()
+    }
+
+    /// How much memory it takes, with what its buffers have in reserve.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.body.capacity() + self.records.capacity() * size_of::<Record>() + self.event_bytes
+    }
+
     /// Forgets bytes appended since the last finished record.
     pub fn undo_unfinished(&mut self) {
         self.body.truncate(self.records.last().map_or(0, |record| record.end));
@@ -68,6 +79,12 @@ impl RecordBatch {
     pub fn range(&self, at: usize) -> std::ops::Range<usize> {
         let start = if at == 0 { 0 } else { self.records[at - 1].end };
         start..self.records[at].end
+    }
+
+    /// Has room for `bytes` and `records` more, and nothing in reserve.
+    pub(crate) fn reserve(&mut self, bytes: usize, records: usize) {
+        self.body.reserve_exact(bytes);
+        self.records.reserve_exact(records);
     }
 
     /// Takes over the records of `other`, which is empty then and keeps its buffers.

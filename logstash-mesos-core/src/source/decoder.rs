@@ -52,6 +52,11 @@ pub trait Decoder: Send {
     /// kept for later, as the first part of a joined event.
     fn decode(&mut self, lines: Lines, batch: &mut Batch) -> Kept;
 
+    /// About how many bytes the events of a byte of lines take. One, where they are made later.
+    fn expansion(&self) -> usize {
+        1
+    }
+
     /// Puts what is kept into `batch`, as far as it shall not wait any longer. Returns what is still kept: at
     /// [`Flush::Rotated`] it is all in an earlier file from now on, at [`Flush::End`] nothing may be.
     fn flush(&mut self, reason: Flush, batch: &mut Batch) -> Kept {

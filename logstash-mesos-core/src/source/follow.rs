@@ -183,9 +183,12 @@ impl Reader {
             }
             // Asked once: what a step left alone because more might come is not all there is.
             let finishing = stop.at_end.is_cancelled();
-            let step = tail.step(Instant::now(), finishing);
+            let step = tail.step(Instant::now(), finishing, out.room());
             if matches!(step, Step::First(..)) {
                 rest.go_on_during(tail, positions.saved()).await;
+            }
+            if matches!(step, Step::Idle) {
+                out.give_room_back();
             }
             let ended = match step {
                 Step::First(lines, tracker) | Step::Lines(lines, tracker) => {
@@ -195,6 +198,11 @@ impl Reader {
                     let ended = rest.go_on_during(tail, send).await;
                     tokio::task::yield_now().await;
                     ended
+                }
+                // Asked for before anything is read, so that nothing is held while there is none.
+                Step::NoRoom => {
+                    let room = out.wait_for_room(tail.block_bytes());
+                    rest.go_on_during(tail, room).await
                 }
                 Step::FileEnded => rest.go_on_during(tail, out.flush(Flush::Rotated)).await,
                 Step::Idle if finishing && tail.waits_for_room() => {

@@ -167,14 +167,14 @@ impl Content {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Block {
     Utf8(Text),
     Bytes(Blob),
 }
 
-/// The lines of a [`Lines`], in order.
-#[derive(Debug)]
+/// The lines of a [`Lines`], in order. A clone shares their bytes.
+#[derive(Clone, Debug)]
 pub struct LineIter {
     block: Block,
     delimiter: Arc<[u8]>,
@@ -182,18 +182,6 @@ pub struct LineIter {
     start: u64,
     at: usize,
     rest: Option<Rest>,
-}
-
-impl LineIter {
-    /// Whether all lines have been given out.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        let len = match &self.block {
-            Block::Utf8(text) => text.len(),
-            Block::Bytes(bytes) => bytes.len(),
-        };
-        self.at >= len
-    }
 }
 
 impl Iterator for LineIter {
@@ -258,9 +246,11 @@ impl Framer {
         self.start + self.buf.len() as u64 + self.dropped
     }
 
-    /// Reads the next block; `available` is how much is known to be there. Returns how much came.
-    pub(super) fn fill(&mut self, body: &mut Body, available: u64) -> io::Result<usize> {
-        let want = usize::try_from(available).unwrap_or(usize::MAX).clamp(1, self.framing.block_bytes);
+    /// Reads the next block, of at most `most` bytes; `available` is how much is known to be there. Returns how much
+    /// came.
+    pub(super) fn fill(&mut self, body: &mut Body, available: u64, most: usize) -> io::Result<usize> {
+        let most = most.clamp(1, self.framing.block_bytes);
+        let want = usize::try_from(available).unwrap_or(usize::MAX).clamp(1, most);
         if self.buf.is_empty() {
             self.buf = Vec::with_capacity(want);
         } else if self.buf.len() < self.kept() {
@@ -402,7 +392,7 @@ mod tests {
                 (line.offset, String::from_utf8_lossy(line.content.as_bytes()).into_owned(), line.cut)
             }));
         };
-        while framer.fill(&mut body, 1 << 20).unwrap() > 0 {
+        while framer.fill(&mut body, 1 << 20, usize::MAX).unwrap() > 0 {
             assert!(framer.buf.len() <= 2 * (max + 1 + block) + delimiter.len(), "{}", framer.buf.len());
             while let Some(lines) = framer.take() {
                 push(lines);

@@ -86,6 +86,8 @@ pub(super) enum Read {
     Lines(Lines),
     /// The file was cut or written anew in place.
     StartedOver,
+    /// There is something, and no room for it.
+    NoRoom,
     Nothing,
 }
 
@@ -192,8 +194,8 @@ impl Member {
         if self.mark.bytes.len > 0 { self.mark.matches(file) } else { self.fingerprint.matches(file) }
     }
 
-    /// The next lines, if there are any.
-    pub(super) fn read(&mut self, now: Instant) -> io::Result<Read> {
+    /// The next lines, if there are any, with at most `room` bytes read for them at a time.
+    pub(super) fn read(&mut self, now: Instant, room: usize) -> io::Result<Read> {
         // Behind a line that was too long there may be others already.
         if let Some(lines) = self.framer.take() {
             return Ok(Read::Lines(self.name(lines)));
@@ -220,8 +222,11 @@ impl Member {
                     return Ok(Read::Nothing);
                 }
             }
+            if room == 0 {
+                return Ok(Read::NoRoom);
+            }
             let lag = self.lag();
-            let read = match self.framer.fill(&mut self.body, lag) {
+            let read = match self.framer.fill(&mut self.body, lag, room) {
                 Ok(read) => read,
                 Err(error) => {
                     // A compressed file is not tried again until it has changed: half of it is still to come.

@@ -361,7 +361,7 @@ impl World {
 
     fn take(&mut self) -> bool {
         self.tail().look_again();
-        match self.tail().step(Instant::now(), false) {
+        match self.tail().step(Instant::now(), false, usize::MAX) {
             Step::First(lines, tracker) | Step::Lines(lines, tracker) => {
                 let ack = tracker.begin(lines.end());
                 let numbers = lines.into_iter().map(|line| {
@@ -373,7 +373,7 @@ impl World {
                 true
             }
             Step::FileEnded => true,
-            Step::Idle => false,
+            Step::Idle | Step::NoRoom => false,
         }
     }
 

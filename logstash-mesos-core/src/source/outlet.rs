@@ -12,6 +12,7 @@ use super::{Decoder, Ended, Flush, Kept, Lines, StreamStatus};
 use crate::backoff::Backoff;
 use crate::event::{Ack, Outcome};
 use crate::event::{Batch, BatchSender};
+use crate::memory::Room;
 
 /// Decodes, sends, and sees to it that a position never passes what the decoder keeps.
 pub(crate) struct Outlet {
@@ -24,6 +25,8 @@ pub(crate) struct Outlet {
     // For parts of an event that go on in the next file.
     carried: Ack,
     last_lines: Instant,
+    // For what is going to be read and sent.
+    room: Option<Room>,
     watch: Arc<Watch>,
     given_up_at: Option<Instant>,
     // Before what was given up is read again.
@@ -41,6 +44,8 @@ struct Watch {
     given_up: CancellationToken,
 }
 
+/// Smaller reads cost more than they save.
+const LEAST_BLOCK: usize = 4 << 10;
 /// After so long without, the next time counts as the first.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(180);
 
@@ -59,10 +64,32 @@ impl Outlet {
             pending: None,
             carried: Ack::none(),
             last_lines: Instant::now(),
+            room: None,
             watch: Arc::default(),
             given_up_at: None,
             backoff: Backoff::new(Duration::from_secs(1), Duration::from_secs(60)),
         }
+    }
+
+    /// How many bytes of lines there is room for; none, unless it was waited for.
+    pub(crate) fn room(&self) -> usize {
+        self.room.as_ref().map_or(0, |room| (room.bytes() / self.decoder.expansion()).max(LEAST_BLOCK))
+    }
+
+    /// Waits for room for about `block_bytes` of lines in every pipeline that takes them.
+    pub(crate) async fn wait_for_room(&mut self, block_bytes: usize) -> Option<Ended> {
+        let bytes = block_bytes.saturating_mul(self.decoder.expansion());
+        tokio::select! {
+            biased;
+            room = self.sender.room(bytes) => self.room = Some(room),
+            () = self.stop.cancelled() => return Some(Ended::Stopped),
+        }
+        None
+    }
+
+    /// There is nothing to read.
+    pub(crate) fn give_room_back(&mut self) {
+        self.room = None;
     }
 
     /// Passes on `lines`. `settle` makes the acknowledgement, given the place of the first byte that the
@@ -206,15 +233,20 @@ impl Outlet {
             batch.ack.merge(std::mem::take(&mut self.carried));
         }
         if batch.is_empty() {
+            self.room = None;
             // Nothing to deliver: the bytes held no event, or they are kept.
             batch.ack.delivered();
             return None;
         }
         let events = batch.events.len() as u64;
         batch.ack.merge(self.watch.begin());
+        let send = match self.room.take() {
+            Some(room) => self.sender.send_into(room, batch),
+            None => self.sender.send(batch),
+        };
         tokio::select! {
             biased;
-            taken = self.sender.send(batch) => {
+            taken = send => {
                 if !taken {
                     return Some(Ended::PipelineGone);
                 }

@@ -41,6 +41,8 @@ pub(super) enum Step {
     First(Lines, Tracker),
     /// A rotated, removed or cut file has been read to its end.
     FileEnded,
+    /// There is something to read, and no room was given for it.
+    NoRoom,
     /// There is nothing to read at the moment.
     Idle,
 }
@@ -142,8 +144,8 @@ impl Tail {
         }
     }
 
-    /// Reads on. `finishing`: the source has ended, so what is there is all there will be.
-    pub(super) fn step(&mut self, now: Instant, finishing: bool) -> Step {
+    /// Reads on, at most `room` bytes at a time. `finishing`: the source has ended, so what is there is all there will be.
+    pub(super) fn step(&mut self, now: Instant, finishing: bool, room: usize) -> Step {
         if self.looked_at.is_none_or(|at| now.duration_since(at) >= LOOK_EVERY) {
             self.look(now);
         }
@@ -163,8 +165,9 @@ impl Tail {
                 }
                 continue;
             }
-            match member.read(now) {
+            match member.read(now, room) {
                 Ok(Read::Lines(lines)) => return self.pass_on(at, lines),
+                Ok(Read::NoRoom) => return Step::NoRoom,
                 Ok(Read::StartedOver) => {
                     // If it cannot be found out now what became of it, the next look tries again.
                     if !std::mem::replace(&mut member.cut, true) {
@@ -206,6 +209,11 @@ impl Tail {
     pub(super) fn current(&self) -> Option<(Identity, bool)> {
         let open = self.members.back().filter(|member| member.place == Place::Current);
         open.map(|member| (member.identity, member.notifies)).or_else(|| self.closed())
+    }
+
+    /// How much is read at a time where there is room.
+    pub(super) fn block_bytes(&self) -> usize {
+        self.settings.framing.block_bytes
     }
 
     /// The directory whose changes matter.

@@ -5,7 +5,7 @@ use std::path::Path;
 use logstash_mesos_engine::testing::directions::{against, circles};
 
 /// From the lowest to the highest.
-const ROOMS: [&str; 44] = [
+const ROOMS: [&str; 45] = [
     "backoff",
     "checksum",
     "columns",
@@ -13,6 +13,7 @@ const ROOMS: [&str; 44] = [
     "dns",
     "durable",
     "ids",
+    "memory",
     "event",
     "servers",
     "store/key",

@@ -9,6 +9,7 @@ use clap::Args;
 use logstash_mesos_core::executor::metrics;
 use logstash_mesos_core::executor::report::{Report, pipeline as pipeline_report, resident_bytes};
 use logstash_mesos_core::executor::totals::{Record, Totals};
+use logstash_mesos_core::memory::Memory;
 use logstash_mesos_core::pipeline::run::Counter;
 use logstash_mesos_core::pipeline::{LeftQueues, RunSettings, RunningPipeline, Shutdown, Spools};
 use tokio::signal::unix::{SignalKind, signal};
@@ -32,8 +33,8 @@ pub(crate) struct Flags {
     #[arg(short = 'b', long = "pipeline.batch.size", visible_alias = "pipeline-batch-size", value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..))]
     batch_size: Option<u32>,
-    /// Most bytes that wait in memory between inputs and filters.
-    #[arg(long, value_name = "BYTES", default_value_t = 4 << 20, value_parser = clap::value_parser!(u64).range(1..))]
+    /// Memory for what is on its way, between inputs and filters and in front of outputs; what does not fit waits.
+    #[arg(long, value_name = "BYTES", default_value_t = 16 << 20, value_parser = clap::value_parser!(u64).range(1..))]
     queue_max_bytes: u64,
     /// Where positions, dead letters and the queues of outputs are kept (`path.data`); nowhere by default: then files
     /// are read as if they were seen for the first time, and an output that takes nothing makes the others wait.
@@ -60,7 +61,7 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, Unusable> {
     let Some((compiled, options)) = compiled else { return Ok(ExitCode::FAILURE) };
     let mut settings = RunSettings::default();
     settings.pipeline_id.clone_from(&options.pipeline_id);
-    settings.queue_bytes = usize::try_from(flags.queue_max_bytes).unwrap_or(usize::MAX);
+    settings.memory = Memory::new(usize::try_from(flags.queue_max_bytes).unwrap_or(usize::MAX));
     settings.data_dir.clone_from(&flags.data_dir);
     settings.clock = options.clock;
     let run = flags.given.settings.read()?;

@@ -91,6 +91,23 @@ mod tests {
         assert_eq!(decoded("  ").len(), 0);
     }
 
+    #[test]
+    fn a_long_array_is_as_many_events_or_a_failure_of_the_whole() {
+        let items = |count: usize| (0..count).map(|n| format!(r#"{{"n":{n}}}"#)).collect::<Vec<_>>();
+        let count = 20_000;
+        let events = decoded(&format!(" [{}] more", items(count).join(" , ")));
+        assert_eq!(events.len(), count);
+        let short = decoded(&format!("[{}]", items(2).join(",")));
+        assert_eq!((&events[..2], short.len()), (&short[..], 2));
+        for broken in ["1]", "{]", "\"text\"]", ""] {
+            let text = format!("[{},{broken}", items(count).join(","));
+            let failed = decoded(&text);
+            assert!(failed.len() == 1 && failed[0].contains("_jsonparsefailure"), "{broken}");
+        }
+        let alone = format!(r#"[{{"long":"{}"}}]"#, "x".repeat(100_000));
+        assert_eq!(decoded(&alone), [&alone[1..alone.len() - 1]]);
+    }
+
     // Recorded from Logstash 9.5.2.
     #[test]
     fn odd_documents() {

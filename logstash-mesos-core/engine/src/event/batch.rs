@@ -25,51 +25,72 @@ impl Batch {
 
     /// All events, the deferred ones made now. The acknowledgement and the size stay.
     pub fn take_events(&mut self) -> Vec<Event> {
-        let (mut events, _) = self.take_part(usize::MAX);
-        while self.deferred.is_some() {
-            events.append(&mut self.take_part(usize::MAX).0);
-        }
-        events
+        let mut all = Vec::new();
+        self.each_part(usize::MAX, &mut |mut events| all.append(&mut events));
+        all
     }
 
-    /// The next events, about `at_most` of them, and whether there may be more. Made a few at a time, they
-    /// are gone through while they are still close to the processor.
-    pub fn take_part(&mut self, at_most: usize) -> (Vec<Event>, bool) {
-        if self.events.len() > at_most {
-            let rest = self.events.split_off(at_most);
-            return (std::mem::replace(&mut self.events, rest), true);
-        }
+    /// Gives all events to `each`, at most `at_most` at a time. Deferred ones are made meanwhile, so that few are held however
+    /// many there are, and are gone through while they are still close to the processor.
+    pub fn each_part(&mut self, at_most: usize, each: &mut dyn FnMut(Vec<Event>)) {
         let mut events = std::mem::take(&mut self.events);
-        if events.is_empty()
-            && let Some(Deferred(make)) = &mut self.deferred
-            && !make(&mut events, at_most)
-        {
-            self.deferred = None;
+        while events.len() > at_most {
+            let rest = events.split_off(at_most);
+            each(std::mem::replace(&mut events, rest));
         }
-        (events, self.deferred.is_some())
+        if !events.is_empty() {
+            each(events);
+        }
+        if let Some(Deferred(make)) = self.deferred.take() {
+            let mut parts = Parts { events: Vec::new(), at_most: at_most.max(1), each };
+            make(&mut parts);
+            parts.pass_on();
+        }
     }
 }
 
-/// Makes events later: appends them to a list.
+/// Makes events later.
 pub struct Deferred(MakeEvents);
 
-type MakeEvents = Box<dyn FnMut(&mut Vec<Event>, usize) -> bool + Send>;
+type MakeEvents = Box<dyn FnOnce(&mut Parts<'_>) + Send>;
 
 impl Deferred {
-    /// From a closure that appends all events.
-    pub fn new(make: impl FnOnce(&mut Vec<Event>) + Send + 'static) -> Self {
-        let mut make = Some(make);
-        Self::in_parts(move |events, _| {
-            if let Some(make) = make.take() {
-                make(events);
-            }
-            false
-        })
+    /// From a closure that gives all events, one after the other.
+    pub fn new(make: impl FnOnce(&mut Parts<'_>) + Send + 'static) -> Self {
+        Self(Box::new(make))
+    }
+}
+
+/// Takes events and passes them on several at a time.
+pub struct Parts<'e> {
+    events: Vec<Event>,
+    at_most: usize,
+    each: &'e mut dyn FnMut(Vec<Event>),
+}
+
+impl Parts<'_> {
+    /// Takes an event, which perhaps is gone through at once, with those before it.
+    #[inline]
+    pub fn push(&mut self, event: Event) {
+        if self.events.capacity() == 0 {
+            self.events.reserve(self.at_most.min(1024));
+        }
+        self.events.push(event);
+        if self.events.len() >= self.at_most {
+            self.pass_on();
+        }
     }
 
-    /// From a closure that appends about as many events as it is told, and returns whether there may be more.
-    pub fn in_parts(make: impl FnMut(&mut Vec<Event>, usize) -> bool + Send + 'static) -> Self {
-        Self(Box::new(make))
+    fn pass_on(&mut self) {
+        if !self.events.is_empty() {
+            (self.each)(std::mem::take(&mut self.events));
+        }
+    }
+}
+
+impl std::fmt::Debug for Parts<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").field("events", &self.events.len()).finish_non_exhaustive()
     }
 }
 

@@ -192,6 +192,29 @@ impl JsonReader {
     }
 }
 
+impl JsonReader {
+    /// Reads a list and gives its elements to `each`, one after the other, until that says `false`; they are held nowhere.
+    /// Returns whether all are given, or there is no list.
+    ///
+    /// # Errors
+    ///
+    /// [`JsonError`] where [`JsonReader::read`] refuses the list. What is before the place has been given by then.
+    pub(crate) fn read_items(
+        &mut self,
+        text: &Text,
+        each: &mut dyn FnMut(Value) -> bool,
+    ) -> Result<bool, JsonError> {
+        self.entries.clear();
+        self.items.clear();
+        let mut cursor = Cursor { text, bytes: text.as_bytes(), at: 0, depth: 0, reader: self };
+        cursor.skip_space();
+        if cursor.peek() != b'[' {
+            return Ok(false);
+        }
+        cursor.items(|_, value| each(value)).map_err(|problem| located(text, problem))
+    }
+}
+
 fn located(text: &Text, (reason, offset): (JsonProblem, usize)) -> JsonError {
     let before = &text.as_bytes()[..offset.min(text.len())];
     let line_start = memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
@@ -426,16 +449,28 @@ impl Cursor<'_, '_> {
     }
 
     fn array(&mut self) -> Step<Value> {
-        self.enter()?;
         let base = self.reader.items.len();
+        self.items(|reader, value| {
+            reader.items.push(value);
+            true
+        })?;
+        Ok(Value::List(self.reader.items.drain(base..).collect()))
+    }
+
+    /// Gives the elements of a list to `each`, until that says `false`.
+    #[inline]
+    fn items(&mut self, mut each: impl FnMut(&mut JsonReader, Value) -> bool) -> Step<bool> {
+        self.enter()?;
         if self.peek() == b']' {
             self.at += 1;
             self.depth -= 1;
-            return Ok(Value::List(Vec::new()));
+            return Ok(true);
         }
         loop {
             let value = self.value()?;
-            self.reader.items.push(value);
+            if !each(self.reader, value) {
+                return Ok(false);
+            }
             self.skip_space();
             match self.peek() {
                 b',' => {
@@ -448,7 +483,7 @@ impl Cursor<'_, '_> {
         }
         self.at += 1;
         self.depth -= 1;
-        Ok(Value::List(self.reader.items.drain(base..).collect()))
+        Ok(true)
     }
 
     /// The text of a string just read.

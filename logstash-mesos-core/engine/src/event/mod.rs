@@ -22,7 +22,7 @@ mod sprintf;
 mod value;
 
 pub use ack::{Ack, Outcome};
-pub use batch::{Batch, Deferred};
+pub use batch::{Batch, Deferred, Parts};
 pub use event::{Event, SetError};
 pub use field_reference::{EscapeStyle, FieldReference, InvalidReference, Step};
 pub use from_map::InvalidMetadata;

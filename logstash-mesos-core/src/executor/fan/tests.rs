@@ -11,6 +11,8 @@ use super::super::metadata::Machine;
 use super::super::records::{JsonFile, PlainLines};
 use super::*;
 use crate::event::Ack;
+use crate::memory::Memory;
+use crate::pipeline::queue::Queue;
 use crate::pipeline::{CompileOptions, catalog, compile};
 use crate::source::{
     Checkpoints, Directories, Ended, Follow, Framer, Framing, HostFile, Readers, Stop, StreamPositions,
@@ -419,19 +421,13 @@ fn lines_that_a_pipeline_decodes_come_a_few_at_a_time() {
     let text: String = (0..25).map(|number| format!("{number}\n")).collect();
     assert_eq!(decoder.decode(lines(&text, 0), &mut batch), Kept::NOTHING);
     let mut parts = Vec::new();
-    loop {
-        let (events, more) = batch.take_part(10);
-        parts.push(events.iter().map(message).collect::<Vec<_>>());
-        if !more {
-            break;
-        }
-    }
+    batch.each_part(10, &mut |events| parts.push(events.iter().map(message).collect::<Vec<_>>()));
     assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [10, 10, 5]);
     assert_eq!(parts.concat(), (0..25).map(|number| number.to_string()).collect::<Vec<_>>());
 }
 
-#[test]
-fn configurations_with_old_and_new_names_share_a_stream() {
+#[tokio::test]
+async fn configurations_with_old_and_new_names_share_a_stream() {
     let (new, old) = (Arc::<Receiver>::default(), Arc::<Receiver>::default());
     let text = "input { docker { } }";
     let options = CompileOptions::new(catalog()).with(|options| options.ecs = EcsCompatibility::Disabled);
@@ -442,6 +438,31 @@ fn configurations_with_old_and_new_names_share_a_stream() {
     let mut decoder = decoder(&fan, Box::new(PlainLines));
     let mut batch = Batch::default();
     decoder.decode(lines("a\n", 0), &mut batch);
-    let paths = batch.events.iter().map(|event| event.fields().contains_key("path"));
-    assert_eq!(paths.collect::<Vec<_>>(), [false, true]);
+    assert!(fan.send(batch).await);
+    let has_path = |receiver: &Receiver| -> Vec<bool> {
+        receiver.events.lock().unwrap().iter().map(|event| event.fields().contains_key("path")).collect()
+    };
+    assert_eq!((has_path(&new), has_path(&old)), (vec![false], vec![true]));
+}
+
+/// A stream that waits for a full pipeline takes nothing from the others meanwhile.
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_room_in_one_pipeline_holds_none_in_another() {
+    let memory = Memory::new(40);
+    let (full, free) = (Arc::new(Queue::new(&memory)), Arc::new(Queue::new(&memory)));
+    let of = |queue: &Arc<Queue>| Target {
+        name: Arc::from("c#0"),
+        input: input(""),
+        sender: Arc::clone(queue) as _,
+    };
+    let fan = fan_of(vec![of(&free), of(&full)]);
+    assert!(full.send(Batch { byte_size: 1000, ..Batch::default() }).await);
+    let waiting = tokio::spawn({
+        let fan = Arc::clone(&fan);
+        async move { fan.room(20).await.bytes() }
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!waiting.is_finished() && memory.used() == 1000, "{}", memory.used());
+    drop(full.try_pop());
+    assert_eq!(waiting.await.unwrap(), 20);
 }

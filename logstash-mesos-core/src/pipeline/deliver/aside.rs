@@ -41,6 +41,7 @@ impl Lane {
             aside: None,
             why: Mutex::default(),
             pace: Mutex::default(),
+            memory: Arc::clone(&self.memory),
             state: Mutex::default(),
             room: Condvar::new(),
             filled: Notify::new(),
@@ -60,7 +61,7 @@ impl Lane {
     pub(crate) fn waits_aside(&self) -> (u64, Option<String>) {
         let Some(aside) = &self.aside else { return (0, None) };
         let state = aside.lock();
-        let waiting: usize = state.waiting.iter().map(RecordBatch::len).sum();
+        let waiting: usize = state.waiting.iter().map(|(batch, _)| batch.len()).sum();
         let sent: usize = state.sent.iter().map(|sent| sent.only_in_memory()).sum();
         drop(state);
         let count = (waiting + sent) as u64 + aside.disk.events();
@@ -164,7 +165,9 @@ impl Lane {
                 return false;
             }
             if state.takes(&self.batching, no_room_on_disk) {
-                state.put(batch);
+                // It is there already, and little.
+                let held = self.memory.charge(batch.held_bytes());
+                state.put(batch, (RecordBatch::default(), held));
                 drop(state);
                 self.filled.notify_one();
                 return true;

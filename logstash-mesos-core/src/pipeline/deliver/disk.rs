@@ -4,6 +4,7 @@
 //! what waits, and copies of what is on its way. From then on everything goes through the disk, until all of it has
 //! been read. A batch that is on disk is synced, and its source is told that it has arrived.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -259,10 +260,11 @@ impl Lane {
         let mut locked = self.disk.lock();
         let Some(place) = &mut *locked else { return false };
         let mut state = self.lock();
-        if state.ended || !(state.goes_to_disk() || state.bytes >= self.batching.max_bytes) {
+        let memory_is_full = state.asked || state.bytes >= self.batching.max_bytes;
+        if state.ended || !(state.goes_to_disk() || memory_is_full) {
             return false;
         }
-        let (mut sent, mut waiting) = (Vec::new(), Default::default());
+        let (mut sent, mut waiting) = (Vec::new(), VecDeque::new());
         let first = !state.on_disk;
         if first {
             // From here on the others wait for the lock of the place.
@@ -272,8 +274,12 @@ impl Lane {
             waiting = std::mem::take(&mut state.waiting);
         }
         drop(state);
-        let all: Vec<&RecordBatch> =
-            sent.iter().map(|(_, batch)| &**batch).chain(&waiting).chain([&*batch]).collect();
+        let all: Vec<&RecordBatch> = sent
+            .iter()
+            .map(|(_, batch)| &**batch)
+            .chain(waiting.iter().map(|(batch, _)| batch))
+            .chain([&*batch])
+            .collect();
         let appended = place.queue().and_then(|queue| queue.append(&all, sent.len()));
         let mut state = self.lock();
         let Ok(Some(tickets)) = appended else {
@@ -293,7 +299,7 @@ impl Lane {
         }
         let mut arrived = Vec::new();
         let mut done = vec![std::mem::take(&mut batch.ack)];
-        done.extend(waiting.iter_mut().map(|batch| std::mem::take(&mut batch.ack)));
+        done.extend(waiting.iter_mut().map(|(batch, _)| std::mem::take(&mut batch.ack)));
         for ((number, _), ticket) in sent.iter().zip(tickets) {
             match state.sent.iter_mut().find(|sent| sent.number == *number) {
                 Some(sent) => {
@@ -377,7 +383,7 @@ impl Lane {
         if rewind {
             queue.wind_back();
         }
-        let read = queue.read(self.batching.max_bytes, self.batching.max_records);
+        let read = queue.read(self.most_bytes(), self.batching.max_records);
         self.disk.count(queue);
         let mut state = self.lock();
         match read? {

@@ -123,3 +123,5 @@ pub(super) fn unacknowledged(events: Vec<Event>, bytes: usize) -> Batch {
 
 /// About what an event costs in memory beside the text of its message.
 pub(crate) const EVENT_BYTES: usize = 700;
+/// How many bytes the events of a byte of lines take, where a line has a hundred.
+pub(crate) const EXPANSION: usize = 8;

@@ -230,7 +230,7 @@ fn start(config: &str, data_dir: Option<&Path>, workers: usize) -> RunningPipeli
     let settings = RunSettings {
         workers,
         data_dir: data_dir.map(Path::to_owned),
-        queue_bytes: 4096,
+        memory: Memory::new(8192),
         ..RunSettings::default()
     };
     start_with(config, settings)

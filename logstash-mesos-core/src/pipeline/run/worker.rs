@@ -78,8 +78,7 @@ impl Slot {
     }
 
     fn is_full(&self) -> bool {
-        self.batch.byte_size() >= self.lane.batching.max_bytes
-            || self.batch.len() >= self.lane.batching.max_records
+        self.batch.memory() >= self.lane.most_bytes() || self.batch.len() >= self.lane.batching.max_records
     }
 
     fn hand_over(&mut self) {
@@ -106,6 +105,10 @@ pub(super) struct Worker {
     dead: Vec<(Letter, Option<Arc<Lane>>)>,
 }
 
+/// About what an event costs while filters and outputs work on it.
+const EVENT_BYTES: usize = 2 << 10;
+/// Going through fewer events at a time costs more than it saves.
+const LEAST_PART: usize = 16;
 /// While there is work, records are gathered for at most this long.
 const GATHER: Duration = Duration::from_millis(100);
 /// The pause after a panic.
@@ -143,13 +146,13 @@ impl Worker {
         let flushes = self.filters.flushes();
         let keeps = self.filters.keeps_events();
         loop {
-            let batch = match self.queue.try_pop() {
-                Some(batch) => batch,
+            let (batch, held) = match self.queue.try_pop() {
+                Some(work) => work,
                 None => {
                     self.hand_over();
                     let deadline = flushes.then(|| self.flushed + FLUSH_EVERY);
                     match self.queue.pop(deadline) {
-                        Popped::Batch(batch) => batch,
+                        Popped::Batch(batch, held) => (batch, held),
                         Popped::Nothing => {
                             self.survive(|worker| worker.flush(false));
                             continue;
@@ -159,6 +162,7 @@ impl Worker {
                 }
             };
             self.survive(|worker| worker.work(batch, keeps));
+            drop(held);
             if flushes && self.flushed.elapsed() >= FLUSH_EVERY {
                 self.survive(|worker| worker.flush(false));
             }
@@ -186,10 +190,13 @@ impl Worker {
         let ack = std::mem::take(&mut batch.ack);
         self.counters.batches.fetch_add(1, Ordering::Relaxed);
         let mut audience = self.window.audience();
-        loop {
-            let waiting = audience.as_ref().is_some_and(Audience::is_waiting);
-            let size = if waiting { 1 } else { self.batch_size };
-            let (events, more) = batch.take_part(size);
+        // Fewer, where many share the memory: a worker holds them, and outputs may have no room for what is made of them. One,
+        // while somebody waits for a look at it.
+        let at_most = match audience.as_ref().is_some_and(Audience::is_waiting) {
+            true => 1,
+            false => self.batch_size.min((self.queue.piece() / EVENT_BYTES).max(LEAST_PART)),
+        };
+        batch.each_part(at_most, &mut |events| {
             self.counters.events_in.fetch_add(events.len() as u64, Ordering::Relaxed);
             let sample = audience.as_mut().and_then(|audience| audience.see(&events));
             let dead = self.dead.len();
@@ -199,10 +206,7 @@ impl Worker {
                 sample.show(&events, self.fate(&events, dead));
             }
             self.encode(&events, &ack);
-            if !more {
-                break;
-            }
-        }
+        });
         let all_kept = self.bury();
         // Every event is with an output now, which has a clone; is a dead letter; or was dropped on purpose. Events
         // that are none of these are read again, and perhaps there is room for the letter by then.

@@ -19,7 +19,7 @@ use http::header::{
 };
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 
 use super::http_client::{HttpClient, HttpClientError, HttpClientSettings, basic, gzip, secret, shared_body};
 use super::{Batching, Delivered, LogSink, Pauses, RecordBatch, Rejection, SinkError};
@@ -112,6 +112,9 @@ enum Failure {
     /// It answered with this status.
     Status(StatusCode, String),
 }
+
+/// For so many bodies of a process at a time: each takes some 300 KiB beside what it makes, and a core.
+static COMPRESSING: Semaphore = Semaphore::const_new(4);
 
 impl ElasticsearchSink {
     /// Prepares requests; nothing is sent yet.
@@ -250,6 +253,8 @@ impl ElasticsearchSink {
         let mut body = shared_body(batch);
         let level = self.settings.compression_level;
         if level > 0 {
+            // It is never closed.
+            let _turn = COMPRESSING.acquire().await.ok();
             body = tokio::task::spawn_blocking(move || gzip(&body, level))
                 .await
                 .map_err(|error| Failure::Node(error_chain(&error)))?;

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::super::common::{InputOptions, SharedField, host_field, host_name};
+use super::super::common::{EVENT_BYTES, EXPANSION, InputOptions, SharedField, host_field, host_name};
 use super::super::keeper::{Keeper, Place, decode};
-use crate::event::{Clock, Event, Map, Origin, StreamKey, Text, Value};
+use crate::event::{Clock, Event, Map, Origin, Parts, StreamKey, Text, Value};
 use crate::pipeline::plugin::settings::Settings;
 use crate::pipeline::plugin::{Batch, BuildContext, Codec, Deferred, LineLimit};
 use crate::source::{Decoder, Flush, Kept, Line, LineIter, Lines, StreamStatus};
@@ -113,26 +113,19 @@ impl Fields {
         event
     }
 
-    /// The events of the next lines, until there are `at_most` or no more lines.
-    fn decode(
-        &self,
-        codec: &mut dyn Codec,
-        lines: &mut LineIter,
-        stream: &Arc<str>,
-        events: &mut Vec<Event>,
-        at_most: usize,
-    ) {
-        let now = self.now();
-        let full = events.len().saturating_add(at_most);
-        while events.len() < full {
-            let Some(line) = lines.next() else { break };
+    /// Makes the events of `lines`.
+    fn decode(&self, codec: &mut dyn Codec, lines: LineIter, stream: &Arc<str>, events: &mut Parts<'_>) {
+        let (now, mut count) = (self.now(), 0);
+        for line in lines {
             let mut ordinal = 0;
             self.note_cut(stream, line.offset, line.cut);
             decode(codec, line.content, now, &mut |event| {
                 events.push(self.finish(event, stream, line.offset, ordinal, line.cut > 0));
                 ordinal += 1;
             });
+            count += u64::from(ordinal);
         }
+        self.status.count_events(count);
     }
 
     /// Counts what was left out of a line that is too long.
@@ -182,24 +175,23 @@ impl Decoder for FileDecoder {
                     ordinal += 1;
                 });
             }
+            batch.byte_size += batch.events.len() * EVENT_BYTES;
             return work.keeper.kept();
         }
         let mut codec = work.keeper.codec().fork();
         let fields = Arc::clone(&work.fields);
-        let mut unread = Some(lines);
-        let mut reading = None;
-        batch.deferred = Some(Deferred::in_parts(move |events, at_most| {
-            if let Some(lines) = unread.take() {
-                reading = Some(lines.into_iter());
-            }
-            let Some(lines) = &mut reading else { return false };
-            let before = events.len();
-            events.reserve(at_most.min(1024));
-            fields.decode(&mut *codec, lines, &stream, events, at_most);
-            fields.status.count_events((events.len() - before) as u64);
-            !lines.is_empty()
+        batch.deferred = Some(Deferred::new(move |events| {
+            fields.decode(&mut *codec, lines.into_iter(), &stream, events);
         }));
         Kept::NOTHING
+    }
+
+    fn expansion(&self) -> usize {
+        if self.common.codec.lock().unwrap_or_else(PoisonError::into_inner).is_stateless() {
+            1
+        } else {
+            EXPANSION
+        }
     }
 
     fn flush(&mut self, reason: Flush, batch: &mut Batch) -> Kept {

@@ -12,7 +12,7 @@ fn named(bus: &Bus, id: &str, config: &str) -> RunningPipeline {
     let settings = RunSettings {
         pipeline_id: id.to_owned(),
         workers: 1,
-        queue_bytes: 4096,
+        memory: Memory::new(8192),
         bus: bus.clone(),
         ..RunSettings::default()
     };

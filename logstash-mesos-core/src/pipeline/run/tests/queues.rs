@@ -10,7 +10,7 @@ pub(super) fn names(count: usize) -> Vec<String> {
 pub(super) fn settings(spools: &Spools, persisted: bool, most_bytes: u64) -> RunSettings {
     RunSettings {
         workers: 1,
-        queue_bytes: 4096,
+        memory: Memory::new(8192),
         spools: spools.clone(),
         output_queue: OutputQueue { persisted, most_bytes },
         ..RunSettings::default()
