@@ -1,6 +1,6 @@
 //! The memory that was granted for what is on its way, divided between those who hold it.
 //!
-//! Each queue of a pipeline and each lane to an output has an [`Account`]. Half of the memory is divided evenly between the
+//! Each queue of a pipeline and each lane to an output has an account. Half of the memory is divided evenly between the
 //! accounts, the other half goes to whoever comes first; and an account that holds nothing may always take one piece, so
 //! that nothing waits for ever. Whoever may not take more waits until something is given back.
 //!
