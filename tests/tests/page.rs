@@ -322,7 +322,9 @@ fn events_are_seen_as_they_pass_held_searched_and_copied() {
     browser.shows("Go on, ");
     let rows = "return document.querySelectorAll('.passing').length";
     let held = browser.run(rows);
-    browser.shows("Go on, 3 wait");
+    browser.wait_for(
+        "/^Go on, (\\d+) wait$/.exec(document.querySelector('.tools button').textContent)?.[1] >= 3",
+    );
     assert_eq!(browser.run(rows), held);
     browser.run("const it = document.querySelector('.tools input'); it.value = '/index'; it.dispatchEvent(new Event('input'))");
     let last = browser.run("return [...document.querySelectorAll('.passing')].at(-1).passed.before.message");
