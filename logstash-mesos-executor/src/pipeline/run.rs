@@ -34,7 +34,7 @@ pub(crate) struct Flags {
           value_parser = clap::value_parser!(u32).range(1..))]
     batch_size: Option<u32>,
     /// Memory for what is on its way, between inputs and filters and in front of outputs; what does not fit waits.
-    #[arg(long, value_name = "BYTES", default_value_t = 16 << 20, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "BYTES", default_value_t = 6 << 20, value_parser = clap::value_parser!(u64).range(1..))]
     queue_max_bytes: u64,
     /// Where positions, dead letters and the queues of outputs are kept (`path.data`); nowhere by default: then files
     /// are read as if they were seen for the first time, and an output that takes nothing makes the others wait.
