@@ -42,6 +42,15 @@ pub struct Scheduler {
     api: Api,
 }
 
+/// Returns how a scheduler is started that is master and agent too, on this port, with `directory` to work in. It finds no
+/// Docker daemon, unless `DOCKER_HOST` is given another value.
+#[must_use]
+pub fn local_scheduler(directory: &Path, port: u16) -> Recipe {
+    Recipe::new(programs().join("logstash-mesos-scheduler"), directory, "local")
+        .args(["--mesos-master", "local", "--http-bind", &format!("127.0.0.1:{port}")])
+        .env("DOCKER_HOST", format!("unix://{}", directory.join("none.sock").display()))
+}
+
 /// The REST API of a scheduler.
 #[derive(Debug)]
 pub struct Api {

@@ -15,7 +15,7 @@ use logstash_mesos_tests::lines::writer;
 use logstash_mesos_tests::mesos::{Agent, AgentOptions, Master};
 use logstash_mesos_tests::place::{Place, free_port, programs};
 use logstash_mesos_tests::process::{Process, Recipe};
-use logstash_mesos_tests::scheduler::encode;
+use logstash_mesos_tests::scheduler::{encode, local_scheduler};
 use logstash_mesos_tests::tls::Certificates;
 use logstash_mesos_tests::wait::{PATIENCE, until};
 use serde_json::{Value, json};
@@ -136,11 +136,7 @@ impl Guarded {
         let writer = password_line("ann", "s3:cret", Role::Write).expect("a line");
         let (port, accounts, work) = (free_port(), place.join("accounts"), place.directory("work"));
         fs::write(&accounts, format!("{writer}\n{reader}\n")).expect("is writable");
-        let scheduler = Recipe::new(programs().join("logstash-mesos-scheduler"), &work, "local")
-            .args(["--mesos-master", "local", "--http-bind", &format!("127.0.0.1:{port}"), "--auth-file"])
-            .arg(&accounts)
-            .args(flags)
-            .start();
+        let scheduler = local_scheduler(&work, port).arg("--auth-file").arg(&accounts).args(flags).start();
         let guarded = Self { url: format!("http://127.0.0.1:{port}"), work, scheduler, token };
         until("the sample to be read", PATIENCE, || {
             let streams = guarded.ask("GET", "/api/streams", &[("authorization", ANN)], None)?.json();
@@ -356,12 +352,11 @@ fn the_policy_keeps_a_configuration_from_a_container_until_it_changes() {
     fs::write(&policy, format!("# nobody\ndeny docker/{BUSYBOX} image=busybox*\n")).expect("is writable");
     let port = free_port();
     let url = format!("http://127.0.0.1:{port}");
-    let _scheduler =
-        Recipe::new(programs().join("logstash-mesos-scheduler"), &place.directory("work"), "local")
-            .args(["--mesos-master", "local", "--http-bind", &format!("127.0.0.1:{port}"), "--policy-file"])
-            .arg(&policy)
-            .env("DOCKER_HOST", docker.host())
-            .start();
+    let _scheduler = local_scheduler(&place.directory("work"), port)
+        .arg("--policy-file")
+        .arg(&policy)
+        .env("DOCKER_HOST", docker.host())
+        .start();
     let script = "i=0; while :; do line web $i >> /var/log/access.log; i=$((i + 1)); sleep 0.2; done &";
     let _writer = writer(&docker, BUSYBOX, script);
     let ask = |method: &str, path: &str, body: Option<&Value>| {

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use logstash_mesos_tests::executor::{executor, ship_recipe};
 use logstash_mesos_tests::http::read_body;
-use logstash_mesos_tests::place::{Place, free_port, programs};
+use logstash_mesos_tests::place::{Place, free_port};
 use logstash_mesos_tests::process::Recipe;
+use logstash_mesos_tests::scheduler::local_scheduler;
 use logstash_mesos_tests::wait::{PATIENCE, until};
 
 /// A directory with `text` as configuration of the machine.
@@ -55,13 +56,10 @@ fn a_variable_means_the_same_whoever_runs_the_configuration() {
     check("ship", &|| shipper.printed());
     assert_eq!(shipper.terminate(PATIENCE).code(), Some(0), "{}", shipper.printed());
 
-    let mut scheduler =
-        Recipe::new(programs().join("logstash-mesos-scheduler"), &place.directory("s"), "local")
-            .args(["--mesos-master", "local", "--http-bind", &format!("127.0.0.1:{}", free_port())])
-            .args(["--executor-env", "COLOUR=blue", "--config-dir"])
-            .arg(place.join("configs"))
-            .env("DOCKER_HOST", format!("unix://{}", place.join("none.sock").display()))
-            .start();
+    let mut scheduler = local_scheduler(&place.directory("s"), free_port())
+        .args(["--executor-env", "COLOUR=blue", "--config-dir"])
+        .arg(place.join("configs"))
+        .start();
     check("an agent", &|| scheduler.printed());
     assert_eq!(scheduler.terminate(PATIENCE).code(), Some(0), "{}", scheduler.printed());
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use logstash_mesos_tests::http::{get_json, request};
 use logstash_mesos_tests::opensearch::OpenSearch;
-use logstash_mesos_tests::place::{Place, free_port, programs};
-use logstash_mesos_tests::process::Recipe;
+use logstash_mesos_tests::place::{Place, free_port};
+use logstash_mesos_tests::scheduler::local_scheduler;
 use logstash_mesos_tests::wait::{PATIENCE, until};
 use serde_json::json;
 
@@ -69,11 +69,7 @@ fn how_much_waits_aside_on_an_agent_and_why_is_shown() {
     fs::write(configs.join("host/a.conf"), blocked.configuration("host-path", &place.join("a.log")))
         .expect("it is writable");
     let port = free_port();
-    let mut process = Recipe::new(programs().join("logstash-mesos-scheduler"), place.path(), "local")
-        .args(["--mesos-master", "local", "--http-bind", &format!("127.0.0.1:{port}"), "--config-dir"])
-        .arg(&configs)
-        .env("DOCKER_HOST", format!("unix://{}", place.join("none.sock").display()))
-        .start();
+    let mut process = local_scheduler(place.path(), port).arg("--config-dir").arg(&configs).start();
     blocked.wait("free", 200, &|| process.printed());
     let url = |path: &str| format!("http://127.0.0.1:{port}{path}");
     until("the count and the reason", PATIENCE, || {

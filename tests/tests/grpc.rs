@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use logstash_mesos_tests::place::{Place, free_port, installed, programs};
+use logstash_mesos_tests::place::{Place, free_port, installed};
 use logstash_mesos_tests::process::Recipe;
-use logstash_mesos_tests::scheduler::Api;
+use logstash_mesos_tests::scheduler::{Api, local_scheduler};
 use logstash_mesos_tests::wait::{PATIENCE, until};
 use serde_json::{Value, json};
 
@@ -13,11 +13,7 @@ use serde_json::{Value, json};
 fn a_client_that_knows_only_reflection_steers_a_scheduler() {
     let place = Place::new("grpc");
     let port = free_port();
-    let mut scheduler =
-        Recipe::new(programs().join("logstash-mesos-scheduler"), &place.directory("s"), "local")
-            .args(["--mesos-master", "local", "--http-bind", &format!("127.0.0.1:{port}")])
-            .env("DOCKER_HOST", format!("unix://{}", place.join("none.sock").display()))
-            .start();
+    let mut scheduler = local_scheduler(&place.directory("s"), port).start();
     let api = Api::on(port);
     until("an executor that runs", PATIENCE, || {
         scheduler.assert_running();

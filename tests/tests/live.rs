@@ -8,6 +8,7 @@ use std::time::Duration;
 use logstash_mesos_tests::http::get_json;
 use logstash_mesos_tests::place::{Place, free_port, programs};
 use logstash_mesos_tests::process::{Finished, Process, Recipe};
+use logstash_mesos_tests::scheduler::local_scheduler;
 use logstash_mesos_tests::wait::{PATIENCE, until};
 use serde_json::Value;
 
@@ -40,12 +41,7 @@ impl Stage {
             .replace("OUT", &out.display().to_string());
         fs::write(configs.join("host/words.conf"), text).expect("it is writable");
         fs::write(&log, "word 0\n").expect("it is writable");
-        let scheduler = Recipe::new(programs().join("logstash-mesos-scheduler"), place.path(), "local")
-            .args(["--mesos-master", "local", "--http-bind", &format!("127.0.0.1:{port}")])
-            .arg("--config-dir")
-            .arg(&configs)
-            .env("DOCKER_HOST", format!("unix://{}", place.join("none.sock").display()))
-            .start();
+        let scheduler = local_scheduler(place.path(), port).arg("--config-dir").arg(&configs).start();
         let stage = Self { url: format!("http://127.0.0.1:{port}"), log, scheduler, place };
         until("the first line", PATIENCE, || {
             let out = fs::read_to_string(&out).unwrap_or_default();

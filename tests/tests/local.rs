@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use logstash_mesos_tests::docker::{BUSYBOX, Docker};
 use logstash_mesos_tests::lines::writer;
-use logstash_mesos_tests::place::{Place, free_port, programs};
-use logstash_mesos_tests::process::{Recipe, with_environment};
+use logstash_mesos_tests::place::{Place, free_port};
+use logstash_mesos_tests::process::with_environment;
+use logstash_mesos_tests::scheduler::local_scheduler;
 use logstash_mesos_tests::wait::{PATIENCE, until};
 
 #[test]
@@ -27,8 +28,7 @@ fn local_runs_a_real_executor_that_reads_a_container() {
     .expect("it is writable");
     let work = place.directory("work");
     let port = free_port();
-    let mut scheduler = Recipe::new(programs().join("logstash-mesos-scheduler"), &work, "local")
-        .args(["--mesos-master", "local", "--http-bind", &format!("127.0.0.1:{port}")])
+    let mut scheduler = local_scheduler(&work, port)
         .arg("--config-dir")
         .arg(&configs)
         .env("DOCKER_HOST", docker.host())
@@ -59,11 +59,7 @@ fn local_runs_a_real_executor_that_reads_a_container() {
 fn local_shows_a_sample_when_nothing_is_configured() {
     let place = Place::new("sample");
     let port = free_port();
-    let mut scheduler = Recipe::new(programs().join("logstash-mesos-scheduler"), place.path(), "local")
-        .args(["--mesos-master", "local", "--http-bind", &format!("127.0.0.1:{port}")])
-        // As on a machine without Docker.
-        .env("DOCKER_HOST", format!("unix://{}", place.join("none.sock").display()))
-        .start();
+    let mut scheduler = local_scheduler(place.path(), port).start();
     until("parsed events of the sample on the screen", PATIENCE, || {
         scheduler.assert_running();
         let printed = scheduler.printed();

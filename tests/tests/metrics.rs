@@ -8,8 +8,9 @@ use logstash_mesos_core::telemetry::ServedBy;
 use logstash_mesos_core::telemetry::table::METRICS;
 use logstash_mesos_tests::executor::{executor, ship_recipe};
 use logstash_mesos_tests::http::request;
-use logstash_mesos_tests::place::{Place, free_port, installed, programs};
+use logstash_mesos_tests::place::{Place, free_port, installed};
 use logstash_mesos_tests::process::Recipe;
+use logstash_mesos_tests::scheduler::local_scheduler;
 use logstash_mesos_tests::wait::{PATIENCE, until};
 
 const CONFIGURATION: &str = "input { generator { count => 3 } }
@@ -60,14 +61,11 @@ fn no_docker(directory: &Path) -> String {
 fn a_scheduler_and_its_executor_serve_what_the_table_says() {
     let place = Place::new("metrics");
     let (port, of_executor) = (free_port(), free_port());
-    let mut scheduler =
-        Recipe::new(programs().join("logstash-mesos-scheduler"), &place.directory("s"), "local")
-            .args(["--mesos-master", "local", "--http-bind", &format!("127.0.0.1:{port}")])
-            .args(["--executor-env", &format!("LOGSTASH_MESOS_METRICS_BIND=127.0.0.1:{of_executor}")])
-            .arg("--config-dir")
-            .arg(configurations(&place))
-            .env("DOCKER_HOST", no_docker(place.path()))
-            .start();
+    let mut scheduler = local_scheduler(&place.directory("s"), port)
+        .args(["--executor-env", &format!("LOGSTASH_MESOS_METRICS_BIND=127.0.0.1:{of_executor}")])
+        .arg("--config-dir")
+        .arg(configurations(&place))
+        .start();
     let pipeline = "logstash_mesos_pipeline_events_total{pipeline=\"host/a\",at=\"out\"} 3\n";
     assert_serves(&place, of_executor, &[ServedBy::Executors], pipeline);
     let by = [ServedBy::Leader, ServedBy::Schedulers];

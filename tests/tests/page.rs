@@ -9,8 +9,9 @@ use logstash_mesos_tests::browser::{Browser, package};
 use logstash_mesos_tests::docker::{BUSYBOX, Container, Docker};
 use logstash_mesos_tests::http::request;
 use logstash_mesos_tests::lines::writer;
-use logstash_mesos_tests::place::{Place, free_port, programs};
+use logstash_mesos_tests::place::{Place, free_port};
 use logstash_mesos_tests::process::{Process, Recipe};
+use logstash_mesos_tests::scheduler::local_scheduler;
 use logstash_mesos_tests::wait::{PATIENCE, until};
 use serde_json::{Value, json};
 
@@ -31,10 +32,7 @@ impl Stage {
         let docker = Docker::start(&place.directory("d"));
         let port = free_port();
         let url = format!("http://127.0.0.1:{port}");
-        let recipe =
-            Recipe::new(programs().join("logstash-mesos-scheduler"), &place.directory("work"), "local")
-                .args(["--mesos-master", "local", "--http-bind", &format!("127.0.0.1:{port}")])
-                .env("DOCKER_HOST", docker.host());
+        let recipe = local_scheduler(&place.directory("work"), port).env("DOCKER_HOST", docker.host());
         let scheduler = recipe.start();
         let script = "i=0; while :; do line web $i >> /var/log/access.log; i=$((i + 1)); sleep 0.2; done &";
         let writer = writer(&docker, BUSYBOX, script);

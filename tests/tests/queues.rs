@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex};
 use logstash_mesos_tests::cluster::Cluster;
 use logstash_mesos_tests::executor::{executor, ship_recipe};
 use logstash_mesos_tests::http::{get_json, request, request_with};
-use logstash_mesos_tests::place::{Place, files_below, free_port, programs};
+use logstash_mesos_tests::place::{Place, files_below, free_port};
 use logstash_mesos_tests::process::{Recipe, send};
-use logstash_mesos_tests::scheduler::{Scheduler, SchedulerOptions};
+use logstash_mesos_tests::scheduler::{Scheduler, SchedulerOptions, local_scheduler};
 use logstash_mesos_tests::wait::{PATIENCE, until};
 use rustix::process::Signal;
 use serde_json::json;
@@ -153,11 +153,9 @@ fn an_output_that_is_away_does_not_stop_other_configurations_of_the_same_file() 
         let program = if name == "ship" {
             ship.args(["--setting", "queue_megabytes=1"])
         } else {
-            Recipe::new(programs().join("logstash-mesos-scheduler"), &place.directory("s"), "local")
-                .args(["--mesos-master", "local", "--http-bind", &format!("127.0.0.1:{}", free_port())])
+            local_scheduler(&place.directory("s"), free_port())
                 .args(["--executor-setting", "queue_megabytes=1", "--config-dir"])
                 .arg(place.join("configs"))
-                .env("DOCKER_HOST", format!("unix://{}", place.join("none.sock").display()))
         };
         let mut process = program.start();
         expect_in_file("the lines of the other one", &out, &lines, &|| process.printed());
@@ -242,13 +240,10 @@ fn the_queue_of_a_renamed_configuration_is_named_until_it_is_taken_again() {
         to_tcp(port)
     );
     let _ = ship(&place, &[("a.conf", &text), ("other.conf", "input { heartbeat { } } output { null { } }")]);
-    let mut process =
-        Recipe::new(programs().join("logstash-mesos-scheduler"), &place.directory("s"), "local")
-            .args(["--mesos-master", "local", "--http-bind", &format!("127.0.0.1:{http}")])
-            .args(["--executor-setting", "queue.type=persisted", "--config-dir"])
-            .arg(place.join("configs"))
-            .env("DOCKER_HOST", format!("unix://{}", place.join("none.sock").display()))
-            .start();
+    let mut process = local_scheduler(&place.directory("s"), http)
+        .args(["--executor-setting", "queue.type=persisted", "--config-dir"])
+        .arg(place.join("configs"))
+        .start();
     let executor = || {
         get_json(&format!("http://127.0.0.1:{http}/api/status")).map(|s| s["agents"][0]["executor"].clone())
     };

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use logstash_mesos_tests::http::{get_json, request};
-use logstash_mesos_tests::place::{Place, free_port, installed, programs};
+use logstash_mesos_tests::place::{Place, free_port, installed};
 use logstash_mesos_tests::process::Recipe;
-use logstash_mesos_tests::scheduler::Api;
+use logstash_mesos_tests::scheduler::{Api, local_scheduler};
 use logstash_mesos_tests::wait::{PATIENCE, until};
 
 /// What schemathesis holds the answers to: no 500, no status, header, content type or body that the document does not have.
@@ -16,11 +16,7 @@ const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_co
 fn no_answer_is_outside_the_document_and_none_is_500() {
     let place = Place::new("schema");
     let port = free_port();
-    let mut scheduler =
-        Recipe::new(programs().join("logstash-mesos-scheduler"), &place.directory("s"), "local")
-            .args(["--mesos-master", "local", "--http-bind", &format!("127.0.0.1:{port}")])
-            .env("DOCKER_HOST", format!("unix://{}", place.join("none.sock").display()))
-            .start();
+    let mut scheduler = local_scheduler(&place.directory("s"), port).start();
     let api = Api::on(port);
     until("an executor that runs", PATIENCE, || {
         scheduler.assert_running();

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use logstash_mesos_tests::executor::{executor, ship_recipe};
-use logstash_mesos_tests::place::{Place, free_port, programs};
+use logstash_mesos_tests::place::{Place, free_port};
 use logstash_mesos_tests::process::{Process, Recipe};
-use logstash_mesos_tests::scheduler::Api;
+use logstash_mesos_tests::scheduler::{Api, local_scheduler};
 use logstash_mesos_tests::wait::{PATIENCE, until};
 use serde_json::Value;
 
@@ -104,11 +104,7 @@ fn counts_of_an_agent_are_in_the_status_and_in_the_metrics() {
     fs::write(configs.join("host/a.conf"), configuration(&place, &input)).expect("it is writable");
     fs::write(logs.join("a.log"), LINES).expect("it is writable");
     let mut scheduler =
-        Recipe::new(programs().join("logstash-mesos-scheduler"), &place.directory("s"), "local")
-            .args(["--mesos-master", "local", "--http-bind", &format!("127.0.0.1:{port}"), "--config-dir"])
-            .arg(&configs)
-            .env("DOCKER_HOST", format!("unix://{}", place.join("none.sock").display()))
-            .start();
+        local_scheduler(&place.directory("s"), port).arg("--config-dir").arg(&configs).start();
     let api = Api::on(port);
     until("what the agent has counted", PATIENCE, || {
         let status = api.status()?;
