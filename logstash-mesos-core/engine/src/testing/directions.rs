@@ -93,6 +93,19 @@ pub fn circles(src: &Path, known: &[(&str, &str)]) -> Vec<String> {
     circles.map(|(from, to)| format!("{from} imports {to}, which leads back to it")).collect()
 }
 
+/// The sources below `folder` that stand beside a folder of their name, instead of being the `mod.rs` in it. What was built
+/// is not looked at.
+///
+/// # Panics
+///
+/// When the sources cannot be read.
+#[must_use]
+pub fn beside_their_folders(folder: &Path) -> Vec<PathBuf> {
+    let built = |file: &Path| file.iter().any(|part| part == "target");
+    let is_beside = |file: &PathBuf| !built(file) && file.with_extension("").is_dir();
+    sources(folder).into_iter().filter(is_beside).collect()
+}
+
 /// The names that a file passes on from its modules, each with the module.
 fn passed_on(text: &str) -> impl Iterator<Item = (String, String)> {
     let statements = text.split("\npub").skip(1).filter_map(|rest| {
@@ -212,6 +225,18 @@ mod tests {
         assert!(against(dir.path(), &order, &[("low", "high")]).is_empty());
         assert_eq!(against(dir.path(), &["high", "low"], &[("low", "high")]).len(), 3);
         assert_eq!(against(dir.path(), &["low"], &[]).len(), 2);
+    }
+
+    #[test]
+    fn a_module_beside_its_folder_is_found() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let write = |name: &str| std::fs::write(dir.path().join(name), "").expect("written");
+        std::fs::create_dir(dir.path().join("room")).expect("a folder");
+        write("room/mod.rs");
+        write("other.rs");
+        assert_eq!(beside_their_folders(dir.path()), [""; 0].map(PathBuf::from));
+        write("room.rs");
+        assert_eq!(beside_their_folders(dir.path()), [dir.path().join("room.rs")]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Events that nobody takes: kept on disk with the reason, for a person to look at and for another try.
 //!
-//! `letter.rs` is one of them, `store.rs` keeps those of a configuration on disk, `settings.rs` says how many, `desk.rs` is
+//! `letter.rs` is one of them, `store/` keeps those of a configuration on disk, `settings.rs` says how many, `desk.rs` is
 //! for whoever looks at them. Here is what a pipeline has of it.
 
 mod desk;

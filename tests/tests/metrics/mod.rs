@@ -112,7 +112,7 @@ fn alerts_are_rules_that_fire_when_they_should() {
     let place = Place::new("alerts");
     let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/prometheus/alerts.yml");
     promtool(&place, &["check", "rules", &rules.display().to_string()], b"");
-    let cases = format!("rule_files: [\"{}\"]\n{}", rules.display(), include_str!("metrics/alerts.yml"));
+    let cases = format!("rule_files: [\"{}\"]\n{}", rules.display(), include_str!("alerts.yml"));
     let path = place.join("cases.yml");
     fs::write(&path, cases).expect("it is writable");
     promtool(&place, &["test", "rules", &path.display().to_string()], b"");
