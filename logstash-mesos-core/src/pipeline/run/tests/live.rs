@@ -9,7 +9,7 @@ const FILTERS: &str = "filter {
   if [message] =~ /^hold/ { hold { } }
   if [message] =~ /^poison/ { buggy { } }
   mutate { add_field => { 'seen' => 'yes' } }
-} output { probe { name => 'ok-live' } }";
+} output { probe { name => 'ordered-live' } }";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_event_is_seen_with_what_became_of_it_and_delivered_all_the_same() {
@@ -55,6 +55,6 @@ async fn each_event_is_seen_with_what_became_of_it_and_delivered_all_the_same() 
     }
     assert_eq!(pipeline.shutdown(GRACE).await, Shutdown::Drained);
     assert_eq!(*outcomes.lock().unwrap(), [Outcome::Delivered; 2]);
-    let lines = sink("ok-live").lines.lock().unwrap().clone();
+    let lines = sink("ordered-live").lines.lock().unwrap().clone();
     assert_eq!(lines, ["unseen", "plain", "a", "b", "last", "hold it"]);
 }

@@ -544,6 +544,9 @@ async fn of_two_outputs_one_may_be_stuck_at_the_end() {
     let pipeline = start(config, None, 1);
     let outcomes = Outcomes::default();
     pipeline.sender().send(batch(&["x"], &outcomes)).await;
+    while sink("ok-done").lines.lock().unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     assert_eq!(pipeline.shutdown(Duration::from_millis(300)).await, Shutdown::GivenUp);
     assert_eq!(*outcomes.lock().unwrap(), [Outcome::NotDelivered]);
     assert_eq!(*sink("ok-done").lines.lock().unwrap(), ["x"]);
@@ -552,7 +555,7 @@ async fn of_two_outputs_one_may_be_stuck_at_the_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_a_plugin_cannot_bear_is_a_dead_letter_and_the_others_arrive() {
     let dir = tempfile::tempdir().unwrap();
-    let config = "filter { buggy { id => 'b' } } output { probe { id => 'x' name => 'ok-panic' } }";
+    let config = "filter { buggy { id => 'b' } } output { probe { id => 'x' name => 'ordered-panic' } }";
     let pipeline = start(config, Some(dir.path()), 1);
     let outcomes = Outcomes::default();
     let sender = pipeline.sender();
@@ -562,7 +565,7 @@ async fn an_event_that_a_plugin_cannot_bear_is_a_dead_letter_and_the_others_arri
     while outcomes.lock().unwrap().len() < 2 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert_eq!(*sink("ok-panic").lines.lock().unwrap(), ["one", "two", "three", "one", "two", "three"]);
+    assert_eq!(*sink("ordered-panic").lines.lock().unwrap(), ["one", "two", "three", "one", "two", "three"]);
     assert_eq!(pipeline.counters().failures(), 4);
     let failure = pipeline.counters().last_failure().unwrap();
     assert!(failure.contains("`x`") && failure.contains("output bug"), "{failure}");
