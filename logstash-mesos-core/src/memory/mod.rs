@@ -141,6 +141,13 @@ impl Memory {
     }
 }
 
+impl Holder {
+    /// How many of `bytes` more would be beyond its own.
+    fn beyond(&self, own: usize, bytes: usize) -> usize {
+        (self.used + bytes).saturating_sub(own) - self.used.saturating_sub(own)
+    }
+}
+
 impl State {
     /// What each account has for itself.
     fn own(&self) -> usize {
@@ -149,15 +156,22 @@ impl State {
 
     /// Has `account` hold `bytes` more, `of` which it holds already for the same purpose; `false` if there is no room.
     fn take(&mut self, account: u64, bytes: usize, of: usize) -> bool {
-        let (own, for_all) = (self.own(), self.total - self.own() * self.accounts.len());
+        let has_room = self.has_room(account, bytes, 1);
+        let own = self.own();
         let Some(holder) = self.accounts.get_mut(&account) else { return true };
-        let more = (holder.used + bytes).saturating_sub(own) - holder.used.saturating_sub(own);
-        let may = holder.used == of || more == 0 || self.beyond + more <= for_all;
+        let may = has_room || holder.used == of;
         if may {
+            self.beyond += holder.beyond(own, bytes);
             holder.used += bytes;
-            self.beyond += more;
         }
         may
+    }
+
+    /// Whether `account` finds `bytes` in what it has for itself, and in one part of `parts` of what is for all.
+    fn has_room(&self, account: u64, bytes: usize, parts: usize) -> bool {
+        let (own, for_all) = (self.own(), self.total - self.own() * self.accounts.len());
+        let more = self.accounts.get(&account).map_or(0, |holder| holder.beyond(own, bytes));
+        more == 0 || self.beyond + more <= for_all / parts
     }
 
     /// Whether one who comes to `account` is the first: otherwise small pieces would always pass a large one.
@@ -198,12 +212,13 @@ impl Account {
         (state.nobody_waits(self.id) && state.take(self.id, bytes, 0)).then(|| self.held(bytes))
     }
 
-    /// Takes `bytes` of what the account has for itself, if they are free.
-    pub(crate) fn try_take_own(&self, bytes: usize) -> Option<Held> {
+    /// Takes `bytes` for something that is kept to be used again: of what the account has for itself, and of half of what is
+    /// for all, so that whoever comes next does not wait for it.
+    pub(crate) fn try_take_spare(&self, bytes: usize) -> Option<Held> {
         let mut state = self.memory.lock();
-        let own = state.own();
-        let fits = state.accounts.get(&self.id).is_some_and(|holder| holder.used + bytes <= own);
-        (fits && state.take(self.id, bytes, 0)).then(|| self.held(bytes))
+        let spare = state.accounts.values().all(|holder| holder.waiting.is_empty())
+            && state.has_room(self.id, bytes, 2);
+        (spare && state.take(self.id, bytes, 0)).then(|| self.held(bytes))
     }
 
     /// Takes `bytes` whether there is room or not: they are held already.

@@ -29,13 +29,21 @@ fn who_holds_nothing_may_have_one_piece_of_any_size() {
 }
 
 #[test]
-fn a_spare_part_is_of_what_nobody_else_can_have() {
+fn what_is_kept_to_be_used_again_leaves_room_for_others() {
     let memory = Memory::new(40);
     let account = memory.open();
-    let held = account.try_take_own(20).unwrap();
-    assert!(account.try_take_own(1).is_none(), "the rest is for all");
-    assert!(account.try_take(1).is_some());
+    let held = account.try_take_spare(30).unwrap();
+    assert!(account.try_take_spare(1).is_none(), "the rest is for whoever comes");
+    let other = account.try_take(10).unwrap();
+    assert!(account.take_or_ask(1, drop).is_none());
+    drop(other);
     drop(held);
+    assert!(account.try_take_spare(30).is_some());
+    let waits = memory.open();
+    let _one = waits.try_take(1).unwrap();
+    assert!(waits.take_or_ask(100, drop).is_none());
+    assert!(account.try_take_spare(1).is_none(), "somebody waits");
+    assert!(account.try_take(1).is_some());
 }
 
 #[tokio::test(start_paused = true)]

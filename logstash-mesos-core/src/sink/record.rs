@@ -81,6 +81,16 @@ impl RecordBatch {
         start..self.records[at].end
     }
 
+    /// An empty batch with room for about as much as this one has, so that it is filled without growing.
+    pub(crate) fn next(&self) -> Self {
+        let room = |len: usize| len + len / 8;
+        Self {
+            body: Vec::with_capacity(room(self.body.len())),
+            records: Vec::with_capacity(room(self.records.len())),
+            ..Self::default()
+        }
+    }
+
     /// Has room for `bytes` and `records` more, and nothing in reserve.
     pub(crate) fn reserve(&mut self, bytes: usize, records: usize) {
         self.body.reserve_exact(bytes);

@@ -186,7 +186,7 @@ impl Lane {
         let mut state = self.lock();
         while !state.ended {
             if state.takes(&self.batching, no_room_on_disk) {
-                if let Some(room) = self.take_room(&mut state, batch.held_bytes()) {
+                if let Some(room) = self.take_room(&mut state, batch) {
                     state.put(batch, room);
                     drop(state);
                     self.filled.notify_one();
@@ -222,12 +222,13 @@ impl Lane {
         drop(std::mem::take(batch));
     }
 
-    /// Memory for a batch of `bytes`, and an empty one in exchange. Where there is none it is asked for.
-    fn take_room(self: &Arc<Self>, state: &mut State, bytes: usize) -> Option<(RecordBatch, Held)> {
+    /// Memory for `batch`, and an empty one in exchange. Where there is none it is asked for.
+    fn take_room(self: &Arc<Self>, state: &mut State, batch: &RecordBatch) -> Option<(RecordBatch, Held)> {
+        let bytes = batch.held_bytes();
         // It was asked for a batch of about the same size.
         if let Some(mut held) = state.granted.take() {
             held.charge(bytes);
-            return Some((RecordBatch::default(), held));
+            return Some((batch.next(), held));
         }
         if let Some((empty, mut held)) = state.spare.pop() {
             if held.grow_to(bytes) {
@@ -236,7 +237,7 @@ impl Lane {
             state.spare.push((empty, held));
         }
         if state.asked {
-            return self.memory.try_take(bytes).map(|held| (RecordBatch::default(), held));
+            return self.memory.try_take(bytes).map(|held| (batch.next(), held));
         }
         let lane = Arc::downgrade(self);
         let hand_over = move |held| {
@@ -246,7 +247,7 @@ impl Lane {
         };
         let held = self.memory.take_or_ask(bytes, hand_over);
         state.asked = held.is_none();
-        held.map(|held| (RecordBatch::default(), held))
+        held.map(|held| (batch.next(), held))
     }
 
     fn grant(&self, held: Held) {
@@ -435,11 +436,12 @@ impl Lane {
             };
         };
         state.bytes -= batch.byte_size();
-        // What came meanwhile goes along.
+        // What came meanwhile goes along, until there is enough.
         let (mut bytes, mut records) = (batch.byte_size(), batch.len());
         let fits = |(more, _): &&(RecordBatch, Held)| {
+            let enough = bytes >= ENOUGH;
             (bytes, records) = (bytes + more.byte_size(), records + more.len());
-            bytes <= self.batching.max_bytes && records <= self.batching.max_records
+            !enough && bytes <= self.batching.max_bytes && records <= self.batching.max_records
         };
         let along = state.waiting.iter().take_while(fits).count();
         let along: Vec<_> = state.waiting.drain(..along).collect();
@@ -566,12 +568,12 @@ impl Lane {
         }
     }
 
-    /// Keeps an empty batch, if it is not too large and there is memory for it that nobody else can have.
+    /// Keeps an empty batch, if it is not too large and nobody lacks the memory.
     fn keep_spare(&self, state: &mut State, empty: RecordBatch) {
         if !state.asked
             && state.spare.len() <= self.batching.in_flight
             && empty.body.capacity() <= 2 * self.most_bytes()
-            && let Some(held) = self.memory.try_take_own(empty.held_bytes())
+            && let Some(held) = self.memory.try_take_spare(empty.held_bytes())
         {
             state.spare.push((empty, held));
         }
@@ -643,6 +645,8 @@ impl Told {
     }
 }
 
+/// A batch of so many bytes goes alone: a larger one would save less than it costs to copy both into a larger buffer.
+const ENOUGH: usize = 256 << 10;
 /// Before that is read again from disk which could not be read, or which a broken plugin did not deliver.
 const PAUSE: Duration = Duration::from_secs(1);
 /// A lane that has nothing to do keeps its spare buffers so long.
