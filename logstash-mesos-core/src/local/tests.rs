@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::path::Path;
 use std::time::Duration;
 
@@ -116,6 +117,8 @@ struct Subscribed {
     events: SchedulerEvents,
     framework_id: FrameworkId,
     stream_id: StreamId,
+    /// Offers that came while something else was waited for, and are good still.
+    offers: VecDeque<Offer>,
 }
 
 async fn subscribe(master: &FakeMaster, framework: FrameworkInfo) -> Subscribed {
@@ -128,7 +131,7 @@ async fn subscribe(master: &FakeMaster, framework: FrameworkInfo) -> Subscribed 
     let (handle, mut events) = SchedulerClient::connect(config).unwrap();
     loop {
         if let SchedulerEvent::Subscribed { framework_id, stream_id, .. } = events.next().await.unwrap() {
-            return Subscribed { handle, events, framework_id, stream_id };
+            return Subscribed { handle, events, framework_id, stream_id, offers: VecDeque::new() };
         }
     }
 }
@@ -138,8 +141,14 @@ impl Subscribed {
         let search = async {
             loop {
                 let event = self.events.next().await.expect("client lives");
-                if let SchedulerEvent::Subscribed { stream_id, .. } = &event {
-                    self.stream_id = stream_id.clone();
+                match &event {
+                    SchedulerEvent::Subscribed { stream_id, .. } => {
+                        self.stream_id = stream_id.clone();
+                        self.offers.clear();
+                    }
+                    SchedulerEvent::Offers(offers) => self.offers.extend(offers.iter().cloned()),
+                    SchedulerEvent::Rescind(id) => self.offers.retain(|offer| offer.id != *id),
+                    _ => {}
                 }
                 if let Some(found) = wanted(event) {
                     return found;
@@ -150,11 +159,12 @@ impl Subscribed {
     }
 
     async fn offer(&mut self) -> Offer {
-        self.until(|event| match event {
-            SchedulerEvent::Offers(mut offers) => offers.pop(),
-            _ => None,
-        })
-        .await
+        loop {
+            if let Some(offer) = self.offers.pop_front() {
+                return offer;
+            }
+            self.until(|event| matches!(event, SchedulerEvent::Offers(_)).then_some(())).await;
+        }
     }
 
     /// The next update of a task, acknowledged.
@@ -495,7 +505,7 @@ async fn a_new_master_is_silent_until_the_agent_is_back() {
     let bed = bed().await;
     let mut scheduler = subscribe(&bed.master, framework(60.0)).await;
     scheduler.run("t").await;
-    bed.master.fail_over(Duration::from_secs(1));
+    bed.master.fail_over(Duration::from_secs(3));
     scheduler.until(|event| matches!(event, SchedulerEvent::Subscribed { .. }).then_some(())).await;
     scheduler.call(SchedulerCall::Reconcile(vec![])).await;
     let told = timeout(Duration::from_millis(300), scheduler.update("t")).await;
