@@ -102,9 +102,11 @@ impl Member {
     ) -> io::Result<Self> {
         let Opened { file, identity, rung, notifies } = opened;
         let mut body = Body::new(file, compressed);
-        let fingerprint = Fingerprint::of_bytes(&body.head()?);
+        let (known, mark) = live.known_by();
+        // Once something is known it says what the file is: it may have been cut since that was compared.
+        let fingerprint = if known.len > 0 { known } else { Fingerprint::of_bytes(&body.head()?) };
         let modified = Stat::of(&body.file().metadata()?).modified;
-        let (size, mark) = (body.len()?, live.mark());
+        let size = body.len()?;
         // Not only when it is read: it may have to be known again before that.
         live.seen(size, fingerprint, mark);
         Ok(Self {

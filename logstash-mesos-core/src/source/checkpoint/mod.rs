@@ -494,9 +494,10 @@ impl LiveFile {
         });
     }
 
-    /// What was read last, by this process or the one before.
-    pub(super) fn mark(&self) -> Mark {
-        self.shared.lock().files.get(self.id).map(|entry| entry.position.mark).unwrap_or_default()
+    /// What the file began with, and what was read last, by this process or the one before.
+    pub(super) fn known_by(&self) -> (Fingerprint, Mark) {
+        let known = |entry: &Entry| (entry.position.fingerprint, entry.position.mark);
+        self.shared.lock().files.get(self.id).map(known).unwrap_or_default()
     }
 
     /// The size last seen, whatever it is now.
