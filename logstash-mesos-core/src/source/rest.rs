@@ -5,7 +5,7 @@
 //! nobody has told shows that inotify does not tell everything there; then looks are frequent again.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::tail::{LOOK_EVERY, Tail};
 use super::watch::{Attended, Sleeper, Watch};
@@ -47,6 +47,16 @@ impl Told {
         };
         first.saturating_mul(1 << (rounds - SOON - 1).min(10)).min(most)
     }
+}
+
+/// Has waits of seconds end when a second of the clock does, so that one wake-up serves many streams.
+fn together(wait: Duration) -> Duration {
+    if wait < Duration::from_secs(1) {
+        return wait;
+    }
+    // The clock may jump: then one wait is some milliseconds shorter or longer.
+    let end = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + wait;
+    wait - Duration::from_millis(end.subsec_millis().into())
 }
 
 /// The waiting of one stream.
@@ -111,7 +121,7 @@ impl Rest {
         }
         self.told = self.told(tail);
         let most = if tail.holds_nothing() { WITHOUT_FILE } else { Duration::MAX };
-        self.spread(self.told.pause(self.rounds)).min(most)
+        together(self.spread(self.told.pause(self.rounds)).min(most))
     }
 
     /// Sleeps until something is told, or the stream is to end.
