@@ -16,8 +16,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustix::fs::OFlags;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxFlags};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -154,7 +154,7 @@ impl Watch {
         let watch = inotify::add_watch(self.shared.queue.get_ref(), directory, ALL).ok()?;
         let known = watched.directories.entry(watch).or_insert_with(|| Directory {
             streams: HashMap::new(),
-            trusted: is_local(directory).then(|| mount_of_directory(directory).ok().flatten()).flatten(),
+            trusted: is_local(directory).then(|| Entry::at(directory).ok()?.mount).flatten(),
         });
         let name =
             known.streams.get_key_value(name).map_or_else(|| Arc::from(name), |(name, _)| Arc::clone(name));
@@ -186,10 +186,9 @@ impl Attended {
         let mount = self.shared.lock().directories.get(&self.watch).and_then(|known| known.trusted);
         let Some(mount) = mount.filter(|_| self.is_direct) else { return Ok(false) };
         // What is written by another name is told where that name is: behind a link, a second name, or a mount.
-        let entry = at(path, OFlags::NOFOLLOW)?;
-        let found = rustix::fs::fstat(&entry)?;
-        let is_file = (found.st_dev, found.st_ino) == (file.dev, file.ino) && found.st_nlink == 1;
-        Ok(is_file && mount_of(&entry)? == Some(mount))
+        let entry = Entry::at(path)?;
+        let is_file = (entry.dev, entry.ino) == (file.dev, file.ino) && entry.is_single;
+        Ok(is_file && entry.mount == Some(mount))
     }
 
     /// Whether everything is told that is written by the names in it.
@@ -336,19 +335,35 @@ impl Sleeper {
     }
 }
 
-/// The number of the mount by which a file was opened. (`statx` says it since Linux 5.8 only.)
-fn mount_of(file: &impl AsRawFd) -> io::Result<Option<u64>> {
-    let about = fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd()))?;
-    Ok(about.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok()))
+/// What is at a path, no link being followed.
+struct Entry {
+    dev: u64,
+    ino: u64,
+    /// It has no other name.
+    is_single: bool,
+    /// The number of the mount by which it is reached.
+    mount: Option<u64>,
 }
 
-fn mount_of_directory(directory: &Path) -> io::Result<Option<u64>> {
-    mount_of(&at(directory, OFlags::DIRECTORY)?)
-}
-
-/// What is there, only to be asked about.
-fn at(path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
-    Ok(rustix::fs::open(path, flags | OFlags::PATH | OFlags::CLOEXEC, rustix::fs::Mode::empty())?)
+impl Entry {
+    /// One call says it since Linux 5.8. Before, only what is open tells its mount.
+    fn at(path: &Path) -> io::Result<Self> {
+        let asked = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
+        if let Ok(found) = rustix::fs::statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, asked)
+            && found.stx_mask & StatxFlags::MNT_ID.bits() != 0
+        {
+            let dev = rustix::fs::makedev(found.stx_dev_major, found.stx_dev_minor);
+            let (ino, is_single) = (found.stx_ino, found.stx_nlink == 1);
+            return Ok(Self { dev, ino, is_single, mount: Some(found.stx_mnt_id) });
+        }
+        let flags = OFlags::NOFOLLOW | OFlags::PATH | OFlags::CLOEXEC;
+        let file = rustix::fs::open(path, flags, Mode::empty())?;
+        let found = rustix::fs::fstat(&file)?;
+        let about = fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd()))?;
+        let mount = about.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok());
+        let is_single = found.st_nlink == 1;
+        Ok(Self { dev: found.st_dev, ino: found.st_ino, is_single, mount })
+    }
 }
 
 fn is_local(directory: &Path) -> bool {
