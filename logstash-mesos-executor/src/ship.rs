@@ -41,7 +41,7 @@ pub(crate) struct ShipFlags {
     #[arg(long, value_name = "FIELD", env = "LOGSTASH_MESOS_METADATA_TARGET", value_parser = field)]
     metadata_target: Option<FieldReference>,
     /// Memory for what is on its way, in all queues and in front of all outputs together
-    #[arg(long, value_name = "N", env = "LOGSTASH_MESOS_QUEUE_MEGABYTES", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", env = "LOGSTASH_MESOS_QUEUE_MEGABYTES", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..))]
     queue_megabytes: u32,
     /// Threads of each pipeline
     #[arg(long, value_name = "N", env = "LOGSTASH_MESOS_PIPELINE_WORKERS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]

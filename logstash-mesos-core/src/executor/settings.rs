@@ -53,7 +53,7 @@ pub struct ShipperSettings {
 }
 
 impl ShipperSettings {
-    /// For a program of its own on one machine: no daemon, 16 MiB for queues in memory, any room on disk, one worker for each pipeline, document
+    /// For a program of its own on one machine: no daemon, 12 MiB for queues in memory, any room on disk, one worker for each pipeline, document
     /// ids made from the place of a line.
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         let data_dir = data_dir.into();
@@ -70,7 +70,7 @@ impl ShipperSettings {
                 options.data_dir = Some(data_dir.clone());
                 options.deterministic_ids = true;
             }),
-            queue_bytes: 16 << 20,
+            queue_bytes: 12 << 20,
             disk_bytes: u64::MAX,
             workers: 1,
             output_closed: CancellationToken::new(),
