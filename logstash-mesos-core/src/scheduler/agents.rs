@@ -25,7 +25,7 @@ pub(super) async fn poll(
     loop {
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
-            () = shared.relist.notified() => {}
+            () = shared.relist_asked() => {}
             () = stop.cancelled() => return,
         }
         let Some(leader) = shared.link().leader.clone() else {
@@ -37,18 +37,16 @@ pub(super) async fn poll(
         let asked = client.agents(|agent| agents.extend(listed(agent, &*strategy))).await;
         let count = agents.len();
         let error = asked.as_ref().err().map(|error| error_chain(error)).unwrap_or_default();
-        let before = std::mem::replace(&mut shared.link().listing_error, error.clone());
+        let is_news = shared.link().listed(&error);
         match asked {
             Ok(_) if listing.send(agents).await.is_err() => return,
-            Err(OperatorError::Unauthorized { .. } | OperatorError::Forbidden { .. })
-                if before.is_empty() =>
-            {
+            Err(OperatorError::Unauthorized { .. } | OperatorError::Forbidden { .. }) if is_news => {
                 tracing::warn!(
                     error,
                     "The master does not let us see its agents: those without offers stay unknown"
                 );
             }
-            Err(_) if before.is_empty() => tracing::info!(error, "The master does not list its agents"),
+            Err(_) if is_news => tracing::info!(error, "The master does not list its agents"),
             _ => {}
         }
         // Many losses in a row are one question.

@@ -15,7 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 /// Tells executors of every change.
 pub(super) async fn publish(shared: Arc<Shared>, default_output: String, settings: BTreeMap<String, String>) {
-    let (mut changes, mut policies) = (shared.registry.subscribe(), shared.policy.subscribe());
+    let (mut changes, mut policies) = (shared.registry().subscribe(), shared.policies());
     loop {
         let changed = tokio::select! {
             changed = changes.changed() => changed,
@@ -26,7 +26,7 @@ pub(super) async fn publish(shared: Arc<Shared>, default_output: String, setting
         }
         let settings = with_policy(&settings, &policies.borrow_and_update().policy);
         let set = config_set(&changes.borrow_and_update(), &default_output, &settings);
-        shared.sessions.set.send_if_modified(|current| {
+        shared.sessions().set.send_if_modified(|current| {
             let changed = current.set_version != set.set_version;
             if changed {
                 tracing::info!(set_version = set.set_version, "Configurations changed");
@@ -53,7 +53,7 @@ pub(super) async fn watch_policy(shared: Arc<Shared>) {
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         looks.tick().await;
-        let before = shared.policy.borrow().clone();
+        let before = shared.policy();
         let Some(file) = before.file.clone() else { return };
         let known = before.policy.clone();
         let read = tokio::task::spawn_blocking(move || Standing::read(Some(&file), &known)).await;
@@ -73,7 +73,7 @@ pub(super) async fn watch_policy(shared: Arc<Shared>) {
             let (before, after) = (policy_file::version(&before.policy), policy_file::version(&now.policy));
             tracing::info!(target: "audit", by = "scheduler", from, before, after, "Policy changed");
         }
-        shared.policy.send_replace(Arc::new(now));
+        shared.set_policy(now);
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) async fn ask(
     if !shared.state().agents().contains_key(&agent_id) {
         return Err(LettersError::NoAgent);
     }
-    let answer = shared.sessions.ask_dead_letters(&agent_id, question).await;
+    let answer = shared.sessions().ask_dead_letters(&agent_id, question).await;
     let answer = answer.map_err(LettersError::NoAnswer)?;
     if answer.error.is_empty() { Ok(answer) } else { Err(LettersError::Failed(answer.error)) }
 }
@@ -43,7 +43,7 @@ pub(super) fn tell(author: &Author, agent_id: &str, action: DeadLetterAction, co
 /// Where there are any, as the executors last said.
 pub(super) fn counts(shared: &Shared) -> Vec<DeadLetterCount> {
     let state = shared.state();
-    let executors = shared.sessions.lock();
+    let executors = shared.sessions().lock();
     let mut found = Vec::new();
     for ((agent_id, _), executor) in executors.iter() {
         for pipeline in executor.status.iter().flat_map(|status| &status.pipelines) {

@@ -24,7 +24,6 @@ use mesos_v1::scheduler::{
 };
 use prost::Message;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -138,7 +137,7 @@ impl Driver {
         let mut told = Instant::now();
         let mut emptied = false;
         loop {
-            let sessions = self.shared.sessions.clone();
+            let sessions = self.shared.sessions().clone();
             let event = tokio::select! {
                 () = shutdown.cancelled() => return End::Shutdown,
                 () = self.ending.cancelled(), if link.stream.is_some() && !self.shared.link().is_closing() => {
@@ -251,7 +250,7 @@ impl Driver {
     /// The definition that the configurations now in force need, if it is another one.
     fn redefined(&mut self) -> Option<Event> {
         let snapshot = self.configurations.borrow_and_update().clone();
-        let ports = ports::of_configurations(&snapshot, &self.definition.environment, self.shared.ecs);
+        let ports = ports::of_configurations(&snapshot, &self.definition.environment, self.shared.ecs());
         if ports == self.definition.ports {
             return None;
         }
@@ -268,7 +267,7 @@ impl Driver {
         let framework_id = self.shared.framework_id();
         let framework = &mut config.subscription.framework;
         framework.id = framework_id.as_ref().map(Into::into);
-        framework.webui_url = Some(self.shared.url.clone()).filter(|url| !url.is_empty());
+        framework.webui_url = Some(self.shared.url().to_owned()).filter(|url| !url.is_empty());
         framework.failover_timeout = Some(match framework_id {
             Some(_) => self.failover_timeout.as_secs_f64(),
             // Should the answer get lost, what it made goes away soon.
@@ -318,7 +317,6 @@ impl Driver {
                 let error = shown.trouble();
                 if shown.disconnected() {
                     tracing::warn!(error, "Subscription ended");
-                    shown.since_ms = now_ms();
                 } else if is_news {
                     // The same again is told every 15 seconds.
                     tracing::warn!(error, "No subscription with the Mesos master yet");
@@ -359,7 +357,7 @@ impl Driver {
             }
             SchedulerEvent::Failure { agent_id: Some(agent_id), executor_id, .. } => {
                 if executor_id.is_none() {
-                    self.shared.relist.notify_one();
+                    self.shared.ask_to_relist();
                 }
                 Event::Failure { agent_id: agent_id.into() }
             }
@@ -393,7 +391,7 @@ impl Driver {
                 let shards = {
                     let state = self.shared.state();
                     for agent_id in &agents {
-                        self.shared.sessions.expect(agent_id, state.tasks_on(agent_id));
+                        self.shared.sessions().expect(agent_id, state.tasks_on(agent_id));
                     }
                     shards_with(&state, &agents)
                 };
@@ -401,12 +399,12 @@ impl Driver {
             }
             Action::Accept(launch) => {
                 let framework_id = self.shared.framework_id().expect("there are no offers without one");
-                let url = self.shared.url.clone();
-                let set_version = self.shared.sessions.set.borrow().set_version.clone();
+                let url = self.shared.url().to_owned();
+                let set_version = self.shared.sessions().set.borrow().set_version.clone();
                 let bootstrap = Bootstrap {
                     urls: vec![url.clone()],
                     set_version,
-                    authorities: self.shared.tls.authorities(),
+                    authorities: self.shared.tls().authorities(),
                 };
                 let task_info = self.definition.task_info(&launch, &framework_id, &url, &bootstrap);
                 let task = &launch.task;
@@ -494,7 +492,7 @@ impl Driver {
         let mut subscription = self.client.subscription.clone();
         let framework = &mut subscription.framework;
         framework.failover_timeout = Some(self.failover_timeout.as_secs_f64());
-        framework.webui_url = Some(self.shared.url.clone()).filter(|url| !url.is_empty());
+        framework.webui_url = Some(self.shared.url().to_owned()).filter(|url| !url.is_empty());
         if self.shared.state().is_suppressed() {
             subscription.suppressed_roles.clone_from(&subscription.framework.roles);
         }
@@ -531,7 +529,7 @@ impl Driver {
     ) {
         // Without a subscription there is nobody to call; the next one begins with a reconciliation.
         let Some(stream) = link.stream.clone() else { return };
-        self.shared.calls.fetch_add(1, Ordering::Relaxed);
+        self.shared.count_call();
         // The other side ends only together with this link.
         let _ = link.calls.send(Outgoing { call, stream, launches, updates });
     }
@@ -553,13 +551,13 @@ impl Driver {
             repeated = true;
             let error = match result {
                 Ok(()) => {
-                    self.shared.link().store_error.clear();
+                    self.shared.link().stored();
                     return Ok(());
                 }
                 Err(error) if error.is_transient() => error,
                 Err(error) => return Err(End::Store(error)),
             };
-            self.shared.link().store_error = error_chain(&error);
+            self.shared.link().not_stored(error_chain(&error));
             if told.elapsed() >= TELL_EVERY {
                 told = Instant::now();
                 tracing::warn!(error = error_chain(&error), "State store did not take a write, trying again");
@@ -583,8 +581,8 @@ impl Driver {
         if link.stream.is_none() {
             return;
         }
-        let (url, authorities) = (&self.shared.url, self.shared.tls.authorities());
-        let due = self.shared.sessions.wakes_due(url, &authorities, now_ms());
+        let (url, authorities) = (self.shared.url(), self.shared.tls().authorities());
+        let due = self.shared.sessions().wakes_due(url, &authorities, now_ms());
         for ((agent_id, executor_id), wake) in due {
             tracing::debug!(%agent_id, %executor_id, "Waking executor");
             let message = SchedulerCall::Message {
@@ -604,14 +602,14 @@ async fn send_calls(
     report: mpsc::UnboundedSender<Outcome>,
     shared: Arc<Shared>,
 ) {
-    let stop = shared.stop.clone();
+    let stop = shared.lead_ends();
     while let Some(Some(outgoing)) = stop.run_until_cancelled(queue.recv()).await {
         let Outgoing { call, stream, launches, updates } = outgoing;
         let name = call.name();
         let substitute = substitute(&call);
         let Some(called) = stop.run_until_cancelled(handle.call_on(&stream, call)).await else { return };
         let Err(error) = called else { continue };
-        shared.call_errors.fetch_add(1, Ordering::Relaxed);
+        shared.count_failed_call();
         tracing::warn!(call = name, error = error_chain(&error), "Call failed");
         if let Some(call) = substitute {
             // Whoever asked may have another client by now, and offers end with their subscription.

@@ -44,8 +44,8 @@ impl Control for ControlService {
         request: Request<Streaming<ExecutorMessage>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
         let (sender, receiver) = mpsc::channel(16);
-        let (shared, sessions) = (self.shared.clone(), self.shared.sessions.clone());
-        let stop = shared.stop.clone();
+        let (shared, sessions) = (self.shared.clone(), self.shared.sessions().clone());
+        let stop = shared.lead_ends();
         let framework_id = move || shared.framework_id();
         let session = sessions.serve(request.into_inner(), framework_id, sender, now_ms);
         // With the lead it ends at once, so that the executor looks for the next leader.
@@ -65,8 +65,8 @@ impl Control for ControlService {
         &self,
         request: Request<ListConfigsRequest>,
     ) -> Result<Response<ListConfigsResponse>, Status> {
-        let texts = self.shared.access.texts(&request.into_parts().0.into_headers());
-        let executors = self.shared.sessions.lock();
+        let texts = self.shared.access().texts(&request.into_parts().0.into_headers());
+        let executors = self.shared.sessions().lock();
         let configurations = status::configurations(&self.shared, &executors, texts);
         Ok(Response::new(ListConfigsResponse { configurations }))
     }
@@ -91,7 +91,7 @@ impl Control for ControlService {
         let request = request.into_inner();
         let kind = request.kind().known().ok_or_else(unknown_kind)?;
         let key = ConfigKey { kind, name: request.name };
-        match self.shared.registry.remove(&key, None, &author).await {
+        match self.shared.registry().remove(&key, None, &author).await {
             Ok(true) => Ok(Response::new(DeleteConfigResponse {})),
             Ok(false) => Err(no_configuration(&key)),
             Err(error @ RemoveError::Managed { .. }) => Err(Status::failed_precondition(error.to_string())),
@@ -106,8 +106,8 @@ impl Control for ControlService {
         let (metadata, _, ListVersionsRequest { name, kind, version }) = request.into_parts();
         let kind = ConfigKind::try_from(kind).ok().and_then(ConfigKind::known).ok_or_else(unknown_kind)?;
         let key = ConfigKey { kind, name };
-        let past = self.shared.registry.past(&key).await.map_err(unavailable)?;
-        let snapshot = self.shared.registry.snapshot();
+        let past = self.shared.registry().past(&key).await.map_err(unavailable)?;
+        let snapshot = self.shared.registry().snapshot();
         let present = snapshot.entries.get(&key);
         if present.is_none() && past.is_empty() {
             return Err(no_configuration(&key));
@@ -125,7 +125,7 @@ impl Control for ControlService {
             let present = present.map(|entry| &entry.configuration);
             let mut all = present.into_iter().chain(past.iter().map(|past| &past.configuration));
             let found = all.find(|one| one.version() == version).ok_or_else(|| no_version(&key, &version))?;
-            let told = match self.shared.access.texts(&metadata.into_headers()) {
+            let told = match self.shared.access().texts(&metadata.into_headers()) {
                 Texts::Whole => found.into(),
                 // The version is that of the whole.
                 _ => Configuration { version, ..(&found.without_secrets()).into() },
@@ -144,7 +144,7 @@ impl Control for ControlService {
         let kind = request.kind().known().ok_or_else(unknown_kind)?;
         let RollBackRequest { name, version, expect_version, .. } = request;
         let key = ConfigKey { kind, name };
-        let found = self.shared.registry.past_version(&key, &version).await.map_err(unavailable)?;
+        let found = self.shared.registry().past_version(&key, &version).await.map_err(unavailable)?;
         let found = found.ok_or_else(|| no_version(&key, &version))?;
         // Whoever managed it then, now somebody asked for it here.
         let configuration = configs::Configuration { source: configs::Source::Rest, ..found };
@@ -158,7 +158,7 @@ impl Control for ControlService {
     ) -> Result<Response<ListDeadLettersResponse>, Status> {
         let asked = request.into_inner();
         if asked.agent_id.is_empty() {
-            self.shared.sessions.watch();
+            self.shared.sessions().watch();
             let counts = dead_letters::counts(&self.shared);
             return Ok(Response::new(ListDeadLettersResponse {
                 counts,
@@ -219,7 +219,7 @@ impl Control for ControlService {
         &self,
         request: Request<GetStatusRequest>,
     ) -> Result<Response<ClusterStatus>, Status> {
-        self.shared.sessions.watch();
+        self.shared.sessions().watch();
         Ok(Response::new(status::cluster(&self.shared, &page(request.into_inner().page))))
     }
 
@@ -247,14 +247,14 @@ impl Control for ControlService {
     ) -> Result<Response<Self::WatchStatusStream>, Status> {
         let WatchStatusRequest { details, page: wanted } = request.into_inner();
         let (shared, wanted) = (self.shared.clone(), page(wanted));
-        let lead_ends = shared.stop.clone().cancelled_owned();
+        let lead_ends = shared.lead_ends().cancelled_owned();
         let ticks =
             tokio_stream::wrappers::IntervalStream::new(tokio::time::interval(Duration::from_secs(1)));
         let (mut n, mut last) = (0_u32, None);
         let stream = ticks.filter_map(move |_| {
             // The wish lapses after a minute, so it is repeated well before.
             if details && n % 20 == 0 {
-                shared.sessions.watch();
+                shared.sessions().watch();
             }
             n = n.wrapping_add(1);
             let mut status = status::cluster(&shared, &wanted);
@@ -279,7 +279,7 @@ impl ControlService {
         expect: Precondition,
         author: &Author,
     ) -> Result<Response<PutConfigResponse>, Status> {
-        let stored = self.shared.registry.put(configuration, expect, author).await.map_err(put_status)?;
+        let stored = self.shared.registry().put(configuration, expect, author).await.map_err(put_status)?;
         let warnings = stored.warnings.iter().map(to_diagnostic).collect();
         Ok(Response::new(PutConfigResponse { version: stored.version, warnings }))
     }

@@ -68,7 +68,7 @@ impl Health for HealthService {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let service = request.into_inner().service;
-        let (shared, lead_ends) = (self.shared.clone(), self.shared.stop.clone().cancelled_owned());
+        let (shared, lead_ends) = (self.shared.clone(), self.shared.lead_ends().cancelled_owned());
         let mut last = None;
         let looks = IntervalStream::new(tokio::time::interval(LOOK_EVERY));
         let changes = looks.filter_map(move |_| {

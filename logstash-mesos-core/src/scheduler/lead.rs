@@ -9,6 +9,7 @@ use super::error::RunError;
 use super::framework::{framework_info, strategy};
 use super::http::router;
 use super::leaders_store::LeadersStore;
+use super::link::Link;
 use super::node::{Leading, Node};
 use super::policy_file::Standing;
 use super::ports;
@@ -17,7 +18,7 @@ use super::records::{Claim, Records};
 use super::remedy::Who;
 use super::sessions::{Sessions, config_set};
 use super::settings::{Master, Settings};
-use super::shared::{Link, Shared};
+use super::shared::{Fixed, Shared};
 use super::state::{Policy, State};
 use crate::configs::{ReadPolicy, Registry};
 use crate::election::Leadership;
@@ -30,10 +31,9 @@ use mesos_v1::operator::OperatorClient;
 use mesos_v1::scheduler::SchedulerConfig;
 use mesos_v1::tls::Tls;
 use std::collections::BTreeSet;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -114,33 +114,25 @@ impl Lead {
         let policy = policy(settings, strategy.clone(), &definition, closed);
         let epoch = records.epoch();
         let stop = leadership.lost().child_token();
-        let shared = Arc::new(Shared {
+        let fixed = Fixed {
             framework_name: settings.framework_name.clone(),
-            state: Mutex::new(
-                State::new(policy, stored.framework_id, stored.tasks).with_rollout(stored.rollout),
-            ),
-            link: Mutex::new(Link::new(settings.master.shown())),
             registry,
             sessions: Arc::new(Sessions::new(set, epoch)),
             store,
             binary: node.binary.clone(),
             access: node.access.clone(),
-            policy: watch::Sender::new(Arc::new(read_policy)),
-            ui: settings.ui,
+            has_page: settings.ui,
             ecs: settings.ecs(),
             url: node.me.url.clone(),
             tls: node.tls.clone(),
-            relist: Notify::new(),
-            history: Mutex::default(),
-            pulse: watch::Sender::new("".into()),
-            calls: AtomicU64::default(),
-            call_errors: AtomicU64::default(),
-            stop: stop.clone(),
-        });
+        };
+        let state = State::new(policy, stored.framework_id, stored.tasks).with_rollout(stored.rollout);
+        let link = Link::new(settings.master.shown());
+        let shared = Arc::new(Shared::new(fixed, state, link, read_policy, stop.clone()));
         {
             let state = shared.state();
             for agent_id in state.agents().keys() {
-                shared.sessions.expect(agent_id, state.tasks_on(agent_id));
+                shared.sessions().expect(agent_id, state.tasks_on(agent_id));
             }
         }
         let mut others = JoinSet::new();
@@ -196,7 +188,7 @@ impl Lead {
         } else {
             tokio::spawn(driver.run(stop))
         };
-        node.lead(Leading { router: router(shared.clone()), registry: shared.registry.clone() });
+        node.lead(Leading { router: router(shared.clone()), registry: shared.registry().clone() });
         let elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(epoch, elapsed_ms, "This scheduler leads");
         Ok(Self { shared, ending, emptying, node: node.clone(), epoch, driver, others, leadership })
@@ -209,7 +201,7 @@ impl Lead {
 
     /// Ends without a word to Mesos.
     pub(super) async fn abandon(self) -> Leadership {
-        self.shared.stop.cancel();
+        self.shared.end_lead();
         self.finish(&CancellationToken::new()).await.1
     }
 
@@ -218,7 +210,7 @@ impl Lead {
         let end = tokio::select! {
             end = &mut self.driver => end,
             () = shutdown.cancelled() => {
-                self.shared.stop.cancel();
+                self.shared.end_lead();
                 self.driver.await
             }
         };
@@ -228,13 +220,13 @@ impl Lead {
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
         self.node.follow();
-        self.shared.stop.cancel();
+        self.shared.end_lead();
         self.others.shutdown().await;
         let deposed = match &end {
             End::Shutdown => !shutdown.is_cancelled(),
             End::Store(error) => error.is_deposed(),
             // Whoever took the lead wrote that down before it subscribed. Anybody else is to be left alone.
-            End::FailedOver => match Records::last_claim(&*self.shared.store).await {
+            End::FailedOver => match Records::last_claim(self.shared.store()).await {
                 Ok(Some((_, epoch))) => epoch > self.epoch,
                 Ok(None) => false,
                 // What is not known, the election settles.

@@ -55,7 +55,7 @@ pub(super) fn tail(
     shared: &Shared,
     question: &TailRequest,
 ) -> Result<impl Stream<Item = TailResponse> + use<>, LiveError> {
-    let mut meant = meant(&shared.sessions.lock(), question)?;
+    let mut meant = meant(&shared.sessions().lock(), question)?;
     let found = meant.places.len() as u64;
     {
         let state = shared.state();
@@ -71,7 +71,7 @@ pub(super) fn tail(
         }
         let asked =
             Look { configuration: meant.configuration.clone(), streams: place.streams, ..Look::default() };
-        match shared.sessions.look(&AgentId::from(place.at.agent_id.as_str()), asked) {
+        match shared.sessions().look(&AgentId::from(place.at.agent_id.as_str()), asked) {
             Ok(watched) => looks.push((place.at, watched)),
             Err(reason) => refused = Some(reason),
         }
@@ -84,7 +84,7 @@ pub(super) fn tail(
     let seen = stream::select_all(looks.into_iter().map(|(place, watched)| sights(place, watched)));
     let first = stream::iter([tail_response::Message::Subject(subject)]);
     let all = first.chain(seen).map(|message| TailResponse { message: Some(message) });
-    Ok(all.take_until(shared.stop.clone().cancelled_owned()))
+    Ok(all.take_until(shared.lead_ends().cancelled_owned()))
 }
 
 /// What one executor shows, and at last that it does no longer.

@@ -30,6 +30,7 @@ mod import;
 mod lead;
 mod leader;
 mod leaders_store;
+mod link;
 mod listener;
 mod live;
 mod masters;

@@ -139,7 +139,7 @@ pub(super) fn json(shared: &Shared) -> String {
     let link = shared.link().clone();
     let framework_id = shared.framework_id().map(|id| id.to_string());
     let last = shared.history().last().copied().unwrap_or_default();
-    let executors = shared.sessions.lock();
+    let executors = shared.sessions().lock();
     let configurations = status::configurations(shared, &executors, crate::protocol::Texts::LeftOut);
     let mut refused = 0;
     for one in configurations.iter().filter(|one| !one.error.is_empty()) {
@@ -187,10 +187,10 @@ pub(super) fn json(shared: &Shared) -> String {
     let overview = Overview {
         at: Moment(now_ms()),
         version: env!("CARGO_PKG_VERSION"),
-        url: shared.url.clone(),
+        url: shared.url().to_owned(),
         framework: Framework {
             id: framework_id,
-            name: shared.framework_name.clone(),
+            name: shared.framework_name().to_owned(),
             connected: link.connected,
             master: link.master,
         },

@@ -14,15 +14,15 @@ pub(super) async fn keep(shared: Arc<Shared>) {
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for n in 0_u64.. {
         tick.tick().await;
-        let watched = shared.pulse.receiver_count() > 0;
+        let watched = shared.is_watched();
         if watched && n.is_multiple_of(WATCH_MS / TELL_MS) {
-            shared.sessions.watch();
+            shared.sessions().watch();
         }
         if n.is_multiple_of(FINE_MS / TELL_MS) {
-            shared.history().look(&shared.sessions.lock(), now_ms());
+            shared.history().look(&shared.sessions().lock(), now_ms());
         }
         if watched {
-            shared.pulse.send_replace(overview::json(&shared).into());
+            shared.show(overview::json(&shared).into());
         }
     }
 }

@@ -65,7 +65,7 @@ impl Trial {
         events: mpsc::Sender<String>,
         stop: &CancellationToken,
     ) {
-        let registry = &scheduler.shared.registry;
+        let registry = scheduler.shared.registry();
         let log = self.dir.join("sample/access.log");
         let only_sample = registry.snapshot().entries.keys().all(|key| key.name == SAMPLE || key.name == ALL);
         if only_sample && registry.snapshot().problems.is_empty() {
@@ -88,8 +88,8 @@ impl Trial {
             tracing::info!(log = %log.display(), "A sample log is written, rotated every 200 lines and shipped");
         }
         tracing::info!(
-            page = format!("{}/", scheduler.shared.url),
-            status = format!("{}/api/status", scheduler.shared.url),
+            page = format!("{}/", scheduler.shared.url()),
+            status = format!("{}/api/status", scheduler.shared.url()),
             events = %self.output.display(),
             "Try it: change the configuration on the page, end with Ctrl-C"
         );

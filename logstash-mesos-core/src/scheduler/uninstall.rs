@@ -81,7 +81,7 @@ async fn uninstall_alone(
     let mut done = Uninstalled::default();
     if shared.framework_id().is_none() {
         let leadership = scheduler.abandon().await;
-        Records::clear(&*shared.store).await?;
+        Records::clear(shared.store()).await?;
         leadership.resign().await;
         tidy(node).await;
         return Ok(done);
@@ -112,7 +112,7 @@ async fn uninstall_alone(
             asked = true;
         }
         if connected {
-            shared.sessions.clear_data(how.keep_positions);
+            shared.sessions().clear_data(how.keep_positions);
         }
         // What is reserved is known from the master's list of agents; it may not let us see that.
         let listed = shared.state().is_listed() || began.elapsed() >= LISTING;
@@ -144,7 +144,7 @@ async fn uninstall_alone(
         }
         End::Store(error) => return Err(error.into()),
     }
-    Records::clear(&*shared.store).await?;
+    Records::clear(shared.store()).await?;
     leadership.resign().await;
     tidy(node).await;
     Ok(done)
@@ -169,7 +169,7 @@ type Left = Vec<(String, AgentId, String)>;
 /// Executors that may still clear their data, those that will not, and how many have.
 fn progress(scheduler: &Lead) -> (Left, Left, usize) {
     let state = scheduler.shared.state();
-    let executors = scheduler.shared.sessions.lock();
+    let executors = scheduler.shared.sessions().lock();
     let (mut waiting, mut left, mut cleared) = (vec![], vec![], 0);
     for task in state.tasks() {
         let entry = |reason: &str| (task.hostname.clone(), task.agent_id.clone(), reason.to_owned());

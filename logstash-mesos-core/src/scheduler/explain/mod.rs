@@ -14,8 +14,9 @@ mod words;
 pub use answer::{Answer, Explanation, Moment, Step, Subject, Totals, Verdict};
 
 use super::clock::now_ms;
+use super::link::Link;
 use super::sessions::{Executor, Key};
-use super::shared::{Link, Shared};
+use super::shared::Shared;
 use super::state::State;
 use crate::ids::AgentId;
 use agent::{AgentFacts, Finding, Surroundings};
@@ -48,13 +49,13 @@ pub(super) struct NotFound(pub(super) String);
 /// Answers from what is known at the moment.
 pub(super) fn answer(shared: &Shared, question: &Question) -> Result<Answer, NotFound> {
     let link = shared.link().clone();
-    let set_version = shared.sessions.set.borrow().set_version.clone();
+    let set_version = shared.sessions().set.borrow().set_version.clone();
     let files: Vec<String> = {
-        let snapshot = shared.registry.snapshot();
+        let snapshot = shared.registry().snapshot();
         snapshot.problems.values().map(|p| format!("{}: {}", p.path.display(), p.text)).collect()
     };
     let state = shared.state();
-    let executors = shared.sessions.lock();
+    let executors = shared.sessions().lock();
     let view = View {
         state: &state,
         executors: &executors,
@@ -66,9 +67,9 @@ pub(super) fn answer(shared: &Shared, question: &Question) -> Result<Answer, Not
             launch_timeout_ms: state.launch_timeout_ms(),
             executor_id: state.executor_id(),
             set_version: &set_version,
-            url: &shared.url,
+            url: shared.url(),
         },
-        framework_name: &shared.framework_name,
+        framework_name: shared.framework_name(),
         files: &files,
     };
     view.answer(question)

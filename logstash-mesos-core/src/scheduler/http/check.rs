@@ -56,7 +56,7 @@ pub(super) async fn post(State(shared): State<Arc<super::Shared>>, body: Bytes) 
         "host" => Configuration::host(draft.name, draft.input),
         _ => return error(StatusCode::BAD_REQUEST, "kind is neither docker nor host"),
     };
-    let (check, snapshot) = (checker(shared.ecs), shared.registry.snapshot());
+    let (check, snapshot) = (checker(shared.ecs()), shared.registry().snapshot());
     let look = move || {
         let mut checked = check(&configuration);
         checked.warnings.extend(snapshot.meetings(&configuration));

@@ -127,7 +127,7 @@ pub(super) async fn list(
     headers: HeaderMap,
     Query(query): Query<Given>,
 ) -> Response {
-    listed(&shown(&shared.access, &headers, shared.registry.snapshot()), query)
+    listed(&shown(shared.access(), &headers, shared.registry().snapshot()), query)
 }
 
 /// What who sends `headers` may see: secrets are for those who may write.
@@ -155,7 +155,7 @@ pub(super) async fn get(
     headers: HeaderMap,
     Path(name): Path<String>,
 ) -> Response {
-    one(&shown(&shared.access, &headers, shared.registry.snapshot()), &name)
+    one(&shown(shared.access(), &headers, shared.registry().snapshot()), &name)
 }
 
 pub(super) fn one(snapshot: &Snapshot, name: &str) -> Response {
@@ -278,7 +278,7 @@ pub(super) async fn get_host(
     headers: HeaderMap,
     Query(query): Query<Given>,
 ) -> Response {
-    host(&shown(&shared.access, &headers, shared.registry.snapshot()), query)
+    host(&shown(shared.access(), &headers, shared.registry().snapshot()), query)
 }
 
 /// The one that the predecessor had, or another one by its name.
@@ -363,9 +363,9 @@ pub(super) async fn put_in_force(
     author: &Author,
 ) -> Response {
     let key = configuration.key();
-    match shared.registry.put(configuration, expect, author).await {
+    match shared.registry().put(configuration, expect, author).await {
         Ok(stored) => {
-            let snapshot = shared.registry.snapshot();
+            let snapshot = shared.registry().snapshot();
             let version = [(header::ETAG, format!("\"{}\"", stored.version))];
             let configuration = snapshot.entries.get(&key).map(Shown::of).unwrap_or_default();
             let stored = Stored { configuration, created: stored.created, warnings: stored.warnings };
@@ -397,7 +397,7 @@ async fn remove(
         Ok(_) => return error(StatusCode::PRECONDITION_FAILED, "what is to be removed cannot be new"),
         Err(text) => return error(StatusCode::BAD_REQUEST, text),
     };
-    match shared.registry.remove(&key, version.as_deref(), author).await {
+    match shared.registry().remove(&key, version.as_deref(), author).await {
         Ok(true) => Json(Removed { removed: Some(key.name) }).into_response(),
         Ok(false) if unknown_is_fine => Json(Removed { removed: None }).into_response(),
         Ok(false) => unknown(&key.name),

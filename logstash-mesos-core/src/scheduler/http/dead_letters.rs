@@ -129,7 +129,7 @@ pub(super) async fn get(State(shared): State<Arc<Shared>>, Query(asked): Query<P
         if let Err(refusal) = numbers(&asked.ids) {
             return *refusal;
         }
-        shared.sessions.watch();
+        shared.sessions().watch();
         return Json(Letters::Counts(counts(&shared))).into_response();
     }
     match ask(&shared, asked, DeadLetterAction::List, limit).await {

@@ -78,7 +78,7 @@ pub(super) async fn get(State(shared): State<Arc<Shared>>, Query(asked): Query<P
         .into_iter()
         .map(|agent| AgentFound { id: agent.id, name: agent.name, state: agent.state })
         .collect();
-    let snapshot = shared.registry.snapshot();
+    let snapshot = shared.registry().snapshot();
     // Those of files that cannot be used are meant, too.
     let keys: BTreeSet<_> = snapshot.entries.keys().chain(snapshot.problems.keys()).collect();
     let named = keys.into_iter().filter(|key| key.name.to_lowercase().contains(&q)).take(EACH);
@@ -87,7 +87,7 @@ pub(super) async fn get(State(shared): State<Arc<Shared>>, Query(asked): Query<P
     let (mut containers, mut paths) = (BTreeMap::new(), BTreeMap::new());
     {
         let state = shared.state();
-        let executors = shared.sessions.lock();
+        let executors = shared.sessions().lock();
         let has = |text: &str| text.to_lowercase().contains(&q);
         for row in rows(&state, &executors) {
             let stream = row.stream;

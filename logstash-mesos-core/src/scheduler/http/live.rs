@@ -64,7 +64,7 @@ pub(super) async fn get(
             return error(status, &why.to_string());
         }
     };
-    let login_ends = shared.access.login_ends(&headers);
+    let login_ends = shared.access().login_ends(&headers);
     let over = async move {
         match login_ends {
             Some(end) => sleep_until(end.into()).await,

@@ -11,7 +11,6 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// Numbers for Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "operation", responses((status = 200, body = String)))]
@@ -27,7 +26,7 @@ pub(super) fn answer(numbers: Exposition) -> Response {
 fn text(shared: &Shared) -> Exposition {
     let link = shared.link().clone();
     let state = shared.state();
-    let sessions = shared.sessions.lock();
+    let sessions = shared.sessions().lock();
     let now = now_ms();
     let mut out = Exposition::default();
     out.one(&table::LEADER, 1.0);
@@ -64,10 +63,10 @@ fn counted(shared: &Shared, state: &state::State) -> [(&'static Metric, u64); 12
         (&table::TASK_FAILURES, counters.failures),
         (&table::TASK_UPDATES, counters.updates),
         (&table::UNKNOWN_TASKS, counters.strangers),
-        (&table::CALLS, shared.calls.load(Ordering::Relaxed)),
-        (&table::CALL_ERRORS, shared.call_errors.load(Ordering::Relaxed)),
-        (&table::WAKES, shared.sessions.wakes()),
-        (&table::WRONG_CREDENTIALS, shared.access.wrong()),
+        (&table::CALLS, shared.calls()),
+        (&table::CALL_ERRORS, shared.failed_calls()),
+        (&table::WAKES, shared.sessions().wakes()),
+        (&table::WRONG_CREDENTIALS, shared.access().wrong()),
     ]
 }
 

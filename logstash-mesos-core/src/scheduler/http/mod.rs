@@ -114,11 +114,11 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/configs/{*name}", named())
         .route("/host-config", get(configs::get_host).put(configs::put_host).post(configs::put_host))
         .merge(grpc_standard::router(shared.clone()).expect("what is described is compiled in"))
-        .merge(document::router(document, shared.ui));
-    if shared.ui {
+        .merge(document::router(document, shared.has_page()));
+    if shared.has_page() {
         router = router.merge(pages::router());
     }
-    let access = Arc::new(shared.access.clone());
+    let access = Arc::new(shared.access().clone());
     router
         .fallback(not_found)
         .with_state(shared)
@@ -144,7 +144,7 @@ async fn get_status(
         Ok(Query(page)) => page.bounded(),
         Err(rejection) => return error(StatusCode::BAD_REQUEST, &rejection.body_text()),
     };
-    shared.sessions.watch();
+    shared.sessions().watch();
     Json(status::answer(&shared, &page)).into_response()
 }
 
@@ -158,7 +158,7 @@ struct Resumed {
 /// Which configurations may read which containers, as the policy's file says.
 #[utoipa::path(get, path = "/api/policy", tag = "configurations", responses((status = 200, body = PolicyShown)))]
 async fn get_policy(State(shared): State<Arc<Shared>>) -> Response {
-    Json(shared.policy.borrow().shown()).into_response()
+    Json(shared.policy().shown()).into_response()
 }
 
 /// Lets a roll-out go on that has stopped after failures.
@@ -170,7 +170,7 @@ async fn resume_rollout(
     let resumed = shared.state().resume_rollout();
     if resumed {
         tracing::info!(target: "audit", %by, from, "Roll-out goes on, as an operator asked");
-        shared.sessions.wake.notify_one();
+        shared.sessions().wake.notify_one();
     }
     Json(Resumed { resumed }).into_response()
 }
@@ -193,7 +193,7 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
 
 /// Writes are rare, so that the store answers is asked, not remembered.
 async fn store_ready(shared: &Shared) -> Response {
-    let asked = tokio::time::timeout(STORE_LIMIT, Records::last_claim(&*shared.store)).await;
+    let asked = tokio::time::timeout(STORE_LIMIT, Records::last_claim(shared.store())).await;
     match asked {
         Ok(Ok(_)) => "ready\n".into_response(),
         Ok(Err(e)) => error(StatusCode::SERVICE_UNAVAILABLE, &crate::error_chain(&e)),
@@ -202,7 +202,7 @@ async fn store_ready(shared: &Shared) -> Response {
 }
 
 async fn executor(State(shared): State<Arc<Shared>>, method: Method, Path(sha256): Path<String>) -> Response {
-    let Some(binary) = shared.binary.clone().filter(|b| b.sha256() == sha256) else {
+    let Some(binary) = shared.binary().filter(|b| b.sha256() == sha256).cloned() else {
         return error(StatusCode::NOT_FOUND, "this scheduler serves another executor, or none");
     };
     executor_program(binary, &method)

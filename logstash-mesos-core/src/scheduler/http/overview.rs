@@ -19,7 +19,7 @@ use utoipa::{IntoParams, ToSchema};
 /// Figures, and what is wrong, the most urgent first.
 #[utoipa::path(get, path = "/api/overview", tag = "status", responses((status = 200, body = overview::Overview)))]
 pub(super) async fn get(State(shared): State<Arc<Shared>>) -> Response {
-    shared.sessions.watch();
+    shared.sessions().watch();
     ([(header::CONTENT_TYPE, "application/json")], overview::json(&shared)).into_response()
 }
 
@@ -29,11 +29,11 @@ pub(super) async fn get(State(shared): State<Arc<Shared>>) -> Response {
     responses((status = 200, body = String, content_type = "text/event-stream",
         description = "Server-sent events: `viewer` with `may_write` and `why_not`, then `overview` now and every second.")))]
 pub(super) async fn events(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    let pulse = shared.pulse.subscribe();
-    shared.sessions.watch();
-    let viewer = serde_json::to_string(&shared.access.viewer(&headers)).unwrap_or_default();
+    let pulse = shared.overviews();
+    shared.sessions().watch();
+    let viewer = serde_json::to_string(&shared.access().viewer(&headers)).unwrap_or_default();
     let first = [Event::default().event("viewer").data(viewer), overview_event(&overview::json(&shared))];
-    let (stop, login_ends) = (shared.stop.clone(), shared.access.login_ends(&headers));
+    let (stop, login_ends) = (shared.lead_ends(), shared.access().login_ends(&headers));
     let over = async move {
         match login_ends {
             Some(end) => {

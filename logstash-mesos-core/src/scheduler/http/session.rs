@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// Who one is, and what one may do; also for those who are nobody yet.
 #[utoipa::path(get, path = "/api/session", tag = "operation", responses((status = 200, body = Viewer)))]
 pub(super) async fn get(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    viewer(&shared.access.viewer(&headers))
+    viewer(&shared.access().viewer(&headers))
 }
 
 /// Signs in whoever brings a password or a token, as the guard of the port has found them to be right.
@@ -23,12 +23,12 @@ pub(super) async fn sign_in(
     request: Request,
 ) -> Response {
     let peer = request.extensions().get::<Peer>();
-    match shared.access.sign_in(&headers, peer, shared.tls.is_spoken()) {
+    match shared.access().sign_in(&headers, peer, shared.tls().is_spoken()) {
         Some(cookie) => {
-            ([(header::SET_COOKIE, cookie)], viewer(&shared.access.viewer(&headers))).into_response()
+            ([(header::SET_COOKIE, cookie)], viewer(&shared.access().viewer(&headers))).into_response()
         }
         // There are no accounts here, and nothing to sign in for.
-        None => viewer(&shared.access.viewer(&headers)),
+        None => viewer(&shared.access().viewer(&headers)),
     }
 }
 
@@ -39,8 +39,8 @@ pub(super) async fn sign_out(
     headers: HeaderMap,
     request: Request,
 ) -> Response {
-    let cookie = shared.access.sign_out(&headers, request.extensions().get());
-    ([(header::SET_COOKIE, cookie)], viewer(&shared.access.viewer(&HeaderMap::new()))).into_response()
+    let cookie = shared.access().sign_out(&headers, request.extensions().get());
+    ([(header::SET_COOKIE, cookie)], viewer(&shared.access().viewer(&HeaderMap::new()))).into_response()
 }
 
 fn viewer(viewer: &Viewer) -> Response {

@@ -251,10 +251,10 @@ pub(super) async fn get(State(shared): State<Arc<Shared>>, Query(asked): Query<P
         Ok(limit) => limit,
         Err(refusal) => return *refusal,
     };
-    shared.sessions.watch();
+    shared.sessions().watch();
     let words: Vec<_> = asked.q.split_whitespace().map(Word::of).collect();
     let state = shared.state();
-    let executors = shared.sessions.lock();
+    let executors = shared.sessions().lock();
     let mut found: Vec<_> =
         rows(&state, &executors).filter(|row| words.iter().all(|word| word.holds(row))).collect();
     // Those of one container stand together.

@@ -3,10 +3,12 @@
 use super::super::access::Access;
 use super::super::binary::ServedBinary;
 use super::super::check::checker;
+use super::super::link::Link;
 use super::super::listener;
+use super::super::policy_file::Standing;
 use super::super::port_tls::{HttpTls, PortTls};
 use super::super::sessions::{Sessions, config_set};
-use super::super::shared::{Link, Shared};
+use super::super::shared::{Fixed, Shared};
 use super::super::state::{Event, Policy, State};
 use super::super::status;
 use super::router;
@@ -30,8 +32,7 @@ use http_body_util::BodyExt;
 use mesos_v1::proto;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -63,27 +64,21 @@ impl Server {
         };
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(file.path(), vec![7; 1_000_000]).expect("writes");
-        let shared = Arc::new(Shared {
+        let fixed = Fixed {
             framework_name: "logstash".to_owned(),
-            state: Mutex::new(State::new(policy, None, [])),
-            link: Mutex::new(Link::default()),
             registry,
             sessions: Arc::new(Sessions::new(config_set(&Default::default(), "", &BTreeMap::new()), 1)),
             store,
             binary: Some(Arc::new(ServedBinary::open(file.path()).expect("reads"))),
             access: Access::new(bind.parse().expect("an address"), false, None).expect("is fine"),
-            policy: Default::default(),
             ecs: EcsCompatibility::V8,
-            ui: true,
+            has_page: true,
             url: "http://127.0.0.1:9092".to_owned(),
             tls: PortTls::new(&HttpTls::default()),
-            calls: AtomicU64::default(),
-            relist: Default::default(),
-            history: Default::default(),
-            pulse: tokio::sync::watch::Sender::new("".into()),
-            call_errors: AtomicU64::default(),
-            stop: CancellationToken::new(),
-        });
+        };
+        let state = State::new(policy, None, []);
+        let stop = CancellationToken::new();
+        let shared = Arc::new(Shared::new(fixed, state, Link::default(), Standing::default(), stop));
         Self { router: router(shared.clone()), shared }
     }
 
@@ -317,11 +312,11 @@ async fn the_event_stream_begins_with_what_one_may_do_and_how_things_stand() {
             (&overview["problems_total"], &overview["problems"][0]["code"]),
             (&json!(1), &json!("master"))
         );
-        server.shared.pulse.send_replace("later".into());
+        server.shared.show("later".into());
         while !text.contains("data: later") {
             more(&mut text).await;
         }
-        server.shared.stop.cancel();
+        server.shared.end_lead();
         assert!(body.frame().await.is_none(), "it ends with the lead");
     }
 }
@@ -358,7 +353,7 @@ async fn preconditions_directories_and_sizes_have_their_own_answers() {
     let path = "/c/docker/d.conf".into();
     let found =
         crate::configs::directory::Found { kind: Kind::Docker, name: "d".into(), path, content: Ok(content) };
-    server.shared.registry.sync(&[Source::Directory], vec![found]).await.expect("syncs");
+    server.shared.registry().sync(&[Source::Directory], vec![found]).await.expect("syncs");
     assert_eq!(server.call("PUT", "/api/configs/d", r#"{"input":"filter { }"}"#).await.0, 409);
     assert_eq!(server.call("DELETE", "/api/configs/d", "").await.0, 409);
     assert_eq!(server.call("GET", "/api/configs/d", "").await.1["source"], "directory");
@@ -373,7 +368,7 @@ async fn who_may_not_write_sees_no_secret() {
         for configuration in [Configuration::docker("a", secret), Configuration::host("ui", secret)] {
             server
                 .shared
-                .registry
+                .registry()
                 .put(configuration, Precondition::default(), &Author::part("test"))
                 .await
                 .expect("stores");
@@ -393,8 +388,8 @@ async fn who_may_not_write_sees_no_secret() {
                 "the version is that of the whole: {body}"
             );
         }
-        let texts = server.shared.access.texts(&HeaderMap::new());
-        let executors = server.shared.sessions.lock();
+        let texts = server.shared.access().texts(&HeaderMap::new());
+        let executors = server.shared.sessions().lock();
         let listed = status::configurations(&server.shared, &executors, texts);
         assert_eq!(format!("{listed:?}").contains("s3cret"), sees);
         drop(executors);
@@ -444,7 +439,7 @@ async fn the_status_says_why_an_agent_has_no_shipper() {
 #[tokio::test]
 async fn the_executors_program_is_served_whole_under_its_hash() {
     let server = Server::new("127.0.0.1:9092").await;
-    let path = server.shared.binary.as_ref().expect("is there").path();
+    let path = server.shared.binary().expect("is there").path();
     let (status, body) = server.raw(Method::GET, &path, &[], "").await;
     assert_eq!((status, body), (StatusCode::OK, vec![7; 1_000_000]));
     assert_eq!(server.call("GET", "/executor/other/logstash-mesos-executor", "").await.0, 404);
@@ -572,7 +567,7 @@ async fn an_executor_is_admitted_by_the_token_that_mesos_brought_and_gets_every_
             ..proto::TaskStatus::default()
         };
         state.apply(Event::Update(Box::new(running)), 1, &mut || 0);
-        shared.sessions.expect(&"S1".into(), state.tasks());
+        shared.sessions().expect(&"S1".into(), state.tasks());
     }
 
     // Who was not woken gets nothing but a refusal.
@@ -580,10 +575,10 @@ async fn an_executor_is_admitted_by_the_token_that_mesos_brought_and_gets_every_
         let refusal = Peer::open(&url, token).await.next().await;
         assert!(matches!(refusal, scheduler_message::Message::Rejected(r) if r.token_invalid), "{token:?}");
     }
-    let wakes = shared.sessions.wakes_due(&url, "", 1);
+    let wakes = shared.sessions().wakes_due(&url, "", 1);
     let [(_, wake)] = &wakes[..] else { panic!("{wakes:?}") };
-    assert!(shared.sessions.wakes_due(&url, "", 2).is_empty(), "not at once again");
-    let again = shared.sessions.wakes_due(&url, "", 10_000);
+    assert!(shared.sessions().wakes_due(&url, "", 2).is_empty(), "not at once again");
+    let again = shared.sessions().wakes_due(&url, "", 10_000);
     assert_eq!(again[0].1.token, wake.token, "repeated until it is used");
 
     let mut peer = Peer::open(&url, &wake.token).await;
@@ -591,11 +586,11 @@ async fn an_executor_is_admitted_by_the_token_that_mesos_brought_and_gets_every_
     assert!(
         matches!(peer.next().await, scheduler_message::Message::ConfigSet(set) if set.configurations.is_empty())
     );
-    assert!(shared.sessions.wakes_due(&url, "", 1_000_000).is_empty(), "it was used");
+    assert!(shared.sessions().wakes_due(&url, "", 1_000_000).is_empty(), "it was used");
 
     assert_eq!(server.call("PUT", "/api/configs/nginx", r#"{"input":"filter { }"}"#).await.0, 200);
-    let set = config_set(&shared.registry.snapshot(), "", &BTreeMap::new());
-    shared.sessions.set.send_replace(Arc::new(set));
+    let set = config_set(&shared.registry().snapshot(), "", &BTreeMap::new());
+    shared.sessions().set.send_replace(Arc::new(set));
     let scheduler_message::Message::ConfigSet(set) = peer.next().await else { panic!("no set") };
     assert_eq!(set.configurations[0].name, "nginx");
 

@@ -39,7 +39,7 @@ pub(super) async fn post(State(shared): State<Arc<super::Shared>>, body: Bytes) 
         Err(refusal) => return *refusal,
     };
     // Filters may think for long about a line.
-    let work = tokio::task::spawn_blocking(move || run(&trial, shared.ecs));
+    let work = tokio::task::spawn_blocking(move || run(&trial, shared.ecs()));
     match tokio::time::timeout(LIMIT, work).await {
         Ok(Ok(Ok(tried))) => Json(tried).into_response(),
         Ok(Ok(Err(complaints))) => super::configs::refused(&complaints),

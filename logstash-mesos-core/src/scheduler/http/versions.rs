@@ -113,11 +113,11 @@ pub(super) async fn get(
         Err(rejection) => return error(StatusCode::BAD_REQUEST, &rejection.body_text()),
     };
     let key = which.key();
-    let past = match shared.registry.past(&key).await {
+    let past = match shared.registry().past(&key).await {
         Ok(past) => past,
         Err(e) => return error(StatusCode::SERVICE_UNAVAILABLE, &error_chain(&e)),
     };
-    let snapshot = shared.registry.snapshot();
+    let snapshot = shared.registry().snapshot();
     let present = snapshot.entries.get(&key);
     if present.is_none() && past.is_empty() {
         return unknown(&which.name);
@@ -128,7 +128,7 @@ pub(super) async fn get(
         let Some(found) = found.into_iter().find(|one| one.version() == version) else {
             return no_version(&which.name, &version);
         };
-        let one = match shared.access.texts(&headers) {
+        let one = match shared.access().texts(&headers) {
             Texts::Whole => text(found),
             _ => text(&found.without_secrets()),
         };
@@ -166,7 +166,7 @@ pub(super) async fn roll_back(
         Ok(expect) => expect,
         Err(text) => return error(StatusCode::BAD_REQUEST, text),
     };
-    let found = match shared.registry.past_version(&which.key(), version).await {
+    let found = match shared.registry().past_version(&which.key(), version).await {
         Ok(found) => found,
         Err(e) => return error(StatusCode::SERVICE_UNAVAILABLE, &error_chain(&e)),
     };

@@ -75,7 +75,7 @@ impl From<StatusPage> for Page {
 pub(super) fn cluster(shared: &Shared, page: &Page) -> ClusterStatus {
     let link = shared.link().clone();
     let state = shared.state();
-    let executors = shared.sessions.lock();
+    let executors = shared.sessions().lock();
     let (agents, next) = page.agents(&state);
     let agents = agents.into_iter().map(|(agent_id, agent)| {
         let task = state.task_on(agent_id);
@@ -84,10 +84,10 @@ pub(super) fn cluster(shared: &Shared, page: &Page) -> ClusterStatus {
     });
     ClusterStatus {
         leader: true,
-        leader_url: shared.url.clone(),
+        leader_url: shared.url().to_owned(),
         framework: Some(FrameworkStatus {
             id: state.framework_id().map(ToString::to_string).unwrap_or_default(),
-            name: shared.framework_name.clone(),
+            name: shared.framework_name().to_owned(),
             connected: link.connected,
             error: if link.store_error.is_empty() { link.trouble() } else { link.store_error },
             master: link.master,
@@ -95,7 +95,7 @@ pub(super) fn cluster(shared: &Shared, page: &Page) -> ClusterStatus {
         configurations: configurations(shared, &executors, Texts::LeftOut),
         agents: agents.collect(),
         next: next.unwrap_or_default(),
-        shared_destinations: shared_destinations(&shared.registry.snapshot()),
+        shared_destinations: shared_destinations(&shared.registry().snapshot()),
     }
 }
 
@@ -181,7 +181,7 @@ pub(super) fn configurations(
     executors: &BTreeMap<super::sessions::Key, Executor>,
     texts: Texts,
 ) -> Vec<ConfigurationStatus> {
-    let snapshot = shared.registry.snapshot();
+    let snapshot = shared.registry().snapshot();
     let complaints = complaints(executors);
     let mut all: BTreeMap<ConfigKey, ConfigurationStatus> = snapshot
         .entries

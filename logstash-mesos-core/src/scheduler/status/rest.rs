@@ -393,7 +393,7 @@ struct Counts {
 pub(in super::super) fn answer(shared: &Shared, page: &Page) -> StatusAnswer {
     let status = cluster(shared, page);
     let framework = status.framework.unwrap_or_default();
-    let (state, executors) = (shared.state(), shared.sessions.lock());
+    let (state, executors) = (shared.state(), shared.sessions().lock());
     let configurations = configurations(status.configurations, &executors);
     let (mut streams, mut agents) = (Vec::new(), Vec::new());
     for agent in status.agents {
