@@ -1,5 +1,7 @@
 //! The program that runs on every agent: flags to settings, settings to [`logstash_mesos_core`].
 
+#![expect(clippy::disallowed_methods, reason = "a program reads its environment, and decides when it ends")]
+
 use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;

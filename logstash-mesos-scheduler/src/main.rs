@@ -1,5 +1,7 @@
 //! The program that places log shippers: flags to settings, settings to [`logstash_mesos_core::scheduler`].
 
+#![expect(clippy::disallowed_methods, reason = "a program reads its environment")]
+
 mod ask;
 mod credential;
 #[cfg(test)]

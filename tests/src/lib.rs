@@ -28,6 +28,7 @@
 //! A harness has nobody to return an error to: its functions panic with what they wanted, what they saw last
 //! and where the logs are.
 
+#![expect(clippy::disallowed_methods, reason = "tests learn where things are from the environment")]
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,

@@ -1,6 +1,7 @@
 //! Whole-program tests on real Mesos, Docker and OpenSearch: one binary, so that it is linked once.
 
 #![expect(clippy::print_stdout, reason = "figures belong into the test's output")]
+#![expect(clippy::disallowed_methods, reason = "whoever wants to keep pictures says so")]
 
 mod access;
 mod alone;

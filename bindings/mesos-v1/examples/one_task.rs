@@ -5,6 +5,7 @@
 //! of that happened. With `--stay` it leaves out kill and teardown, and tells what it sees.
 
 #![expect(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+#![expect(clippy::disallowed_methods, reason = "a program reads its environment")]
 
 use std::error::Error;
 use std::time::Duration;

@@ -11,7 +11,7 @@
 //! | build or read a message | [`proto`] |
 //! | read or write an event stream | [`recordio`] |
 //!
-//! With the feature `tls`, endpoints may be written `https://`, and each client takes a `tls::Tls` that says
+//! With the feature `tls`, endpoints may be written `https://`, and each client takes a [`tls::Tls`] that says
 //! whom to believe.
 //!
 //! Scheduler and executor keep two connections, one for the endless answer to SUBSCRIBE and one for calls, which
@@ -26,7 +26,6 @@ pub mod proto;
 pub mod recordio;
 pub mod scheduler;
 pub mod stream;
-#[cfg(feature = "tls")]
 pub mod tls;
 pub mod transport;
 

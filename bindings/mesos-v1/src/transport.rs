@@ -23,7 +23,8 @@ use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, EndpointError};
+use crate::tls::Tls;
 
 /// The only encoding we speak. Compared by Mesos as a whole, so nothing may be added to it (SCH-2).
 pub(crate) const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
@@ -76,6 +77,44 @@ pub enum TransportError {
         endpoint: String,
         /// How long was waited.
         limit: Duration,
+    },
+}
+
+/// Why an answer that leads elsewhere cannot be followed (SCH-3).
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum RedirectError {
+    /// The answer does not say where.
+    #[error("{from} redirects without a Location")]
+    NoLocation {
+        /// Who answered, `host:port`.
+        from: String,
+    },
+    /// Where it leads is no endpoint, or one without TLS from one with it.
+    #[error("{from} redirects to nowhere: {source}")]
+    Location {
+        /// Who answered, `host:port`.
+        from: String,
+        /// What is wrong with the location.
+        source: EndpointError,
+    },
+    /// It leads to somebody who was asked before.
+    #[error("{from} redirects back to {to}")]
+    Circle {
+        /// Who answered, `host:port`.
+        from: String,
+        /// Where it leads, `host:port`.
+        to: String,
+    },
+    /// It leads on after as many redirects as are followed.
+    #[error("more than {max} redirects, the last from {from} to {to}")]
+    TooMany {
+        /// How many are followed.
+        max: usize,
+        /// Who answered, `host:port`.
+        from: String,
+        /// Where it leads, `host:port`.
+        to: String,
     },
 }
 
@@ -220,8 +259,7 @@ pub(crate) fn post(
 pub(crate) struct Connecting {
     /// How long it may take.
     pub(crate) limit: Duration,
-    #[cfg(feature = "tls")]
-    pub(crate) tls: crate::tls::Tls,
+    pub(crate) tls: Tls,
 }
 
 async fn tcp(endpoint: &Endpoint) -> Result<TcpStream, TransportError> {
@@ -263,21 +301,25 @@ impl Connection {
             .unwrap_or_else(|_| Err(TransportError::ConnectTimeout { endpoint: endpoint.to_string(), limit }))
     }
 
-    #[cfg(not(feature = "tls"))]
-    async fn connect(endpoint: &Endpoint, _: &Connecting) -> Result<Self, TransportError> {
-        // No endpoint with TLS can be made.
+    async fn connect(endpoint: &Endpoint, how: &Connecting) -> Result<Self, TransportError> {
+        if endpoint.is_tls() {
+            return Self::connect_by_tls(endpoint, &how.tls).await;
+        }
         Self::over(endpoint, tcp(endpoint).await?).await
     }
 
+    #[cfg(not(feature = "tls"))]
+    async fn connect_by_tls(endpoint: &Endpoint, _: &Tls) -> Result<Self, TransportError> {
+        let source = std::io::Error::other("this program was built without TLS");
+        Err(TransportError::Tls { endpoint: endpoint.to_string(), remedy: "", source })
+    }
+
     #[cfg(feature = "tls")]
-    async fn connect(endpoint: &Endpoint, how: &Connecting) -> Result<Self, TransportError> {
-        if !endpoint.is_tls() {
-            return Self::over(endpoint, tcp(endpoint).await?).await;
-        }
+    async fn connect_by_tls(endpoint: &Endpoint, tls: &Tls) -> Result<Self, TransportError> {
         let mut names = endpoint.names().peekable();
         loop {
             let name = names.next().unwrap_or(endpoint.host());
-            match how.tls.connect(name, tcp(endpoint).await?).await {
+            match tls.connect(name, tcp(endpoint).await?).await {
                 Ok(stream) => return Self::over(endpoint, stream).await,
                 Err(error) if crate::tls::is_other_name(&error) && names.peek().is_some() => {}
                 Err(source) => {
@@ -347,17 +389,21 @@ pub(crate) fn redirect(
     response: &Response<Incoming>,
     visited: &[String],
     max: usize,
-) -> Result<Endpoint, String> {
+) -> Result<Endpoint, RedirectError> {
     let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+    let here = from.to_string();
     let Some(location) = location else {
-        return Err(format!("{from} redirects without a Location"));
+        return Err(RedirectError::NoLocation { from: here });
     };
-    let to = from.redirected(location).map_err(|error| format!("{from} redirects to nowhere: {error}"))?;
+    let to = match from.redirected(location) {
+        Ok(to) => to,
+        Err(source) => return Err(RedirectError::Location { from: here, source }),
+    };
     if visited.contains(&to.authority()) {
-        return Err(format!("{from} redirects back to {to}"));
+        return Err(RedirectError::Circle { from: here, to: to.to_string() });
     }
     if visited.len() > max {
-        return Err(format!("more than {max} redirects, the last from {from} to {to}"));
+        return Err(RedirectError::TooMany { max, from: here, to: to.to_string() });
     }
     Ok(to)
 }

@@ -1,12 +1,13 @@
 //! The policy about who reads what: a file of the scheduler, and what of it is in force.
 
-use crate::configs::ReadPolicy;
+use crate::configs::{PolicyError, ReadPolicy};
 use crate::error_chain;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use thiserror::Error;
 use utoipa::ToSchema;
 
 /// What is in force, and what the file is.
@@ -26,7 +27,7 @@ impl Standing {
         let file = Some(path.to_owned());
         match read(path) {
             Ok(policy) => Self { policy, file, error: String::new() },
-            Err(error) => Self { policy: before.clone(), file, error },
+            Err(error) => Self { policy: before.clone(), file, error: error_chain(&error) },
         }
     }
 
@@ -71,11 +72,18 @@ struct RuleShown {
     text: String,
 }
 
-/// Reads a policy, or says what is wrong with it.
-pub(super) fn read(path: &Path) -> Result<ReadPolicy, String> {
-    let text =
-        std::fs::read_to_string(path).map_err(|error: io::Error| format!("cannot be read: {error}"))?;
-    text.parse().map_err(|error| error_chain(&error))
+/// Why a file is no policy.
+#[derive(Debug, Error)]
+pub(super) enum PolicyFileError {
+    #[error("cannot be read")]
+    Read(#[from] io::Error),
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+}
+
+/// Reads a policy.
+pub(super) fn read(path: &Path) -> Result<ReadPolicy, PolicyFileError> {
+    Ok(std::fs::read_to_string(path)?.parse()?)
 }
 
 /// Equal for equal policies.

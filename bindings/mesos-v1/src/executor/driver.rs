@@ -90,11 +90,7 @@ impl Driver {
     }
 
     async fn connect(&self) -> Result<Connection, String> {
-        let how = Connecting {
-            limit: self.config.connect_timeout,
-            #[cfg(feature = "tls")]
-            tls: self.config.tls.clone(),
-        };
+        let how = Connecting { limit: self.config.connect_timeout, tls: self.config.tls.clone() };
         Connection::open(&self.config.environment.agent, &how).await.map_err(|error| chain(&error))
     }
 

@@ -101,6 +101,7 @@ impl ExecutorEnvironment {
     /// # Errors
     ///
     /// [`EnvironmentError`] names the first variable that is missing or wrong.
+    #[expect(clippy::disallowed_methods, reason = "an agent tells its executor everything so")]
     pub fn from_process() -> Result<Self, EnvironmentError> {
         Self::from_lookup(|name| std::env::var(name).ok())
     }

@@ -28,6 +28,7 @@ use crate::proto::{
     task_status,
 };
 use crate::recordio::DEFAULT_MAX_RECORD_BYTES;
+use crate::tls::Tls;
 
 /// How to keep an executor subscribed.
 #[derive(Debug, Clone)]
@@ -36,8 +37,7 @@ pub struct ExecutorConfig {
     /// What the agent said.
     pub environment: ExecutorEnvironment,
     /// Whom to believe when the agent of the environment speaks TLS.
-    #[cfg(feature = "tls")]
-    pub tls: crate::tls::Tls,
+    pub tls: Tls,
     /// Limit for a connection to come about.
     pub connect_timeout: Duration,
     /// Limit for the answer to a call, and for the head of the answer to SUBSCRIBE.
@@ -60,8 +60,7 @@ impl ExecutorConfig {
     pub fn new(environment: ExecutorEnvironment) -> Self {
         Self {
             environment,
-            #[cfg(feature = "tls")]
-            tls: crate::tls::Tls::default(),
+            tls: Tls::default(),
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(30),
             heartbeat_interval: Duration::from_secs(30 * 60),

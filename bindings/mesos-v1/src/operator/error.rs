@@ -6,7 +6,7 @@ use http::StatusCode;
 use thiserror::Error;
 
 use crate::endpoint::Endpoint;
-use crate::transport::TransportError;
+use crate::transport::{RedirectError, TransportError};
 
 /// Why there is no answer. `text` fields hold the master's own words.
 #[derive(Debug, Error)]
@@ -37,10 +37,11 @@ pub enum OperatorError {
         text: String,
     },
     /// Redirects lead in circles, too far, or nowhere.
-    #[error("redirects to the leading master do not lead there: {text}")]
+    #[error("redirects to the leading master do not lead there: {source}")]
     Redirect {
-        /// What was met.
-        text: String,
+        /// Where they lead instead.
+        #[from]
+        source: RedirectError,
     },
     /// Credentials are missing or wrong (401).
     #[error("{endpoint} wants other credentials for {call}: {text}")]

@@ -35,6 +35,7 @@ use crate::endpoint::Endpoint;
 use crate::proto::master::{self, call};
 pub use crate::proto::master::{QuotaConfig, Role};
 use crate::scheduler::chain;
+use crate::tls::Tls;
 use crate::transport::{self, Authorization, Connecting, Connection, TransportError};
 
 /// Path of the API on a master.
@@ -49,8 +50,7 @@ pub struct OperatorClient {
     /// Sent with every request.
     pub authorization: Authorization,
     /// Whom to believe at endpoints with `https://`.
-    #[cfg(feature = "tls")]
-    pub tls: crate::tls::Tls,
+    pub tls: Tls,
     /// Limit for a connection to come about.
     pub connect_timeout: Duration,
     /// Limit for an answer to come whole.
@@ -67,8 +67,7 @@ impl OperatorClient {
         Self {
             masters,
             authorization: Authorization::none(),
-            #[cfg(feature = "tls")]
-            tls: crate::tls::Tls::default(),
+            tls: Tls::default(),
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
             max_redirects: 3,
@@ -205,8 +204,7 @@ impl OperatorClient {
             match response.status() {
                 status if status.is_success() => return Ok((endpoint, connection, response)),
                 StatusCode::TEMPORARY_REDIRECT => {
-                    endpoint = transport::redirect(&endpoint, &response, &visited, self.max_redirects)
-                        .map_err(|text| OperatorError::Redirect { text })?;
+                    endpoint = transport::redirect(&endpoint, &response, &visited, self.max_redirects)?;
                     visited.push(endpoint.authority());
                 }
                 status => {
@@ -240,11 +238,7 @@ impl OperatorClient {
     }
 
     fn connecting(&self) -> Connecting {
-        Connecting {
-            limit: self.connect_timeout,
-            #[cfg(feature = "tls")]
-            tls: self.tls.clone(),
-        }
+        Connecting { limit: self.connect_timeout, tls: self.tls.clone() }
     }
 
     async fn old_version(&self) -> Result<String, OperatorError> {

@@ -150,7 +150,7 @@ impl Driver {
             }
             if status == StatusCode::TEMPORARY_REDIRECT {
                 endpoint = transport::redirect(&endpoint, &response, &visited, self.config.max_redirects)
-                    .map_err(|text| End::Retry(DisconnectReason::Redirect { text }))?;
+                    .map_err(|source| End::Retry(DisconnectReason::Redirect { source }))?;
                 visited.push(endpoint.authority());
                 continue;
             }

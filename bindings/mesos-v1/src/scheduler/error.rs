@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::transport::TransportError;
+use crate::transport::{RedirectError, TransportError};
 
 /// What an ERROR event asks for. Mesos has no codes, so its words are matched loosely (facts 1.4, 5.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -94,10 +94,10 @@ pub enum DisconnectReason {
         version: String,
     },
     /// Redirects lead in circles, too far, or nowhere.
-    #[error("redirects to the leading master do not lead there: {text}")]
+    #[error("redirects to the leading master do not lead there: {source}")]
     Redirect {
-        /// What was met.
-        text: String,
+        /// Where they lead instead.
+        source: RedirectError,
     },
     /// The stream ended or broke.
     #[error("the event stream ended: {text}")]

@@ -39,6 +39,7 @@ use crate::backoff::{Backoff, InvalidBackoff, Random};
 use crate::endpoint::Endpoint;
 use crate::proto::{FrameworkId, FrameworkInfo};
 use crate::recordio::DEFAULT_MAX_RECORD_BYTES;
+use crate::tls::Tls;
 use crate::transport::{Authorization, Connecting};
 
 pub(crate) use self::error::chain;
@@ -67,8 +68,7 @@ pub struct SchedulerConfig {
     /// Sent with every request.
     pub authorization: Authorization,
     /// Whom to believe at endpoints with `https://`.
-    #[cfg(feature = "tls")]
-    pub tls: crate::tls::Tls,
+    pub tls: Tls,
     /// Limit for a connection to come about.
     pub connect_timeout: Duration,
     /// Limit for the answer to a call, and for the head of the answer to SUBSCRIBE.
@@ -104,8 +104,7 @@ impl SchedulerConfig {
             masters_from: None,
             subscription: Subscription { framework, ..Subscription::default() },
             authorization: Authorization::none(),
-            #[cfg(feature = "tls")]
-            tls: crate::tls::Tls::default(),
+            tls: Tls::default(),
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
             silent_heartbeats: 5,
@@ -160,11 +159,7 @@ impl SchedulerClient {
         let shared = Arc::new(Shared {
             subscription: Mutex::new(config.subscription.clone()),
             authorization: config.authorization.clone(),
-            connecting: Connecting {
-                limit: config.connect_timeout,
-                #[cfg(feature = "tls")]
-                tls: config.tls.clone(),
-            },
+            connecting: Connecting { limit: config.connect_timeout, tls: config.tls.clone() },
             request_timeout: config.request_timeout,
         });
         let mut tasks = JoinSet::new();

@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 use super::*;
+use crate::endpoint::EndpointError;
 use crate::proto::scheduler::{Call, Event, call, event};
 use crate::proto::{OfferId, TaskId, TaskStatus};
 use crate::scripted::{PATIENCE, Received, Server, Stream};
+use crate::transport::RedirectError;
 
 fn config(masters: Vec<Endpoint>) -> SchedulerConfig {
     let framework = FrameworkInfo {
@@ -150,22 +152,21 @@ async fn redirect_loops_and_chains_are_noticed() {
         let location = format!("//{}", servers[to].endpoint.authority());
         servers[from].next().await.status_with(307, &[("Location", &location)], "");
     }
-    assert!(
-        matches!(reason(&mut events).await, DisconnectReason::Redirect { text } if text.contains("back to"))
-    );
+    let redirect = |reason| match reason {
+        DisconnectReason::Redirect { source } => source,
+        other => panic!("{other}"),
+    };
+    assert!(matches!(redirect(reason(&mut events).await), RedirectError::Circle { .. }));
     for from in 0..4 {
         let location = format!("//{}", servers[from + 1].endpoint.authority());
         servers[from].next().await.status_with(307, &[("Location", &location)], "");
     }
-    assert!(
-        matches!(reason(&mut events).await, DisconnectReason::Redirect { text } if text.contains("more than 3"))
-    );
+    assert!(matches!(redirect(reason(&mut events).await), RedirectError::TooMany { max: 3, .. }));
     servers[0].next().await.status_with(307, &[("Location", "ftp://m:5050/")], "");
-    assert!(
-        matches!(reason(&mut events).await, DisconnectReason::Redirect { text } if text.contains("scheme"))
-    );
+    let source = redirect(reason(&mut events).await);
+    assert!(matches!(source, RedirectError::Location { source: EndpointError::Scheme { .. }, .. }));
     servers[0].next().await.status_with(307, &[], "");
-    assert!(matches!(reason(&mut events).await, DisconnectReason::Redirect { .. }));
+    assert!(matches!(redirect(reason(&mut events).await), RedirectError::NoLocation { .. }));
 }
 
 // SCH-3: 503 and 404 mean "not yet", 400 and the like that a person has to act.

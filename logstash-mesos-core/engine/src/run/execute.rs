@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use thiserror::Error;
 use tracing::warn;
 
 use super::condition::{Condition, EvaluationError};
@@ -103,7 +104,7 @@ impl FilterSlot {
 
     /// Lets the filter work on an event. A panic of it is a bug of the plugin, and no other event's business: the
     /// filter is made anew, and the error says what happened.
-    fn filter(&mut self, event: &mut Event, emitted: &mut Vec<Event>, clock: Clock) -> Result<(), String> {
+    fn filter(&mut self, event: &mut Event, emitted: &mut Vec<Event>, clock: Clock) -> Result<(), Panicked> {
         let result = guarded(|| self.filter_one(event, emitted, clock));
         if result.is_err() {
             self.filter = self.filter.fork();
@@ -128,9 +129,9 @@ impl FilterSlot {
         self.turn -= 1;
     }
 
-    fn broken(&self, message: String, event: Option<Event>) -> Broken {
+    fn broken(&self, panic: Panicked, event: Option<Event>) -> Broken {
         let kept_events = self.filter.keeps_events();
-        Broken { plugin_id: Arc::clone(&self.id), plugin: self.name, message, event, kept_events }
+        Broken { plugin_id: Arc::clone(&self.id), plugin: self.name, panic, event, kept_events }
     }
 
     fn report(&mut self) {
@@ -213,23 +214,32 @@ pub struct Broken {
     /// The name of the plugin: `grok`.
     pub plugin: &'static str,
     /// What it said.
-    pub message: String,
+    pub panic: Panicked,
     /// The event, as far as the plugin got; none when it panicked while it was flushed.
     pub event: Option<Event>,
     /// Whether the plugin may have held other events back, which are gone with it.
     pub kept_events: bool,
 }
 
+/// A panic of a plugin, in its own words.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{message}")]
+pub struct Panicked {
+    /// What it said; `no message` if it said nothing that is text.
+    pub message: String,
+}
+
 /// Runs what a plugin does, so that a panic in it ends nothing but this call.
 ///
 /// # Errors
 ///
-/// What a panic in it said.
-pub fn guarded(work: impl FnOnce()) -> Result<(), String> {
+/// [`Panicked`] when it did.
+pub fn guarded(work: impl FnOnce()) -> Result<(), Panicked> {
     // What `work` leaves behind is thrown away or made anew by whoever hears of the panic.
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).map_err(|panic| {
         let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-        text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        Panicked { message: text.unwrap_or_else(|| "no message".to_owned()) }
     })
 }
 
@@ -339,10 +349,10 @@ fn through(graph: &mut Graph<FilterSlot>, list: &mut Vec<Event>, state: &mut Sta
 fn apply(slot: &mut FilterSlot, list: &mut Vec<Event>, state: &mut State, clock: Clock) {
     let mut at = 0;
     while at < list.len() {
-        if let Err(message) = slot.filter(&mut list[at], &mut state.emitted, clock) {
+        if let Err(panic) = slot.filter(&mut list[at], &mut state.emitted, clock) {
             state.emitted.clear();
             let event = Some(list.remove(at));
-            state.broken.push(slot.broken(message, event));
+            state.broken.push(slot.broken(panic, event));
             continue;
         }
         let mut next = at + 1;
@@ -361,9 +371,9 @@ fn apply(slot: &mut FilterSlot, list: &mut Vec<Event>, state: &mut State, clock:
     if state.flush != Flush::No && slot.filter.flushes() {
         let last = state.flush == Flush::Last;
         let mut cx = FilterContext { decoration: &slot.decoration, emitted: &mut state.emitted, clock };
-        if let Err(message) = guarded(|| slot.filter.flush(&mut cx, last)) {
+        if let Err(panic) = guarded(|| slot.filter.flush(&mut cx, last)) {
             slot.filter = slot.filter.fork();
-            state.broken.push(slot.broken(message, None));
+            state.broken.push(slot.broken(panic, None));
         }
         list.append(&mut state.emitted);
     }

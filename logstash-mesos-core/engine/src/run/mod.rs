@@ -5,5 +5,7 @@ mod execute;
 pub mod graph;
 
 pub use condition::{Condition, EvaluationError};
-pub use execute::{Broken, FilterGraph, FilterSlot, FilterWorker, PluginCounters, SAMPLE_EVERY, guarded};
+pub use execute::{
+    Broken, FilterGraph, FilterSlot, FilterWorker, Panicked, PluginCounters, SAMPLE_EVERY, guarded,
+};
 pub use graph::{Graph, Node};

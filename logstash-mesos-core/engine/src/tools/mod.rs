@@ -9,5 +9,6 @@ pub mod host;
 pub(crate) mod one_of_all;
 pub mod seldom;
 pub(crate) mod tokenizer;
+pub(crate) mod yaml;
 
 pub use error_chain::error_chain;

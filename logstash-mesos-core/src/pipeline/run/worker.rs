@@ -177,7 +177,7 @@ impl Worker {
     /// hand was given up by it, and is read again where that is possible.
     fn survive(&mut self, work: impl FnOnce(&mut Self)) {
         let Err(panic) = guarded(|| work(self)) else { return };
-        error!(error = panic, "Worker failed, its batch is given up");
+        error!(error = panic.message, "Worker failed, its batch is given up");
         self.counters.failed(format!("a worker failed, its batch is read again: {panic}"));
         self.filters.clear();
         self.dead.clear();
@@ -234,14 +234,14 @@ impl Worker {
     /// Events that a filter could not bear, and those that a condition had no answer for, become dead letters; the others
     /// go on.
     fn take_broken(&mut self) {
-        for Broken { plugin_id, plugin, message, event, kept_events } in self.filters.take_broken() {
-            error!(error = message, %plugin_id, "Filter failed");
-            self.counters.failed(format!("filter `{plugin_id}` failed on an event: {message}"));
+        for Broken { plugin_id, plugin, panic, event, kept_events } in self.filters.take_broken() {
+            error!(error = panic.message, %plugin_id, "Filter failed");
+            self.counters.failed(format!("filter `{plugin_id}` failed on an event: {panic}"));
             if kept_events {
                 self.kept = Ack::none();
             }
             if let Some(event) = event {
-                let reason = format!("the plugin failed: {message}");
+                let reason = format!("the plugin failed: {panic}");
                 self.dead.push((Letter::of_event(&plugin_id, plugin, &reason, &event), None));
             }
         }
@@ -309,9 +309,9 @@ impl Worker {
         let events = self.filters.flush(last);
         let mut kept = std::mem::take(&mut self.kept);
         for broken in self.filters.take_broken() {
-            error!(error = broken.message, plugin_id = %broken.plugin_id, "Filter failed while it was flushed");
+            error!(error = broken.panic.message, plugin_id = %broken.plugin_id, "Filter failed while it was flushed");
             self.counters
-                .failed(format!("filter `{}` failed when flushed: {}", broken.plugin_id, broken.message));
+                .failed(format!("filter `{}` failed when flushed: {}", broken.plugin_id, broken.panic));
             if broken.kept_events {
                 kept = Ack::none();
             }

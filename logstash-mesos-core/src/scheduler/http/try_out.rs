@@ -90,7 +90,7 @@ impl Stage {
         let mut events = self.worker.run(events);
         events.retain(|event| !event.is_cancelled());
         for broken in self.worker.take_broken() {
-            warnings.push(format!("{} failed: {}", broken.plugin_id, broken.message));
+            warnings.push(format!("{} failed: {}", broken.plugin_id, broken.panic));
         }
         events
     }

@@ -12,6 +12,7 @@ pub use table::SETTINGS;
 
 use super::{Credentials, HttpTls, policy_file};
 use crate::configs::{ExecutorSettings, ReadPolicy};
+use crate::error_chain;
 use crate::offer::Needs;
 use crate::pipeline::plugin::EcsCompatibility;
 use crate::settings::{Loaded, SettingError, Sources};
@@ -385,7 +386,7 @@ fn policy(raw: &Loaded, file: Option<PathBuf>) -> Result<Option<(PathBuf, ReadPo
     }
     match policy_file::read(&file) {
         Ok(policy) => Ok(Some((file, policy))),
-        Err(problem) => Err(raw.invalid("policy_file", problem)),
+        Err(error) => Err(raw.invalid("policy_file", error_chain(&error))),
     }
 }
 

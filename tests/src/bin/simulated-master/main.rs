@@ -17,6 +17,7 @@
 //! ```
 
 #![expect(clippy::print_stderr, reason = "a program of its own says on standard error why it ends")]
+#![expect(clippy::disallowed_methods, reason = "a program decides when it ends")]
 
 mod cluster;
 mod http;

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::lookup::Lookup;
-use super::yaml::read_yaml;
 use crate::compat::ruby::csv;
 use crate::event::{JsonReader, JsonRules, Map, Text, Value};
 use crate::plugin::BuildError;
 use crate::plugin::settings::Settings;
+use crate::tools::yaml::read_yaml;
 
 /// A dictionary, common to all workers.
 #[derive(Debug)]
@@ -166,7 +166,7 @@ impl File {
             Format::Yaml if text.chars().count() > self.code_points => {
                 return Err(format!("it has more than {} characters", self.code_points));
             }
-            Format::Yaml => read_yaml(&text)?,
+            Format::Yaml => read_yaml(&text).map_err(|error| error.to_string())?,
             Format::Json => {
                 JsonReader::new(JsonRules::FILTER).read(&text).map_err(|error| error.to_string())?
             }

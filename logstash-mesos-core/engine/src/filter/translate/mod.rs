@@ -2,7 +2,6 @@
 
 mod dictionary;
 mod lookup;
-mod yaml;
 
 use std::sync::Arc;
 
@@ -13,8 +12,6 @@ use crate::event::{EscapeStyle, Event, Template, Text, Value};
 use crate::plugin::field::{Failed, Field, reference};
 use crate::plugin::settings::{Default, Kind, Setting, Settings, Status};
 use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
-
-pub(super) use yaml::read_yaml;
 
 pub(crate) static TRANSLATE: PluginSpec = PluginSpec {
     name: "translate",

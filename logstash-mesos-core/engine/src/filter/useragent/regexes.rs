@@ -7,9 +7,9 @@ use std::sync::{Arc, LazyLock, OnceLock};
 
 use logstash_mesos_regex::{Captures, Options, Regex, Scratch};
 
-use super::super::translate::read_yaml;
 use crate::compat::ruby;
 use crate::event::{Map, Text, Value};
+use crate::tools::yaml::read_yaml;
 
 /// What an agent says of itself.
 #[derive(Clone, Debug, Default)]

@@ -2,19 +2,31 @@
 
 use std::collections::HashMap;
 
+use thiserror::Error;
 use yaml_rust2::Event;
 use yaml_rust2::parser::{MarkedEventReceiver, Parser};
-use yaml_rust2::scanner::{Marker, TScalarStyle};
+use yaml_rust2::scanner::{Marker, ScanError, TScalarStyle};
 
 use crate::compat::ruby;
 use crate::event::{Map, Text, Value};
 
-/// Reads the first document of a text; nothing is null. The error is for the operator.
+/// Why text was not read.
+#[derive(Debug, Error)]
+pub(crate) enum YamlError {
+    #[error(transparent)]
+    Syntax(#[from] ScanError),
+    #[error("it refers to an anchor that is not there")]
+    NoAnchor,
+    #[error("it is nested more than {MAX_DEPTH} levels deep")]
+    TooDeep,
+}
+
+/// Reads the first document of a text; nothing is null.
 ///
 /// Keys that are no strings can never be found, in Logstash as here; they are left out with a warning.
-pub(crate) fn read_yaml(text: &str) -> Result<Value, String> {
+pub(crate) fn read_yaml(text: &str) -> Result<Value, YamlError> {
     let mut reader = Reader::default();
-    Parser::new_from_str(text).load(&mut reader, false).map_err(|error| error.to_string())?;
+    Parser::new_from_str(text).load(&mut reader, false)?;
     match reader.failure {
         Some(failure) => Err(failure),
         None => Ok(reader.document.unwrap_or(Value::Null)),
@@ -26,7 +38,7 @@ struct Reader {
     document: Option<Value>,
     open: Vec<Open>,
     anchors: HashMap<usize, Value>,
-    failure: Option<String>,
+    failure: Option<YamlError>,
 }
 
 /// A list or hash that is not finished.
@@ -57,7 +69,7 @@ impl MarkedEventReceiver for Reader {
             }
             Event::Alias(anchor) => match self.anchors.get(&anchor).cloned() {
                 Some(value) => self.add(value, 0, true),
-                None => self.failure = Some("it refers to an anchor that is not there".to_owned()),
+                None => self.failure = Some(YamlError::NoAnchor),
             },
             _ => {}
         }
@@ -69,7 +81,7 @@ impl Reader {
         if self.open.len() < MAX_DEPTH {
             self.open.push(container);
         } else {
-            self.failure = Some(format!("it is nested more than {MAX_DEPTH} levels deep"));
+            self.failure = Some(YamlError::TooDeep);
         }
     }
 

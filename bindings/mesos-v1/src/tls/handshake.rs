@@ -1,9 +1,8 @@
-//! TLS towards masters and agents: for endpoints written `https://`.
+//! The handshake, by rustls.
 //!
 //! This crate reads no certificates. Its caller makes a [`rustls::ClientConfig`], which says whom to
 //! believe and who we are, and may make another one whenever a connection is opened.
 
-use std::fmt;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
@@ -13,14 +12,11 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::Tls;
+
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Gives the configuration for the next connection. None by default, and then no endpoint with `https://`
-/// can be reached.
-#[derive(Clone, Default)]
-pub struct Tls(Option<Arc<Configure>>);
-
-type Configure = dyn Fn() -> Result<Arc<ClientConfig>, Failure> + Send + Sync;
+pub(super) type Configure = dyn Fn() -> Result<Arc<ClientConfig>, Failure> + Send + Sync;
 
 impl Tls {
     /// Always uses `config`.
@@ -40,12 +36,6 @@ impl Tls {
         let config = config().map_err(io::Error::other)?;
         let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
         TlsConnector::from(config).connect(name, stream).await
-    }
-}
-
-impl fmt::Debug for Tls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Tls(on)" } else { "Tls(none)" })
     }
 }
 
