@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 /// A number of bytes that pipelines share. Clones are the same memory.
 #[derive(Clone, Debug)]
@@ -22,6 +22,7 @@ struct Shared {
     state: Mutex<State>,
     // As the state has it, for those who ask often.
     piece: AtomicUsize,
+    compressing: Arc<Semaphore>,
 }
 
 #[derive(Debug, Default)]
@@ -73,6 +74,9 @@ pub struct Held {
 #[derive(Debug, Default)]
 pub struct Room(pub(crate) Vec<Held>);
 
+/// So many bodies are compressed at a time: each takes some 300 KiB beside what it makes, and a core.
+const COMPRESSING: usize = 4;
+
 /// Smaller pieces cost more than they save.
 const LEAST_PIECE: usize = 4 << 10;
 
@@ -87,7 +91,11 @@ impl Memory {
     /// Memory of `total` bytes.
     #[must_use]
     pub fn new(total: usize) -> Self {
-        let shared = Shared { state: Mutex::default(), piece: AtomicUsize::new(0) };
+        let shared = Shared {
+            state: Mutex::default(),
+            piece: AtomicUsize::new(0),
+            compressing: Arc::new(Semaphore::new(COMPRESSING)),
+        };
         let memory = Self(Arc::new(shared));
         memory.resize(total);
         memory
@@ -102,6 +110,11 @@ impl Memory {
     #[must_use]
     pub fn used(&self) -> usize {
         self.lock().accounts.values().map(|holder| holder.used).sum()
+    }
+
+    /// Turns at compressing, which takes memory that is in no account. It is never closed.
+    pub(crate) fn compressing(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.0.compressing)
     }
 
     /// A new part of it.

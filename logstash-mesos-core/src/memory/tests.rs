@@ -174,3 +174,12 @@ proptest! {
         prop_assert_eq!((memory.used(), served), (0, asked));
     }
 }
+
+#[test]
+fn who_compresses_waits_for_others_of_the_same_memory_only() {
+    let (one, other) = (Memory::new(8), Memory::new(8));
+    let turns = one.compressing();
+    let _all = turns.try_acquire_many(4).unwrap();
+    assert!(one.clone().compressing().try_acquire().is_err());
+    assert!(other.compressing().try_acquire().is_ok());
+}

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::bus::Bus;
 pub use crate::event::{Batch, BatchSender, Deferred};
 use crate::event::{Clock, Event};
+use crate::memory::Memory;
 use crate::sink::{LogSink, RecordBatch};
 use crate::source::Tally;
 
@@ -74,6 +75,15 @@ impl InputError {
     pub fn other(problem: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Other(problem.into())
     }
+}
+
+/// What an output shares with those of the pipelines that run beside its own.
+#[derive(Clone, Debug, Default)]
+pub struct OutputContext {
+    /// Where other pipelines listen.
+    pub bus: Bus,
+    /// What is on its way is held in it.
+    pub memory: Memory,
 }
 
 /// Writes events: encodes them on the worker, and names the sink that transports them.
@@ -150,10 +160,11 @@ pub struct MakeOutput(MakeHow);
 
 enum MakeHow {
     Alone(Make<dyn Output>),
-    OnBus(MakeOnBus),
+    Sharing(MakeSharing),
 }
 
-type MakeOnBus = fn(&settings::Settings, &BuildContext, &Bus) -> Result<Box<dyn Output>, BuildError>;
+type MakeSharing =
+    fn(&settings::Settings, &BuildContext, &OutputContext) -> Result<Box<dyn Output>, BuildError>;
 
 impl MakeOutput {
     /// From the function that makes it.
@@ -162,18 +173,18 @@ impl MakeOutput {
         Self(MakeHow::Alone(make))
     }
 
-    /// An output that sends to other pipelines.
-    pub(crate) const fn on_bus(make: MakeOnBus) -> Self {
-        Self(MakeHow::OnBus(make))
+    /// An output that shares something with others.
+    pub(crate) const fn sharing(make: MakeSharing) -> Self {
+        Self(MakeHow::Sharing(make))
     }
 
-    /// Makes the output of a configuration, for a pipeline on `bus`.
+    /// Makes the output of a configuration, which shares `with` others what is in it.
     ///
     /// # Errors
     ///
     /// What the plugin says; also when it is no output.
-    pub fn build(plugin: &CompiledPlugin, bus: &Bus) -> Result<Box<dyn Output>, BuildError> {
-        Self::of(plugin.spec)?.make(&plugin.settings, &plugin.context, bus)
+    pub fn build(plugin: &CompiledPlugin, with: &OutputContext) -> Result<Box<dyn Output>, BuildError> {
+        Self::of(plugin.spec)?.make(&plugin.settings, &plugin.context, with)
     }
 
     /// What makes the outputs of a declaration.
@@ -189,18 +200,18 @@ impl MakeOutput {
         &self,
         settings: &settings::Settings,
         cx: &BuildContext,
-        bus: &Bus,
+        with: &OutputContext,
     ) -> Result<Box<dyn Output>, BuildError> {
         match self.0 {
             MakeHow::Alone(make) => make(settings, cx),
-            MakeHow::OnBus(make) => make(settings, cx, bus),
+            MakeHow::Sharing(make) => make(settings, cx, with),
         }
     }
 }
 
 impl End for MakeOutput {
     fn check(&self, plugin: &CompiledPlugin) -> Result<(), BuildError> {
-        // On a bus of its own: nothing is sent.
-        self.make(&plugin.settings, &plugin.context, &Bus::default()).map(drop)
+        // Alone: nothing is sent.
+        self.make(&plugin.settings, &plugin.context, &OutputContext::default()).map(drop)
     }
 }

@@ -71,6 +71,7 @@ pub(super) struct Slot {
 impl Room {
     /// `most` of the descriptors that all readers of this process share.
     pub(super) fn of_process(most: usize) -> Self {
+        // Descriptors are the process's: the system counts them over all shippers in it.
         static PROCESS: LazyLock<Arc<Process>> = LazyLock::new(|| Process::new(HoldLimits::default().open));
         Self { process: Arc::clone(&PROCESS), here: Here::new(most) }
     }

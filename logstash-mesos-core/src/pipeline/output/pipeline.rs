@@ -9,7 +9,7 @@ use crate::event::{Ack, Event, Text};
 use crate::pipeline::bus::{Bus, Registration};
 use crate::pipeline::plugin::settings::{Default, Kind, Setting, Settings};
 use crate::pipeline::plugin::{
-    Batch, Build, BuildContext, BuildError, EncodeError, MakeOutput, Output, PluginSpec,
+    Batch, Build, BuildContext, BuildError, EncodeError, MakeOutput, Output, OutputContext, PluginSpec,
 };
 use crate::sink::{Batching, Delivered, LogSink, RecordBatch, SinkError};
 
@@ -25,15 +25,15 @@ pub(crate) static PIPELINE: PluginSpec = PluginSpec {
         )
         .default(Default::Bool(true)),
     ],
-    build: Build::Output(&MakeOutput::on_bus(build)),
+    build: Build::Output(&MakeOutput::sharing(build)),
 };
 
-fn build(settings: &Settings, _: &BuildContext, bus: &Bus) -> Result<Box<dyn Output>, BuildError> {
+fn build(settings: &Settings, _: &BuildContext, with: &OutputContext) -> Result<Box<dyn Output>, BuildError> {
     let addresses = settings.strings("send_to");
     if addresses.is_empty() || addresses.iter().any(|address| address.is_empty()) {
         return Err(BuildError::setting("send_to", "has no address, or an empty one"));
     }
-    let sink = PipelineSink::new(bus, addresses, settings.bool("ensure_delivery"));
+    let sink = PipelineSink::new(&with.bus, addresses, settings.bool("ensure_delivery"));
     Ok(Box::new(Pipeline(Arc::new(sink))))
 }
 

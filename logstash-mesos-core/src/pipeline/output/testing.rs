@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use logstash_mesos_engine::testing::{context, json_event, settings_of};
 
-use crate::pipeline::Bus;
-use crate::pipeline::plugin::{EcsCompatibility, MakeOutput, Output, PluginSpec};
+use crate::pipeline::plugin::{EcsCompatibility, MakeOutput, Output, OutputContext, PluginSpec};
 use crate::sink::RecordBatch;
 
 /// The output with settings written as a JSON object.
 pub(super) fn output(spec: &PluginSpec, settings: &str) -> Box<dyn Output> {
     let make = MakeOutput::of(spec).expect("an output");
-    make.make(&settings_of(spec, settings), &context(spec, EcsCompatibility::V8), &Bus::default())
+    make.make(&settings_of(spec, settings), &context(spec, EcsCompatibility::V8), &OutputContext::default())
         .expect("the settings are fine")
 }
 

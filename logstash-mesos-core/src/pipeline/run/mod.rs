@@ -30,6 +30,7 @@ use super::deliver::{Lane, Use};
 use super::live::Live;
 use super::plugin::{
     BatchSender, BuildError, CompiledPlugin, Input, InputContext, LineLimit, MakeInput, MakeOutput,
+    OutputContext,
 };
 use super::queue::Queue;
 use super::spool::{Home, Lease, Limits, Spools};
@@ -330,9 +331,9 @@ impl RunningPipeline {
         ));
         let tally = Arc::<Tally>::default();
         let mut lanes = Vec::new();
+        let with = OutputContext { bus: settings.bus.clone(), memory: settings.memory.clone() };
         let outputs = compiled.outputs.try_map(&mut |plugin: &CompiledPlugin| {
-            let output =
-                MakeOutput::build(plugin, &settings.bus).map_err(|source| refused(plugin, source))?;
+            let output = MakeOutput::build(plugin, &with).map_err(|source| refused(plugin, source))?;
             let lane = Arc::new(Lane::new(
                 Arc::from(plugin.id()),
                 plugin.spec.name,

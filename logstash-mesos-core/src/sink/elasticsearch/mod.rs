@@ -29,6 +29,7 @@ pub use hosts::{HostError, Node};
 pub use template::{IndexTemplate, TemplateApi};
 
 use crate::error_chain;
+use crate::memory::Memory;
 use crate::tls::ClientTls;
 
 /// How a cluster is reached.
@@ -103,6 +104,8 @@ pub struct ElasticsearchSink {
     client: HttpClient,
     headers: HeaderMap,
     installed: OnceCell<()>,
+    /// Turns at compressing a body.
+    compressing: Arc<Semaphore>,
 }
 
 /// A request without answer, with an answer that is no success, or one that cannot be read.
@@ -113,11 +116,8 @@ enum Failure {
     Status(StatusCode, String),
 }
 
-/// For so many bodies of a process at a time: each takes some 300 KiB beside what it makes, and a core.
-static COMPRESSING: Semaphore = Semaphore::const_new(4);
-
 impl ElasticsearchSink {
-    /// Prepares requests; nothing is sent yet.
+    /// Prepares requests; nothing is sent yet. It compresses without regard to others, see [`within`](Self::within).
     ///
     /// # Errors
     ///
@@ -136,7 +136,14 @@ impl ElasticsearchSink {
             client,
             headers,
             installed: OnceCell::new(),
+            compressing: Memory::default().compressing(),
         })
+    }
+
+    /// The same as one of several that share `memory`, and take turns at compressing what they send.
+    #[must_use]
+    pub fn within(self, memory: &Memory) -> Self {
+        Self { compressing: memory.compressing(), ..self }
     }
 
     /// Sends `batch` as one request, and says what the answer means for each record.
@@ -254,7 +261,7 @@ impl ElasticsearchSink {
         let level = self.settings.compression_level;
         if level > 0 {
             // It is never closed.
-            let _turn = COMPRESSING.acquire().await.ok();
+            let _turn = self.compressing.acquire().await.ok();
             body = tokio::task::spawn_blocking(move || gzip(&body, level))
                 .await
                 .map_err(|error| Failure::Node(error_chain(&error)))?;

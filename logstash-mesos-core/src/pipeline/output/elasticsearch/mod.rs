@@ -13,7 +13,9 @@ use data_stream::DataStream;
 
 use crate::event::{Event, Text};
 use crate::pipeline::plugin::settings::{SettingValue, Settings};
-use crate::pipeline::plugin::{Build, BuildContext, BuildError, EncodeError, MakeOutput, Output, PluginSpec};
+use crate::pipeline::plugin::{
+    Build, BuildContext, BuildError, EncodeError, MakeOutput, Output, OutputContext, PluginSpec,
+};
 use crate::pipeline::tls;
 use crate::sink::elasticsearch::{
     ElasticsearchSettings, ElasticsearchSink, IndexTemplate, Node, TemplateApi,
@@ -25,10 +27,14 @@ pub(crate) static ELASTICSEARCH: PluginSpec = PluginSpec {
     name: "elasticsearch",
     doc: "Sends documents to Elasticsearch or OpenSearch over the bulk API.",
     settings: settings::SETTINGS,
-    build: Build::Output(&MakeOutput::new(build)),
+    build: Build::Output(&MakeOutput::sharing(build)),
 };
 
-fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Output>, BuildError> {
+fn build(
+    settings: &Settings,
+    cx: &BuildContext,
+    with: &OutputContext,
+) -> Result<Box<dyn Output>, BuildError> {
     if settings.text("ilm_enabled").as_deref() == Some("true") {
         return Err(BuildError::setting("ilm_enabled", "lifecycles are not set up from here").remedy(
             "write to a data stream, or make the alias and its policy on the cluster and name the alias with `index`",
@@ -44,7 +50,8 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Output>, Buil
         connection.template = template(settings, cx)?;
     }
     let sink = ElasticsearchSink::new(connection).map_err(|error| refused(settings, &error))?;
-    Ok(Box::new(Elasticsearch { encoder, sink: Arc::new(sink) }))
+    let sink = Arc::new(sink.within(&with.memory));
+    Ok(Box::new(Elasticsearch { encoder, sink }))
 }
 
 struct Elasticsearch {

@@ -1,13 +1,13 @@
 use super::*;
 use crate::event::{FieldReference, Timestamp};
 use crate::pipeline::lang::Diagnostics;
-use crate::pipeline::plugin::{EcsCompatibility, MakeOutput};
-use crate::pipeline::{Bus, CompileOptions, catalog, compile};
+use crate::pipeline::plugin::{EcsCompatibility, MakeOutput, OutputContext};
+use crate::pipeline::{CompileOptions, catalog, compile};
 
 fn output(options: &str) -> Result<Box<dyn Output>, Diagnostics> {
     let text = format!("output {{ elasticsearch {{ {options} }} }}");
     let compiled = compile(&text, &CompileOptions::new(catalog()))?;
-    Ok(MakeOutput::build(compiled.outputs.first().unwrap(), &Bus::default()).unwrap())
+    Ok(MakeOutput::build(compiled.outputs.first().unwrap(), &OutputContext::default()).unwrap())
 }
 
 fn event() -> Event {

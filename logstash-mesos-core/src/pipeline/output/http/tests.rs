@@ -4,9 +4,8 @@ use logstash_mesos_engine::testing::{context, settings_of};
 
 use super::super::testing::{batch, output};
 use super::*;
-use crate::pipeline::Bus;
 use crate::pipeline::input::testing::{Running, connect, free_port};
-use crate::pipeline::plugin::EcsCompatibility;
+use crate::pipeline::plugin::{EcsCompatibility, OutputContext};
 use crate::sink::Delivered;
 use crate::sink::testing::{Seen, Server};
 
@@ -257,7 +256,11 @@ fn what_cannot_work_is_refused() {
     ] {
         let make = MakeOutput::of(&HTTP).expect("an output");
         let error = make
-            .make(&settings_of(&HTTP, settings), &context(&HTTP, EcsCompatibility::V8), &Bus::default())
+            .make(
+                &settings_of(&HTTP, settings),
+                &context(&HTTP, EcsCompatibility::V8),
+                &OutputContext::default(),
+            )
             .err();
         let error = error.unwrap_or_else(|| panic!("{settings} was accepted"));
         assert!(error.message.contains(said), "{settings}: {}", error.message);
