@@ -9,14 +9,12 @@
 //! the pipeline starts. Everything that is full makes what is before it wait; the lane of an output, while others go
 //! on, only when its queue on disk is full too.
 
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
 use logstash_mesos_engine::compile::Compiled;
-use logstash_mesos_engine::run::PluginCounters;
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -24,129 +22,30 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, error, info, info_span, warn};
 
-use super::bus::Bus;
-use super::dead_letter::{DeadLetterSettings, DeadLetterStatus, DeadLetters, bytes};
+use super::dead_letter::{DeadLetterStatus, DeadLetters};
 use super::deliver::{Lane, Use};
-use super::live::Live;
 use super::plugin::{
     BatchSender, BuildError, CompiledPlugin, Input, InputContext, LineLimit, MakeInput, MakeOutput,
     OutputContext,
 };
 use super::queue::Queue;
-use super::spool::{Home, Lease, Limits, Spools};
+use super::spool::{Home, Lease, Limits};
 use crate::backoff::Backoff;
 use crate::error_chain;
-use crate::event::Clock;
-use crate::memory::Memory;
 use crate::source::Tally;
 
 mod counted;
+mod counters;
 mod replay;
+mod settings;
 mod worker;
 
 pub(crate) use counted::add_lost;
 pub use counted::{Counted, CountedOutput, Counter};
+pub use counters::{FilterStatus, OutputStatus, PipelineCounters};
 use replay::Replayer;
+pub use settings::{OutputQueue, RunSettings};
 use worker::{Slot, Worker};
-
-/// How a pipeline runs.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct RunSettings {
-    /// Name of the pipeline, for messages, threads and dead letters.
-    pub pipeline_id: String,
-    /// `pipeline.workers`: threads that filter and encode.
-    pub workers: usize,
-    /// `pipeline.batch.size`: most events that go through the filters at a time.
-    pub batch_size: usize,
-    /// What is on its way in memory, between inputs and workers and for each output, has a part of it. For pipelines that
-    /// run beside each other it is the same.
-    pub memory: Memory,
-    /// Where dead letters are kept; `None`: they are only logged.
-    pub data_dir: Option<PathBuf>,
-    /// How many dead letters are kept, and for how long.
-    pub dead_letters: DeadLetterSettings,
-    /// What waits for an output.
-    pub output_queue: OutputQueue,
-    /// Where that is kept which has no room in memory; by default nowhere: then it makes the inputs wait.
-    pub spools: Spools,
-    /// Where the current time comes from.
-    pub clock: Clock,
-    /// Where its inputs and outputs `pipeline` find those of other pipelines; by default it is alone.
-    pub bus: Bus,
-    /// The machine's root directory as this process sees it; by default `/`.
-    pub host_root: PathBuf,
-    /// Who looks at its events as they pass.
-    pub live: Live,
-    /// What nobody is shown of them: the secrets of its configuration, see [`secrets`](super::compile::secrets).
-    pub secrets: Vec<String>,
-    /// Cancelled when nobody will ever take anything of an output again, see [`SinkError::Closed`]: for whoever wants to
-    /// end then. The pipeline goes on.
-    ///
-    /// [`SinkError::Closed`]: crate::sink::SinkError::Closed
-    pub output_closed: CancellationToken,
-}
-
-impl Default for RunSettings {
-    fn default() -> Self {
-        Self {
-            pipeline_id: "main".to_owned(),
-            workers: thread::available_parallelism().map_or(1, usize::from),
-            batch_size: 125,
-            memory: Memory::default(),
-            data_dir: None,
-            dead_letters: DeadLetterSettings::default(),
-            output_queue: OutputQueue::default(),
-            spools: Spools::default(),
-            clock: Clock::System,
-            bus: Bus::default(),
-            host_root: PathBuf::from("/"),
-            live: Live::default(),
-            secrets: Vec::new(),
-            output_closed: CancellationToken::new(),
-        }
-    }
-}
-
-/// What waits for an output: `queue.type` and `queue.max_bytes`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OutputQueue {
-    /// `persisted`: all of it is on disk, and is told delivered when it is there. Otherwise (`memory`) that alone
-    /// for which there is no room in memory, while others have the same events.
-    pub persisted: bool,
-    /// Most bytes that wait on disk for one output.
-    pub most_bytes: u64,
-}
-
-impl Default for OutputQueue {
-    /// As in Logstash: in memory; 1 GiB on disk.
-    fn default() -> Self {
-        Self { persisted: false, most_bytes: 1 << 30 }
-    }
-}
-
-impl OutputQueue {
-    /// Logstash's name of the setting for `persisted`.
-    pub const TYPE: &str = "queue.type";
-    /// Logstash's name of the setting for `most_bytes`.
-    pub const MAX_BYTES: &str = "queue.max_bytes";
-
-    /// Whether this type of a queue is on disk; `None` if there is no such type.
-    #[must_use]
-    pub fn is_persisted(text: &str) -> Option<bool> {
-        match text {
-            "memory" => Some(false),
-            "persisted" => Some(true),
-            _ => None,
-        }
-    }
-
-    /// A number of bytes above 0, perhaps with a unit: `1024mb`.
-    #[must_use]
-    pub fn parse_bytes(text: &str) -> Option<u64> {
-        bytes(text).filter(|bytes| *bytes > 0)
-    }
-}
 
 /// Why a pipeline does not start.
 #[derive(Debug, Error)]
@@ -172,111 +71,6 @@ pub enum StartError {
     #[error("no thread for a worker")]
     Thread(#[source] std::io::Error),
 }
-
-/// What a pipeline has done so far.
-#[derive(Debug, Default)]
-pub struct PipelineCounters {
-    events_in: AtomicU64,
-    events_out: AtomicU64,
-    batches: AtomicU64,
-    failed_inputs: AtomicU64,
-    unanswered: AtomicU64,
-    dropped: AtomicU64,
-    failures: AtomicU64,
-    last_failure: Mutex<Option<String>>,
-}
-
-impl PipelineCounters {
-    /// How often a plugin has panicked. Its event is in the dead letters, or is read again.
-    #[must_use]
-    pub fn failures(&self) -> u64 {
-        self.failures.load(Ordering::Relaxed)
-    }
-
-    /// The last thing that went wrong in a plugin and was no fault of an event, of a server or of a file: a panic,
-    /// or an input that can never work.
-    #[must_use]
-    pub fn last_failure(&self) -> Option<String> {
-        self.last_failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn failed(&self, what: String) {
-        self.failures.fetch_add(1, Ordering::Relaxed);
-        self.set_failure(what);
-    }
-
-    fn set_failure(&self, what: String) {
-        *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
-    }
-
-    /// Events that a condition had no answer for, such as `if [a] > 5` for a text: they are in the dead letters.
-    #[must_use]
-    pub fn unanswered(&self) -> u64 {
-        self.unanswered.load(Ordering::Relaxed)
-    }
-
-    /// Events that filters have dropped, as they were told to.
-    #[must_use]
-    pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
-    }
-
-    /// Inputs that said that they can never work.
-    #[must_use]
-    pub fn failed_inputs(&self) -> u64 {
-        self.failed_inputs.load(Ordering::Relaxed)
-    }
-
-    /// Events taken from inputs.
-    #[must_use]
-    pub fn events_in(&self) -> u64 {
-        self.events_in.load(Ordering::Relaxed)
-    }
-
-    /// Events that came out of the filters.
-    #[must_use]
-    pub fn events_out(&self) -> u64 {
-        self.events_out.load(Ordering::Relaxed)
-    }
-
-    /// Batches taken from inputs.
-    #[must_use]
-    pub fn batches(&self) -> u64 {
-        self.batches.load(Ordering::Relaxed)
-    }
-}
-
-/// What an output has done so far.
-#[derive(Clone, Debug)]
-pub struct OutputStatus {
-    /// The plugin's id.
-    pub id: Arc<str>,
-    /// [`crate::sink::LogSink::name`] of its sink.
-    pub sink: String,
-    /// Records that arrived.
-    pub delivered: u64,
-    /// The bytes of the records that were delivered, as they were encoded.
-    pub delivered_bytes: u64,
-    /// Records that were refused and became dead letters.
-    pub rejected: u64,
-    /// Records that wait on disk.
-    pub on_disk: u64,
-    /// What they take there, in bytes.
-    pub bytes_on_disk: u64,
-    /// Records that the destination does not take now, though it takes others: they wait aside.
-    pub aside: u64,
-    /// Why: what it said last of one of them.
-    pub aside_reason: Option<String>,
-    /// Records that waited on disk, were damaged there and are lost.
-    pub damaged: u64,
-    /// Deliveries that had to be tried again.
-    pub retries: u64,
-    /// Why nothing arrives at the moment; it is tried again.
-    pub trouble: Option<String>,
-}
-
-/// The counters of one plugin: its id, its name, what it has done.
-pub type FilterStatus = (Arc<str>, &'static str, Arc<PluginCounters>);
 
 /// How a pipeline ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

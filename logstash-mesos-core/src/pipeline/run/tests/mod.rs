@@ -15,13 +15,14 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::event::{Ack, Event, Outcome, Text, Timestamp, Value};
-use crate::pipeline::dead_letter::{Fate, Form, Letter, Selection, Store};
+use crate::memory::Memory;
+use crate::pipeline::dead_letter::{DeadLetterSettings, Fate, Form, Letter, Selection, Store};
 use crate::pipeline::plugin::settings::{Kind, Setting, Settings};
 use crate::pipeline::plugin::{
     Batch, Build, BuildContext, Deferred, EncodeError, Filter, FilterContext, InputError, MakeInput,
     MakeOutput, Output, PluginSpec,
 };
-use crate::pipeline::{CompileOptions, catalog, compile};
+use crate::pipeline::{CompileOptions, Spools, catalog, compile};
 use crate::sink::{Aside, Batching, Delivered, LogSink, Pauses, RecordBatch, Rejection, SinkError};
 
 /// An output whose sink does what its name says: `ok`, `ordered`, `flaky`, `stuck`, `picky`, `gate`, `choosy`.

@@ -1,0 +1,116 @@
+use super::*;
+use crate::event::write_json;
+
+fn filter(text: &str) -> Result<Value, JsonProblem> {
+    JsonReader::new(JsonRules::FILTER).read(&Text::from(text)).map_err(|error| error.reason)
+}
+
+fn round_trip(text: &str) -> String {
+    let mut out = Vec::new();
+    write_json(&read_json(&Text::from(text)).unwrap(), &mut out);
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn values_of_every_kind_are_read() {
+    for text in [
+        r#"{"a":1,"b":[],"c":{},"d":[1,"x",null,true,false,{"e":[[-5]]}]}"#,
+        r#""a string that is longer than what fits inline""#,
+        "-9223372036854775808",
+        "9223372036854775808",
+        "-123456789012345678901234567890",
+    ] {
+        assert_eq!(round_trip(text), text);
+    }
+    assert_eq!(round_trip(" { \"a\" :\t[ 1 ,\n2 ] } "), r#"{"a":[1,2]}"#);
+}
+
+#[test]
+fn plain_strings_are_slices_of_the_input() {
+    let text = Text::from(r#"{"key":"a value that is too long to be kept inline"}"#);
+    let Value::Map(map) = read_json(&text).unwrap() else { panic!("a hash") };
+    let value = map.get("key").and_then(Value::as_text).unwrap();
+    let range = text.as_bytes().as_ptr_range();
+    assert!(range.contains(&value.as_bytes().as_ptr()));
+}
+
+#[test]
+fn escapes_are_undone() {
+    let read = |text: &str| match filter(text) {
+        Ok(Value::Text(text)) => Ok(text.to_string()),
+        Ok(_) => panic!("a string"),
+        Err(problem) => Err(problem),
+    };
+    assert_eq!(read(r#""\u00e9\n\t\"\\\/\b\f\r x""#).unwrap(), "é\n\t\"\\/\u{8}\u{c}\r x");
+    assert_eq!(read(r#""\ud83d\ude00""#).unwrap(), "😀");
+    assert_eq!(read(r#""a\ud83dz""#).unwrap(), "a?z");
+    assert_eq!(read(r#""\ud83d\u0041""#).unwrap(), "?A");
+    assert_eq!(read(r#""\x""#), Err(JsonProblem::Escape));
+    assert_eq!(read(r#""\u12g4""#), Err(JsonProblem::Escape));
+    assert_eq!(read(r#""\u12"#), Err(JsonProblem::End));
+    assert_eq!(read("\"a\nb\""), Err(JsonProblem::Control));
+    assert_eq!(read("\"0123456789abcdef\u{1}\""), Err(JsonProblem::Control));
+}
+
+#[test]
+fn numbers_follow_json_and_the_place_they_are_read_for() {
+    for wrong in ["01", "-", "+1", ".5", "1.", "1e", "1e+", "NaN", "Infinity", "1x", "0x10", "--1"] {
+        assert!(filter(wrong).is_err(), "{wrong}");
+    }
+    assert_eq!(filter("-0"), Ok(Value::Int(0)));
+    assert_eq!(read_json(&Text::from("2.50")), Ok(Value::Float(2.5)));
+    let exact = |text: &str| match filter(text) {
+        Ok(Value::Decimal(number)) => number.as_bigint_and_exponent(),
+        other => panic!("{text}: {other:?}"),
+    };
+    assert_eq!(exact("2.50"), (BigInt::from(250), 2));
+    assert_eq!(exact("1E-5"), (BigInt::from(1), 5));
+    assert_eq!(exact("-1e5"), (BigInt::from(-1), -5));
+    assert_eq!(exact("0.12345678901234567890"), (BigInt::from(12_345_678_901_234_567_890_u64), 20));
+    assert_eq!(filter("1e99999999999"), Err(JsonProblem::NumberLength));
+    assert_eq!(filter(&"9".repeat(1001)), Err(JsonProblem::NumberLength));
+}
+
+#[test]
+fn a_repeated_key_keeps_its_place_and_takes_the_last_value() {
+    assert_eq!(round_trip(r#"{"a":1,"b":2,"a":3}"#), r#"{"a":3,"b":2}"#);
+    let many = (0..100).map(|n| format!("\"k{}\":{n}", n % 50)).collect::<Vec<_>>().join(",");
+    let Value::Map(map) = read_json(&Text::from(format!("{{{many}}}"))).unwrap() else { panic!("a hash") };
+    assert_eq!(map.len(), 50);
+    assert_eq!(map.get("k7"), Some(&Value::Int(57)));
+}
+
+#[test]
+fn what_may_follow_depends_on_the_place() {
+    let read = |rules, text: &'static str| JsonReader::new(rules).read(&Text::from(text));
+    assert_eq!(read(JsonRules::FILTER, "1 2"), Ok(Value::Int(2)));
+    assert_eq!(read(JsonRules::CODEC, "1 trailing"), Ok(Value::Int(1)));
+    assert_eq!(read(JsonRules::STRICT, "1 2").unwrap_err().reason, JsonProblem::Trailing);
+    assert_eq!(read(JsonRules::FILTER, "{\"a\":1} x").unwrap_err().reason, JsonProblem::Unexpected);
+    assert_eq!(read(JsonRules::FILTER, " "), Ok(Value::Null));
+    assert_eq!(read(JsonRules::STRICT, " ").unwrap_err().reason, JsonProblem::Empty);
+    assert_eq!(read(JsonRules::STRICT, "\u{feff}1"), Ok(Value::Int(1)));
+}
+
+#[test]
+fn errors_say_where() {
+    let error = read_json(&Text::from("{\n \"ä\": x}")).unwrap_err();
+    assert_eq!((error.line, error.column, error.offset), (2, 7, 9));
+    assert_eq!(error.to_string(), "unexpected character in JSON at line 2, column 7");
+}
+
+#[test]
+fn depth_is_limited() {
+    let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+    assert!(filter(&deep(1000)).is_ok());
+    assert_eq!(filter(&deep(1001)), Err(JsonProblem::Depth));
+    assert_eq!(filter(&"{\"a\":".repeat(100_000)), Err(JsonProblem::Depth));
+}
+
+#[test]
+fn any_prefix_of_a_document_is_refused_without_panic() {
+    let text = r#"{"a":[1.5e3,"xé\u00e9",true,null],"b":{"c":-12}}"#;
+    for end in (0..text.len()).filter(|end| text.is_char_boundary(*end)) {
+        assert!(read_json(&Text::from(&text[..end])).is_err(), "{}", &text[..end]);
+    }
+}
