@@ -17,9 +17,9 @@ use utoipa::ToSchema;
 struct Problem {
     /// `framework`, `agent`, `configuration` or `stream`.
     kind: &'static str,
-    /// For programs.
+    /// A word for programs, which stays the same from version to version.
     code: String,
-    /// Of the first subject.
+    /// What is wrong, in the words for the first subject.
     text: String,
     /// What to do about it.
     next: Option<String>,
@@ -34,6 +34,7 @@ struct Problem {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = OverviewSubject)]
 struct Named {
+    /// `framework`, `agent`, `configuration` or `stream`.
     kind: &'static str,
     id: String,
     name: String,
@@ -46,7 +47,7 @@ struct Named {
 pub(super) struct Overview {
     #[schema(value_type = String, format = DateTime)]
     at: Moment,
-    /// Of the scheduler.
+    /// The version of the scheduler.
     version: &'static str,
     /// Where the scheduler is reached.
     url: String,
@@ -60,7 +61,7 @@ pub(super) struct Overview {
     problems_total: usize,
 }
 
-/// The framework.
+/// How the framework stands with the master.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = OverviewFramework)]
 struct Framework {
@@ -68,36 +69,41 @@ struct Framework {
     id: Option<String>,
     name: String,
     connected: bool,
-    /// Empty while none is known.
+    /// The leading master, `host:port`; empty while none is known.
     master: String,
 }
 
-/// Over all streams.
+/// What is read, over all streams of all executors.
 #[derive(Debug, Default, Serialize, ToSchema)]
 #[schema(as = OverviewStreams)]
 struct Streams {
     count: u64,
+    /// Bytes that are written and that no output has yet.
     lag_bytes: u64,
-    /// Bytes.
+    /// Bytes that will never become an event.
     lost: u64,
+    /// Streams that cannot be read.
     unread: u64,
 }
 
-/// Over all executors.
+/// Events that pass, over all executors.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = OverviewEvents)]
 struct Events {
-    /// Null before there are two looks.
+    /// Events that sources give, a second; null before there are two looks.
     in_per_second: Option<f64>,
+    /// Events that are delivered, a second; likewise.
     out_per_second: Option<f64>,
+    /// Events that an output refused for ever.
     failed: u64,
 }
 
-/// Over all configurations.
+/// How many configurations there are.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = OverviewConfigurations)]
 struct Configurations {
     count: usize,
+    /// How many of them an executor does not take.
     refused: usize,
 }
 

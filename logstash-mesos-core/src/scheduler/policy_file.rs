@@ -58,7 +58,7 @@ pub(super) struct PolicyShown {
     rules: Vec<RuleShown>,
 }
 
-/// A rule.
+/// A rule that allows or denies configurations to read containers.
 #[derive(Serialize, ToSchema)]
 #[schema(as = PolicyRule)]
 struct RuleShown {
@@ -68,7 +68,7 @@ struct RuleShown {
     configurations: Vec<String>,
     /// What a container has to be, by the keys of `match`.
     containers: BTreeMap<String, String>,
-    /// As it is written.
+    /// The rule as it is written in the file.
     text: String,
 }
 

@@ -30,7 +30,7 @@ pub(super) struct Draft {
 /// What the engine has against a configuration.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Checked {
-    /// Errors first.
+    /// Errors first, each kind in the order of their places. Empty when all is well.
     diagnostics: Vec<Diagnostic>,
 }
 

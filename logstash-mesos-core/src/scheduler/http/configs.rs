@@ -25,7 +25,7 @@ use utoipa::{IntoParams, ToSchema};
 pub(super) struct Given {
     /// Image pattern of a configuration for containers; it may stand in the path or the query instead.
     name: Option<String>,
-    /// Logstash configuration.
+    /// The text of a Logstash configuration: inputs, filters, outputs.
     input: Option<String>,
     /// Further conditions for containers, such as `label.app`.
     #[serde(rename = "match")]
@@ -44,12 +44,13 @@ struct ByName {
     name: Option<String>,
 }
 
-/// A configuration.
+/// A configuration as it is stored.
 #[derive(Debug, Default, Serialize, ToSchema)]
 #[schema(as = Configuration)]
 struct Shown {
+    /// A pattern of images for containers, any name for the machine.
     name: String,
-    /// Logstash configuration, without secrets for those who may not write.
+    /// The text of the Logstash configuration, without secrets for those who may not write.
     input: String,
     /// Left out, with what follows, where there is no configuration yet.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -106,16 +107,19 @@ enum Put {
 /// A configuration that does not compile, with everything that is wrong with it. The first of that stands above.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Refused {
-    /// In a sentence.
+    /// What is wrong, where, and what helps, in one sentence.
     error: Option<String>,
     /// Stays the same from version to version.
     code: Option<String>,
-    /// From 1.
+    /// The line of the text, the first is 1.
     line: Option<usize>,
-    /// From 1, in characters.
+    /// The character of the line, the first is 1.
     column: Option<usize>,
+    /// What is wrong there.
     message: Option<String>,
+    /// What helps against it, where that is known.
     remedy: Option<String>,
+    /// All that is wrong, the first of it too.
     diagnostics: Vec<Complaint>,
 }
 
@@ -187,7 +191,7 @@ pub(super) async fn post(
     }
 }
 
-/// The same.
+/// Stores a configuration for containers, whose name is in the query or the body.
 #[utoipa::path(put, path = "/api/configs", tag = "configurations", params(ByName,
         ("If-Match" = Option<String>, Header, description = "Only over this version."),
         ("If-None-Match" = Option<String>, Header, description = "`*`: only what is new.", pattern = "^[*]$")),

@@ -43,13 +43,13 @@ pub(super) struct Parameters {
     all: bool,
 }
 
-/// Dead letters.
+/// How many dead letters there are, or those of one agent.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 enum Letters {
-    /// Without an agent.
+    /// Where no agent is named: how many each has.
     Counts(LetterCensus),
-    /// Of one agent.
+    /// Where one is named: its letters.
     Page(LetterPage),
 }
 
@@ -66,13 +66,15 @@ struct LetterCensus {
 struct LettersOf {
     agent_id: String,
     hostname: Option<String>,
+    /// Its kind and its name: `docker/nginx*`.
     configuration: String,
+    /// How many there are.
     waiting: u64,
-    /// On disk.
+    /// How many bytes of the agent's disk they take.
     bytes: u64,
-    /// Back to their outputs.
+    /// How many of them are on their way back to their outputs.
     on_their_way: u64,
-    /// For want of room or for their age.
+    /// How many were dropped, for want of room or for their age, since the executor began.
     dropped: u64,
 }
 
@@ -95,12 +97,13 @@ struct Letter {
     /// When it was stored.
     #[serde(rename = "@timestamp")]
     at: String,
-    /// Kind first.
+    /// Its kind and its name: `docker/nginx*`.
     configuration: String,
-    /// Empty for a condition.
+    /// The id of the plugin that refused it; empty for a condition.
     plugin_id: String,
-    /// `if` for a condition.
+    /// The name of that plugin, such as `elasticsearch`; `if` for a condition.
     plugin: String,
+    /// Why it was refused, in the words of the plugin or its server.
     reason: String,
     /// Where its line came from, as far as is known.
     source: String,
@@ -111,8 +114,10 @@ struct Letter {
 /// How many letters were taken out.
 #[derive(Default, Serialize, ToSchema)]
 struct Taken {
+    /// Sent to their outputs again.
     #[serde(skip_serializing_if = "Option::is_none")]
     replayed: Option<u64>,
+    /// Removed for good.
     #[serde(skip_serializing_if = "Option::is_none")]
     discarded: Option<u64>,
 }

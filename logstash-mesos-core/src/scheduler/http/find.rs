@@ -33,16 +33,16 @@ pub(super) struct Found {
     close: Vec<String>,
 }
 
-/// An agent.
+/// An agent by its id or the name of its machine.
 #[derive(Debug, Serialize, ToSchema)]
 struct AgentFound {
     id: String,
-    /// Of its machine.
+    /// The name of its machine.
     name: String,
     state: Verdict,
 }
 
-/// A container.
+/// A container by its name, its id or its image, on the agent where it runs.
 #[derive(Debug, Serialize, ToSchema)]
 struct ContainerFound {
     container_id: String,
@@ -60,7 +60,7 @@ struct PathFound {
     agent_id: String,
 }
 
-/// A configuration.
+/// A configuration by its name.
 #[derive(Debug, Serialize, ToSchema)]
 struct ConfigurationFound {
     kind: Kind,

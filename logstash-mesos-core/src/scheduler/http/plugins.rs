@@ -15,13 +15,13 @@ pub(super) struct Plugins {
     plugins: Vec<Plugin>,
 }
 
-/// A plugin.
+/// A plugin that configurations may name.
 #[derive(Serialize, ToSchema)]
 struct Plugin {
     /// `input`, `filter`, `output` or `codec`.
     kind: &'static str,
     name: &'static str,
-    /// One sentence.
+    /// What it does, in one sentence.
     doc: &'static str,
     settings: Vec<PluginSetting>,
 }
@@ -30,7 +30,7 @@ struct Plugin {
 #[derive(Serialize, ToSchema)]
 struct PluginSetting {
     name: &'static str,
-    /// In words.
+    /// What values it has, in words: `a number`, `an array of text`.
     takes: String,
     /// Whether it takes a codec.
     codec: bool,
@@ -39,7 +39,7 @@ struct PluginSetting {
     required: bool,
     /// What to use instead, of one that should no longer be used.
     deprecated: Option<&'static str>,
-    /// One sentence.
+    /// What it is for, in one sentence.
     doc: &'static str,
 }
 

@@ -24,7 +24,7 @@ pub(super) struct Which {
     /// `docker` if not given.
     #[serde(default = "docker")]
     kind: Kind,
-    /// Of the configuration.
+    /// The name of the configuration.
     name: String,
     /// One of those that are told without it.
     version: Option<String>,
@@ -34,9 +34,9 @@ pub(super) struct Which {
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 enum Versions {
-    /// Without `version`.
+    /// Where no version is asked for: the list of them.
     All(VersionList),
-    /// With it.
+    /// Where one is asked for: its text.
     One(VersionText),
 }
 
@@ -81,13 +81,14 @@ struct ChangeShown {
     at: Option<String>,
 }
 
-/// One version.
+/// What a configuration was in one of its versions.
 #[derive(Serialize, ToSchema)]
 struct VersionText {
     name: String,
     kind: Kind,
-    /// Without secrets for those who may not write.
+    /// The text of the configuration, without secrets for those who may not write.
     input: String,
+    /// The further conditions that containers had to meet.
     r#match: BTreeMap<String, String>,
 }
 

@@ -27,7 +27,7 @@ pub(in super::super) struct StatusAnswer {
     framework: Framework,
     /// Without their texts, sorted by kind and name.
     configurations: Vec<ConfigurationUse>,
-    /// By their ids.
+    /// In the order of their ids.
     agents: Vec<Agent>,
     /// What the agents of this page read.
     streams: Vec<Stream>,
@@ -49,7 +49,7 @@ pub(in super::super) struct StatusAnswer {
 struct DestinationShared {
     /// The output with what tells its places apart, without secrets.
     destination: String,
-    /// By kind and name.
+    /// Each with its kind and its name: `docker/nginx*`.
     configurations: Vec<String>,
 }
 
@@ -105,6 +105,7 @@ struct Agent {
 /// Why an offer was declined.
 #[derive(Debug, Serialize, ToSchema)]
 struct Declined {
+    /// What it lacked, in words.
     reason: String,
     #[schema(format = DateTime)]
     at: String,
@@ -123,7 +124,7 @@ struct ExecutorShown {
     /// When its task came into this state.
     #[schema(format = DateTime)]
     since: Option<String>,
-    /// Of its program.
+    /// The version of its program.
     version: Option<String>,
     /// Whether its session holds.
     connected: bool,
@@ -193,8 +194,11 @@ struct AppliedConfiguration {
 /// What a pipeline has done since it was started.
 #[derive(Debug, Serialize, ToSchema)]
 struct Pipeline {
+    /// Its kind and its name: `docker/nginx*`.
     configuration: String,
+    /// Events that came from its inputs.
     events_in: u64,
+    /// Events that went to its outputs.
     events_out: u64,
     /// How often a plugin broke down.
     failures: u64,
@@ -216,19 +220,20 @@ struct PluginCounts {
     name: String,
     events_in: u64,
     events_out: u64,
-    /// Over all workers; estimated.
+    /// Milliseconds that it worked, over all workers; estimated from some of the events.
     busy_ms: u64,
 }
 
 /// The dead letters of a pipeline.
 #[derive(Debug, Serialize, ToSchema)]
 struct LetterCounts {
+    /// How many there are.
     waiting: u64,
-    /// On disk.
+    /// How many bytes of the disk they take.
     bytes: u64,
-    /// Back to their outputs.
+    /// How many of them are on their way back to their outputs.
     on_their_way: u64,
-    /// For want of room or for their age.
+    /// How many were dropped, for want of room or for their age, since the executor began.
     dropped: u64,
 }
 
@@ -246,7 +251,7 @@ struct LabelsRefused {
     container_id: String,
     name: String,
     image: Option<String>,
-    /// Each with the reason.
+    /// The labels that mean nothing, each with the reason.
     labels: BTreeMap<String, String>,
 }
 
@@ -265,17 +270,18 @@ struct Forbidden {
 /// A queue on disk that no output takes any more.
 #[derive(Debug, Serialize, ToSchema)]
 struct QueueLeft {
-    /// Where it lies.
+    /// Its directory on the agent.
     path: String,
     configuration: String,
     /// Name of the plugin.
     r#type: String,
     /// Where its events were to go.
     place: String,
+    /// How many bytes wait in it.
     bytes: u64,
 }
 
-/// An output.
+/// An output of a configuration, and how it stands with its server.
 #[derive(Debug, Serialize, ToSchema)]
 struct Output {
     configuration: String,
@@ -304,24 +310,30 @@ struct ExecutorTotals {
 struct StreamSum {
     read_bytes: u64,
     events: u64,
-    /// Bytes by reason.
+    /// Bytes that will never become an event, by reason.
     lost: BTreeMap<String, u64>,
 }
 
 /// What became of events, over restarts.
 #[derive(Debug, Serialize, ToSchema)]
 struct PipelineTotals {
-    /// Of files, by inputs of its own.
+    /// Bytes of files that inputs of its own read.
     read_bytes: u64,
     events_in: u64,
     events_out: u64,
+    /// Events that a filter dropped.
     dropped: u64,
+    /// Events that a condition had no answer for.
     unanswered: u64,
+    /// Events that became dead letters.
     dead: u64,
+    /// Dead letters that were dropped, for want of room or for their age.
     dead_dropped: u64,
+    /// Records that outputs have confirmed.
     delivered: u64,
+    /// The bytes of these records.
     delivered_bytes: u64,
-    /// Bytes by reason.
+    /// Bytes that will never become an event, by reason.
     lost: BTreeMap<String, u64>,
 }
 
@@ -331,26 +343,27 @@ pub(in super::super) struct Stream {
     agent_id: String,
     /// Null for a file of the host.
     container_id: Option<String>,
-    /// Of the container.
+    /// The name of the container.
     name: String,
     image: Option<String>,
     /// `stdout` or `stderr`; left out for a file.
     #[serde(skip_serializing_if = "Option::is_none")]
     stream: Option<&'static str>,
-    /// Of the file; left out for standard streams.
+    /// The path of the file; left out for standard streams.
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
     /// How it is read; empty while it is not.
     method: String,
     /// Why it is read that way, or why it cannot be read.
     reason: Option<String>,
-    /// First byte that no output has yet.
+    /// The place of the first byte that no output has yet.
     offset: u64,
+    /// How many bytes there are from it on.
     lag_bytes: u64,
-    /// Since the oldest byte that no output has yet was first seen.
+    /// Seconds since the oldest byte that no output has yet was first seen.
     lag_seconds: u64,
     events: u64,
-    /// Bytes by reason.
+    /// Bytes that will never become an event, by reason.
     lost: BTreeMap<String, u64>,
     total: Option<StreamSum>,
     configurations: Vec<String>,
@@ -360,6 +373,7 @@ pub(in super::super) struct Stream {
 #[derive(Debug, Serialize, ToSchema)]
 struct Reconciliation {
     complete: bool,
+    /// Tasks that it has not answered for.
     unanswered: usize,
     #[schema(format = DateTime)]
     finished: Option<String>,
@@ -372,20 +386,25 @@ struct Rollout {
     executor_id: String,
     /// `complete`, `running` or `stopped`.
     state: &'static str,
+    /// Executors that are still to be replaced.
     outdated: usize,
     /// Whose turn it is.
     agents: Vec<String>,
+    /// Replacements that failed since the roll-out began.
     failures: u32,
     /// Why it has stopped.
     reason: Option<String>,
 }
 
-/// Over all agents, whichever page is shown.
+/// How many there are of all agents, whichever page is shown.
 #[derive(Debug, Serialize, ToSchema)]
 struct Counts {
     agents: usize,
+    /// Tasks that are known, in any state.
     tasks: usize,
+    /// Tasks that run.
     running: usize,
+    /// Executors that have a session.
     connected: usize,
 }
 
