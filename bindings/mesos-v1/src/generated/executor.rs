@@ -33,19 +33,19 @@ pub mod event {
         #[prost(message, optional, tag = "4")]
         pub container_id: ::core::option::Option<super::super::ContainerId>,
     }
-    /// Run this.
+    /// A task that is to run from now on.
     #[derive(Clone, PartialEq, ::prost::Message)]
     pub struct Launch {
         #[prost(message, required, tag = "1")]
         pub task: super::super::TaskInfo,
     }
-    /// Run these.
+    /// Tasks that are to run from now on, all of them or none.
     #[derive(Clone, PartialEq, ::prost::Message)]
     pub struct LaunchGroup {
         #[prost(message, required, tag = "1")]
         pub task_group: super::super::TaskGroupInfo,
     }
-    /// End this.
+    /// A task that is to end. May come again, with a shorter grace.
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Kill {
         #[prost(message, required, tag = "1")]

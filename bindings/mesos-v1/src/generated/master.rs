@@ -54,7 +54,7 @@ pub mod call {
         }
     }
 }
-/// The answer.
+/// The answer to a call; the field of its type is set.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Response {
     #[prost(message, optional, tag = "4")]
@@ -68,13 +68,13 @@ pub struct Response {
 }
 /// Nested message and enum types in `Response`.
 pub mod response {
-    /// Of GET_VERSION.
+    /// Which Mesos the master is.
     #[derive(Clone, PartialEq, ::prost::Message)]
     pub struct GetVersion {
         #[prost(message, required, tag = "1")]
         pub version_info: super::super::VersionInfo,
     }
-    /// Of GET_AGENTS.
+    /// The agents that are registered, and those that are expected back.
     #[derive(Clone, PartialEq, ::prost::Message)]
     pub struct GetAgents {
         #[prost(message, repeated, tag = "1")]
@@ -124,13 +124,13 @@ pub mod response {
             >,
         }
     }
-    /// Of GET_ROLES.
+    /// The roles that the principal may see.
     #[derive(Clone, PartialEq, ::prost::Message)]
     pub struct GetRoles {
         #[prost(message, repeated, tag = "1")]
         pub roles: ::prost::alloc::vec::Vec<super::Role>,
     }
-    /// Of GET_QUOTA.
+    /// The quotas that the principal may see.
     #[derive(Clone, PartialEq, ::prost::Message)]
     pub struct GetQuota {
         #[prost(message, required, tag = "1")]
@@ -150,7 +150,7 @@ pub struct Role {
     #[prost(message, repeated, tag = "4")]
     pub resources: ::prost::alloc::vec::Vec<super::Resource>,
 }
-/// All quotas.
+/// The quotas of all roles that have one.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct QuotaStatus {
     #[prost(message, repeated, tag = "2")]

@@ -75,7 +75,7 @@ pub struct Parameter {
     #[prost(string, required, tag = "2")]
     pub value: ::prost::alloc::string::String,
 }
-/// Several parameters.
+/// Parameters in their order; a key may come twice.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Parameters {
     #[prost(message, repeated, tag = "1")]
@@ -206,7 +206,7 @@ pub struct FrameworkInfo {
     pub labels: ::core::option::Option<Labels>,
     #[prost(string, repeated, tag = "12")]
     pub roles: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Per role.
+    /// What an offer must have to be made to the framework, by role.
     #[prost(btree_map = "string, message", tag = "13")]
     pub offer_filters: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
@@ -349,7 +349,7 @@ pub struct AttributeConstraint {
 }
 /// Nested message and enum types in `AttributeConstraint`.
 pub mod attribute_constraint {
-    /// Which attribute.
+    /// The attribute, or another property, that is looked at.
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Selector {
         #[prost(oneof = "selector::Selector", tags = "1, 2")]
@@ -463,7 +463,7 @@ pub mod attribute_constraint {
         }
     }
 }
-/// A master.
+/// A master, and where it listens.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct MasterInfo {
     #[prost(string, required, tag = "1")]
@@ -542,7 +542,7 @@ pub mod master_info {
         }
     }
 }
-/// An agent.
+/// An agent, and what its machine has.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AgentInfo {
     #[prost(string, required, tag = "1")]
@@ -646,13 +646,13 @@ pub mod domain_info {
     }
     /// Nested message and enum types in `FaultDomain`.
     pub mod fault_domain {
-        /// A region.
+        /// A region, which is made of zones.
         #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
         pub struct RegionInfo {
             #[prost(string, required, tag = "1")]
             pub name: ::prost::alloc::string::String,
         }
-        /// A zone.
+        /// A zone of a region, whose machines may fail together.
         #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
         pub struct ZoneInfo {
             #[prost(string, required, tag = "1")]
@@ -732,7 +732,7 @@ pub mod offer {
     }
     /// Nested message and enum types in `Operation`.
     pub mod operation {
-        /// Starts tasks.
+        /// Starts tasks with the resources of the offers.
         #[derive(Clone, PartialEq, ::prost::Message)]
         pub struct Launch {
             #[prost(message, repeated, tag = "1")]
@@ -900,19 +900,19 @@ pub mod value {
         #[prost(uint64, required, tag = "2")]
         pub end: u64,
     }
-    /// Several ranges.
+    /// Ranges of numbers, such as ports.
     #[derive(Clone, PartialEq, ::prost::Message)]
     pub struct Ranges {
         #[prost(message, repeated, tag = "1")]
         pub range: ::prost::alloc::vec::Vec<Range>,
     }
-    /// Several words.
+    /// Words, of which none comes twice.
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Set {
         #[prost(string, repeated, tag = "1")]
         pub item: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     }
-    /// A word.
+    /// A text, as attributes have it.
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Text {
         #[prost(string, required, tag = "1")]
@@ -1349,7 +1349,7 @@ pub mod command_info {
         pub output_file: ::core::option::Option<::prost::alloc::string::String>,
     }
 }
-/// Environment variables.
+/// The environment of a process, beside what Mesos sets.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Environment {
     #[prost(message, repeated, tag = "1")]
@@ -1433,7 +1433,7 @@ pub mod secret {
         #[prost(string, optional, tag = "2")]
         pub key: ::core::option::Option<::prost::alloc::string::String>,
     }
-    /// Its bytes.
+    /// The secret itself.
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Value {
         #[prost(bytes = "vec", required, tag = "1")]
@@ -1590,7 +1590,7 @@ pub mod container_info {
         #[prost(message, optional, tag = "1")]
         pub image: ::core::option::Option<super::Image>,
     }
-    /// Which containerizer.
+    /// The containerizer that runs it.
     #[derive(
         Clone,
         Copy,
@@ -1653,7 +1653,7 @@ pub mod image {
         #[prost(message, optional, tag = "3")]
         pub config: ::core::option::Option<super::Secret>,
     }
-    /// Its format.
+    /// The format of the image.
     #[derive(
         Clone,
         Copy,
@@ -1746,7 +1746,7 @@ pub mod volume {
         }
         /// Nested message and enum types in `SandboxPath`.
         pub mod sandbox_path {
-            /// Whose sandbox.
+            /// The sandbox of the task itself, or of the executor above it.
             #[derive(
                 Clone,
                 Copy,
@@ -1896,7 +1896,7 @@ pub struct MountPropagation {
 }
 /// Nested message and enum types in `MountPropagation`.
 pub mod mount_propagation {
-    /// Which way.
+    /// Whether only the container sees what is mounted later, or the host too.
     #[derive(
         Clone,
         Copy,
@@ -2034,7 +2034,7 @@ pub struct LinuxInfo {
     pub seccomp: ::core::option::Option<SeccompInfo>,
     #[prost(enumeration = "linux_info::IpcMode", optional, tag = "6")]
     pub ipc_mode: ::core::option::Option<i32>,
-    /// Megabytes.
+    /// Size of /dev/shm, in megabytes.
     #[prost(uint32, optional, tag = "7")]
     pub shm_size: ::core::option::Option<u32>,
     #[prost(bool, optional, tag = "8", default = "true")]
@@ -2099,7 +2099,7 @@ pub struct RLimitInfo {
 }
 /// Nested message and enum types in `RLimitInfo`.
 pub mod r_limit_info {
-    /// One limit.
+    /// The limit of one kind of resource of a process.
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct RLimit {
         #[prost(enumeration = "r_limit::Type", optional, tag = "1")]
@@ -2202,7 +2202,7 @@ pub mod health_check {
         )]
         pub protocol: ::core::option::Option<i32>,
     }
-    /// A connection.
+    /// A connection to a port: it comes about or not.
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct TcpCheckInfo {
         #[prost(uint32, required, tag = "1")]
@@ -2279,7 +2279,7 @@ pub struct CheckInfo {
 }
 /// Nested message and enum types in `CheckInfo`.
 pub mod check_info {
-    /// A command.
+    /// A command, whose exit status is reported.
     #[derive(Clone, PartialEq, ::prost::Message)]
     pub struct Command {
         #[prost(message, required, tag = "1")]
@@ -2293,7 +2293,7 @@ pub mod check_info {
         #[prost(string, optional, tag = "2")]
         pub path: ::core::option::Option<::prost::alloc::string::String>,
     }
-    /// A connection.
+    /// A connection to a port, which comes about or not.
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Tcp {
         #[prost(uint32, required, tag = "1")]
@@ -2437,7 +2437,7 @@ pub mod discovery_info {
         }
     }
 }
-/// Several ports.
+/// The ports of a task, for service discovery.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Ports {
     #[prost(message, repeated, tag = "1")]
@@ -2537,7 +2537,7 @@ pub mod task_status {
             }
         }
     }
-    /// Why.
+    /// What brought the task into its state.
     #[derive(
         Clone,
         Copy,

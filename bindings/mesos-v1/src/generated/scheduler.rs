@@ -37,7 +37,7 @@ pub mod event {
         #[prost(message, optional, tag = "3")]
         pub master_info: ::core::option::Option<super::super::MasterInfo>,
     }
-    /// New offers.
+    /// Resources of agents that may be used from now on.
     #[derive(Clone, PartialEq, ::prost::Message)]
     pub struct Offers {
         #[prost(message, repeated, tag = "1")]
