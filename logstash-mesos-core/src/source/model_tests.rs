@@ -1,10 +1,11 @@
 //! Files of a stream against a simple model: whatever happens to them, and in whatever order, each line that was
 //! written arrives once and in order, or its bytes are counted as lost.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use super::room::{Room, Slot};
 use super::tail::{Shared, Step, Tail};
 use super::writers::Writers;
 use super::{
-    Checkpoints, Directories, FileOpener, HoldLimits, HostFile, Names, Opened, Stat, StreamStatus,
+    Checkpoints, Directories, FileOpener, HoldLimits, HostFile, Identity, Names, Opened, Stat, StreamStatus,
     TailSettings,
 };
 use crate::event::Ack;
@@ -127,6 +128,8 @@ struct Disk {
     // A line has been begun.
     begun: bool,
     removed: bool,
+    // Files do not say when they were made, as in containers; and inodes have these numbers.
+    inodes: Option<HashMap<u64, u64>>,
     // To happen before one of the reader's next calls.
     coming: VecDeque<Micro>,
     calls_before: u8,
@@ -142,6 +145,7 @@ impl Disk {
             written: 0,
             begun: false,
             removed: false,
+            inodes: None,
             coming: VecDeque::new(),
             calls_before: 0,
         }
@@ -418,6 +422,14 @@ impl Interrupted {
         self.disk.lock().unwrap().called();
         &self.file
     }
+
+    fn identity(&self, of: Identity) -> Identity {
+        let disk = self.disk.lock().unwrap();
+        disk.inodes.as_ref().map_or(of, |inodes| {
+            let ino = inodes.get(&of.ino).copied().unwrap_or(of.ino);
+            Identity { ino, born: 0, ..of }
+        })
+    }
 }
 
 impl FileOpener for Interrupted {
@@ -426,11 +438,13 @@ impl FileOpener for Interrupted {
     }
 
     fn open(&self, at: Option<&OsStr>) -> io::Result<Option<Opened>> {
-        self.file().open(at)
+        let opened = self.file().open(at)?;
+        Ok(opened.map(|opened| Opened { identity: self.identity(opened.identity), ..opened }))
     }
 
     fn stat(&self, at: Option<&OsStr>) -> io::Result<Option<Stat>> {
-        self.file().stat(at)
+        let stat = self.file().stat(at)?;
+        Ok(stat.map(|stat| Stat { identity: self.identity(stat.identity), ..stat }))
     }
 
     fn names(&self, _: bool) -> io::Result<Names> {
@@ -513,6 +527,29 @@ fn a_copy_made_during_the_first_look_is_not_taken_for_older_than_the_stream() {
             tell(1, &story);
         }
     }
+}
+
+/// Rotation removes files, and new ones get their inodes.
+#[test]
+fn an_inode_that_is_used_again_is_another_file() {
+    let mut world = World::new(1);
+    world.disk().inodes = Some(HashMap::new());
+    let rotated = world.disk().path(1);
+    fs::write(&rotated, "older than the stream\n").unwrap();
+    world.disk().step(Micro::Line);
+    while world.take() {}
+    let before = fs::metadata(&rotated).unwrap().ino();
+    fs::remove_file(&rotated).unwrap();
+    // Twice between two looks: the second file is seen when it has been put aside.
+    for step in [Micro::Rename, Micro::Reopen, Micro::Line, Micro::Shift(1), Micro::Rename, Micro::Reopen] {
+        world.disk().step(step);
+    }
+    let again = fs::metadata(&rotated).unwrap().ino();
+    world.disk().inodes = Some(HashMap::from([(again, before)]));
+    world.disk().step(Micro::Line);
+    while world.take() {}
+    world.deliver();
+    assert_eq!((world.arrived.as_slice(), world.lost()), (&[0, 1, 2][..], 0));
 }
 
 proptest! {

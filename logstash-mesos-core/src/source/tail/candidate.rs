@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 
-use super::Tail;
+use super::{Past, Tail};
 use crate::source::chain::{self, Known, Likeness, Seen};
 use crate::source::checkpoint::FilePosition;
 use crate::source::{Body, Fingerprint, Identity, Mark, Names, Opened, Stat};
@@ -18,6 +18,14 @@ pub(super) struct Candidate {
     opened: Option<Opened>,
     /// It is compressed, and repeats this member.
     pub(super) packed_of: Option<Identity>,
+}
+
+impl Candidate {
+    /// What is in it, if it has been opened.
+    fn body(&self) -> io::Result<Option<Body>> {
+        let Some(opened) = &self.opened else { return Ok(None) };
+        Ok(Some(Body::new(opened.file.try_clone()?, self.seen.compressed)))
+    }
 }
 
 impl Tail {
@@ -110,9 +118,12 @@ impl Tail {
             return Ok(Some(first_member + at));
         }
         // A past inode may be behind the name again with another file.
-        let past = self.past.iter().position(|past| past.identity == identity);
-        if let Some(at) = past.filter(|_| candidate.name.is_some()) {
-            return Ok(Some(at));
+        if candidate.name.is_some() {
+            for (at, past) in self.past.iter().enumerate().filter(|(_, past)| past.identity == identity) {
+                if self.is_past(past, candidate)? {
+                    return Ok(Some(at));
+                }
+            }
         }
         if self.saved.is_empty() && (self.members.is_empty() || candidate.name.is_some()) {
             return Ok(None);
@@ -132,6 +143,17 @@ impl Tail {
             return Ok(Some(first_member + self.members.len() - 1));
         }
         Ok(None)
+    }
+
+    /// Whether `candidate`, which has the inode of a past file, is that file.
+    fn is_past(&self, past: &Past, candidate: &mut Candidate) -> io::Result<bool> {
+        if past.identity.born != 0 || past.modified == candidate.seen.modified {
+            return Ok(true);
+        }
+        // Where no file says when it was made, an inode may have been given to another one since.
+        self.open(candidate)?;
+        let Some(mut body) = candidate.body()? else { return Ok(false) };
+        Ok(body.len()? >= past.size && past.fingerprint.matches_bytes(&body.head()?))
     }
 
     /// What speaks for it that `candidate` holds what was in the known file, if nothing speaks against it.
@@ -156,8 +178,7 @@ impl Tail {
             return Ok(None);
         }
         self.open(candidate)?;
-        let Some(opened) = &candidate.opened else { return Ok(None) };
-        let mut body = Body::new(opened.file.try_clone()?, candidate.seen.compressed);
+        let Some(mut body) = candidate.body()? else { return Ok(None) };
         if !fingerprint.matches_bytes(&body.head()?) {
             return Ok(None);
         }
@@ -171,7 +192,7 @@ impl Tail {
             }
             (whole, 0)
         } else {
-            if candidate.size < start || !mark.matches(&opened.file)? {
+            if candidate.size < start || !mark.matches(body.file())? {
                 return Ok(None);
             }
             (candidate.size == size, mark.bytes.len)
@@ -186,6 +207,21 @@ impl Tail {
             candidate.opened = opened.filter(|opened| opened.identity == candidate.seen.identity);
         }
         Ok(())
+    }
+
+    /// A file that is none of the stream's, to be known again.
+    pub(super) fn past(&self, mut candidate: Candidate) -> Past {
+        let Seen { identity, modified, .. } = candidate.seen;
+        // Where it says when it was made, that is enough.
+        let known = if identity.born == 0 { self.content(&mut candidate).ok() } else { None };
+        let (fingerprint, size) = known.unwrap_or_default();
+        Past { identity, modified, fingerprint, size }
+    }
+
+    fn content(&self, candidate: &mut Candidate) -> io::Result<(Fingerprint, u64)> {
+        self.open(candidate)?;
+        let Some(mut body) = candidate.body()? else { return Ok(Default::default()) };
+        Ok((Fingerprint::of_bytes(&body.head()?), body.len()?))
     }
 
     pub(super) fn opened(&self, mut candidate: Candidate) -> io::Result<Option<Opened>> {

@@ -9,7 +9,7 @@ use super::{Past, Tail};
 use crate::source::chain::{self, Look, Meaning, Seen};
 use crate::source::holdings::Hold;
 use crate::source::member::Place;
-use crate::source::{Fingerprint, Identity, Names, StartPosition, Stat};
+use crate::source::{Identity, Names, StartPosition, Stat};
 
 /// A look that meets a rotation is taken again, so often at once.
 const MOST_SCANS: usize = 5;
@@ -188,9 +188,7 @@ impl Tail {
                     };
                     self.begin(opened, compressed, spot, from_end, now)?;
                 }
-                Meaning::Before => {
-                    here.push(Past { identity, modified, fingerprint: Fingerprint::default(), size: 0 });
-                }
+                Meaning::Before => here.push(self.past(candidate)),
             }
         }
         self.saved.retain(|(id, _)| !found_saved.contains(id));
