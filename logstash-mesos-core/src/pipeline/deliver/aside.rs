@@ -2,8 +2,8 @@
 //!
 //! Such records leave their batch and its place among those on their way, and wait in a lane of their own, with the same
 //! sink. On disk, if there is a place for that; their source is told then. In memory otherwise, with their
-//! duty. There they take turns: what is refused once more goes behind the others, after a pause that grows for
-//! as long as nothing arrives. A full lane takes no more, and what it does not take is repeated where it is.
+//! duty. There they take turns: what is refused once more is sent again after the others (on disk it stays where it is), and
+//! after a pause that grows for as long as nothing arrives. A full lane takes no more, and what it does not take is repeated where it is.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -106,7 +106,7 @@ impl Lane {
         }
     }
 
-    /// In a lane of what waits aside, goes behind the others. Otherwise, or if there are none, `told` comes back.
+    /// In a lane of what waits aside, lets the others have their turn. Otherwise, or if there are none, `told` comes back.
     pub(super) async fn let_others_try(
         self: &Arc<Self>,
         batch: &Arc<RecordBatch>,
@@ -117,7 +117,14 @@ impl Lane {
         if !self.is_aside() || !kept || !self.has_others(batch, &told) {
             return Some(told);
         }
-        let told = self.take_over(batch, told).await;
+        let told = match told {
+            Told::Noted(noted) => noted.stay().await.map(Told::Noted),
+            told => Some(told),
+        };
+        let told = match told {
+            Some(told) => self.take_over(batch, told).await,
+            None => None,
+        };
         if told.is_none() {
             let pauses = self.sink.pauses();
             let goes_on = std::mem::replace(backoff, Backoff::new(pauses.first, pauses.longest));

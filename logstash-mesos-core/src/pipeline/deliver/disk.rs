@@ -58,6 +58,8 @@ pub(super) struct Sent {
     number: u64,
     batch: Arc<RecordBatch>,
     duty: Duty,
+    // Nothing of it has arrived.
+    is_whole: bool,
 }
 
 impl Sent {
@@ -89,6 +91,7 @@ impl Noted {
         let mut state = self.lane.lock();
         if let Some(sent) = state.sent.iter_mut().find(|sent| sent.number == self.number) {
             sent.batch = Arc::clone(rest);
+            sent.is_whole = false;
         }
     }
 
@@ -96,6 +99,29 @@ impl Noted {
         let state = self.lane.lock();
         let sent = state.sent.iter().find(|sent| sent.number == self.number);
         sent.is_some_and(|sent| matches!(sent.duty, Duty::Disk(_)))
+    }
+
+    /// Leaves the batch where it is on disk, to be read again when the others there have been. It comes back if it is not
+    /// there, if a part of it has arrived, or if too much that has arrived is kept for its sake.
+    pub(super) async fn stay(self) -> Option<Self> {
+        blocking(move || {
+            let ticket = {
+                let state = self.lane.lock();
+                let sent = state.sent.iter().find(|sent| sent.number == self.number);
+                sent.filter(|sent| sent.is_whole).and_then(|sent| match sent.duty {
+                    Duty::Disk(ticket) => Some(ticket),
+                    Duty::Source(_) => None,
+                })
+            };
+            let goes = |ticket| self.lane.disk.with_queue(|queue| queue.is_in_the_way(ticket));
+            if ticket.and_then(goes).unwrap_or(true) {
+                return Some(self);
+            }
+            self.take();
+            None
+        })
+        .await
+        .flatten()
     }
 
     pub(super) async fn arrived(self) {
@@ -356,7 +382,7 @@ impl Lane {
     fn note_duty(self: &Arc<Self>, state: &mut State, batch: &Arc<RecordBatch>, duty: Duty) -> Noted {
         let number = state.sent_so_far;
         state.sent_so_far += 1;
-        state.sent.push(Sent { number, batch: Arc::clone(batch), duty });
+        state.sent.push(Sent { number, batch: Arc::clone(batch), duty, is_whole: true });
         Noted { lane: Arc::clone(self), number }
     }
 
@@ -383,7 +409,14 @@ impl Lane {
         if rewind {
             queue.wind_back();
         }
-        let read = queue.read(self.most_bytes(), self.batching.max_records);
+        let (most_bytes, most_records) = (self.most_bytes(), self.batching.max_records);
+        let mut read = queue.read(most_bytes, most_records);
+        let from_disk = |sent: &Sent| matches!(sent.duty, Duty::Disk(_));
+        if matches!(read, Ok(None)) && queue.waits() && !self.lock().sent.iter().any(from_disk) {
+            // The turn of those that stayed where they are.
+            queue.wind_back();
+            read = queue.read(most_bytes, most_records);
+        }
         self.disk.count(queue);
         let mut state = self.lock();
         match read? {

@@ -7,6 +7,7 @@ mod budget;
 mod home;
 mod left;
 mod queue;
+mod ranges;
 mod record;
 mod segment;
 mod window;

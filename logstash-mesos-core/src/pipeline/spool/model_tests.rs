@@ -1,7 +1,7 @@
 //! A queue on disk against a list, with a crash at any moment: what an append had returned for is there, once or again
 //! and in order, and half an append harms nobody.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -72,12 +72,12 @@ const LIMITS: Limits = Limits { most_bytes: 6000, segment_bytes: 900 };
 struct Model {
     queue: Option<DiskQueue>,
     budget: Arc<Budget>,
-    /// All that is safely in the queue, from its first day, and how many of them have arrived.
+    /// All that is safely in the queue, from its first day; how many of them have arrived without a gap, and which others.
     kept: Vec<Record>,
     arrived: usize,
+    done: BTreeSet<usize>,
     /// Read, and where the next read begins.
-    on_the_way: Vec<(Ticket, usize)>,
-    acknowledged: Vec<(usize, usize, bool)>,
+    on_the_way: Vec<(Ticket, Vec<usize>)>,
     read: usize,
     made: usize,
     heads: Vec<Vec<u8>>,
@@ -98,8 +98,8 @@ impl Model {
             budget,
             kept: Vec::new(),
             arrived: 0,
+            done: BTreeSet::new(),
             on_the_way: Vec::new(),
-            acknowledged: Vec::new(),
             read: 0,
             made: 0,
             heads: Vec::new(),
@@ -134,9 +134,9 @@ impl Model {
         match self.queue().append(&batches.iter().collect::<Vec<_>>(), sent.into()).unwrap() {
             Some(tickets) => {
                 for ticket in tickets {
-                    self.on_the_way.push((ticket, records[0].len()));
-                    self.acknowledged.push((self.read, records[0].len(), false));
-                    self.read += records[0].len();
+                    let behind = self.read + records[0].len();
+                    self.on_the_way.push((ticket, (self.read..behind).collect()));
+                    self.read = behind;
                 }
                 records.into_iter().flatten().collect()
             }
@@ -151,14 +151,14 @@ impl Model {
         let Some(chunk) = self.queue().read(most_bytes, 4).unwrap() else { return Vec::new() };
         let records = chunk.records;
         assert!(records.len() <= 4 && (records.len() == 1 || records.body.len() <= most_bytes));
-        self.on_the_way.push((chunk.ticket, records.len()));
+        let due = (self.read..).filter(|index| !self.done.contains(index)).take(records.len());
+        self.on_the_way.push((chunk.ticket, due.collect()));
         (0..records.len()).map(|at| (records.records[at].route.clone(), records.bytes(at).to_vec())).collect()
     }
 
     fn wind_back(&mut self) {
         self.queue().wind_back();
         self.on_the_way.clear();
-        self.acknowledged.clear();
         self.read = self.arrived;
     }
 
@@ -239,6 +239,7 @@ impl Model {
         assert_eq!(found, all[begins..begins + found.len()]);
         self.kept = all[..begins + found.len()].to_vec();
         self.arrived = begins;
+        self.done.clear();
         self.wind_back();
         (self.heads, self.removed) = (Vec::new(), Vec::new());
         self.files = files(dir);
@@ -252,23 +253,22 @@ impl Model {
                 self.kept.extend(appended);
             }
             Step::Read { most_bytes } => {
+                let due: Vec<usize> =
+                    (self.read..self.kept.len()).filter(|index| !self.done.contains(index)).collect();
                 let records = self.read(*most_bytes);
-                let expected = &self.kept[self.read..];
-                assert_eq!(records, expected[..records.len()]);
-                assert_eq!(records.is_empty(), expected.is_empty());
-                self.acknowledged.push((self.read, records.len(), false));
-                self.acknowledged.retain(|(_, len, _)| *len > 0);
-                self.read += records.len();
+                let expected: Vec<_> =
+                    due.iter().take(records.len()).map(|index| self.kept[*index].clone()).collect();
+                assert_eq!(records, expected);
+                assert_eq!(records.is_empty(), due.is_empty());
+                self.read = due.get(records.len()).copied().unwrap_or(self.kept.len());
             }
             Step::Arrive(which) => {
                 if let Some(at) = which.checked_rem(self.on_the_way.len()) {
-                    let (ticket, _) = self.on_the_way.remove(at);
+                    let (ticket, records) = self.on_the_way.remove(at);
                     self.queue().arrived(ticket);
-                    let open = self.acknowledged.iter_mut().filter(|(_, _, arrived)| !arrived);
-                    open.skip(at).take(1).for_each(|(_, _, arrived)| *arrived = true);
-                    while let Some((begin, len, true)) = self.acknowledged.first().copied() {
-                        self.acknowledged.remove(0);
-                        self.arrived = begin + len;
+                    self.done.extend(records);
+                    while self.done.remove(&self.arrived) {
+                        self.arrived += 1;
                     }
                 }
             }
@@ -281,7 +281,7 @@ impl Model {
                 self.reopen(dir, &torn);
             }
         }
-        let waiting = (self.kept.len() - self.arrived) as u64;
+        let waiting = (self.kept.len() - self.arrived - self.done.len()) as u64;
         let queue = self.queue.as_ref().unwrap();
         assert_eq!(
             (queue.events(), queue.is_empty(), queue.lost()),

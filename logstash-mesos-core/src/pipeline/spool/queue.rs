@@ -16,6 +16,7 @@ use std::sync::Arc;
 use tracing::{error, warn};
 
 use super::budget::{Budget, Taken};
+use super::ranges::Ranges;
 use super::record::{Stored, crc};
 use super::segment::{Place, Reader};
 use super::window::{Ticket, Window};
@@ -61,6 +62,8 @@ pub(crate) struct DiskQueue {
     head: Place,
     head_file: File,
     window: Window,
+    // What has arrived behind the head: it is not read again.
+    done: Ranges,
     reader: Option<(u64, Reader)>,
     // The next to be read; and all that is missing before this one is among the lost.
     read: u64,
@@ -118,6 +121,7 @@ impl DiskQueue {
             head,
             head_file,
             window: Window::default(),
+            done: Ranges::default(),
             reader: None,
             read: head.number,
             counted: head.number,
@@ -173,12 +177,17 @@ impl DiskQueue {
         self.taken.set(self.bytes());
         written?;
         ends.truncate(sent);
-        if let Some(last) = ends.last() {
-            self.read = last.number;
-            self.counted = self.counted.max(last.number);
+        let (mut begin, mut tickets) = (before.0, Vec::new());
+        for end in ends {
+            tickets.push(self.window.begin(begin, end));
+            begin = end.number;
+        }
+        if !tickets.is_empty() {
+            self.read = begin;
+            self.counted = self.counted.max(begin);
             self.reader = None;
         }
-        Ok(Some(ends.into_iter().map(|end| self.window.begin(end)).collect()))
+        Ok(Some(tickets))
     }
 
     fn write(&mut self, batches: &[&RecordBatch], ends: &mut Vec<Place>) -> io::Result<()> {
@@ -238,7 +247,8 @@ impl DiskQueue {
     }
 
     /// The next records, of at most about `most_bytes` and `most_records`; one is given however large it is. `None`
-    /// when all have been read. They are on their way until [`DiskQueue::arrived`] or [`DiskQueue::wind_back`].
+    /// when all have been read. They are on their way until [`DiskQueue::arrived`] or [`DiskQueue::wind_back`]. What has
+    /// arrived is not among them.
     ///
     /// # Errors
     ///
@@ -272,6 +282,13 @@ impl DiskQueue {
             let stored = reader.stored(found).filter(|stored| (self.read..behind).contains(&stored.number));
             if let Some(stored) = stored {
                 self.reach(stored.number, segment, from..reader.begin_of(found));
+                let behind = Place { number: stored.number + 1, offset: reader.offset() };
+                if self.done.contains(stored.number) {
+                    self.read = behind.number;
+                    end = behind;
+                    self.reader = Some((segment.first, reader));
+                    continue;
+                }
                 let full =
                     records.len() >= most_records || records.body.len() + stored.body.len() > most_bytes;
                 if full && !records.is_empty() {
@@ -281,7 +298,7 @@ impl DiskQueue {
                 }
                 records.body.extend_from_slice(stored.body);
                 records.finish_record(stored.route.map(|route| Text::from(route.to_owned())));
-                end = Place { number: stored.number + 1, offset: reader.offset() };
+                end = behind;
                 self.read = end.number;
                 self.counted = self.counted.max(end.number);
             }
@@ -294,7 +311,7 @@ impl DiskQueue {
             }
             return Ok(None);
         }
-        Ok(Some(Chunk { ticket: self.window.begin(end), records }))
+        Ok(Some(Chunk { ticket: self.window.begin(begin, end), records }))
     }
 
     /// Where in `segment` the next record to be read is, or one before it.
@@ -322,9 +339,21 @@ impl DiskQueue {
 
     /// What was on its way has arrived. What is before all that is still on its way is removed.
     pub(crate) fn arrived(&mut self, ticket: Ticket) {
-        if let Some(head) = self.window.arrived(ticket) {
+        let Some((records, moved)) = self.window.arrived(ticket) else { return };
+        self.done.insert(records);
+        if let Some(head) = moved {
             self.move_head(head);
         }
+    }
+
+    /// Whether anything was read that has not arrived.
+    pub(crate) fn waits(&self) -> bool {
+        !self.window.is_empty()
+    }
+
+    /// Whether a batch keeps more from being removed than waits: then it is better put behind the others.
+    pub(crate) fn is_in_the_way(&self, ticket: Ticket) -> bool {
+        self.window.is_first(ticket) && self.done.count() > self.events()
     }
 
     /// What is on its way is given up, and read again; the tickets hold no longer.
@@ -336,6 +365,7 @@ impl DiskQueue {
 
     fn move_head(&mut self, head: Place) {
         self.head = head;
+        self.done.forget_below(head.number);
         let mut bytes = [0; HEAD_BYTES];
         bytes[..8].copy_from_slice(&head.number.to_le_bytes());
         bytes[8..16].copy_from_slice(&head.offset.to_le_bytes());
@@ -396,7 +426,7 @@ impl DiskQueue {
 
     /// Records that wait or are on their way.
     pub(crate) fn events(&self) -> u64 {
-        self.next.saturating_sub(self.head.number)
+        self.next.saturating_sub(self.head.number) - self.done.count()
     }
 
     /// Their bytes on disk.

@@ -1,6 +1,7 @@
 //! Which of the records that were read out of a queue have arrived: the queue ends where the first has not.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use super::segment::Place;
 
@@ -14,6 +15,7 @@ pub(crate) struct Window {
 
 #[derive(Debug)]
 struct Sent {
+    begin: u64,
     end: Place,
     arrived: bool,
 }
@@ -23,17 +25,19 @@ struct Sent {
 pub(crate) struct Ticket(u64);
 
 impl Window {
-    /// The next batch is on its way; it ends at `end`.
-    pub(crate) fn begin(&mut self, end: Place) -> Ticket {
-        self.sent.push_back(Sent { end, arrived: false });
+    /// The next batch is on its way: the records from `begin` to `end`.
+    pub(crate) fn begin(&mut self, begin: u64, end: Place) -> Ticket {
+        self.sent.push_back(Sent { begin, end, arrived: false });
         Ticket(self.first + self.sent.len() as u64 - 1)
     }
 
-    /// It has arrived: up to where everything has, if that has moved.
-    pub(crate) fn arrived(&mut self, ticket: Ticket) -> Option<Place> {
-        // One of before the queue was wound back is none any more.
+    /// It has arrived: its records, and up to where everything has, if that has moved. Nothing, for one of before the queue
+    /// was wound back.
+    pub(crate) fn arrived(&mut self, ticket: Ticket) -> Option<(Range<u64>, Option<Place>)> {
         let at = usize::try_from(ticket.0.checked_sub(self.first)?).ok()?;
-        self.sent.get_mut(at)?.arrived = true;
+        let sent = self.sent.get_mut(at)?;
+        sent.arrived = true;
+        let records = sent.begin..sent.end.number;
         let mut moved = None;
         while self.sent.front().is_some_and(|sent| sent.arrived)
             && let Some(sent) = self.sent.pop_front()
@@ -41,7 +45,12 @@ impl Window {
             self.first += 1;
             moved = Some(sent.end);
         }
-        moved
+        Some((records, moved))
+    }
+
+    /// Whether everything before it has arrived.
+    pub(crate) fn is_first(&self, ticket: Ticket) -> bool {
+        ticket.0 == self.first
     }
 
     /// The queue is read from its beginning again.
@@ -66,12 +75,13 @@ mod tests {
     #[test]
     fn the_queue_moves_along_what_has_arrived_without_a_gap() {
         let mut window = Window::default();
-        let tickets: Vec<Ticket> = (1..=4).map(|number| window.begin(place(number))).collect();
-        assert_eq!(window.arrived(tickets[1]), None);
-        assert_eq!(window.arrived(tickets[0]), Some(place(2)));
+        let tickets: Vec<Ticket> = (1..=4).map(|number| window.begin(number - 1, place(number))).collect();
+        assert_eq!(window.arrived(tickets[1]), Some((1..2, None)));
+        assert!(window.is_first(tickets[0]) && !window.is_first(tickets[2]));
+        assert_eq!(window.arrived(tickets[0]), Some((0..1, Some(place(2)))));
         window.wind_back();
-        let again = window.begin(place(3));
+        let again = window.begin(2, place(3));
         assert_eq!(window.arrived(tickets[3]), None, "it is sent again with what is before it");
-        assert_eq!(window.arrived(again), Some(place(3)));
+        assert_eq!(window.arrived(again), Some((2..3, Some(place(3)))));
     }
 }
