@@ -7,6 +7,8 @@ use super::receiver::Behaviour;
 /// One fault, which lasts for a while. They are begun and ended in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fault {
+    /// What is sent to it gets lost on the way.
+    Cut(End),
     /// Ended with SIGKILL, and started again afterwards.
     Killed(Part),
     /// Stopped with SIGSTOP.
@@ -15,6 +17,14 @@ pub(super) enum Fault {
     DiskFull,
     /// The receiver answers in another way.
     Receiver(Behaviour),
+}
+
+/// Who can be out of reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum End {
+    Master,
+    Search,
+    Receiver,
 }
 
 /// What can be killed. First comes what others need when they start again.
@@ -32,6 +42,9 @@ impl Fault {
     /// Any of them. The executor and the receiver, on whose ways every line is, have more than their share.
     pub(super) fn random(rng: &mut Rng) -> Self {
         let all = [
+            Self::Cut(End::Master),
+            Self::Cut(End::Search),
+            Self::Cut(End::Receiver),
             Self::Killed(Part::Executor),
             Self::Killed(Part::Executor),
             Self::Killed(Part::Executor),
@@ -57,6 +70,7 @@ impl Fault {
     /// Whether both are of the same thing, and cannot be at once.
     pub(super) fn meets(&self, other: &Self) -> bool {
         match (self, other) {
+            (Self::Cut(a), Self::Cut(b)) => a == b,
             (Self::Killed(a) | Self::Frozen(a), Self::Killed(b) | Self::Frozen(b)) => a == b,
             (Self::Receiver(_), Self::Receiver(_)) | (Self::DiskFull, Self::DiskFull) => true,
             _ => false,
@@ -66,6 +80,9 @@ impl Fault {
     /// What it is called in a report.
     pub(super) fn name(&self) -> &'static str {
         match self {
+            Self::Cut(End::Master) => "master out of reach",
+            Self::Cut(End::Search) => "search engine out of reach",
+            Self::Cut(End::Receiver) => "receiver out of reach",
             Self::Killed(Part::Executor) => "executor killed",
             Self::Killed(Part::Scheduler) => "scheduler killed",
             Self::Killed(Part::Agent) => "agent killed",

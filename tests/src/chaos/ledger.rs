@@ -1,6 +1,6 @@
 //! What was written, and what has arrived of it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Record;
@@ -14,6 +14,9 @@ struct Entries {
     // By stream, how often each number has arrived.
     seen: HashMap<String, Vec<u8>>,
     written: HashMap<String, Vec<u64>>,
+    // What went wrong last; and how many records came once more since, by that.
+    trouble: String,
+    again: BTreeMap<String, u64>,
     // Lines that are no records and were written all the same.
     torn: HashSet<String>,
     // Lines that are no records.
@@ -23,7 +26,9 @@ struct Entries {
 impl Ledger {
     /// Takes down what has arrived.
     pub(super) fn arrived<'a>(&self, lines: impl IntoIterator<Item = &'a str>) {
-        let mut entries = self.lock();
+        let mut locked = self.lock();
+        let entries = &mut *locked;
+        let mut again = 0;
         for line in lines {
             match Record::read(line) {
                 Some(record) => {
@@ -35,11 +40,20 @@ impl Ledger {
                     if seen.len() <= index {
                         seen.resize(index + 1, 0);
                     }
+                    again += u64::from(seen[index] > 0);
                     seen[index] = seen[index].saturating_add(1);
                 }
                 None => entries.damaged.push(line.to_owned()),
             }
         }
+        if again > 0 {
+            *entries.again.entry(entries.trouble.clone()).or_default() += again;
+        }
+    }
+
+    /// What arrives once more from now on does so after `trouble`.
+    pub(super) fn trouble(&self, trouble: String) {
+        self.lock().trouble = trouble;
     }
 
     /// Forgets what has arrived of the streams that `which` names: they are looked at once more, from the beginning.
@@ -72,8 +86,9 @@ impl Ledger {
             .sum()
     }
 
-    /// Returns a line for each stream that lacks records, how many came twice, and what else is wrong.
-    pub(super) fn judge(&self) -> (Vec<String>, u64, Vec<String>) {
+    /// Returns a line for each stream that lacks records, how many came once more by what went wrong before, and what
+    /// else is wrong.
+    pub(super) fn judge(&self) -> (Vec<String>, BTreeMap<String, u64>, Vec<String>) {
         let entries = self.lock();
         let mut lost = Vec::new();
         for (stream, numbers) in &entries.written {
@@ -93,9 +108,7 @@ impl Ledger {
                 wrong.push(format!("{stream}: {} records were never written", arrived - known));
             }
         }
-        let counts = entries.seen.values().flatten();
-        let duplicates = counts.map(|count| u64::from(count.saturating_sub(1))).sum();
-        (lost, duplicates, wrong)
+        (lost, entries.again.clone(), wrong)
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries> {
@@ -128,12 +141,13 @@ mod tests {
         };
         let ledger = Ledger::default();
         let lines: Vec<_> = [0, 1, 1, 3, 9].map(line).into();
+        ledger.trouble("a kill".to_owned());
         ledger.arrived(lines.iter().map(String::as_str).chain(["damaged", "torn"]));
         ledger.expect("a", vec![0, 1, 2, 3], vec!["torn".to_owned()]);
         assert_eq!(ledger.missing(|_| true), 1);
         let (lost, duplicates, wrong) = ledger.judge();
         assert_eq!(lost, ["a: 1 of 4 are missing, between 2 and 2"]);
-        assert_eq!(duplicates, 1);
+        assert_eq!(duplicates, BTreeMap::from([("a kill".to_owned(), 1)]));
         assert_eq!(wrong, ["damaged: \"damaged\"", "a: 1 records were never written"]);
     }
 }

@@ -1,7 +1,7 @@
 //! Chaos: writers number their records, faults of every kind happen at random, and in the end every record is there.
 //!
-//! One machine of a real cluster ships what one container writes: files in a volume and in its own layer, rotated in four
-//! ways at any pace, and its standard output. Half of it goes to OpenSearch, half to a receiver that can misbehave. All
+//! One machine of a real cluster ships what one container writes: files in a volume and in its own layer, rotated in six
+//! ways at any pace, and its standard output, which Docker rotates. Half of it goes to OpenSearch, half to a receiver that can misbehave. All
 //! that is random comes from one seed. What the threads and the kernel make of it differs from run to run all the same.
 
 mod faults;
@@ -11,6 +11,7 @@ mod record;
 mod system;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -29,8 +30,10 @@ use crate::place::Place;
 pub struct Plan {
     /// Where everything random comes from.
     pub seed: u64,
-    /// How many records all streams write together.
-    pub records: u64,
+    /// How many records are written for the receiver.
+    pub received: u64,
+    /// How many for OpenSearch.
+    pub searched: u64,
     /// How long that takes at least.
     pub time: Duration,
 }
@@ -38,12 +41,15 @@ pub struct Plan {
 /// What came of it.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// How many records were written.
-    pub written: u64,
+    /// How many records were written for the receiver.
+    pub received: u64,
+    /// How many for OpenSearch.
+    pub searched: u64,
     /// Those that never arrived: a line for each stream that lacks any.
     pub lost: Vec<String>,
-    /// How often a record arrived once more. The search engine overwrites those, the receiver counts them.
-    pub duplicates: u64,
+    /// How often a record arrived once more at the receiver, by what had gone wrong last. The search engine overwrites
+    /// those.
+    pub duplicates: BTreeMap<String, u64>,
     /// What arrived and was never written, or damaged.
     pub wrong: Vec<String>,
     /// What happened, by name.
@@ -56,50 +62,60 @@ pub struct Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let after: Vec<_> =
+            self.duplicates.iter().map(|(trouble, count)| format!("{count} after {trouble}")).collect();
         let faults: Vec<_> = self.faults.iter().map(|(name, count)| format!("{name} {count}")).collect();
         write!(
             f,
-            "{} records in {} s, {} rotations, faults: {}: {} streams lack records, {} duplicates, {} wrong",
-            self.written,
+            "{} records to the receiver and {} to OpenSearch in {} s, {} rotations, faults: {}: {} streams lack records, {} \
+             duplicates ({}), {} wrong",
+            self.received,
+            self.searched,
             self.took.as_secs(),
             self.rotations,
             faults.join(", "),
             self.lost.len(),
-            self.duplicates,
+            self.duplicates.values().sum::<u64>(),
+            after.join(", "),
             self.wrong.len()
         )
     }
 }
 
-/// The streams: name, rotation, and where it is written. Those whose names begin with `search` go to OpenSearch.
-const STREAMS: [(&str, Rotation); 5] = [
+/// The files, and how they are rotated. Those whose names begin with `search` go to OpenSearch, and that of the layer lies
+/// there.
+const FILES: [(&str, Rotation); 7] = [
     ("receive-renamed", Rotation::Renamed),
     ("search-copied", Rotation::Copied),
     ("search-dated", Rotation::Dated),
     ("receive-packed", Rotation::Packed),
     ("search-layer", Rotation::Renamed),
+    ("search-late", Rotation::PackedLater),
+    ("receive-cut", Rotation::CopiedPacked),
 ];
 const STDOUT: &str = "receive-stdout";
 
 /// Writes, breaks, mends, and waits until everything has arrived or nothing more comes.
 #[must_use]
 pub fn run(plan: Plan) -> Report {
-    println!("chaos: seed {}, {} records in {:?}", plan.seed, plan.records, plan.time);
+    println!("chaos: {plan:?}");
     let place = Place::new("chaos");
     let ledger = Ledger::default();
     let mut system = System::start(&place, &ledger);
     let mut rng = Rng::with_seed(plan.seed);
     let began = Instant::now();
 
-    let each = plan.records / (STREAMS.len() as u64 + 1);
-    let mut writers: Vec<_> = STREAMS
+    let searching = FILES.iter().filter(|(name, _)| is_searched(name)).count() as u64;
+    let receiving = FILES.len() as u64 + 1 - searching;
+    let each = |name| if is_searched(name) { plan.searched / searching } else { plan.received / receiving };
+    let mut writers: Vec<_> = FILES
         .iter()
         .map(|&(name, rotation)| {
             let directory = if name == "search-layer" { system.layer() } else { system.volume() };
-            Writer::file(&directory, name, rotation, rng.fork()).start(each, plan.time)
+            Writer::file(&directory, name, rotation, rng.fork()).start(each(name), plan.time)
         })
         .collect();
-    writers.push(Writer::pipe(&system.pipe(), STDOUT, rng.fork()).start(each, plan.time));
+    writers.push(Writer::pipe(&system.pipe(), STDOUT, rng.fork()).start(each(STDOUT), plan.time));
 
     let mut report = Report::default();
     while !writers.iter().all(writer::Writing::is_done) {
@@ -111,6 +127,8 @@ pub fn run(plan: Plan) -> Report {
             now.push(other);
             now.sort_unstable();
         }
+        let names: Vec<_> = now.iter().map(Fault::name).collect();
+        ledger.trouble(names.join(" and "));
         for fault in &now {
             println!("chaos: {:.1} s: {fault:?}", began.elapsed().as_secs_f32());
             report.count(fault.name());
@@ -128,7 +146,8 @@ pub fn run(plan: Plan) -> Report {
         // is the truth.
         let (numbers, torn) =
             if name == STDOUT { system.kept_output() } else { ((0..written).collect(), Vec::new()) };
-        report.written += numbers.len() as u64;
+        let count = if is_searched(name) { &mut report.searched } else { &mut report.received };
+        *count += numbers.len() as u64;
         ledger.expect(name, numbers, torn);
     }
     system.settle(&ledger);
@@ -141,6 +160,10 @@ pub fn run(plan: Plan) -> Report {
         std::mem::forget(place);
     }
     report
+}
+
+fn is_searched(stream: &str) -> bool {
+    stream.starts_with("search")
 }
 
 impl Report {

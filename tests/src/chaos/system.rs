@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::faults::{Fault, Part};
+use super::faults::{End, Fault, Part};
 use super::receiver::{Behaviour, Receiver};
-use super::{Ledger, Record};
+use super::{Ledger, Record, is_searched};
 use crate::docker::{BUSYBOX, Container, Docker};
 use crate::mesos::{Agent, AgentOptions, Master};
 use crate::opensearch::OpenSearch;
@@ -33,6 +33,7 @@ pub(super) struct System {
     receiver: Receiver,
     volume: PathBuf,
     positions: PathBuf,
+    cuts: Vec<(End, Cut)>,
 }
 
 impl System {
@@ -70,10 +71,23 @@ impl System {
         scheduler.put(BUSYBOX, &configuration(&search, &receiver)).expect(200);
         let _ = scheduler.running_executors(1);
         let mount = format!("{}:/logs", volume.display());
+        // Rotated, and nothing of it thrown away.
+        let flags = ["-v", &mount, "--log-opt", "max-size=2m", "--log-opt", "max-file=1000"];
         // The first process stays when the pipe has come to its end.
         let script = format!("cat /logs/{PIPE}; while :; do sleep 1; done");
-        let container = docker.run(BUSYBOX, &["-v", &mount], &["sh", "-c", &script]);
-        Self { container, scheduler, agent, master, docker, search, receiver, volume, positions }
+        let container = docker.run(BUSYBOX, &flags, &["sh", "-c", &script]);
+        Self {
+            container,
+            scheduler,
+            agent,
+            master,
+            docker,
+            search,
+            receiver,
+            volume,
+            positions,
+            cuts: Vec::new(),
+        }
     }
 
     /// The directory of the machine that the container has mounted.
@@ -93,6 +107,14 @@ impl System {
 
     pub(super) fn begin(&mut self, fault: &Fault) {
         match fault {
+            Fault::Cut(end) => {
+                let url = match end {
+                    End::Master => self.master.address(),
+                    End::Search => self.search.url().to_owned(),
+                    End::Receiver => self.receiver.url().to_owned(),
+                };
+                self.cuts.push((*end, Cut::of(&url)));
+            }
             Fault::Killed(Part::Executor) => self.tell_executors(Signal::KILL),
             Fault::Killed(Part::Scheduler) => self.scheduler.kill(),
             Fault::Killed(Part::Agent) => self.agent.kill(),
@@ -108,6 +130,7 @@ impl System {
 
     pub(super) fn end(&mut self, fault: &Fault) {
         match fault {
+            Fault::Cut(end) => self.cuts.retain(|(cut, _)| cut != end),
             // The scheduler starts it again.
             Fault::Killed(Part::Executor) => {}
             Fault::Killed(Part::Scheduler) => self.scheduler.restart(),
@@ -128,7 +151,7 @@ impl System {
         }
     }
 
-    /// The numbers of the records in Docker's own file of the container's output, and what is torn there.
+    /// The numbers of the records in Docker's own files of the container's output, and what is torn there.
     pub(super) fn kept_output(&self) -> (Vec<u64>, Vec<String>) {
         // What `cat` has read comes to the daemon and from there into the file, a little later.
         until("the whole output in Docker's file", PATIENCE, || {
@@ -136,7 +159,9 @@ impl System {
             if reads.is_err() { Ok(()) } else { Err("the pipe is not at its end".to_owned()) }
         });
         let path = self.container.inspect("{{.LogPath}}");
-        let lines = BufReader::new(File::open(&path).expect("Docker has a file")).lines();
+        let rotated = (1..).map(|number| File::open(format!("{path}.{number}"))).map_while(Result::ok);
+        let files = rotated.chain([File::open(&path).expect("Docker has a file")]);
+        let lines = files.flat_map(|file| BufReader::new(file).lines());
         let (mut numbers, mut torn) = (Vec::new(), Vec::new());
         for line in lines.map(|line| line.expect("the file is text")) {
             let Ok(entry) = serde_json::from_str::<Value>(&line) else { continue };
@@ -151,17 +176,16 @@ impl System {
 
     /// Waits until nothing is missing, or nothing more comes for a long time.
     pub(super) fn settle(&self, ledger: &Ledger) {
-        let is_search = |stream: &str| stream.starts_with("search");
         let mut least = u64::MAX;
         let mut since = Instant::now();
         while since.elapsed() < QUIET {
             let there = self.search.count(INDEX).unwrap_or_default();
-            let mut missing = ledger.expected(is_search).saturating_sub(there);
+            let mut missing = ledger.expected(is_searched).saturating_sub(there);
             if missing == 0 {
                 self.look(ledger);
-                missing = ledger.missing(is_search);
+                missing = ledger.missing(is_searched);
             }
-            missing += ledger.missing(|stream| !is_search(stream));
+            missing += ledger.missing(|stream| !is_searched(stream));
             if missing == 0 {
                 return;
             }
@@ -175,7 +199,7 @@ impl System {
 
     /// Takes down what the search engine has.
     fn look(&self, ledger: &Ledger) {
-        ledger.forget(|stream| stream.starts_with("search"));
+        ledger.forget(is_searched);
         let looked = self.search.each_document(INDEX, |document| {
             ledger.arrived([document["_source"]["message"].as_str().unwrap_or_default()]);
         });
@@ -212,6 +236,34 @@ output {{
         search.url(),
         receiver.url()
     )
+}
+
+/// Packets to a port of this machine get lost, until it is dropped.
+#[derive(Debug)]
+struct Cut {
+    port: String,
+}
+
+impl Cut {
+    fn of(url: &str) -> Self {
+        let port = url.rsplit(':').next().unwrap_or_default().trim_end_matches('/').to_owned();
+        let cut = Self { port };
+        assert!(cut.tell("-I"), "iptables cannot keep packets from port {}: it takes root", cut.port);
+        cut
+    }
+
+    fn tell(&self, what: &str) -> bool {
+        let rule = ["INPUT", "-i", "lo", "-p", "tcp", "--dport", &self.port, "-j", "DROP"];
+        Command::new("iptables").args(["-w", what]).args(rule).status().is_ok_and(|status| status.success())
+    }
+}
+
+impl Drop for Cut {
+    fn drop(&mut self) {
+        if !self.tell("-D") {
+            eprintln!("the rule of iptables that keeps packets from port {} is left", self.port);
+        }
+    }
 }
 
 /// Writes until there is no room.

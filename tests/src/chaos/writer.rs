@@ -22,6 +22,10 @@ pub(super) enum Rotation {
     Dated,
     /// As renamed, and compressed at once: `compress`.
     Packed,
+    /// Compressed when the next one is put aside: `delaycompress`.
+    PackedLater,
+    /// As copied, and compressed at once.
+    CopiedPacked,
 }
 
 /// A stream before it is written.
@@ -108,42 +112,56 @@ impl Writer {
         let Some((path, rotation)) = self.path.clone() else { return };
         self.generation += 1;
         match rotation {
-            Rotation::Renamed => self.shift(&path, ""),
+            Rotation::Renamed => self.put_aside(&path, ""),
             Rotation::Packed => {
-                self.shift(&path, ".gz");
-                let first = with(&path, ".1");
-                let packed = Command::new("gzip").arg("--fast").arg(&first).status();
-                assert!(packed.is_ok_and(|status| status.success()), "gzip cannot pack {}", first.display());
+                self.put_aside(&path, ".gz");
+                pack(&with(&path, ".1"));
+            }
+            Rotation::PackedLater => {
+                if self.generation > 1 {
+                    pack(&with(&path, ".1"));
+                }
+                self.put_aside(&path, ".gz");
             }
             Rotation::Dated => {
                 rename(&path, &with(&path, &format!("-20260101-{:04}", self.generation)));
                 self.out = appending(&path);
             }
-            Rotation::Copied => {
-                for number in (1..self.generation).rev() {
-                    rename(&with(&path, &format!(".{number}")), &with(&path, &format!(".{}", number + 1)));
-                }
-                let all = fs::read(&path).expect("the file is there");
-                let mut copy = appending(&with(&path, ".1"));
-                // A large file is seen half-way.
-                let (some, rest) = all.split_at(self.rng.usize(0..=all.len()));
-                for part in [some, rest] {
-                    copy.write_all(part).expect("the directory is writable");
-                    thread::sleep(Duration::from_millis(self.rng.u64(0..50)));
-                }
-                self.out.set_len(0).expect("the file is writable");
+            Rotation::Copied => self.copy_and_cut(&path, ""),
+            Rotation::CopiedPacked => {
+                self.copy_and_cut(&path, ".gz");
+                pack(&with(&path, ".1"));
             }
         }
     }
 
-    /// Moves the older ones up, with `suffix` in their names, and the file to `.1`.
-    fn shift(&mut self, path: &Path, suffix: &str) {
+    /// Moves the older ones up, with `suffix` in their names.
+    fn move_up(&self, path: &Path, suffix: &str) {
         for number in (1..self.generation).rev() {
             let name = |number: usize| with(path, &format!(".{number}{suffix}"));
             rename(&name(number), &name(number + 1));
         }
+    }
+
+    /// The file becomes `.1`, and the older ones move up.
+    fn put_aside(&mut self, path: &Path, suffix: &str) {
+        self.move_up(path, suffix);
         rename(path, &with(path, ".1"));
         self.out = appending(path);
+    }
+
+    /// The same with a copy, and the file is cut.
+    fn copy_and_cut(&mut self, path: &Path, suffix: &str) {
+        self.move_up(path, suffix);
+        let all = fs::read(path).expect("the file is there");
+        let mut copy = appending(&with(path, ".1"));
+        // A large file is seen half-way.
+        let (some, rest) = all.split_at(self.rng.usize(0..=all.len()));
+        for part in [some, rest] {
+            copy.write_all(part).expect("the directory is writable");
+            thread::sleep(Duration::from_millis(self.rng.u64(0..50)));
+        }
+        self.out.set_len(0).expect("the file is writable");
     }
 }
 
@@ -161,6 +179,11 @@ impl Writing {
 
 fn appending(path: &Path) -> File {
     OpenOptions::new().create(true).append(true).open(path).expect("the directory is writable")
+}
+
+fn pack(path: &Path) {
+    let packed = Command::new("gzip").arg("--fast").arg(path).status();
+    assert!(packed.is_ok_and(|status| status.success()), "gzip cannot pack {}", path.display());
 }
 
 fn with(path: &Path, ending: &str) -> PathBuf {

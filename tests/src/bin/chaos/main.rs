@@ -1,4 +1,4 @@
-//! Lets everything go wrong for a while: `chaos [RECORDS [SECONDS [SEED]]]`. See `docs/reliability.md`.
+//! Lets everything go wrong for a while: `chaos [RECEIVED [SEARCHED [SECONDS [SEED]]]]`. See `docs/reliability.md`.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,9 +8,10 @@ fn main() {
     let number = |position: usize| std::env::args().nth(position).and_then(|text| text.parse().ok());
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let plan = Plan {
-        records: number(1).unwrap_or(1_000_000),
-        time: Duration::from_secs(number(2).unwrap_or(600)),
-        seed: number(3).unwrap_or(clock),
+        received: number(1).unwrap_or(10_000_000),
+        searched: number(2).unwrap_or(1_000_000),
+        time: Duration::from_secs(number(3).unwrap_or(1_800)),
+        seed: number(4).unwrap_or(clock),
     };
     run(plan).assert_whole(plan.seed);
 }
