@@ -63,9 +63,12 @@ impl DaemonStream {
         let mut reader = begin(&positions, &status);
         loop {
             let given_up = outlet.given_up();
+            // A daemon that is followed may end together with the container, before its last words. Who asks after that gets
+            // them.
+            let is_last = stop.at_end.is_cancelled();
             let reading = async {
                 match reader.read(&docker, &container, &mut outlet).await {
-                    Err(_) if stop.at_end.is_cancelled() => Ok(reader.finish(&mut outlet).await),
+                    Err(_) if is_last => Ok(reader.finish(&mut outlet).await),
                     read => read,
                 }
             };

@@ -19,6 +19,8 @@ pub enum Lost {
     LineTooLong,
     /// More files had been put aside than may be held open, or more bytes of removed ones.
     NoRoom,
+    /// The Docker daemon has removed records that only it could read. How many bytes is not known: each time counts 1.
+    RemovedByDaemon,
     /// Records were damaged in the queue of an output on disk.
     DamagedOnDisk,
 }
@@ -34,6 +36,7 @@ impl Lost {
             Self::Unreadable => "unreadable",
             Self::LineTooLong => "line_too_long",
             Self::NoRoom => "no_room",
+            Self::RemovedByDaemon => "removed_by_daemon",
             Self::DamagedOnDisk => "damaged_on_disk",
         }
     }

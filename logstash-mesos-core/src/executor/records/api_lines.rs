@@ -51,10 +51,32 @@ fn unpack(blob: &Blob, at: u64, cut: u64) -> Option<(Record, bool)> {
     let number = |range: std::ops::Range<usize>| std::str::from_utf8(&bytes[range]).ok()?.parse::<i64>().ok();
     let nanos = number(2..time_end)?;
     let count = number(time_end + 1..count_end)?;
-    // Names the record for ever: its time, then its channel and its number among those of the same time.
-    let offset =
-        nanos.unsigned_abs() * 8 + u64::from(channel == Channel::Stderr) * 4 + count.unsigned_abs() % 4;
+    let offset = name(nanos.unsigned_abs(), channel, count.unsigned_abs());
     let time = Some(Timestamp::from_nanos(i128::from(nanos)));
     let content = Content::Bytes(blob.slice(count_end + 1..));
     Some((Record { content, offset, at, time, channel: Some(channel), cut }, whole))
+}
+
+/// Names a record for ever: its time, then its channel and its number, from 1, among those of the same time. A
+/// nanosecond has four names; where there are more records, the clock is coarse and the next ones have none.
+fn name(nanos: u64, channel: Channel, number: u64) -> u64 {
+    (nanos + number.saturating_sub(1) / 4) * 8 + u64::from(channel == Channel::Stderr) * 4 + number % 4
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn records_of_the_same_time_have_names_of_their_own() {
+        let mut names = BTreeSet::new();
+        for micros in 0..2 {
+            for channel in [Channel::Stdout, Channel::Stderr] {
+                names.extend((1..=4000).map(|number| name(micros * 1000, channel, number)));
+            }
+        }
+        assert_eq!(names.len(), 16_000);
+    }
 }
