@@ -148,7 +148,19 @@ impl Docker {
     /// Starts a daemon that keeps its files in `directory`, and imports the images.
     #[must_use]
     pub fn start(directory: &Path) -> Self {
-        Self::launch(directory, None)
+        Self::launch(directory, None, alone(directory, &[]))
+    }
+
+    /// Starts a daemon that has a journal beside it, for the log driver `journald`.
+    #[must_use]
+    pub fn start_with_journal(directory: &Path) -> Self {
+        // Of the daemon's own, below `/run` as only they see it. It ends with the shell, which becomes the daemon.
+        let script = "mkdir -p /run/systemd /run/log && mount -t tmpfs none /run/systemd && \
+                      mount -t tmpfs none /run/log && mkdir /run/systemd/journal /run/log/journal || exit 1
+                      setpriv --pdeathsig KILL /lib/systemd/systemd-journald &
+                      while ! [ -S /run/systemd/journal/socket ]; do sleep 0.05; done
+                      exec \"$@\"";
+        Self::launch(directory, None, alone(directory, &["-m", "sh", "-c", script, "sh"]))
     }
 
     /// Starts a daemon whose containers can have the network of the machine.
@@ -166,21 +178,18 @@ impl Docker {
             let made = Command::new("ip").args(arguments).status();
             assert!(made.is_ok_and(|status| status.success()), "ip cannot make {bridge}: run `tests/setup`");
         }
-        Self::launch(directory, Some(bridge))
+        let recipe = Recipe::new("dockerd", directory, "dockerd")
+            .arg("--ip-masq=false")
+            .arg(format!("--bridge={bridge}"));
+        Self::launch(directory, Some(bridge), recipe)
     }
 
-    fn launch(directory: &Path, bridge: Option<String>) -> Self {
+    fn launch(directory: &Path, bridge: Option<String>, recipe: Recipe) -> Self {
         let path = |name: &str| directory.join(name).display().to_string();
         // The daemon's id is made from this key, by default that of the machine, which all daemons would share.
         // There is no flag for it.
         let settings = json!({"deprecated-key-path": path("key.json")}).to_string();
         fs::write(path("daemon.json"), settings).expect("the test's directory is writable");
-        let recipe = match &bridge {
-            None => Recipe::new("unshare", directory, "dockerd").args(["-n", "dockerd", "--bridge=none"]),
-            Some(bridge) => Recipe::new("dockerd", directory, "dockerd")
-                .arg("--ip-masq=false")
-                .arg(format!("--bridge={bridge}")),
-        };
         let recipe = recipe
             .args(["--iptables=false", "--live-restore"])
             .arg("-H")
@@ -260,6 +269,11 @@ impl Docker {
         fs::copy(busybox, root.join("busybox")).expect("busybox can be copied");
         self.import(&root, BARE, &[]);
     }
+}
+
+/// A daemon in a network of its own, started by `around`.
+fn alone(directory: &Path, around: &[&str]) -> Recipe {
+    Recipe::new("unshare", directory, "dockerd").arg("-n").args(around).args(["dockerd", "--bridge=none"])
 }
 
 impl Deref for Docker {

@@ -17,6 +17,7 @@
 //! | [`cluster`] | all of the above in the usual arrangement: a master, two agents, a Docker daemon for each |
 //! | [`tasks`] | a framework of the tests' own |
 //! | [`dns`] | a name server for one program |
+//! | [`door`] | an output that is down until a test opens it |
 //! | [`guide`] | nothing by itself: what a page of `docs/` says to type |
 //! | [`browser`] | a Chromium, for the console |
 //! | [`chaos`] | all of it, broken at random while records are counted |
@@ -41,6 +42,7 @@ pub mod cluster;
 pub mod dcos;
 pub mod dns;
 pub mod docker;
+pub mod door;
 pub mod etcd;
 pub mod executor;
 pub mod guide;

@@ -1,16 +1,12 @@
 //! The executor as a shell starts it, without Docker and without a cluster.
 
-use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufReader, Write};
-use std::net::TcpStream;
+use std::io::Write;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use logstash_mesos_tests::door::Door;
 use logstash_mesos_tests::executor::{executor, ship_recipe};
-use logstash_mesos_tests::http::read_body;
 use logstash_mesos_tests::place::{Place, free_port};
 use logstash_mesos_tests::process::Recipe;
 use logstash_mesos_tests::scheduler::local_scheduler;
@@ -100,51 +96,6 @@ fn the_grace_is_kept_though_an_output_hangs() {
     }
 }
 
-/// Takes what is posted, line by line, once it is open; refuses it with 503 until then.
-struct Door {
-    url: String,
-    open: Arc<AtomicBool>,
-    lines: Arc<Mutex<Vec<String>>>,
-}
-
-impl Door {
-    fn shut() -> Self {
-        let server = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a port");
-        let url = format!("http://{}/", server.local_addr().expect("it is bound"));
-        let (open, lines) = (Arc::<AtomicBool>::default(), Arc::<Mutex<Vec<String>>>::default());
-        let (is_open, taken) = (Arc::clone(&open), Arc::clone(&lines));
-        std::thread::spawn(move || {
-            for connection in server.incoming().flatten() {
-                let (is_open, taken) = (Arc::clone(&is_open), Arc::clone(&taken));
-                std::thread::spawn(move || serve(connection, &is_open, &taken));
-            }
-        });
-        Self { url, open, lines }
-    }
-
-    fn expect(&self, expected: &[String], printed: impl Fn() -> String) {
-        until("all lines", PATIENCE, || {
-            let seen: BTreeSet<String> = self.lines.lock().expect("no panic").iter().cloned().collect();
-            let missing: Vec<_> = expected.iter().filter(|line| !seen.contains(*line)).take(5).collect();
-            if missing.is_empty() { Ok(()) } else { Err(format!("missing {missing:?}\n{}", printed())) }
-        });
-    }
-}
-
-fn serve(connection: TcpStream, is_open: &AtomicBool, taken: &Mutex<Vec<String>>) -> Option<()> {
-    let mut connection = BufReader::new(connection);
-    loop {
-        let body = read_body(&mut connection)?;
-        let open = is_open.load(Ordering::SeqCst);
-        if open {
-            let text = String::from_utf8(body).ok()?;
-            taken.lock().expect("no panic").push(text.trim().to_owned());
-        }
-        let status = if open { "200 OK" } else { "503 Service Unavailable" };
-        write!(connection.get_mut(), "HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").ok()?;
-    }
-}
-
 #[test]
 fn what_happens_to_files_while_the_output_is_down_loses_nothing() {
     let place = Place::new("rotations");
@@ -157,7 +108,7 @@ fn what_happens_to_files_while_the_output_is_down_loses_nothing() {
              output {{ http {{ url => \"{1}\" http_method => \"post\" format => \"message\" message => \"%{{message}}\"
                                automatic_retries => 0 }} }}",
             logs.display(),
-            door.url
+            door.url()
         )
     };
     let mut shipper = ship(&place, &text("first")).start();
@@ -196,7 +147,7 @@ fn what_happens_to_files_while_the_output_is_down_loses_nothing() {
     fs::write(place.join("configs/host/a.conf"), text("second")).expect("it is writable");
     seen();
     append("plain.log", "last");
-    door.open.store(true, Ordering::SeqCst);
+    door.open();
     door.expect(&expected, || shipper.printed());
     assert_eq!(shipper.terminate(PATIENCE).code(), Some(0), "{}", shipper.printed());
     let printed = shipper.printed();

@@ -165,6 +165,27 @@ fn a_container_that_has_ended_or_was_removed_is_read_to_its_end() {
 }
 
 #[test]
+fn containers_whose_shell_hangs_hold_up_no_other() {
+    let place = Place::new("hanging");
+    let docker = Docker::start(&place.directory("d"));
+    let (configs, out) = configured(&place, "/var/log/app*.log");
+    // A shell that never answers, in place of the one that is asked for files.
+    let script = "printf '#!/bin/busybox ash\\nwhile :; do sleep 1000; done\\n' > /bin/hang; chmod +x /bin/hang; \
+                  mv /bin/hang /bin/sh; exec sleep 100000";
+    let _hanging: Vec<Container> = (0..6).map(|_| docker.run_script(&[], script)).collect();
+    let shipper = shipper(&place, &docker, &configs, Some(&place.directory("nothing"))).start();
+    let healthy = docker.run_script(&[], "echo 'file 0' > /var/log/app.log; echo 'out 0'; exec sleep 100000");
+    all_arrived(&out, 0, 1);
+    for number in 1..4 {
+        healthy.shell(&format!("echo 'file {number}' >> /var/log/app.log"));
+        until("the next line", PATIENCE, || {
+            let text = fs::read_to_string(&out).unwrap_or_default();
+            if text.contains(&format!("file {number}\n")) { Ok(()) } else { Err(shipper.printed()) }
+        });
+    }
+}
+
+#[test]
 fn a_link_to_standard_output_is_named_with_its_remedy() {
     let place = Place::new("link");
     let docker = Docker::start(&place.directory("d"));

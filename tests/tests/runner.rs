@@ -13,6 +13,7 @@ mod dead_letters;
 mod demo;
 mod detection;
 mod discovery;
+mod drivers;
 mod explain;
 mod failover;
 mod faults;

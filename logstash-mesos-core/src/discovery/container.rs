@@ -127,6 +127,23 @@ pub struct LogDriver {
     pub path: Option<PathBuf>,
 }
 
+impl LogDriver {
+    /// The file that Docker keeps for a driver that only sends.
+    #[cfg(feature = "docker")]
+    pub(crate) const COPY: &str = "container-cached.log";
+
+    /// Whether Docker always has files of it.
+    pub(crate) fn is_file(&self) -> bool {
+        matches!(&*self.name, "json-file" | "local")
+    }
+
+    /// Whether Docker keeps a copy of what this driver sends, if it is there.
+    #[cfg(feature = "docker")]
+    pub(crate) fn is_copy(&self) -> bool {
+        self.path.as_ref().is_some_and(|path| path.ends_with(Self::COPY))
+    }
+}
+
 impl Container {
     /// Process id of its first process while it runs.
     #[must_use]

@@ -306,8 +306,9 @@ fn candidates<'s>(
                 continue;
             }
             for container in containers.values() {
-                // One that was never started has written nothing.
-                let lived = container.state != ContainerState::Created;
+                // One that was never started has written nothing. Its log is waited for: it may be gone soon after.
+                let lived = container.state != ContainerState::Created
+                    || (input.reads == Reads::DockerOutput && container.log.is_file());
                 if lived && may_read(container) && subscription.applies.to(container, &described) {
                     visit(subscription, number, input, Some(container));
                 }

@@ -16,7 +16,7 @@ use super::lag::Lag;
 use super::metadata::{Machine, Metadata};
 use super::pipelines::Pipelines;
 #[cfg(feature = "docker")]
-use super::records::ApiLines;
+use super::records::{ApiLines, LocalFile};
 use super::records::{JsonFile, PlainLines, Records};
 use super::report::{StreamKind, StreamReport};
 use super::settings::ShipperSettings;
@@ -411,7 +411,12 @@ impl Streams {
             ),
             (Place::ContainerFile { path, .. }, Some(container)) => self.container_file(container, path),
             (Place::ContainerOutput { .. }, Some(container)) => {
-                self.container_output(container, max_line_bytes)
+                match self.container_output(container, max_line_bytes) {
+                    file @ Source::File(..) => file,
+                    // There is nothing to ask for yet.
+                    _ if container.state == ContainerState::Created => return,
+                    other => other,
+                }
             }
             (_, None) => return,
         };
@@ -434,7 +439,11 @@ impl Streams {
             Framing { delimiter: id.delimiter.clone().into(), max_line_bytes, ..Framing::default() };
         let (method, reader) = match source {
             Source::File(opener, records) => {
-                let framing = Framing { max_line_bytes: records.longest(max_line_bytes), ..framing };
+                let framing = if records.cuts_blocks() {
+                    Framing::blocks()
+                } else {
+                    Framing { max_line_bytes: records.longest(max_line_bytes), ..framing }
+                };
                 let settings = TailSettings {
                     framing,
                     start: if want.from_end { StartPosition::End } else { StartPosition::Beginning },
@@ -531,11 +540,8 @@ impl Streams {
 
     /// The daemon's own file where it can be read, the logs API otherwise.
     fn container_output(&self, container: &Container, max_line_bytes: usize) -> Source {
-        let reason = match self.daemon_log(container) {
-            Ok(log) => {
-                let records = JsonFile::new(container.tty, max_line_bytes);
-                return Source::File(Arc::new(log), Box::new(records));
-            }
+        let reason = match self.daemon_log(container, max_line_bytes) {
+            Ok((log, records)) => return Source::File(Arc::new(log), records),
             Err(reason) => reason,
         };
         if container.log.name == "none" {
@@ -551,17 +557,33 @@ impl Streams {
         Source::None(reason)
     }
 
-    fn daemon_log(&self, container: &Container) -> Result<DaemonLog, String> {
+    fn daemon_log(
+        &self,
+        container: &Container,
+        max_line_bytes: usize,
+    ) -> Result<(DaemonLog, Box<dyn Records>), String> {
         let driver = &container.log.name;
-        if driver != "json-file" {
-            return Err(format!("the log of the driver `{driver}` cannot be read directly"));
-        }
+        let (rung, records): (_, Box<dyn Records>) = match &**driver {
+            "json-file" => ("json-file", Box::new(JsonFile::new(container.tty, max_line_bytes))),
+            #[cfg(feature = "docker")]
+            "local" => ("local", Box::new(LocalFile::new(container.tty, max_line_bytes))),
+            #[cfg(feature = "docker")]
+            _ if container.log.is_copy() => {
+                ("daemon-cache", Box::new(LocalFile::new(container.tty, max_line_bytes)))
+            }
+            _ => return Err(format!("the log of the driver `{driver}` cannot be read directly")),
+        };
         let Some(path) = &container.log.path else {
             return Err("the daemon does not say where the container's log is".to_owned());
         };
         let path = self.below_root(path);
+        // The daemon makes the file when the container starts.
+        let may_come = container.state == ContainerState::Created && path.parent().is_some_and(Path::is_dir);
         match std::fs::File::open(&path) {
-            Ok(_) => Ok(DaemonLog::new(path)),
+            Ok(_) => Ok((DaemonLog::new(path, rung), records)),
+            Err(error) if may_come && error.kind() == std::io::ErrorKind::NotFound => {
+                Ok((DaemonLog::new(path, rung), records))
+            }
             Err(error) => Err(format!(
                 "the container's log `{}` cannot be opened ({error}): run the executor as root and give the \
                  host's root directory with `--host-root` or LOGSTASH_MESOS_HOST_ROOT",

@@ -1,4 +1,4 @@
-//! The daemon's own file for the output of a container.
+//! The daemon's own files for the output of a container.
 
 use std::ffi::OsStr;
 use std::io;
@@ -6,22 +6,21 @@ use std::path::{Path, PathBuf};
 
 use super::{Directories, FileOpener, HostFile, Names, Opened, Stat};
 
-/// The `json-file` log of a container, with what its rotation leaves beside it: all of it is the container's.
+/// The log of a container, with what its rotation leaves beside it: all of it is the container's.
 #[derive(Clone, Debug)]
 pub struct DaemonLog {
     file: HostFile,
+    rung: &'static str,
 }
 
 impl DaemonLog {
-    /// At the path that the daemon says, as this process sees it.
+    /// At the path that the daemon says, as this process sees it; `rung` is what this way to it is called.
     #[must_use]
-    pub fn new(path: impl Into<PathBuf>) -> Self {
+    pub fn new(path: impl Into<PathBuf>, rung: &'static str) -> Self {
         // Nobody else has files in the directory of a container.
-        Self { file: HostFile::new(path, &Directories::default()) }
+        Self { file: HostFile::new(path, &Directories::default()), rung }
     }
 }
-
-const RUNG: &str = "json-file";
 
 impl FileOpener for DaemonLog {
     fn path(&self) -> &Path {
@@ -29,7 +28,7 @@ impl FileOpener for DaemonLog {
     }
 
     fn open(&self, at: Option<&OsStr>) -> io::Result<Option<Opened>> {
-        Ok(self.file.open(at)?.map(|opened| Opened { rung: RUNG, ..opened }))
+        Ok(self.file.open(at)?.map(|opened| Opened { rung: self.rung, ..opened }))
     }
 
     fn stat(&self, at: Option<&OsStr>) -> io::Result<Option<Stat>> {

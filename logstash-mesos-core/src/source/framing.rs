@@ -13,12 +13,20 @@ use crate::event::{Blob, Text};
 /// How a stream is cut into lines.
 #[derive(Clone, Debug)]
 pub struct Framing {
-    /// What ends a line; not part of it.
+    /// What ends a line; not part of it. Without one what is read is passed on in blocks as it comes.
     pub delimiter: Arc<[u8]>,
     /// Of a line that is longer only so much is passed on. The rest is read over and not held.
     pub max_line_bytes: usize,
     /// How much is read at a time.
     pub block_bytes: usize,
+}
+
+impl Framing {
+    /// Passes on blocks, whatever is in them.
+    #[must_use]
+    pub fn blocks() -> Self {
+        Self { delimiter: Arc::from([]), max_line_bytes: isize::MAX as usize, ..Self::default() }
+    }
 }
 
 impl Default for Framing {
@@ -197,6 +205,7 @@ impl Iterator for LineIter {
         }
         let from = self.at;
         let whole = match self.rest {
+            None if self.delimiter.is_empty() => bytes.len(),
             None => find(&self.delimiter, &bytes[from..]).map_or(bytes.len(), |len| from + len),
             Some(_) => bytes.len(),
         };
@@ -271,6 +280,9 @@ impl Framer {
     /// The whole lines read so far; asked until there are none.
     pub(crate) fn take(&mut self) -> Option<Lines> {
         let delimiter = &self.framing.delimiter;
+        if delimiter.is_empty() {
+            return self.take_rest();
+        }
         if self.dropped == 0 {
             if let Some(at) = rfind(delimiter, &self.buf[self.scanned..]) {
                 let end = self.scanned + at + delimiter.len();

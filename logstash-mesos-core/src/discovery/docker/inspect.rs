@@ -15,6 +15,7 @@ pub(super) fn container(
     inspected: ContainerInspectResponse,
     before: Option<&Container>,
     host_root: &Path,
+    data_root: &Path,
 ) -> Option<Container> {
     let id = ContainerId(Text::from(inspected.id?));
     let name = inspected.name?.trim_start_matches('/').to_owned();
@@ -56,7 +57,11 @@ pub(super) fn container(
         let below = host_root.join(link.strip_prefix("/").unwrap_or(link));
         std::fs::read_link(below).ok()
     });
-    let log_config = host_config.log_config.unwrap_or_default();
+    let driver = host_config.log_config.and_then(|log| log.typ).unwrap_or_default();
+    let log_path = inspected.log_path.filter(|path| !path.is_empty()).map(PathBuf::from);
+    let log_path = log_path
+        .or_else(|| before.filter(|before| before.log.name == driver)?.log.path.clone())
+        .or_else(|| own_log(&driver, data_root, &id));
     Some(Container {
         id,
         name: name.into(),
@@ -70,14 +75,7 @@ pub(super) fn container(
             .as_ref()
             .and_then(layers)
             .or_else(|| before.and_then(|before| before.layers.clone())),
-        log: LogDriver {
-            name: log_config.typ.unwrap_or_default(),
-            path: inspected
-                .log_path
-                .filter(|path| !path.is_empty())
-                .map(PathBuf::from)
-                .or_else(|| before.and_then(|before| before.log.path.clone())),
-        },
+        log: LogDriver { path: log_path, name: driver },
         tty: config.tty.unwrap_or_default(),
         // Mesos gives this to executors that run in a container, and to nothing else.
         shipper_of: environment
@@ -89,6 +87,19 @@ pub(super) fn container(
         mesos,
         sandbox: None,
     })
+}
+
+/// Where the daemon keeps the log where it does not say so: of a container that has not been started, and of all drivers
+/// but one. For drivers that only send it may keep a copy (since 20.10, unless `cache-disabled`).
+fn own_log(driver: &str, data_root: &Path, id: &ContainerId) -> Option<PathBuf> {
+    let directory = data_root.join("containers").join(&*id.0);
+    match driver {
+        _ if !data_root.is_absolute() => None,
+        "journald" | "none" => None,
+        "json-file" => Some(directory.join(format!("{id}-json.log"))),
+        "local" => Some(directory.join("local-logs/container.log")),
+        _ => Some(directory.join(LogDriver::COPY)),
+    }
 }
 
 fn layers(driver: &DriverData) -> Option<Layers> {

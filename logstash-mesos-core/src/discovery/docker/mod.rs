@@ -1,6 +1,7 @@
 //! Containers of a Docker daemon: its stream of events, reconciled with a listing now and then.
 
 mod inspect;
+mod looks;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,16 +10,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::Docker;
-use bollard::models::EventMessage;
-use bollard::query_parameters::{
-    EventsOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder,
-};
+use bollard::models::{ContainerInspectResponse, EventMessage};
+use bollard::query_parameters::{EventsOptionsBuilder, ListContainersOptionsBuilder};
 use futures_util::{Stream, StreamExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use self::looks::Looks;
 use super::{
     Container, ContainerDiscovery, ContainerId, DaemonState, Discovered, DiscoveryError, DockerEndpoint,
 };
@@ -59,7 +59,8 @@ impl ContainerDiscovery for DockerDiscovery {
         picture: watch::Sender<Arc<Discovered>>,
         shutdown: CancellationToken,
     ) -> Result<(), DiscoveryError> {
-        let mut known = Known { containers: BTreeMap::new(), host_root: self.host_root.clone() };
+        let host_root = self.host_root.clone();
+        let mut known = Known { containers: BTreeMap::new(), host_root, data_root: PathBuf::new() };
         let mut backoff = Backoff::new(Duration::from_millis(500), RETRY_AT_MOST);
         let mut last_said: Option<(String, Instant)> = None;
         loop {
@@ -108,9 +109,15 @@ impl DockerDiscovery {
         let docker = self.endpoint.connect().await?;
         // Events first, then the listing: what happens in between is seen twice rather than not at all.
         let mut events = std::pin::pin!(events(&docker));
-        let id = docker.info().await?.id.unwrap_or_default();
-        known.list(&docker, true).await?;
-        let connected = DaemonState::Connected { id };
+        let info = docker.info().await?;
+        known.data_root = info.docker_root_dir.unwrap_or_default().into();
+        let mut looks = Looks::new(docker.clone());
+        known.list(&docker, &mut looks, true).await?;
+        // Whoever is not in the first picture is gone.
+        while let Some((id, answer)) = looks.next().await {
+            known.take(&id, answer)?;
+        }
+        let connected = DaemonState::Connected { id: info.id.unwrap_or_default() };
         known.publish(picture, connected.clone());
         info!(docker = %self.endpoint, count = known.containers.len(), "Docker daemon answers");
         backoff.reset();
@@ -122,12 +129,19 @@ impl DockerDiscovery {
             tokio::select! {
                 event = events.next() => {
                     let Some(event) = event else { return Ok(()) };
-                    let Some(id) = event?.actor.and_then(|actor| actor.id) else { continue };
-                    known.look(&docker, &id).await?;
+                    let event = event?;
+                    let Some(id) = event.actor.and_then(|actor| actor.id) else { continue };
+                    if event.action.as_deref() == Some("destroy") {
+                        looks.forget(&id);
+                        known.containers.remove(&ContainerId(id.into()));
+                    } else {
+                        looks.at(id);
+                    }
                 }
+                Some((id, answer)) = looks.next() => known.take(&id, answer)?,
                 _ = listing.tick() => {
                     listings = listings.wrapping_add(1);
-                    known.list(&docker, listings.is_multiple_of(LISTINGS_PER_FULL_LOOK)).await?;
+                    known.list(&docker, &mut looks, listings.is_multiple_of(LISTINGS_PER_FULL_LOOK)).await?;
                 }
             }
             known.publish(picture, connected.clone());
@@ -153,12 +167,19 @@ fn events(docker: &Docker) -> impl Stream<Item = Result<EventMessage, bollard::e
 struct Known {
     containers: BTreeMap<ContainerId, Arc<Container>>,
     host_root: PathBuf,
+    // Where the daemon keeps everything.
+    data_root: PathBuf,
 }
 
 impl Known {
-    /// Brings everything in line with a listing. Looks at containers that are new or in another state,
-    /// or at each of them with `every`.
-    async fn list(&mut self, docker: &Docker, every: bool) -> Result<(), bollard::errors::Error> {
+    /// Brings everything in line with a listing. Has containers looked at that are new or in another state,
+    /// or each of them with `every`.
+    async fn list(
+        &mut self,
+        docker: &Docker,
+        looks: &mut Looks,
+        every: bool,
+    ) -> Result<(), bollard::errors::Error> {
         let options = ListContainersOptionsBuilder::default().all(true).build();
         let listed = docker.list_containers(Some(options)).await?;
         let mut gone: Vec<ContainerId> = self.containers.keys().cloned().collect();
@@ -175,23 +196,28 @@ impl Known {
             );
             let as_known = self.containers.get(&key).is_some_and(|known| known.pid().is_some() == runs);
             if every || !as_known {
-                self.look(docker, &id).await?;
+                looks.at(id);
             }
         }
         for id in gone {
+            looks.forget(&id.0);
             self.containers.remove(&id);
         }
         Ok(())
     }
 
-    /// Looks at one container.
-    async fn look(&mut self, docker: &Docker, id: &str) -> Result<(), bollard::errors::Error> {
+    /// Takes over what the daemon says of a container.
+    fn take(
+        &mut self,
+        id: &str,
+        answer: Result<ContainerInspectResponse, bollard::errors::Error>,
+    ) -> Result<(), bollard::errors::Error> {
         let key = ContainerId(id.into());
-        match docker.inspect_container(id, None::<InspectContainerOptions>).await {
+        match answer {
             Ok(inspected) => {
-                let before = self.containers.get(&key);
-                match inspect::container(inspected, before.map(|known| &**known), &self.host_root) {
-                    Some(container) if before.is_none_or(|known| **known != container) => {
+                let before = self.containers.get(&key).map(|known| &**known);
+                match inspect::container(inspected, before, &self.host_root, &self.data_root) {
+                    Some(container) if before.is_none_or(|known| *known != container) => {
                         debug!(container_id = %key.short(), state = ?container.state, "Container changed");
                         self.containers.insert(key, Arc::new(container));
                     }
@@ -206,7 +232,11 @@ impl Known {
                 self.containers.remove(&key);
                 Ok(())
             }
-            // One container that cannot be looked at (being removed, say) must not hide the others.
+            // One container that cannot be looked at (being removed, say, or stuck) must not hide the others.
+            Err(bollard::errors::Error::RequestTimeoutError) => {
+                warn!(container_id = %key.short(), "The Docker daemon does not answer about a container");
+                Ok(())
+            }
             Err(bollard::errors::Error::DockerResponseServerError { status_code, message }) => {
                 debug!(container_id = %key.short(), status_code, error = %message, "Container cannot be inspected");
                 Ok(())

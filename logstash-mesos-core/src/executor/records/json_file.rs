@@ -6,7 +6,7 @@ use serde::Deserialize;
 use tracing::warn;
 
 use super::joiner::Joiner;
-use super::{Channel, Record, Records};
+use super::{Channel, Record, Records, SPLIT_AT};
 use crate::event::{Blob, Text, Timestamp};
 use crate::source::{Content, Flush, Kept, Lines};
 
@@ -27,6 +27,7 @@ impl JsonFile {
 
     fn add(&mut self, piece: Piece, offset: u64, emit: &mut dyn FnMut(Record)) {
         let Piece { content, whole, channel, time } = piece;
+        // A shorter piece without an end of line is the program's last.
         let whole = whole || content.len() < SPLIT_AT;
         let record = Record {
             content: Content::Text(content),
@@ -76,9 +77,6 @@ impl JsonFile {
         }
     }
 }
-
-/// The daemon splits after this many bytes; a shorter piece without an end of line is the program's last.
-const SPLIT_AT: usize = 16 << 10;
 
 #[derive(Deserialize)]
 struct Entry<'a> {

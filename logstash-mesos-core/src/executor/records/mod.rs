@@ -4,14 +4,21 @@
 mod api_lines;
 mod joiner;
 mod json_file;
+#[cfg(feature = "docker")]
+mod local_file;
 
 #[cfg(any(test, feature = "docker"))]
 pub(crate) use api_lines::ApiLines;
 pub(crate) use json_file::JsonFile;
+#[cfg(feature = "docker")]
+pub(crate) use local_file::LocalFile;
 
 use crate::event::Timestamp;
 pub(crate) use crate::pipeline::input::stream::Channel;
 use crate::source::{Content, Flush, Kept, Line, Lines};
+
+/// The daemon splits lines after this many bytes.
+const SPLIT_AT: usize = 16 << 10;
 
 /// One line that a program wrote.
 #[derive(Clone, Debug)]
@@ -46,6 +53,11 @@ pub(crate) trait Records: Send {
     /// How long a line may be in which a record of `max_line_bytes` stands.
     fn longest(&self, max_line_bytes: usize) -> usize {
         max_line_bytes
+    }
+
+    /// Whether it takes blocks as they were read, and cuts them itself.
+    fn cuts_blocks(&self) -> bool {
+        false
     }
 
     /// Whether each line is a record, whatever came before it.
