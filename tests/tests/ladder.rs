@@ -186,6 +186,34 @@ fn containers_whose_shell_hangs_hold_up_no_other() {
 }
 
 #[test]
+fn what_lies_in_the_place_of_a_mount_is_not_read() {
+    let place = Place::new("mount");
+    let docker = Docker::start(&place.directory("d"));
+    let (configs, out) = configured(&place, "/logs/app.log");
+    let recipe = shipper(&place, &docker, &configs, None);
+    let (shared, secret) = (place.directory("shared"), place.directory("secret"));
+    for directory in [&shared, &secret] {
+        fs::create_dir(directory.join("volume")).expect("it is writable");
+    }
+    let volume = format!("{}:/logs", shared.join("volume").display());
+    let mut ship = recipe.start();
+    let ended = docker.run_script(&["-v", &volume], "echo 'file 0' > /logs/app.log; echo 'out 0'");
+    ended.wait_for_exit(PATIENCE);
+    all_arrived(&out, 0, 1);
+    assert_eq!(ship.terminate(PATIENCE).code(), Some(0), "{}", ship.printed());
+    // Another container has the directory above it, and lays a link to one of the machine's.
+    fs::rename(&shared, place.join("moved")).expect("it is there");
+    std::os::unix::fs::symlink(&secret, &shared).expect("it is writable");
+    fs::write(secret.join("volume/app.log"), "file 1\n").expect("it is writable");
+    let ship = recipe.start();
+    until("the mount to be refused", PATIENCE, || {
+        let printed = ship.printed();
+        if printed.contains("is reached over a link") { Ok(()) } else { Err(printed) }
+    });
+    all_arrived(&out, 0, 1);
+}
+
+#[test]
 fn a_link_to_standard_output_is_named_with_its_remedy() {
     let place = Place::new("link");
     let docker = Docker::start(&place.directory("d"));

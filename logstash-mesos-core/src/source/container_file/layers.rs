@@ -12,6 +12,16 @@ use super::{Denied, View, ViewError};
 use crate::confined::{self, Node};
 use crate::discovery::{Container, Mount};
 
+/// Which files and directories were mounted, by device and inode, under the paths at which the container saw them. Seen
+/// while it ran: today's path may lead elsewhere, as when another container has replaced a part of it by a link.
+pub(super) type Mounted = BTreeMap<PathBuf, (u64, u64)>;
+
+/// Device and inode.
+pub(super) fn which(file: impl AsFd) -> io::Result<(u64, u64)> {
+    let stat = rustix::fs::fstat(file)?;
+    Ok((stat.st_dev, stat.st_ino))
+}
+
 /// A container's files as its mounts and the layers of its overlay file system hold them.
 ///
 /// Every path is resolved part by part, links included, over mounts first and then the upper and the lower
@@ -20,13 +30,14 @@ use crate::discovery::{Container, Mount};
 pub(crate) struct Layered {
     host_root: PathBuf,
     mounts: Vec<Mount>,
+    mounted: Mounted,
     // The upper one first.
     layers: Vec<PathBuf>,
 }
 
 impl Layered {
     /// The files of `container`, whose directories lie below `host_root`.
-    pub(crate) fn of(container: &Container, host_root: &Path) -> Result<Self, Denied> {
+    pub(super) fn of(container: &Container, host_root: &Path, mounted: Mounted) -> Result<Self, Denied> {
         let layers: Vec<PathBuf> = container
             .layers
             .iter()
@@ -36,7 +47,7 @@ impl Layered {
         let mut mounts = container.mounts.clone();
         // The longest destination that fits is the one that covers a path.
         mounts.sort_by_key(|mount| std::cmp::Reverse(mount.destination.components().count()));
-        let view = Self { host_root: host_root.to_owned(), mounts, layers };
+        let view = Self { host_root: host_root.to_owned(), mounts, mounted, layers };
         let Some(upper) = view.layers.first() else {
             return if view.mounts.is_empty() { Err(Denied::NoLayers) } else { Ok(view) };
         };
@@ -79,14 +90,38 @@ impl Layered {
             ));
         };
         let rest = at.strip_prefix(relative(&mount.destination)).unwrap_or(Path::new(""));
-        let host = self.host_root.join(source.strip_prefix("/").unwrap_or(source));
-        // A mount may be of a single file.
-        let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
-        let source = rustix::fs::open(&host, flags, rustix::fs::Mode::empty())?;
-        if rest.as_os_str().is_empty() {
-            return confined::node(source);
+        match self.mount_source(mount, source)? {
+            // A mount may be of a single file.
+            source if rest.as_os_str().is_empty() => Ok(source),
+            Node::Directory(source) => confined::lookup_beneath(source.as_fd(), rest),
+            _ => Err(Errno::NOTDIR.into()),
         }
-        confined::lookup_beneath(source.as_fd(), rest)
+    }
+
+    /// What is mounted there, and nothing else that today's path may lead to.
+    fn mount_source(&self, mount: &Mount, source: &Path) -> io::Result<Node> {
+        let other = |why: &str| {
+            let (source, destination) = (source.display(), mount.destination.display());
+            io::Error::other(format!("`{source}`, which was mounted at `{destination}`, {why}"))
+        };
+        let below_root = source.strip_prefix("/").unwrap_or(source);
+        let Some(known) = self.mounted.get(&mount.destination) else {
+            let root = confined::open_directory(&self.host_root)?;
+            return match confined::lookup_beneath(root.as_fd(), below_root) {
+                Ok(Node::Link(_)) => Err(other(OVER_A_LINK)),
+                Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
+                    Err(other(OVER_A_LINK))
+                }
+                found => found,
+            };
+        };
+        let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
+        let found = rustix::fs::open(self.host_root.join(below_root), flags, rustix::fs::Mode::empty())?;
+        if which(&found)? == *known {
+            confined::node(found)
+        } else {
+            Err(other("is another one now: it is not read"))
+        }
     }
 
     /// What each layer that counts has at `at`, upper first. A file or link ends the list, and so does
@@ -199,6 +234,9 @@ impl View for Layered {
     }
 }
 
+const OVER_A_LINK: &str = "is reached over a link, and was not seen while the container ran: it is not read. Mount the path \
+                           that the link leads to";
+
 fn relative(destination: &Path) -> &Path {
     destination.strip_prefix("/").unwrap_or(destination)
 }
@@ -225,6 +263,7 @@ mod tests {
     struct Laid {
         dir: tempfile::TempDir,
         mounts: Vec<Mount>,
+        mounted: Mounted,
     }
 
     impl Laid {
@@ -233,7 +272,7 @@ mod tests {
             for layer in ["upper", "lower1", "lower2"] {
                 std::fs::create_dir_all(dir.path().join(layer)).unwrap();
             }
-            Self { dir, mounts: Vec::new() }
+            Self { dir, mounts: Vec::new(), mounted: Mounted::new() }
         }
 
         fn write(&self, path: &str, text: &str) -> PathBuf {
@@ -273,7 +312,9 @@ mod tests {
                 shipper_of: None,
                 sandbox: None,
             };
-            ContainerFiles::new(Arc::new(container), self.dir.path())
+            let files = ContainerFiles::new(Arc::new(container), self.dir.path());
+            files.state.lock().unwrap().mounted = self.mounted.clone();
+            files
         }
 
         fn read(&self, path: &str) -> Result<String, ViewError> {
@@ -360,6 +401,32 @@ mod tests {
         assert_eq!(laid.read("/logs/back").unwrap(), "real");
         assert!(matches!(laid.read("/logs/escape"), Err(ViewError::NotFound)));
         assert_eq!(laid.files().expand("/l*/*.log").unwrap(), [PathBuf::from("/logs/app.log")]);
+    }
+
+    #[test]
+    fn what_was_not_mounted_is_not_read_in_its_place() {
+        let mut laid = Laid::new();
+        laid.write("shared/volume/app.log", "volume");
+        laid.write("secret/volume/app.log", "secret");
+        laid.mounts = vec![Mount { destination: "/logs".into(), source: Some("/shared/volume".into()) }];
+        let root = laid.dir.path().to_owned();
+        let volume = std::fs::File::open(root.join("shared/volume")).unwrap();
+        for seen in [None, Some(which(&volume).unwrap())] {
+            laid.mounted = seen.map(|seen| (PathBuf::from("/logs"), seen)).into_iter().collect();
+            assert_eq!(laid.read("/logs/app.log").unwrap(), "volume");
+            // Whoever may write there moves the directory away, and lays a link to another one.
+            std::fs::rename(root.join("shared"), root.join("moved")).unwrap();
+            symlink("secret", root.join("shared")).unwrap();
+            let error = laid.read("/logs/app.log").unwrap_err().to_string();
+            assert!(error.contains("/shared/volume"), "{error}");
+            assert!(laid.files().expand("/logs/*.log").unwrap_or_default().is_empty());
+            std::fs::remove_file(root.join("shared")).unwrap();
+            // Where it was seen, a link that leads to it is as good.
+            symlink("moved", root.join("shared")).unwrap();
+            assert_eq!(laid.read("/logs/app.log").is_ok(), seen.is_some());
+            std::fs::remove_file(root.join("shared")).unwrap();
+            std::fs::rename(root.join("moved"), root.join("shared")).unwrap();
+        }
     }
 
     #[test]

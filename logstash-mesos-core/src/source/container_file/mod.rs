@@ -26,7 +26,7 @@ use thiserror::Error;
 
 pub use self::opener::ContainerFile;
 
-use self::layers::Layered;
+use self::layers::{Layered, Mounted, which};
 use self::proc_root::ProcRoot;
 use self::sandbox::SandboxView;
 use super::glob::{self, Directories};
@@ -182,6 +182,8 @@ pub struct ContainerFiles {
 struct State {
     container: Arc<Container>,
     chosen: Option<Chosen>,
+    // Of its present life.
+    mounted: Mounted,
 }
 
 #[derive(Clone, Debug)]
@@ -195,7 +197,8 @@ impl ContainerFiles {
     /// The files of `container`; the machine's root directory is at `host_root`.
     #[must_use]
     pub fn new(container: Arc<Container>, host_root: impl Into<PathBuf>) -> Self {
-        Self { host_root: host_root.into(), state: Mutex::new(State { container, chosen: None }) }
+        let state = State { container, chosen: None, mounted: Mounted::new() };
+        Self { host_root: host_root.into(), state: Mutex::new(state) }
     }
 
     /// Takes over what is newly known of the container.
@@ -205,6 +208,9 @@ impl ContainerFiles {
             && state.container.started_at == container.started_at
             && state.container.layers == container.layers
             && state.container.mounts == container.mounts;
+        if state.container.started_at != container.started_at {
+            state.mounted.clear();
+        }
         state.container = container;
         if !same {
             state.chosen = None;
@@ -232,7 +238,33 @@ impl ContainerFiles {
     ///
     /// [`ViewError`]; `OutOfReach` when no rung from the machine's side works.
     pub fn open(&self, path: &Path) -> Result<(File, Rung), ViewError> {
-        self.with_view(|view| Ok(confined::open_for_reading(&regular_file(view, path)?)?))
+        let opened = self.with_view(|view| Ok(confined::open_for_reading(&regular_file(view, path)?)?))?;
+        if opened.1 == Rung::ProcRoot {
+            self.remember_mount(path);
+        }
+        Ok(opened)
+    }
+
+    /// Takes note of what is mounted where `path` lies, while the container's own view of it can be had. Only there: other
+    /// mounts may hang.
+    fn remember_mount(&self, path: &Path) {
+        let (view, destination) = {
+            let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(chosen) = state.chosen.as_ref().filter(|chosen| chosen.rung == Rung::ProcRoot) else {
+                return;
+            };
+            let over = state.container.mounts.iter().filter(|mount| path.starts_with(&mount.destination));
+            let Some(mount) = over.max_by_key(|mount| mount.destination.components().count()) else { return };
+            if mount.source.is_none() || state.mounted.contains_key(&mount.destination) {
+                return;
+            }
+            (Arc::clone(&chosen.view), mount.destination.clone())
+        };
+        if let Ok(Node::Directory(found) | Node::File(found)) = view.lookup(&destination)
+            && let Ok(found) = which(found)
+        {
+            self.state.lock().unwrap_or_else(PoisonError::into_inner).mounted.insert(destination, found);
+        }
     }
 
     /// Which regular file is at `path`, without opening it.
@@ -315,7 +347,7 @@ impl ContainerFiles {
                 Err(error) => error,
             },
         };
-        match Layered::of(&state.container, &self.host_root) {
+        match Layered::of(&state.container, &self.host_root, state.mounted.clone()) {
             Ok(view) => {
                 let reason =
                     if view.is_exact() { first.to_string() } else { format!("{first}; {WITHOUT_MARKS}") };
