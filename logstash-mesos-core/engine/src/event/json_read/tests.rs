@@ -1,3 +1,5 @@
+use num_bigint::BigInt;
+
 use super::*;
 use crate::event::write_json;
 
