@@ -7,7 +7,7 @@ use tracing::warn;
 
 use super::report::{ConfigOutcome, RefusedLabels};
 use super::unusable::Unusable;
-use crate::configs::labels::{LABEL_PREFIX, Offer, Refusal, describe};
+use crate::configs::labels::{Description, LABEL_PREFIX, Offer, Refusal, describe};
 use crate::configs::{ConfigKey, Configuration};
 use crate::discovery::{Container, ContainerId};
 
@@ -18,6 +18,8 @@ pub(crate) struct Described {
     refused: BTreeMap<ContainerId, RefusedLabels>,
     // Configurations that cannot be used, with the reason.
     failed: BTreeMap<ConfigKey, Arc<Unusable>>,
+    // What was made of each container that says something: a look comes every second, and what is offered is parsed.
+    said: BTreeMap<ContainerId, (Arc<Container>, Arc<Description>)>,
 }
 
 #[derive(Debug)]
@@ -30,6 +32,11 @@ struct Shared {
 const MOST_CONFIGURATIONS: usize = 256;
 
 impl Described {
+    /// Something else is offered than at the looks before: all containers are asked anew at the next one.
+    pub(crate) fn forget_what_was_said(&mut self) {
+        self.said.clear();
+    }
+
     /// Takes over what `containers` say now; tells whether there are other configurations than before.
     pub(crate) fn look(
         &mut self,
@@ -40,26 +47,37 @@ impl Described {
         let mut refused = BTreeMap::new();
         // Those that are in use go on.
         let mut room = MOST_CONFIGURATIONS.saturating_sub(self.configurations.len());
+        let mut before = std::mem::take(&mut self.said);
         for container in containers {
-            let Some(mut description) = describe(&container, offer) else { continue };
-            if let Some(configuration) = description.configuration {
+            let description = match before.remove(&container.id) {
+                Some((then, description)) if Arc::ptr_eq(&then, &container) || then == container => {
+                    description
+                }
+                _ => match describe(&container, offer) {
+                    Some(description) => Arc::new(description),
+                    None => continue,
+                },
+            };
+            let mut refusals_of_it = description.refused.clone();
+            if let Some(configuration) = &description.configuration {
                 let key = configuration.key();
                 let known = found.contains_key(&key) || self.configurations.contains_key(&key);
                 if known || room > 0 {
                     room -= usize::from(!known);
-                    let shared = found.entry(key).or_insert_with(|| (configuration, BTreeSet::new()));
+                    let shared = found.entry(key).or_insert_with(|| (configuration.clone(), BTreeSet::new()));
                     shared.1.insert(container.id.clone());
                 } else {
                     let reason = format!(
                         "containers on this machine describe their logs in {MOST_CONFIGURATIONS} ways already: say the \
                          same as another one, or wait until one is gone"
                     );
-                    description.refused.push(Refusal { label: LABEL_PREFIX.to_owned(), reason });
+                    refusals_of_it.push(Refusal { label: LABEL_PREFIX.to_owned(), reason });
                 }
             }
-            if !description.refused.is_empty() {
-                refused.insert(container.id.clone(), refusals(&container, description.refused));
+            if !refusals_of_it.is_empty() {
+                refused.insert(container.id.clone(), refusals(&container, refusals_of_it));
             }
+            self.said.insert(container.id.clone(), (container, description));
         }
         for (id, now) in &refused {
             if self.refused.get(id) != Some(now) {
@@ -138,6 +156,35 @@ mod tests {
             container.labels.insert(format!("{LABEL_PREFIX}fields.number"), number.to_string());
             Arc::new(container)
         })
+    }
+
+    #[test]
+    fn a_container_is_asked_again_when_it_or_what_is_offered_is_another() {
+        let rules: LabelRules = "filter=shop fields".parse().unwrap();
+        let offers = ["one", "two"]
+            .map(|tag| [Configuration::host("shop", format!("filter {{ mutate {{ add_tag => {tag} }} }}"))]);
+        let [one, two] = [0, 1].map(|at| Offer {
+            rules: &rules,
+            configurations: &offers[at],
+            support_escapes: false,
+            sees_sandboxes: false,
+        });
+        let web = |field: &str| {
+            let mut container = Container::new("0".repeat(64), "web", "acme/web");
+            container.labels.insert(format!("{LABEL_PREFIX}filter"), "shop".to_owned());
+            container.labels.insert(format!("{LABEL_PREFIX}fields.team"), field.to_owned());
+            std::iter::once(Arc::new(container))
+        };
+        let mut described = Described::default();
+        assert!(described.look(web("blue"), &one));
+        // Nobody said that there is another offer.
+        assert!(!described.look(web("blue"), &two));
+        described.forget_what_was_said();
+        assert!(described.look(web("blue"), &two));
+        assert!(described.configurations().next().unwrap().input.contains("two"));
+        assert!(described.look(web("green"), &two));
+        assert!(described.look(std::iter::empty(), &two));
+        assert!(described.said.is_empty());
     }
 
     #[test]

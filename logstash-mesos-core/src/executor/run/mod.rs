@@ -460,6 +460,7 @@ impl Driver {
         self.pipelines.queue_bytes = settings.queue_bytes.unwrap_or(self.settings.queue_bytes);
         self.executor_settings = settings;
         self.set = set.clone();
+        self.described.forget_what_was_said();
         self.describe();
         let results = self.start_pipelines();
         if self.settings.keeps_configurations
