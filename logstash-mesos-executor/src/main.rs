@@ -16,6 +16,7 @@ use tracing_subscriber::EnvFilter;
 
 mod dead_letters;
 mod generate;
+mod health;
 mod mesos;
 mod pipeline;
 mod ship;
@@ -49,6 +50,8 @@ enum Command {
     DeadLetters(dead_letters::Command),
     /// Ships the logs of the containers on this machine, without Mesos.
     Ship(ship::ShipFlags),
+    /// Ends with 0 if the shipper at --metrics-bind answers: for containers without a shell.
+    Health(ship::MetricsFlag),
     #[command(hide = true)]
     Generate(generate::GenerateFlags),
 }
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
             log();
             ship::run(flags)
         }
+        Some(Command::Health(flags)) => health::run(&flags),
         Some(Command::Generate(flags)) => generate::run(&flags, Flags::command()).map_err(Into::into),
         None => {
             log();

@@ -1,7 +1,6 @@
 //! `ship`: the shipper alone on one Docker host.
 
 use std::error::Error;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use logstash_mesos_core::discovery::{DiscoveryError, DockerDiscovery, DockerEndp
 use logstash_mesos_core::event::FieldReference;
 use logstash_mesos_core::executor::ShipperSettings;
 use logstash_mesos_core::executor::ship::{ShipSettings, ship};
+use logstash_mesos_core::telemetry::MetricsAddress;
 
 /// Ships the logs of the containers on this machine, without Mesos.
 #[derive(Debug, clap::Args)]
@@ -85,9 +85,9 @@ pub(crate) struct Common {
 /// What everything that ships has in common.
 #[derive(Debug, clap::Args)]
 pub(crate) struct MetricsFlag {
-    /// Where GET /metrics is answered, for Prometheus; nowhere if not given
-    #[arg(long, value_name = "ADDR:PORT", env = "LOGSTASH_MESOS_METRICS_BIND")]
-    pub(crate) metrics_bind: Option<SocketAddr>,
+    /// Where GET /metrics and GET /health are answered: ADDR:PORT, or unix:PATH; nowhere if not given
+    #[arg(long, value_name = "ADDRESS", env = "LOGSTASH_MESOS_METRICS_BIND")]
+    pub(crate) metrics_bind: Option<MetricsAddress>,
 }
 
 pub(crate) fn run(flags: ShipFlags) -> Result<(), Box<dyn Error>> {

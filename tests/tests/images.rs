@@ -74,7 +74,10 @@ fn an_image_in_the_docker_containerizer_ships_and_goes_on_where_it_was() {
 fn the_scheduler_s_image_says_that_it_is_healthy_and_ends_well() {
     let place = Place::new("image-s");
     let docker = Docker::start_in_host_network(&place.directory("docker"));
-    docker.build("logstash-mesos-scheduler/Dockerfile", &image_root(&place), "logstash-mesos-scheduler");
+    let root = image_root(&place);
+    docker.build("logstash-mesos-scheduler/Dockerfile", &root, "logstash-mesos-scheduler");
+    let programs = ["logstash-mesos-executor", "logstash-mesos-scheduler"].map(|name| root.join(name));
+    assert_holds_only(&docker, "logstash-mesos-scheduler", &programs, "65534:65534");
     let bind = format!("127.0.0.1:{}", free_port());
     let url = format!("LOGSTASH_MESOS_SCHEDULER=http://{bind}");
     let run =
@@ -82,15 +85,70 @@ fn the_scheduler_s_image_says_that_it_is_healthy_and_ends_well() {
     // Nobody is there, and it goes on asking.
     let arguments = ["--mesos-master", "127.0.0.1:1", "--state", "memory", "--http-bind", &bind];
     let scheduler = docker.command(&[&run[..], &arguments[..]].concat());
-    until("a healthy scheduler", PATIENCE, || {
-        match docker.command(&["inspect", "--format", "{{.State.Health.Status}}", &scheduler]) {
-            status if status == "healthy" => Ok(()),
-            status => Err(status),
-        }
-    });
+    wait_until_healthy(&docker, &scheduler);
     docker.command(&["stop", &scheduler]);
     let code = docker.command(&["inspect", "--format", "{{.State.ExitCode}}", &scheduler]);
     assert_eq!(code, "0");
+}
+
+#[test]
+fn the_executor_s_image_ships_alone_and_says_that_it_is_healthy() {
+    let place = Place::new("image-e");
+    let docker = Docker::start_in_host_network(&place.directory("docker"));
+    let root = image_root(&place);
+    docker.build("logstash-mesos-executor/Dockerfile", &root, IMAGE);
+    assert_holds_only(&docker, IMAGE, &[root.join("logstash-mesos-executor")], "");
+    let (data, configs) = (place.directory("data"), place.directory("configs"));
+    fs::create_dir_all(configs.join("docker")).expect("it is writable");
+    let text = "input { docker { } }\noutput { file { path => \"/var/lib/logstash-mesos/out\" } }";
+    fs::write(configs.join("docker/*.conf"), text).expect("it is writable");
+
+    // As the comment in the file has it, for another place and another daemon, and impatiently.
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../logstash-mesos-executor/Dockerfile");
+    let said = fs::read_to_string(file).expect("it is there").replace("\\\n#", "");
+    let said = said.lines().find_map(|line| line.strip_prefix("#   docker run ")).expect("it says how");
+    let said = said.replacen("-v /var/lib/logstash-mesos:", &format!("-v {}:", data.display()), 1);
+    let said = said.replacen("-v /etc/logstash-mesos:", &format!("-v {}:", configs.display()), 1);
+    let daemon = format!("DOCKER_HOST={}", docker.host());
+    let run = ["run", "-d", "--health-interval", "1s", "-e", &daemon];
+    let shipper = docker.command(&[&run[..], &said.split_whitespace().collect::<Vec<_>>()].concat());
+    wait_until_healthy(&docker, &shipper);
+    let _writer = docker.run_script(&[], "echo from afar; exec sleep 100000");
+    until("the line", PATIENCE, || {
+        let text = fs::read_to_string(data.join("out")).unwrap_or_default();
+        if text.contains("from afar") { Ok(()) } else { Err(text) }
+    });
+    let elsewhere = "LOGSTASH_MESOS_METRICS_BIND=unix:/nobody.sock";
+    let asked = docker.try_command(&["exec", "-e", elsewhere, &shipper, ENTRY_POINT, "health"]);
+    assert!(asked.expect_err("nobody is there").contains("no shipper answers at unix:/nobody.sock"));
+    // Its socket is still there after the end, and is no hindrance.
+    docker.command(&["kill", &shipper]);
+    docker.command(&["start", &shipper]);
+    wait_until_healthy(&docker, &shipper);
+    docker.command(&["stop", &shipper]);
+    let code = docker.command(&["inspect", "--format", "{{.State.ExitCode}}", &shipper]);
+    assert_eq!(code, "0");
+}
+
+#[track_caller]
+fn wait_until_healthy(docker: &Client, container: &str) {
+    until("a healthy container", PATIENCE, || {
+        let state = docker.command(&["inspect", "--format", "{{json .State}}", container]);
+        if state.contains("\"Status\":\"healthy\"") { Ok(()) } else { Err(state) }
+    });
+}
+
+/// An image is as large as its programs, and says what it is.
+#[track_caller]
+fn assert_holds_only(docker: &Client, image: &str, programs: &[PathBuf], user: &str) {
+    let about = |what: &str| docker.command(&["image", "inspect", "--format", what, image]);
+    let sizes = programs.iter().map(|program| fs::metadata(program).expect("it is there").len());
+    assert_eq!(about("{{.Size}}"), sizes.sum::<u64>().to_string());
+    assert_eq!(about("{{.Config.User}}"), user);
+    for label in ["title", "description", "licenses"] {
+        let said = about(&format!("{{{{index .Config.Labels \"org.opencontainers.image.{label}\"}}}}"));
+        assert!(!said.is_empty(), "{image} has no {label}");
+    }
 }
 
 /// The root directory of an image: the programs, and nothing else.

@@ -1,7 +1,6 @@
 //! The executor on an agent of a Mesos cluster.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +28,7 @@ use crate::discovery::{
 use crate::pipeline::catalog;
 use crate::pipeline::compile::CompileOptions;
 use crate::protocol::{Bootstrap, Hello, Wake};
+use crate::telemetry::MetricsAddress;
 use crate::tls::{ClientTls, Reloaded, TlsError};
 
 /// What an executor finds in its environment, beside what the agent puts there.
@@ -54,7 +54,7 @@ pub struct AgentSettings {
     /// How to believe an agent that speaks TLS; none if it does not.
     pub tls: Option<AgentTls>,
     /// Where its numbers are served, at `/metrics`; nowhere if none.
-    pub metrics_bind: Option<SocketAddr>,
+    pub metrics_bind: Option<MetricsAddress>,
 }
 
 impl AgentSettings {
@@ -300,7 +300,7 @@ impl Agent {
             compile: self.settings.compile.clone().with(|options| options.data_dir = Some(data_dir.clone())),
             queue_bytes: queue_bytes(granted("mem").unwrap_or(64.0)),
             disk_bytes: disk_bytes(granted("disk").unwrap_or(256.0)),
-            metrics_bind: self.settings.metrics_bind,
+            metrics_bind: self.settings.metrics_bind.clone(),
             ..ShipperSettings::new(&data_dir)
         };
         let discovery = DockerDiscovery::new(endpoint, self.settings.host_root.clone());

@@ -35,7 +35,7 @@ pub fn text(report: &Report) -> String {
 /// ever: it may be that of a process that is about to end.
 #[cfg(feature = "metrics")]
 pub async fn serve(
-    address: std::net::SocketAddr,
+    address: crate::telemetry::MetricsAddress,
     reports: tokio::sync::watch::Receiver<std::sync::Arc<Report>>,
 ) {
     crate::telemetry::server::serve(address, move || {

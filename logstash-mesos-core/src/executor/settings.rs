@@ -1,6 +1,5 @@
 //! What a shipper works with.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use super::traces::OwnTraces;
 use crate::discovery::DockerEndpoint;
 use crate::pipeline::catalog;
 use crate::pipeline::compile::CompileOptions;
+use crate::telemetry::MetricsAddress;
 
 /// What a shipper works with: [`ShipperSettings::new`], and then what is to be different.
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ pub struct ShipperSettings {
     pub output_closed: CancellationToken,
     /// Where [its numbers](super::metrics) are served over HTTP, at `/metrics`; nowhere if none. An address that is taken
     /// is tried again, and holds nothing up. It needs the feature `metrics`.
-    pub metrics_bind: Option<SocketAddr>,
+    pub metrics_bind: Option<MetricsAddress>,
 }
 
 impl ShipperSettings {

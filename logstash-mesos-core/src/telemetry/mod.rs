@@ -1,6 +1,7 @@
 //! Numbers for Prometheus: one table of them. What is served, the page about them, the dashboard and the alerts follow from
 //! it or are held to it.
 
+mod address;
 #[cfg(test)]
 mod documents;
 #[cfg(feature = "metrics")]
@@ -8,6 +9,7 @@ pub(crate) mod server;
 pub mod table;
 mod text;
 
+pub use address::{MetricsAddress, NoAddress};
 pub use text::Exposition;
 
 /// The form of the text that [`Exposition`] writes, as HTTP names it.

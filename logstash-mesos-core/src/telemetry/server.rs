@@ -1,7 +1,10 @@
 //! The numbers of a process over HTTP, and nothing else.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::fs;
+use std::io;
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,22 +16,23 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
-use super::CONTENT_TYPE as TEXT;
+use super::{CONTENT_TYPE as TEXT, MetricsAddress};
 
 /// Answers `GET /metrics` with what `text` makes, and `GET /health`, until it is dropped. An address that is taken is tried
 /// again for ever: it may be that of a process that is about to end, and nothing that ships must wait for it.
-pub(crate) async fn serve(address: SocketAddr, text: impl Fn() -> String + Send + Sync + 'static) {
-    let listener = bind(address).await;
+pub(crate) async fn serve(address: MetricsAddress, text: impl Fn() -> String + Send + Sync + 'static) {
+    let listener = bind(&address).await;
     let (text, room) = (Arc::new(text), Arc::new(Semaphore::new(CONNECTIONS)));
     // What is dropped with the set ends with it.
     let mut connections = tokio::task::JoinSet::new();
     loop {
         let Ok(permit) = room.clone().acquire_owned().await else { return };
-        let Ok((stream, _)) = listener.accept().await else {
+        let Ok(stream) = listener.accept().await else {
             // Out of descriptors, most likely; they come back.
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
@@ -48,10 +52,48 @@ pub(crate) async fn serve(address: SocketAddr, text: impl Fn() -> String + Send 
     }
 }
 
-async fn bind(address: SocketAddr) -> TcpListener {
+enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+impl Listener {
+    async fn bind(address: &MetricsAddress) -> io::Result<Self> {
+        match address {
+            MetricsAddress::Tcp(address) => TcpListener::bind(address).await.map(Self::Tcp),
+            MetricsAddress::Unix(path) => {
+                if is_left(path).await {
+                    fs::remove_file(path)?;
+                }
+                UnixListener::bind(path).map(Self::Unix)
+            }
+        }
+    }
+
+    async fn accept(&self) -> io::Result<Box<dyn Stream>> {
+        Ok(match self {
+            Self::Tcp(listener) => Box::new(listener.accept().await?.0),
+            Self::Unix(listener) => Box::new(listener.accept().await?.0),
+        })
+    }
+}
+
+/// Whether it is the socket of a process that has gone: unlike a port, it stays.
+async fn is_left(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket())
+        && UnixStream::connect(path)
+            .await
+            .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+async fn bind(address: &MetricsAddress) -> Listener {
     let mut said = false;
     loop {
-        match TcpListener::bind(address).await {
+        match Listener::bind(address).await {
             Ok(listener) => {
                 info!(%address, "Metrics are served");
                 return listener;

@@ -116,7 +116,7 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, Unusable> {
         let mut count =
             Count::new(flags.data_dir.as_deref(), &options.pipeline_id, pipeline.counter(), left_queues);
         let (reports, seen) = watch::channel(Arc::new(count.report(&pipeline)));
-        match flags.metrics.metrics_bind {
+        match flags.metrics.metrics_bind.clone() {
             Some(address) => drop(tokio::spawn(metrics::serve(address, seen))),
             None => drop(seen),
         }

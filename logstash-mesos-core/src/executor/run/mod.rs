@@ -121,7 +121,7 @@ impl Shipper {
         let stop = CancellationToken::new();
         let until = stop.clone();
         #[cfg(feature = "metrics")]
-        if let Some(address) = settings.metrics_bind {
+        if let Some(address) = settings.metrics_bind.clone() {
             let serving = super::metrics::serve(address, report.clone());
             tokio::spawn(stop.clone().run_until_cancelled_owned(serving));
         }
