@@ -73,6 +73,23 @@ pub fn page(name: &str) -> String {
 }
 
 impl Block {
+    /// Returns the words of each command in it, without the shell's part: pipes, and other places to read and write.
+    #[must_use]
+    pub fn commands(&self) -> Vec<Vec<String>> {
+        words(&self.script)
+    }
+
+    /// Returns those that one of our programs is to run.
+    #[must_use]
+    pub fn commands_of_ours(&self) -> Vec<Vec<String>> {
+        let is_ours = |word: &String| {
+            let name = word.rsplit('/').next().unwrap_or_default();
+            ["logstash-mesos-scheduler", "logstash-mesos-executor"].contains(&name)
+        };
+        let commands = self.commands().into_iter();
+        commands.filter(|command| command.first().is_some_and(is_ours)).collect()
+    }
+
     /// Returns how a shell in `directory` runs it, with our programs in its path.
     #[must_use]
     pub fn recipe(&self, directory: &Path) -> Recipe {
@@ -129,6 +146,40 @@ fn console(body: &str) -> Block {
     block
 }
 
+/// The words of each simple command. Of a shell's language it knows what the pages have: quotes, continued lines, comments, and what
+/// stands between commands.
+fn words(script: &str) -> Vec<Vec<String>> {
+    let (mut commands, mut word, mut quote) = (vec![Vec::new()], None::<String>, None);
+    let mut rest = script.chars().peekable();
+    while let Some(char) = rest.next() {
+        match (quote, char) {
+            (Some(open), _) if char == open => quote = None,
+            (Some('"'), '\\') => word.get_or_insert_default().extend(rest.next()),
+            (Some(_), _) => word.get_or_insert_default().push(char),
+            (None, '\'' | '"') => {
+                quote = Some(char);
+                word.get_or_insert_default();
+            }
+            (None, '\\') => match rest.next() {
+                Some('\n') | None => {}
+                Some(other) => word.get_or_insert_default().push(other),
+            },
+            (None, '#') if word.is_none() => while rest.next_if(|char| *char != '\n').is_some() {},
+            (None, '|' | '&' | ';' | '>' | '<' | '\n' | ' ') => {
+                let command = commands.last_mut().expect("there is one");
+                command.extend(word.take());
+                if char != ' ' && !command.is_empty() {
+                    commands.push(Vec::new());
+                }
+            }
+            (None, _) => word.get_or_insert_default().push(char),
+        }
+    }
+    let command = commands.last_mut().expect("there is one");
+    command.extend(word);
+    commands
+}
+
 fn is_shown(shown: &str, line: &str) -> bool {
     let line = line.trim_end();
     let Some((first, others)) = shown.split_once('…') else { return shown == line };
@@ -140,13 +191,24 @@ fn is_shown(shown: &str, line: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{console, is_shown};
+    use super::{console, is_shown, words};
 
     #[test]
     fn a_console_has_commands_and_what_they_print() {
         let block = console("$ cat >a <<'END'\nisn't\nEND\n$ run \\\n  -f 'a\nb'\nOK\n");
         assert_eq!(block.script, "cat >a <<'END'\nisn't\nEND\nrun \\\n  -f 'a\nb'\n");
         assert_eq!(block.shown, ["OK"]);
+    }
+
+    #[test]
+    fn a_script_is_commands_of_words() {
+        let script = "a --b 'c d' \\\n  e # f\ng \"h \\\" i\" | j >k && l 'm\nn'\n";
+        let commands: Vec<Vec<String>> =
+            words(script).into_iter().filter(|command| !command.is_empty()).collect();
+        assert_eq!(
+            commands,
+            [&["a", "--b", "c d", "e"][..], &["g", "h \" i"], &["j"], &["k"], &["l", "m\nn"]]
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::path::Path;
 
 use logstash_mesos_tests::cluster::Cluster;
 use logstash_mesos_tests::docker::Docker;
@@ -10,11 +11,42 @@ use logstash_mesos_tests::executor::ship;
 use logstash_mesos_tests::guide::{blocks, page};
 use logstash_mesos_tests::mesos::{Agent, AgentOptions, Master};
 use logstash_mesos_tests::opensearch::OpenSearch;
-use logstash_mesos_tests::place::{Place, free_port};
+use logstash_mesos_tests::place::{Place, free_port, programs};
 use logstash_mesos_tests::process::{Recipe, resident_bytes};
 use logstash_mesos_tests::scheduler::{Api, GRACE, Scheduler, SchedulerOptions};
 use logstash_mesos_tests::wait::{PATIENCE, until};
 use logstash_mesos_tests::zookeeper::ZooKeeper;
+
+#[test]
+fn each_command_of_each_page_is_one_that_the_programs_take() {
+    let place = Place::new("commands");
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    let mut pages = vec!["../README.md".to_owned()];
+    let mut look = |directory: &Path, prefix: &str| {
+        for entry in fs::read_dir(directory).expect("it is there").flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.ends_with(".md") {
+                pages.push(format!("{prefix}{name}"));
+            }
+        }
+    };
+    look(&docs, "");
+    ["debian", "marathon"].iter().for_each(|name| look(&docs.join(name), &format!("{name}/")));
+    let mut count = 0;
+    for page in &pages {
+        for command in blocks(page, &[]).iter().flat_map(|block| block.commands_of_ours()) {
+            let [program, arguments @ ..] = &command[..] else { continue };
+            let program = programs().join(Path::new(program).file_name().expect("a name"));
+            // What it says of itself comes after the look at what was given.
+            let said =
+                Recipe::new(program, place.path(), "help").args(arguments).arg("--help").run(b"", PATIENCE);
+            assert!(said.status.success(), "docs/{page}: {}\n{said:?}", command.join(" "));
+            count += 1;
+        }
+    }
+    println!("figure: {count} commands on {} pages are known to the programs", pages.len());
+    assert!(count > 30, "{count}");
+}
 
 #[test]
 fn what_other_shippers_did_is_done_here() {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use logstash_mesos_tests::docker::Docker;
 use logstash_mesos_tests::executor::ship_recipe;
+use logstash_mesos_tests::guide::blocks;
 use logstash_mesos_tests::mesos::{Agent, AgentOptions, Master};
 use logstash_mesos_tests::place::Place;
 use logstash_mesos_tests::scheduler::{Scheduler, SchedulerOptions};
@@ -67,18 +68,18 @@ fn containers_and_tasks_are_shipped_as_they_say_by_ship_and_by_the_agent_s_execu
 
     // Of each of the two a standard output, a file, and something that it may not say.
     let say = |name: &str, value: &str| format!("logstash.mesos/{name}={value}");
-    let flags = [
-        say("paths", "/var/log/*.log"),
-        say("stdout", "true"),
-        say("codec", "json"),
-        say("fields.team", "blue"),
-        say("filter", "mark"),
-        say("output", "mark"),
-        say("codc", "json"),
-        say("exclude_lines", "."),
-    ];
-    let flags: Vec<&str> =
-        flags.iter().flat_map(|label| ["--label", label]).chain(["--name", "web"]).collect();
+    let guide = blocks("labels.md", &[]);
+    let [run, explain] = &guide[..] else { panic!("{guide:?}") };
+    // The labels of the page, and more.
+    let commands = run.commands();
+    let Some([_docker, _run, labels @ .., _image]) =
+        commands.iter().map(Vec::as_slice).find(|command| command.len() > 3)
+    else {
+        panic!("{commands:?}")
+    };
+    let more = [say("filter", "mark"), say("output", "mark"), say("codc", "json"), say("exclude_lines", ".")];
+    let more = more.iter().flat_map(|label| ["--label", label]).chain(["--name", "web"]);
+    let flags: Vec<&str> = labels.iter().map(String::as_str).chain(more).collect();
     let script = |file: &str| {
         format!(
             r#"echo '{{"message":"out"}}'; echo '{{"message":"left out"}}' >&2; echo '{{"message":"log"}}' >> {file}; sleep 100000"#
@@ -131,6 +132,7 @@ fn containers_and_tasks_are_shipped_as_they_say_by_ship_and_by_the_agent_s_execu
         "labels",
         "`logstash.mesos/exclude` means nothing: it is not allowed",
     );
+    explain.follow(&explain.recipe(place.path()).env("LOGSTASH_MESOS_SCHEDULER", scheduler.url()));
     let printed = shipper.printed();
     assert!(printed.contains("logstash.mesos/codc") && printed.contains("did you mean"), "{printed}");
     throughout("each line once", Duration::from_secs(3), complete);
