@@ -7,10 +7,14 @@ use logstash_mesos_tests::dns::NameServer;
 use logstash_mesos_tests::docker::{BUSYBOX, Docker};
 use logstash_mesos_tests::executor::{executor, ship_recipe};
 use logstash_mesos_tests::http::request;
+use logstash_mesos_tests::mesos::{Agent, AgentOptions, Master};
 use logstash_mesos_tests::opensearch::OpenSearch;
 use logstash_mesos_tests::place::{Place, free_port, programs};
+use logstash_mesos_tests::process::send;
 use logstash_mesos_tests::scheduler::{Scheduler, SchedulerOptions};
 use logstash_mesos_tests::wait::{PATIENCE, until};
+use rustix::process::Signal;
+use serde_json::Value;
 
 const SERVICE: &str = "_http._search._tcp.marathon.mesos";
 const ENDPOINT: &str = "srv+http://_http._search._tcp.marathon.mesos";
@@ -146,6 +150,96 @@ fn what_listens_is_found_as_mesos_dns_and_marathon_lb_look_for_it() {
             request("POST", &format!("http://127.0.0.1:{http}"), Some(&serde_json::json!({"message": "x"})))?;
         if answer.status == 200 { Ok(()) } else { Err(answer.body) }
     });
+}
+
+#[test]
+fn a_port_that_mesos_chooses_is_listened_on_and_published() {
+    let place = Place::new("chosen");
+    let master = Master::start(&place.directory("mesos"));
+    let mut ports = [free_port(), free_port(), free_port()];
+    ports.sort();
+    let [fixed, first, second] = ports;
+    let offered = ports.map(|port| format!("{port}-{port}")).join(",");
+    let options = AgentOptions {
+        host: "127.0.0.1".into(),
+        docker_host: format!("unix://{}", place.join("none.sock").display()),
+        data_dir: place.directory("positions"),
+        flags: vec![format!("--resources=cpus:2;mem:1024;disk:2048;ports:[{offered}]")],
+    };
+    let agent = Agent::start(&place.directory("agent"), &master, options);
+    let configs = place.directory("configs");
+    fs::create_dir_all(configs.join("host")).expect("it is writable");
+    let write = |name: &str, input: &str| {
+        let text = format!("input {{ {input} }} output {{ null {{ }} }}");
+        fs::write(configs.join(format!("host/{name}.conf")), text).expect("it is writable");
+    };
+    write("log", "syslog { port => \"${MESOS_PORT_LOG}\" }");
+    write("web", &format!("http {{ port => \"${{MESOS_PORT_WEB:1}}\" }} tcp {{ port => {fixed} }}"));
+    let options = SchedulerOptions {
+        master: master.address(),
+        framework: "logstash".into(),
+        state: "memory".into(),
+        config_dir: Some(configs.clone()),
+        elasticsearch: None,
+        flags: Vec::new(),
+    };
+    let scheduler = Scheduler::start(&place.directory("scheduler"), options);
+    let process = || {
+        let _ = scheduler.running_executors(1);
+        until("one executor", PATIENCE, || match agent.executor_processes()[..] {
+            [id] => Ok(id),
+            ref other => Err(format!("{other:?}")),
+        })
+    };
+    let published = || -> Result<Vec<(String, u64)>, String> {
+        let framework = master.framework("logstash")?;
+        let ports = framework["tasks"][0]["discovery"]["ports"]["ports"].as_array();
+        let ports = ports.ok_or_else(|| framework.to_string())?.iter();
+        let name = |port: &Value| format!("{}/{}", text(&port["name"]), text(&port["protocol"]));
+        let mut ports: Vec<_> =
+            ports.map(|port| (name(port), port["number"].as_u64().unwrap_or_default())).collect();
+        ports.sort();
+        Ok(ports)
+    };
+    let expected = [("http/tcp", second), ("syslog/tcp", first), ("syslog/udp", first), ("tcp/tcp", fixed)];
+    let expected = expected.map(|(name, port)| (name.to_owned(), u64::from(port)));
+    let answers = || {
+        until("the input http", PATIENCE, || {
+            let url = format!("http://127.0.0.1:{second}");
+            let answer = request("POST", &url, Some(&serde_json::json!({"message": "x"})))?;
+            if answer.status == 200 { Ok(()) } else { Err(answer.body) }
+        });
+    };
+    let before = process();
+    assert_eq!(published(), Ok(expected.to_vec()));
+    answers();
+
+    // With all ports in use the one that comes next has them again.
+    send(before, Signal::KILL);
+    until("another executor", PATIENCE, || match agent.executor_processes()[..] {
+        [id] if id != before => Ok(()),
+        ref other => Err(format!("{other:?}")),
+    });
+    let after = process();
+    assert_eq!(published(), Ok(expected.to_vec()));
+    answers();
+
+    // For one more there is none: what runs goes on, and why is told.
+    write("more", "udp { port => \"${MESOS_PORT_MORE}\" }");
+    until("word of it", PATIENCE, || {
+        let said = scheduler.ask(&["explain", "127.0.0.1"]).stdout;
+        let told = [
+            "3 ports that Mesos is to choose, and 2 are free",
+            "the variable `MESOS_PORT_MORE` has no value",
+        ];
+        if told.iter().all(|words| said.contains(words)) { Ok(()) } else { Err(said) }
+    });
+    assert_eq!(process(), after);
+    answers();
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
 }
 
 /// Looks for an event in the indices which Logstash's output has if nothing else is said.

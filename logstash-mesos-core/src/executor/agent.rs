@@ -1,6 +1,6 @@
 //! The executor on an agent of a Mesos cluster.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::discovery::{
     ContainerDiscovery, DiscoveryError, DockerDiscovery, DockerEndpoint, daemon_id, work_dir_of,
 };
 use crate::pipeline::catalog;
-use crate::pipeline::compile::CompileOptions;
+use crate::pipeline::compile::{CompileOptions, Variables};
 use crate::protocol::{Bootstrap, Hello, Wake};
 use crate::telemetry::MetricsAddress;
 use crate::tls::{ClientTls, Reloaded, TlsError};
@@ -224,6 +224,11 @@ struct Agent {
     working: Option<Working>,
 }
 
+/// What Mesos chose stands in variables, before those of the environment.
+fn with_ports(ports: BTreeMap<String, u32>, others: Variables) -> Variables {
+    Variables::new(move |name| ports.get(name).map(u32::to_string).or_else(|| others.get(name)))
+}
+
 struct Working {
     shipper: Shipper,
     session: JoinHandle<()>,
@@ -235,16 +240,20 @@ impl Agent {
         info!(%task_id, "Task launched");
         self.tasks.insert(task_id.clone());
         match Bootstrap::decode(task.data.as_deref().unwrap_or_default()) {
-            Ok(bootstrap) if !bootstrap.urls.is_empty() => {
-                self.access.send_modify(|access| {
-                    // What a Wake said is newer.
-                    if access.token.is_empty() {
-                        access.urls = bootstrap.urls;
-                        access.authorities = bootstrap.authorities;
-                    }
-                });
+            Ok(Bootstrap { urls, authorities, ports, .. }) => {
+                let compile = &mut self.settings.compile;
+                compile.variables = with_ports(ports, compile.variables.clone());
+                if urls.is_empty() {
+                    info!("The task does not say where the scheduler is; a message will");
+                } else {
+                    self.access.send_modify(|access| {
+                        // What a Wake said is newer.
+                        if access.token.is_empty() {
+                            (access.urls, access.authorities) = (urls, authorities);
+                        }
+                    });
+                }
             }
-            Ok(_) => info!("The task does not say where the scheduler is; a message will"),
             Err(error) => {
                 warn!(%error, "The task's data cannot be read; a message will say where the scheduler is")
             }

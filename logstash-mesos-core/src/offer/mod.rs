@@ -18,8 +18,8 @@ pub use capacity::Capacity;
 pub use constraint::{Constraint, ConstraintError, Field, Pattern, Rule, offer_constraints};
 pub use one_per_agent::{OnePerAgent, Refusals};
 pub use plan::Plan;
-pub use ports::Ranges;
 pub(crate) use ports::list as port_list;
+pub use ports::{Ranges, WantedPorts};
 pub use reason::{Lack, Reason, TooSmall};
 pub use reservation::Reserver;
 

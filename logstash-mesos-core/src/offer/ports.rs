@@ -2,6 +2,15 @@
 
 use mesos_v1::proto::{Resource, value};
 
+/// Ports that an executor listens on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WantedPorts {
+    /// Numbers that are given.
+    pub fixed: Vec<u16>,
+    /// Names of ports that may have any number.
+    pub chosen: Vec<String>,
+}
+
 /// Some port numbers, as ranges with both ends, sorted and apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ranges(Vec<(u64, u64)>);
@@ -25,6 +34,13 @@ impl Ranges {
     pub fn contains(&self, port: u16) -> bool {
         let port = u64::from(port);
         self.0.iter().any(|(begin, end)| (*begin..=*end).contains(&port))
+    }
+
+    /// Each of them, in order. There is no port 0.
+    pub fn iter(&self) -> impl Iterator<Item = u16> + '_ {
+        let last = u64::from(u16::MAX);
+        let numbers = self.0.iter().flat_map(move |(begin, end)| (*begin).max(1)..=(*end).min(last));
+        numbers.filter_map(|number| u16::try_from(number).ok())
     }
 
     /// Whether `port` lies between the lowest and the highest.
@@ -79,6 +95,12 @@ pub(super) fn take_port(resource: &mut Resource, port: u16) -> Option<Resource> 
     Some(taken)
 }
 
+/// Takes the lowest port out of `resource`, as [`take_port`] does: it is most likely the one that was chosen before.
+pub(super) fn take_any_port(resource: &mut Resource) -> Option<(u16, Resource)> {
+    let port = Ranges::of(resource).iter().next()?;
+    Some((port, take_port(resource, port)?))
+}
+
 /// Whether there is no port (any more).
 pub(super) fn is_spent(resource: &Resource) -> bool {
     Ranges::of(resource).0.is_empty()
@@ -110,6 +132,10 @@ mod tests {
             assert!(!is_spent(&offered) && take_port(&mut offered, port).is_some());
         }
         assert!(is_spent(&offered));
+        assert_eq!(take_any_port(&mut offered), None);
+        let mut offered = ports(&[(0, 0), (31_004, 31_005), (70_000, 70_001)]);
+        assert_eq!(take_any_port(&mut offered), Some((31_004, ports(&[(31_004, 31_004)]))));
+        assert_eq!(Ranges::of(&offered).iter().collect::<Vec<_>>(), [31_005]);
     }
 
     #[test]

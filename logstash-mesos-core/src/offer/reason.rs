@@ -68,6 +68,13 @@ pub enum Reason {
         /// Those of the wanted ports that are taken.
         ports: Vec<u16>,
     },
+    /// Configurations listen on ports that Mesos is to choose, and too few of the agent's are free.
+    FewPorts {
+        /// How many ports are to be chosen.
+        wanted: usize,
+        /// For how many of them there is one.
+        free: usize,
+    },
 }
 
 /// By how much, and where the rest is. Amounts are thousandths, as Mesos keeps them.
@@ -108,6 +115,7 @@ impl Reason {
             Self::Limit { .. } => "limit",
             Self::TooSmall(_) => "too_small",
             Self::PortsTaken { .. } => "ports_taken",
+            Self::FewPorts { .. } => "few_ports",
         }
     }
 
@@ -138,6 +146,11 @@ impl Reason {
                 "a configuration listens on port {}, which another task has on this agent",
                 ports::list(ports)
             ),
+            Self::FewPorts { wanted, free } => {
+                format!(
+                    "configurations listen on {wanted} ports that Mesos is to choose, and {free} are free on this agent"
+                )
+            }
         }
     }
 
@@ -152,6 +165,9 @@ impl Reason {
                 "free it there, change the configuration, or do without asking Mesos for ports (--no-port-resources)"
                     .to_owned(),
             ),
+            Self::FewPorts { .. } => {
+                Some("free some there, or add some to the agent's --resources, as in ports:[31000-32000]".to_owned())
+            }
             _ => None,
         }
     }

@@ -1,6 +1,6 @@
 //! Resources and rules for tests.
 
-use super::{Needs, OnePerAgent, Refusals, Reserver};
+use super::{Needs, OnePerAgent, Refusals, Reserver, WantedPorts};
 use mesos_v1::proto::resource::{AllocationInfo, ReservationInfo, reservation_info};
 use mesos_v1::proto::{Label, Labels, Resource, value};
 
@@ -52,7 +52,7 @@ pub(crate) fn dynamic(resource: Resource, role: &str, name: &str) -> Resource {
 pub(crate) fn plain_strategy(needs: Needs) -> OnePerAgent {
     OnePerAgent {
         needs,
-        ports: vec![],
+        ports: WantedPorts::default(),
         roles: vec!["*".to_owned()],
         reserver: Reserver { name: "logstash".to_owned(), principal: None },
         reserve: false,

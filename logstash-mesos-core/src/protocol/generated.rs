@@ -705,6 +705,12 @@ pub struct Bootstrap {
     /// As in `Wake`.
     #[prost(string, tag = "3")]
     pub authorities: ::prost::alloc::string::String,
+    /// Ports that Mesos chose, by the variables that configurations have for them.
+    #[prost(btree_map = "string, uint32", tag = "4")]
+    pub ports: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        u32,
+    >,
 }
 /// Which asset.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

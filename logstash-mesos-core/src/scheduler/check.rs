@@ -20,10 +20,17 @@ pub(super) fn options(name: &str, ecs: EcsCompatibility) -> CompileOptions {
         options.ecs = ecs;
         options.pipeline_id = name.to_owned();
         options.origin = name.to_owned();
-        options.variables = Variables::from_list([]);
+        // Mesos chooses some ports: which one makes no difference.
+        options.variables = Variables::new(|name| is_chosen(name).then(|| "31000".to_owned()));
         options.unknown_variables = UnknownVariable::Warn;
         options.check_paths = false;
     })
+}
+
+/// Whether Mesos gives a variable its value, unless executors have it in their environment: a port that it chooses. Inputs with the
+/// same variable, one for TCP and one for UDP, have the same port. The name is the user's, so that it stays when other inputs come and go.
+pub(super) fn is_chosen(variable: &str) -> bool {
+    variable.starts_with("MESOS_PORT_")
 }
 
 /// What the compiler said, with lines and columns.

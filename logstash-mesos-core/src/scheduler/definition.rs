@@ -62,7 +62,7 @@ pub struct Definition {
     pub user: Option<String>,
     /// Put into its environment.
     pub environment: BTreeMap<String, String>,
-    /// Where its inputs listen, and Mesos is asked for the ports.
+    /// Where its inputs listen, and Mesos is asked for the ports: those without a number it chooses.
     pub ports: BTreeSet<ListeningPort>,
 }
 
@@ -96,7 +96,9 @@ impl Definition {
         // Resources of an executor are those it was launched with: to have a port, it is launched anew.
         // What others are told of them is told at the launch, too.
         self.ports.iter().for_each(|port| {
-            add(&format!("port {}{}", port.number, if port.local { " local" } else { "" }));
+            let number = port.number.map(|number| number.to_string());
+            let which = number.or_else(|| port.variable.clone()).unwrap_or_default();
+            add(&format!("port {which}{}", if port.local { " local" } else { "" }));
         });
         self.mounts().iter().for_each(|mount| add(&format!("{mount:?}")));
         ExecutorId::new(format!(
@@ -139,18 +141,20 @@ impl Definition {
                 ..ExecutorInfo::default()
             }),
             data: Some(bootstrap.encode_to_vec()),
-            discovery: self.discovery(),
+            discovery: self.discovery(&launch.plan.chosen),
             labels: labels(),
             ..TaskInfo::default()
         }
     }
 
     /// Where to find what listens; under the name that the task has without it, too.
-    fn discovery(&self) -> Option<DiscoveryInfo> {
+    fn discovery(&self, chosen: &BTreeMap<String, u16>) -> Option<DiscoveryInfo> {
         let visibility = discovery_info::Visibility::Cluster.into();
         let ports = self.ports.iter().filter(|port| !port.local).flat_map(|port| {
-            port.transport.protocols().split(',').map(|protocol| Port {
-                number: port.number.into(),
+            let number = port.number.or_else(|| chosen.get(port.variable.as_ref()?).copied());
+            let protocols = port.transport.protocols().split(',').filter_map(move |on| Some((on, number?)));
+            protocols.map(|(protocol, number)| Port {
+                number: number.into(),
                 name: Some(port.plugin.to_owned()),
                 protocol: Some(protocol.to_owned()),
                 ..Port::default()
@@ -348,8 +352,12 @@ mod tests {
             plan: Plan::default(),
             refuse_for: Default::default(),
         };
-        let bootstrap =
-            Bootstrap { urls: vec![url.to_owned()], set_version: "v".to_owned(), authorities: String::new() };
+        let bootstrap = Bootstrap {
+            urls: vec![url.to_owned()],
+            set_version: "v".to_owned(),
+            authorities: String::new(),
+            ports: BTreeMap::new(),
+        };
         definition.task_info(&launch, &"f".into(), url, &bootstrap)
     }
 
@@ -385,18 +393,33 @@ mod tests {
             Definition { environment: BTreeMap::new(), ..definition(Program::Command("/x".to_owned())) };
         ids.push(other.executor_id());
         let listening = |local| {
-            let port =
-                ListeningPort { number: 514, transport: Transport::TcpAndUdp, plugin: "syslog", local };
+            let port = ListeningPort {
+                number: Some(514),
+                variable: None,
+                transport: Transport::TcpAndUdp,
+                plugin: "syslog",
+                local,
+            };
             Definition { ports: BTreeSet::from([port]), ..definition(Program::Command("/x".to_owned())) }
         };
         ids.extend([false, true].map(|local| listening(local).executor_id()));
-        assert_eq!(listening(true).discovery(), None);
-        let found = listening(false).discovery().and_then(|d| d.ports).expect("says where").ports;
+        let none = BTreeMap::new();
+        assert_eq!(listening(true).discovery(&none), None);
+        let found = listening(false).discovery(&none).and_then(|d| d.ports).expect("says where").ports;
         assert_eq!(found.iter().map(Port::protocol).collect::<Vec<_>>(), ["tcp", "udp"]);
+        let mut chosen = listening(false);
+        let of_mesos =
+            |port| ListeningPort { number: None, variable: Some("MESOS_PORT_LOG".to_owned()), ..port };
+        chosen.ports = chosen.ports.into_iter().map(of_mesos).collect();
+        ids.push(chosen.executor_id());
+        assert_eq!(chosen.discovery(&none), None);
+        let given = BTreeMap::from([("MESOS_PORT_LOG".to_owned(), 31_007)]);
+        let found = chosen.discovery(&given).and_then(|d| d.ports).expect("says where").ports;
+        assert_eq!(found.iter().map(|port| port.number).collect::<Vec<_>>(), [31_007, 31_007]);
         assert!(ids.iter().all(|id| id.as_str().starts_with("log-stash-x-executor-")), "{ids:?}");
         ids.sort();
         ids.dedup();
-        assert_eq!(ids.len(), 9);
+        assert_eq!(ids.len(), 10);
     }
 
     #[test]

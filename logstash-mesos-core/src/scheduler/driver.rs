@@ -254,7 +254,7 @@ impl Driver {
         if ports == self.definition.ports {
             return None;
         }
-        self.standard.ports = ports::numbers(&ports);
+        self.standard.ports = ports::wanted(&ports);
         self.strategy = self.judge.strategy(self.standard.clone());
         self.definition.ports = ports;
         let executor_id = self.definition.executor_id();
@@ -405,6 +405,12 @@ impl Driver {
                     urls: vec![url.clone()],
                     set_version,
                     authorities: self.shared.tls().authorities(),
+                    ports: launch
+                        .plan
+                        .chosen
+                        .iter()
+                        .map(|(name, port)| (name.clone(), (*port).into()))
+                        .collect(),
                 };
                 let task_info = self.definition.task_info(&launch, &framework_id, &url, &bootstrap);
                 let task = &launch.task;
@@ -417,6 +423,15 @@ impl Driver {
                         hostname,
                         ?ports,
                         "The agent does not offer ports that configurations listen on, the executor does without"
+                    );
+                }
+                if launch.plan.chosen.len() < self.standard.ports.chosen.len() {
+                    let names = &self.standard.ports.chosen;
+                    tracing::warn!(
+                        %agent_id,
+                        hostname,
+                        ?names,
+                        "The agent offers no ports: configurations that listen on one of its choice need a default there"
                     );
                 }
                 let accept = call::Accept {

@@ -1,7 +1,7 @@
 //! What the framework says about itself, and which offers it asks the master to keep.
 
 use super::settings::Settings;
-use crate::offer::{OnePerAgent, Refusals, Reserver, Unwanted};
+use crate::offer::{OnePerAgent, Refusals, Reserver, Unwanted, WantedPorts};
 use mesos_v1::proto::offer_filters::MinAllocatableResources;
 use mesos_v1::proto::{FrameworkInfo, OfferFilters, framework_info};
 use mesos_v1::scheduler::Subscription;
@@ -37,7 +37,7 @@ pub(super) fn strategy(settings: &Settings) -> OnePerAgent {
     let placement = &settings.placement;
     OnePerAgent {
         needs: settings.needs,
-        ports: vec![],
+        ports: WantedPorts::default(),
         roles: placement.roles.clone(),
         reserver: Reserver {
             name: settings.framework_name.clone(),

@@ -108,7 +108,7 @@ impl Lead {
         if asks_for_ports {
             definition.ports =
                 ports::of_configurations(&configurations.borrow(), &definition.environment, settings.ecs());
-            standard.ports = ports::numbers(&definition.ports);
+            standard.ports = ports::wanted(&definition.ports);
         }
         let strategy = node.judge.strategy(standard.clone());
         let policy = policy(settings, strategy.clone(), &definition, closed);

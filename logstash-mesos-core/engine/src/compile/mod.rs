@@ -230,7 +230,7 @@ impl Compiler<'_> {
         match statement {
             Statement::Plugin(written) => {
                 let Some(plugin) = self.plugin(PluginKind::Input, written) else { return };
-                parts.listens.extend(plugin.listens());
+                parts.listens.extend(plugin.listens(|setting| variable_in(written, setting)));
                 match self.end(&plugin, written) {
                     Ok(()) => parts.inputs.push(plugin),
                     Err(error) => self.refused(&error, written, plugin.spec),
@@ -435,6 +435,15 @@ impl Compiler<'_> {
         };
         self.checker.complaints.push(complaint);
     }
+}
+
+/// The variable that a setting was written as, if it is one and nothing else.
+fn variable_in(written: &Plugin, setting: &str) -> Option<String> {
+    let attribute = written.attributes.iter().find(|attribute| attribute.name == setting)?;
+    let ValueKind::String(text) = &attribute.value.kind else { return None };
+    variables::placeholders(text)
+        .find(|found| found.range == (0..text.len()))
+        .map(|found| found.name.to_owned())
 }
 
 /// Where the value of a setting stands.

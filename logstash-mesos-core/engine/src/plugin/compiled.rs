@@ -10,8 +10,10 @@ use crate::lang::Span;
 /// A port of the machine on which an input listens.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ListeningPort {
-    /// Its number; never 0, which would be any port.
-    pub number: u16,
+    /// Its number, never 0, which would be any port; `None` where only a variable says it that is not known here.
+    pub number: Option<u16>,
+    /// The variable that says the number, where it is all that is said: `PORT` of `${PORT}`, and of `${PORT:5044}`.
+    pub variable: Option<String>,
     /// What comes to it.
     pub transport: Transport,
     /// The plugin's name: `beats`.
@@ -40,18 +42,24 @@ impl CompiledPlugin {
         &self.context.plugin_id
     }
 
-    /// Where it listens, if it does; not where that is still to be known.
-    #[must_use]
-    pub fn listens(&self) -> Option<ListeningPort> {
+    /// Where it listens, if it does; not where that is still to be known. `variable_in` gives the variable that a setting was written
+    /// as, if it is one and nothing else.
+    pub(crate) fn listens(&self, variable_in: impl FnOnce(&str) -> Option<String>) -> Option<ListeningPort> {
         let (setting, listens) = self.spec.settings.iter().find_map(|s| Some((s, s.listens?)))?;
         let is =
             |(name, value): (&'static str, &'static str)| self.settings.text(name).as_deref() == Some(value);
         if listens.unless.is_some_and(is) {
             return None;
         }
-        let number = u16::try_from(self.settings.int(setting.name)?).ok().filter(|number| *number > 0)?;
+        let variable = variable_in(setting.name);
+        let number = self.settings.int(setting.name).map(u16::try_from);
+        let number = number.and_then(Result::ok).filter(|number| *number > 0);
+        if number.is_none() && (variable.is_none() || self.settings.get(setting.name).is_some()) {
+            return None;
+        }
         let local = self.settings.text("host").is_some_and(|host| is_loopback(&host));
-        Some(ListeningPort { number, transport: listens.transport, plugin: self.spec.name, local })
+        let (transport, plugin) = (listens.transport, self.spec.name);
+        Some(ListeningPort { number, variable, transport, plugin, local })
     }
 }
 

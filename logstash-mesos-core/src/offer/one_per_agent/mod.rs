@@ -4,7 +4,7 @@ use super::amounts::{Amounts, Kind, Needs};
 use super::plan::{Shortage, Wanted, plan};
 use super::{
     AgentView, Capacity, Constraint, Decision, Free, Lack, OfferStrategy, Reason, Reserver, Situation,
-    Standing, TooSmall, Unwanted, offer_constraints,
+    Standing, TooSmall, Unwanted, WantedPorts, offer_constraints,
 };
 use mesos_v1::proto::offer_filters::{MinAllocatableResources, ResourceQuantities};
 use mesos_v1::proto::{Offer, OfferFilters, Resource, value};
@@ -16,7 +16,7 @@ pub struct OnePerAgent {
     /// For task and executor together.
     pub needs: Needs,
     /// Ports on which executors listen.
-    pub ports: Vec<u16>,
+    pub ports: WantedPorts,
     /// The roles of the framework.
     pub roles: Vec<String>,
     /// How reservations of this framework are known.
@@ -87,7 +87,7 @@ impl OfferStrategy for OnePerAgent {
         match plan(resources, &self.wanted(role), ports) {
             Ok(plan) => Decision::Launch(Box::new(super::Plan { counts: self.counts(&agent), ..plan })),
             Err(shortage) => {
-                let reason = reason_of(shortage, role, free.capacity);
+                let reason = self.reason_of(shortage, role, free.capacity);
                 if free.may_hold && self.refuse_for(&reason) == self.refusals.soon {
                     Decision::Hold { reason }
                 } else {
@@ -130,8 +130,15 @@ impl OfferStrategy for OnePerAgent {
     fn lacks_ports(&self, capacity: &Capacity, held: &[u16]) -> Option<Reason> {
         let offered = |port: &u16| capacity.ports.contains(*port);
         let used = |port: &u16| capacity.ports_used.contains(*port) && !held.contains(port);
-        let ports: Vec<_> = self.ports.iter().copied().filter(|port| offered(port) && used(port)).collect();
-        (!ports.is_empty()).then_some(Reason::PortsTaken { ports })
+        let WantedPorts { fixed, chosen } = &self.ports;
+        let ports: Vec<_> = fixed.iter().copied().filter(|port| offered(port) && used(port)).collect();
+        if !ports.is_empty() {
+            return Some(Reason::PortsTaken { ports });
+        }
+        let free = capacity.ports.iter().filter(|port| !used(port) && !fixed.contains(port));
+        let (wanted, free) = (chosen.len(), free.take(chosen.len()).count());
+        let has_any = capacity.ports.iter().next().is_some();
+        (has_any && free < wanted).then_some(Reason::FewPorts { wanted, free })
     }
 
     fn unwanted(&self) -> Unwanted {
@@ -171,6 +178,23 @@ impl OnePerAgent {
         }
     }
 
+    fn reason_of(&self, shortage: Shortage, role: &str, capacity: Option<&Capacity>) -> Reason {
+        if !shortage.lacking.is_empty() {
+            let lacking = shortage.lacking.into_iter();
+            return Reason::TooSmall(TooSmall {
+                role: Some(role.to_owned()),
+                lacking: lacking
+                    .map(|(kind, wanted, offered)| lack(kind, wanted, offered, capacity))
+                    .collect(),
+            });
+        }
+        if !shortage.ports_taken.is_empty() {
+            return Reason::PortsTaken { ports: shortage.ports_taken };
+        }
+        let wanted = self.ports.chosen.len();
+        Reason::FewPorts { wanted, free: wanted - shortage.ports_missing }
+    }
+
     fn limit(&self, agent: &AgentView<'_>, free: &Free<'_>) -> Option<Reason> {
         self.constraints.iter().find_map(|constraint| {
             let (counted, limit) = constraint.limit(agent)?;
@@ -190,7 +214,10 @@ impl OnePerAgent {
             Reason::TooSmall(TooSmall { lacking, .. }) if lacking.iter().any(Lack::is_for_good) => {
                 self.refusals.long
             }
-            Reason::Queued { .. } | Reason::TooSmall(_) | Reason::PortsTaken { .. } => self.refusals.soon,
+            Reason::Queued { .. }
+            | Reason::TooSmall(_)
+            | Reason::PortsTaken { .. }
+            | Reason::FewPorts { .. } => self.refusals.soon,
         }
     }
 
@@ -234,17 +261,6 @@ impl Lack {
         let reserved = self.reserved.iter().map(|(_, amount)| amount).sum::<u64>();
         self.total.is_some_and(|total| total.saturating_sub(reserved) < self.wanted)
     }
-}
-
-fn reason_of(shortage: Shortage, role: &str, capacity: Option<&Capacity>) -> Reason {
-    if shortage.lacking.is_empty() {
-        return Reason::PortsTaken { ports: shortage.ports_taken };
-    }
-    let lacking = shortage.lacking.into_iter();
-    Reason::TooSmall(TooSmall {
-        role: Some(role.to_owned()),
-        lacking: lacking.map(|(kind, wanted, offered)| lack(kind, wanted, offered, capacity)).collect(),
-    })
 }
 
 fn lack(kind: Kind, wanted: u64, offered: u64, capacity: Option<&Capacity>) -> Lack {

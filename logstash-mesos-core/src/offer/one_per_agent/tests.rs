@@ -184,8 +184,17 @@ fn a_port_that_somebody_else_has_is_told_before_an_executor_makes_room() {
         ranges: Some(value::Ranges { range: vec![value::Range { begin, end }] }),
         ..Resource::default()
     };
-    let strategy = OnePerAgent { ports: vec![514, 5044, 5045], ..strategy() };
+    let fixed = WantedPorts { fixed: vec![514, 5044, 5045], chosen: vec![] };
+    let with = |ports: &WantedPorts| OnePerAgent { ports: ports.clone(), ..strategy() };
+    let strategy = with(&fixed);
     let capacity = capacity(&[ports(5000, 6000)], &[ports(5044, 5045)]);
     assert_eq!(strategy.lacks_ports(&capacity, &[5044]), Some(Reason::PortsTaken { ports: vec![5045] }));
     assert_eq!(strategy.lacks_ports(&capacity, &[5044, 5045]), None, "514 is not offered at all");
+
+    let chosen = ["A", "B"].map(str::to_owned).to_vec();
+    let strategy = with(&WantedPorts { fixed: vec![5046], chosen });
+    let capacity = self::capacity(&[ports(5044, 5047)], &[ports(5044, 5045)]);
+    assert_eq!(strategy.lacks_ports(&capacity, &[]), Some(Reason::FewPorts { wanted: 2, free: 1 }));
+    assert_eq!(strategy.lacks_ports(&capacity, &[5045]), None);
+    assert_eq!(strategy.lacks_ports(&self::capacity(&[], &[]), &[]), None, "there are none to wait for");
 }

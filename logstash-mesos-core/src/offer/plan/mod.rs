@@ -1,9 +1,10 @@
 //! What to take out of offers, and in which form.
 
 use super::amounts::{Amounts, Kind, milli, with_amount};
-use super::ports::{Ranges, is_ports, is_spent, take_port};
+use super::ports::{Ranges, WantedPorts, is_ports, is_spent, take_any_port, take_port};
 use super::reservation::{Reserver, is_labelled, role_of, unreserved};
 use mesos_v1::proto::Resource;
+use std::collections::BTreeMap;
 
 /// What an ACCEPT has to do, in this order: give back, reserve, launch.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -18,6 +19,8 @@ pub struct Plan {
     pub executor: Vec<Resource>,
     /// Ports that the executor has from Mesos, as part of its resources.
     pub ports: Vec<u16>,
+    /// Those of them that were chosen here, by the name that was wanted. An agent without any ports gives none.
+    pub chosen: BTreeMap<String, u16>,
     /// Ports that the agent does not offer at all: the executor listens on them without having them from Mesos.
     pub ports_not_offered: Vec<u16>,
     /// What the task counts for in limits: `@zone=z1`.
@@ -31,8 +34,8 @@ pub(super) struct Wanted<'a> {
     pub(super) task: Amounts,
     /// For its executor, which does the work.
     pub(super) executor: Amounts,
-    /// Fixed ports, for the executor.
-    pub(super) ports: &'a [u16],
+    /// For the executor.
+    pub(super) ports: &'a WantedPorts,
     /// How reservations of this framework are known.
     pub(super) reserver: &'a Reserver,
     /// Whether to reserve what is taken.
@@ -42,12 +45,14 @@ pub(super) struct Wanted<'a> {
 }
 
 /// Why there is no plan.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Shortage {
     /// Each kind of which there is too little, how much is wanted and offered, in thousandths.
     pub(super) lacking: Vec<(Kind, u64, u64)>,
     /// Ports of the agent that somebody else has at present.
     pub(super) ports_taken: Vec<u16>,
+    /// How many of the ports to be chosen are missing.
+    pub(super) ports_missing: usize,
 }
 
 /// Makes a plan for `offered`, the resources of offers of one agent to one role.
@@ -78,7 +83,7 @@ pub(super) fn plan(
         Some(_) => 1,
         None => 2,
     });
-    let mut shortage = Shortage { lacking: vec![], ports_taken: vec![] };
+    let mut shortage = Shortage::default();
     for kind in Kind::ALL {
         let whole = wanted.task.get(kind).saturating_add(wanted.executor.get(kind));
         let there = |revocable: bool| -> u64 {
@@ -96,7 +101,7 @@ pub(super) fn plan(
             take(pool.iter_mut().filter(|r| is(r, kind, revocable)), amount, to);
         }
     }
-    for port in wanted.ports {
+    for port in &wanted.ports.fixed {
         let ports = || pool.iter().filter(|r| is_ports(r) && r.revocable.is_none());
         let taken = ports().any(|r| Ranges::of(r).contains(*port));
         let exists = || match of_agent {
@@ -117,7 +122,21 @@ pub(super) fn plan(
             plan.ports_not_offered.push(*port);
         }
     }
-    if !shortage.lacking.is_empty() || !shortage.ports_taken.is_empty() {
+    let has_ports = match of_agent {
+        Some(ranges) => ranges.iter().next().is_some(),
+        None => pool.iter().any(is_ports),
+    };
+    for name in &wanted.ports.chosen {
+        let mut of_pool = pool.iter_mut().filter(|r| is_ports(r) && r.revocable.is_none());
+        if let Some((port, resource)) = of_pool.find_map(take_any_port) {
+            plan.ports.push(port);
+            plan.chosen.insert(name.clone(), port);
+            plan.executor.push(resource);
+        } else if has_ports {
+            shortage.ports_missing += 1;
+        }
+    }
+    if shortage != Shortage::default() {
         return Err(shortage);
     }
     if wanted.reserve {

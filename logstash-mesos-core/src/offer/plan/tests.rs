@@ -9,11 +9,18 @@ fn reserver() -> Reserver {
     Reserver { name: "logstash".to_owned(), principal: Some("p".to_owned()) }
 }
 
+/// What is asked for where ports do not matter.
+static NO_PORTS: WantedPorts = WantedPorts { fixed: vec![], chosen: vec![] };
+
+fn some_ports(fixed: &[u16], chosen: &[&str]) -> WantedPorts {
+    WantedPorts { fixed: fixed.to_vec(), chosen: chosen.iter().map(|name| (*name).to_owned()).collect() }
+}
+
 fn wanted(reserver: &Reserver) -> Wanted<'_> {
     Wanted {
         task: Amounts { cpus_milli: 10, ..Amounts::default() },
         executor: Amounts { cpus_milli: 90, mem_milli: 64_000, disk_milli: 0 },
-        ports: &[],
+        ports: &NO_PORTS,
         reserver,
         reserve: false,
         revocable: false,
@@ -69,7 +76,8 @@ fn revocable_resources_are_used_when_asked_for_and_never_mixed() {
 #[test]
 fn what_is_taken_is_reserved_and_what_was_reserved_is_used_again() {
     let reserver = reserver();
-    let wanted = Wanted { reserve: true, ports: &[5044], ..wanted(&reserver) };
+    let ports_of_it = some_ports(&[5044], &[]);
+    let wanted = Wanted { reserve: true, ports: &ports_of_it, ..wanted(&reserver) };
     let first = plan([scalar("cpus", 1.0), mem(100.0), ports(&[(5000, 6000)])], &wanted, None).expect("fits");
     let taken: Vec<_> = first.task.iter().chain(&first.executor).cloned().collect();
     assert_eq!(first.reserve, taken);
@@ -86,7 +94,8 @@ fn what_is_taken_is_reserved_and_what_was_reserved_is_used_again() {
     let second = plan(again.clone(), &wanted, None).expect("fits");
     assert!(second.reserve.is_empty() && second.unreserve.is_empty(), "{second:?}");
     // A smaller definition gives the rest back, and none at all gives back all.
-    let smaller = Wanted { executor: Amounts { mem_milli: 32_000, ..wanted.executor }, ports: &[], ..wanted };
+    let smaller =
+        Wanted { executor: Amounts { mem_milli: 32_000, ..wanted.executor }, ports: &NO_PORTS, ..wanted };
     let third = plan(again.clone(), &smaller, None).expect("fits");
     let given: Vec<_> = third.unreserve.iter().map(|r| (r.name.as_str(), milli(r))).collect();
     assert_eq!(given, [("mem", 32_000), ("ports", 0)]);
@@ -104,7 +113,8 @@ fn dynamic_of(taken: &[Resource], name: &str, value: f64) -> Resource {
 #[test]
 fn a_port_is_taken_missed_or_not_offered_at_all() {
     let reserver = reserver();
-    let wanted = Wanted { ports: &[514, 5044], ..wanted(&reserver) };
+    let both = some_ports(&[514, 5044], &[]);
+    let wanted = Wanted { ports: &both, ..wanted(&reserver) };
     let offered = |ranges: &[(u64, u64)]| [scalar("cpus", 1.0), mem(100.0), ports(ranges)];
     let both = plan(offered(&[(514, 514), (5000, 6000)]), &wanted, None).expect("fits");
     assert_eq!(both.executor[2..], [ports(&[(514, 514)]), ports(&[(5044, 5044)])]);
@@ -120,6 +130,24 @@ fn a_port_is_taken_missed_or_not_offered_at_all() {
     let of_agent = Ranges::of(&ports(&[(514, 514), (31_000, 32_000)]));
     let taken = plan(offered(&[(31_000, 32_000)]), &wanted, Some(&of_agent)).expect_err("is taken");
     assert_eq!(taken.ports_taken, [514]);
+}
+
+#[test]
+fn a_port_is_chosen_beside_those_that_are_fixed() {
+    let reserver = reserver();
+    let asked = some_ports(&[31_000], &["A", "B"]);
+    let wanted = Wanted { ports: &asked, ..wanted(&reserver) };
+    let offered = |ranges: &[(u64, u64)]| [scalar("cpus", 1.0), mem(100.0), ports(ranges)];
+    let found = plan(offered(&[(31_000, 31_001), (31_005, 31_009)]), &wanted, None).expect("fits");
+    assert_eq!(found.ports, [31_000, 31_001, 31_005]);
+    assert_eq!(found.chosen, BTreeMap::from([("A".to_owned(), 31_001), ("B".to_owned(), 31_005)]));
+    assert_eq!(found.executor[3..], [ports(&[(31_001, 31_001)]), ports(&[(31_005, 31_005)])]);
+    // All others are in use.
+    let short = plan(offered(&[(31_000, 31_001)]), &wanted, None).expect_err("one is missing");
+    assert_eq!(short, Shortage { ports_missing: 1, ..Shortage::default() });
+    // The agent has none, and will not have any.
+    let none = plan([scalar("cpus", 1.0), mem(100.0)], &wanted, None).expect("fits");
+    assert_eq!((none.chosen.len(), none.ports_not_offered), (0, vec![31_000]));
 }
 
 #[test]
@@ -192,9 +220,10 @@ proptest! {
         revocable: bool,
     ) {
         let reserver = reserver();
+        let asked = some_ports(&[5044, 9999], &["A", "B"]);
         let wanted = Wanted {
             executor: Amounts { cpus_milli: 90, mem_milli: 64_000, disk_milli: 10_000 },
-            ports: &[5044, 9999],
+            ports: &asked,
             reserve,
             revocable,
             ..wanted(&reserver)

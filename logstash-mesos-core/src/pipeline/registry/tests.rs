@@ -103,7 +103,16 @@ fn ports_are_named_also_where_an_input_cannot_be_made_here() {
         generator { }
     }"#;
     let compiled = compile(source, &elsewhere()).expect("is accepted");
-    let ports: Vec<_> =
-        compiled.listens.iter().map(|p| (p.number, p.transport.protocols(), p.plugin)).collect();
-    assert_eq!(ports, [(5044, "tcp", "beats"), (514, "tcp,udp", "syslog"), (2055, "udp", "udp")]);
+    let ports: Vec<_> = compiled
+        .listens
+        .iter()
+        .map(|p| (p.number, p.variable.as_deref(), p.transport.protocols(), p.plugin))
+        .collect();
+    let expected = [
+        (Some(5044), None, "tcp", "beats"),
+        (Some(514), None, "tcp,udp", "syslog"),
+        (Some(2055), Some("PORT"), "udp", "udp"),
+        (None, Some("UNKNOWN"), "udp", "udp"),
+    ];
+    assert_eq!(ports, expected);
 }

@@ -119,11 +119,12 @@ fn failures_elsewhere_and_agents_that_go_away_do_not_hold_it_up() {
 #[test]
 fn an_executor_stays_while_somebody_else_has_the_port_of_the_new_one() {
     use crate::offer::testing::plain_strategy;
-    use crate::offer::{Capacity, Needs, OnePerAgent, Ranges, Standing};
+    use crate::offer::{Capacity, Needs, OnePerAgent, Ranges, Standing, WantedPorts};
     use mesos_v1::proto::{Resource, value};
 
     let needs = Needs { cpus_milli: 100, mem_megabytes: 64, disk_megabytes: 0 };
-    let strategy = OnePerAgent { ports: vec![5044], ..plain_strategy(needs) };
+    let strategy =
+        OnePerAgent { ports: WantedPorts { fixed: vec![5044], chosen: vec![] }, ..plain_strategy(needs) };
     let policy = Policy { strategy: std::sync::Arc::new(strategy), ..newer(2, 3) };
     let mut state = changed(policy, &["a", "b"]);
     let range = value::Range { begin: 5044, end: 5044 };
