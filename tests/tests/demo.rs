@@ -63,7 +63,10 @@ fn the_demo_shows_each_application_and_leaves_nothing() {
             (answer["hits"]["total"]["value"] != 0).then_some(()).ok_or_else(|| answer.to_string())
         });
     }
-    assert!(typed("/api/explain").status.success());
+    for word in ["kill $(", "size=1&pretty", " explain ", " status "] {
+        let done = typed(word);
+        assert!(done.status.success(), "{done:?}");
+    }
     let dashboards = printed.lines().find_map(|line| line.trim().strip_prefix("dashboards"));
     let dashboards = dashboards.expect("they are linked").trim();
     until("the dashboards", PATIENCE, || {

@@ -8,7 +8,7 @@ use std::path::Path;
 use logstash_mesos_tests::cluster::Cluster;
 use logstash_mesos_tests::docker::{Client, Container};
 use logstash_mesos_tests::opensearch::OpenSearch;
-use logstash_mesos_tests::place::free_port;
+use logstash_mesos_tests::place::{free_port, programs};
 use logstash_mesos_tests::scheduler::{Scheduler, SchedulerOptions, encode};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -50,13 +50,23 @@ fn main() {
     let stop = runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt()).expect("signals can be heard");
         let mut terminate = signal(SignalKind::terminate()).expect("signals can be heard");
-        let demo = tokio::task::spawn_blocking(Demo::start);
-        let demo = demo.await.expect("it starts");
+        let mut asked = async || {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        };
+        let mut demo = tokio::task::spawn_blocking(Demo::start);
+        let up = tokio::select! {
+            up = &mut demo => Some(up.expect("it starts")),
+            () = asked() => None,
+        };
+        let Some(demo) = up else {
+            println!("It ends as soon as all of it is up.");
+            return demo.await.expect("it starts");
+        };
         println!("{}", demo.walk());
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
+        asked().await;
         demo
     });
     println!("Everything is being ended.");
@@ -102,6 +112,8 @@ impl Demo {
         let (mesos, configs) = (self.cluster.master.address(), self.cluster.place.join("configs"));
         let docker = self.cluster.dockers[0].host();
         let configs = configs.display();
+        let ask = programs().join("logstash-mesos-scheduler");
+        let ask = ask.display();
         let dashboards =
             self.dashboards.as_ref().map_or_else(String::new, |it| format!("\n  dashboards      {}", it.url));
         format!(
@@ -118,9 +130,11 @@ Five minutes:
 3. Change a configuration. It is in force a second later, and the page shows its new version:
      echo 'filter {{ mutate {{ add_field => {{ shop => berlin }} }} }}' >>'{configs}/docker/orders-json%3A1.conf'
 4. Kill a container, and see that its last lines are there:
-     docker -H {docker} ps
+     docker -H {docker} kill $(docker -H {docker} ps -q --filter ancestor=web-nginx:1)
+     curl '{search}/_search?q=demo&sort=@timestamp:desc&size=1&pretty'
 5. Ask why something is as it is:
-     curl '{page}/api/explain'
+     {ask} explain --scheduler {page}
+     {ask} status --scheduler {page}
 
 Ctrl-C ends all of it."
         )
