@@ -15,7 +15,7 @@ import { ago } from "./time-ago.js";
 export function versionList({ kind, name }, now, take, signal) {
   const list = h("div");
   return h("details", {
-    class: "block",
+    class: "panel versions",
     ontoggle: async (/** @type {Event} */ event) => {
       if (!(/** @type {HTMLDetailsElement} */ (event.target)).open) return;
       try {
@@ -39,14 +39,14 @@ export function versionList({ kind, name }, now, take, signal) {
 
 /** @param {any[]} versions @param {(version: string) => void} compare */
 function table(versions, compare) {
-  return h("div", { class: "scroll" }, h("table", null,
-    h("thead", null, h("tr", null, ["Version", "Written", "By", "Until", ""].map(name => h("th", { scope: "col" }, name)))),
+  return h("div", { class: "table" }, h("div", { class: "scroll" }, h("table", null,
+    h("thead", null, h("tr", null, ["Version", "Written", "By", "Until"].map((name, n) => h("th", { scope: "col", class: n > 1 ? "more-room" : null }, name)), h("th", { scope: "col" }, h("span", { class: "unseen" }, "Compare")))),
     h("tbody", null, versions.map(({ version, written, ended, removed, current }) => h("tr", null,
       h("td", { class: "code" }, version),
       h("td", null, written ? ago(written.at) : "not known"),
-      h("td", null, written ? who(written) : "not known"),
-      h("td", null, current ? "in force" : [removed ? "removed " : "replaced ", ago(ended.at), ` by ${who(ended)}`]),
-      h("td", null, h("button", { type: "button", onclick: () => compare(version), "aria-label": `Compare version ${version}` }, "Compare")))))));
+      h("td", { class: "more-room" }, written ? who(written) : "not known"),
+      h("td", { class: "more-room" }, current ? "in force" : [removed ? "removed " : "replaced ", ago(ended.at), ` by ${who(ended)}`]),
+      h("td", null, h("button", { type: "button", onclick: () => compare(version), "aria-label": `Compare version ${version}` }, "Compare"))))))));
 }
 
 /** @param {{by: string, from: string}} change */

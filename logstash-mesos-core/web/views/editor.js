@@ -69,7 +69,8 @@ function editor(was, signal) {
       ? await send("POST", "check", { name: name.value || "new", kind: kind.value, input: code.value }, { signal }) : { diagnostics: [] };
     if (mine !== asked) return;
     code.complain(diagnostics);
-    problems.show(diagnostics);
+    if (code.value.trim()) problems.show(diagnostics);
+    else problems.say("Nothing is written yet.");
     await trial.run(code.value, diagnostics.some((/** @type {any} */ one) => one.severity === "error"));
   };
   const check = () => look().catch(error => signal.aborted || fill(said, error.message));

@@ -21,7 +21,7 @@ export function streamTable(sorted, onsort) {
     href: row => row.container_id ? link(["why"], { q: row.container_id }) : link(["agents", row.agent_id]),
     columns: [
       { title: "State", kind: "state", cell: row => h("span", { title: row.reason }, stateMark(row.state, row.state === "problem" ? row.method ? "loses" : "not read" : undefined)) },
-      { title: "Container", kind: "key", sort: "name", cell: row => row.container_id ? h("span", { title: row.container_id }, row.name || row.container_id.slice(0, 12)) : "file of the host" },
+      { title: "Container", kind: "key", sort: "name", cell: row => row.container_id ? h("span", { title: row.container_id }, row.name || row.container_id.slice(0, 12)) : "host file" },
       { title: "Image", kind: "wide", sort: "image", cell: row => row.image ? cut(row.image) : "" },
       { title: "Path or stream", kind: "grow", sort: "path", cell: row => row.path ? cut(row.path, "code") : h("span", { class: "code" }, row.stream) },
       { title: "Agent", kind: "wide", sort: "agent", cell: row => cut(row.hostname) },
