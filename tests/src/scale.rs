@@ -1,5 +1,7 @@
 //! How a scheduler does with many agents: the same run at any size, for the test and for the command.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -17,19 +19,9 @@ use crate::wait::until;
 ///
 /// When something does not come about within `patience`, or an agent ever had two tasks.
 pub fn measure(directory: &Path, agents: usize, patience: Duration) {
-    let simulation = Simulation::start(directory, agents);
+    let simulation = Simulation::start(directory, agents, 0);
     let began = Instant::now();
-    let mut scheduler = Scheduler::start(
-        directory,
-        SchedulerOptions {
-            master: simulation.address(),
-            framework: "logstash-scale".to_owned(),
-            state: format!("file:{}", directory.join("state").display()),
-            config_dir: None,
-            elasticsearch: None,
-            flags: vec!["--executor-command".to_owned(), "/bin/true".to_owned()],
-        },
-    );
+    let mut scheduler = scheduler_of(&simulation, directory);
     let report = until("every agent to have its task", patience, || simulation.is_whole());
     let figure = |what: &str, value: String| println!("figure: {agents} simulated agents, {what}: {value}");
     figure("placed", format!("{:.1} s", began.elapsed().as_secs_f64()));
@@ -132,6 +124,89 @@ pub fn measure(directory: &Path, agents: usize, patience: Duration) {
     let report = simulation.is_whole().expect("is whole");
     assert_eq!(report["launches"], launches, "nothing is launched beside what is there");
     assert_eq!(scheduler.terminate().code(), Some(0));
+}
+
+/// Has `agents` executors tell of [`STREAMS`] streams each, looks at them as the console does, and prints a figure for each view.
+///
+/// # Panics
+///
+/// When something does not come about within `patience`, or a viewer is sent more than 50 kB a second.
+pub fn look(directory: &Path, agents: usize, patience: Duration) {
+    let simulation = Simulation::start(directory, agents, STREAMS);
+    let mut scheduler = scheduler_of(&simulation, directory);
+    let figure = |what: &str, value: String| {
+        println!("figure: {agents} executors with {STREAMS} streams each, {what}: {value}");
+    };
+    let began = Instant::now();
+    until("every stream to be known", patience, || {
+        let streams = scheduler.request("GET", "/api/streams?limit=1", None)?.json();
+        if streams["total"] == agents * STREAMS { Ok(()) } else { Err(streams.to_string()) }
+    });
+    figure("all known", format!("{:.1} s", began.elapsed().as_secs_f64()));
+    let last = agents * STREAMS - 50;
+    let views = [
+        "/api/overview".to_owned(),
+        "/api/streams?limit=50".to_owned(),
+        "/api/streams?limit=50&sort=-events".to_owned(),
+        format!("/api/streams?limit=50&sort=name&offset={last}"),
+        "/api/streams?limit=50&q=image:nginx%20lag:%3E1MB".to_owned(),
+        "/api/find?q=web-7".to_owned(),
+        "/api/explain?q=web-7-1".to_owned(),
+        "/api/explain?limit=50".to_owned(),
+        "/api/status".to_owned(),
+    ];
+    for view in &views {
+        figure(&format!("GET {view}"), format!("{:.1} ms", timed(&scheduler, view).as_secs_f64() * 1e3));
+    }
+    let began = Instant::now();
+    listen(&scheduler, "/api/live?q=web-7-1", "event: subject", 1, patience);
+    figure("GET /api/live, its beginning", format!("{:.1} ms", began.elapsed().as_secs_f64() * 1e3));
+
+    let id = scheduler.process().id();
+    let (before, began) = (processor_time(id).expect("it runs"), Instant::now());
+    let overviews = 10;
+    let bytes = listen(&scheduler, "/api/events", "event: overview", overviews, patience);
+    let used = processor_time(id).expect("it runs").saturating_sub(before);
+    let share = 100.0 * used.as_secs_f64() / began.elapsed().as_secs_f64();
+    figure("of a core while somebody looks", format!("{share:.1} %"));
+    figure("resident", format!("{} MiB", resident_bytes(id).expect("it runs") >> 20));
+    // There is one a second at most.
+    let each = bytes / overviews;
+    figure("sent to who looks", format!("{:.1} kB a second", each as f64 / 1e3));
+    assert!(each < 50_000, "{each} bytes a second");
+    assert_eq!(scheduler.terminate().code(), Some(0));
+}
+
+/// Streams of each executor.
+pub const STREAMS: usize = 20;
+
+fn scheduler_of(simulation: &Simulation, directory: &Path) -> Scheduler {
+    Scheduler::start(
+        directory,
+        SchedulerOptions {
+            master: simulation.address(),
+            framework: "logstash-scale".to_owned(),
+            state: format!("file:{}", directory.join("state").display()),
+            config_dir: None,
+            elasticsearch: None,
+            flags: vec!["--executor-command".to_owned(), "/bin/true".to_owned()],
+        },
+    )
+}
+
+/// Reads a stream of events until `what` has come so often, and returns how many bytes came.
+fn listen(scheduler: &Scheduler, path: &str, what: &str, times: usize, patience: Duration) -> usize {
+    let address = scheduler.url().trim_start_matches("http://").to_owned();
+    let mut stream = TcpStream::connect(&address).expect("it listens");
+    stream.set_read_timeout(Some(patience)).expect("is a time");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").expect("it listens");
+    let (mut all, mut block) = (Vec::new(), [0; 64 << 10]);
+    while String::from_utf8_lossy(&all).matches(what).count() < times {
+        let count = stream.read(&mut block).expect("it sends");
+        assert_ne!(count, 0, "it ended: {}", String::from_utf8_lossy(&all));
+        all.extend_from_slice(&block[..count]);
+    }
+    all.len()
 }
 
 /// How long one answer takes.

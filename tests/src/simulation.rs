@@ -18,12 +18,14 @@ pub struct Simulation {
 }
 
 impl Simulation {
-    /// Starts a master with `agents` agents, which confirm a task 20 ms after its launch, and waits until it answers.
+    /// Starts a master with `agents` agents, which confirm a task 20 ms after its launch, and waits until it answers. Their
+    /// executors tell the scheduler of `streams` streams each; without any they never connect.
     #[must_use]
-    pub fn start(directory: &Path, agents: usize) -> Self {
+    pub fn start(directory: &Path, agents: usize, streams: usize) -> Self {
         let port = free_port();
+        let numbers = [("--port", usize::from(port)), ("--agents", agents), ("--streams", streams)];
         let process = Recipe::new(simulated_master(), directory, "simulated-master")
-            .args(["--port", &port.to_string(), "--agents", &agents.to_string()])
+            .args(numbers.iter().flat_map(|(name, number)| [(*name).to_owned(), number.to_string()]))
             .start();
         let simulation = Self { _process: process, port };
         until("the simulated master to answer", PATIENCE, || simulation.report());

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
+use crate::executors::Executor;
 use crate::offers::Free;
 use crate::tasks::{Due, Task};
 
@@ -28,6 +29,8 @@ pub(crate) struct Cluster {
     pub(crate) framework: Option<Framework>,
     pub(crate) suppressed: bool,
     pub(crate) confirm: Duration,
+    /// Of each executor that is woken; none of zero.
+    streams: usize,
     pub(crate) counted: Counted,
     /// One call of so many breaks its connection; none of zero.
     pub(crate) lose: u64,
@@ -91,8 +94,8 @@ pub(crate) struct Counted {
 }
 
 impl Cluster {
-    pub(crate) fn new(agents: usize, confirm: Duration) -> Self {
-        let mut cluster = Self { confirm, ..Self::default() };
+    pub(crate) fn new(agents: usize, streams: usize, confirm: Duration) -> Self {
+        let mut cluster = Self { confirm, streams, ..Self::default() };
         cluster.join(agents);
         cluster
     }
@@ -182,6 +185,7 @@ impl Cluster {
                 let acknowledge = call.acknowledge.unwrap_or_default();
                 self.acknowledge(&acknowledge.task_id.value, &acknowledge.uuid);
             }
+            call::Type::Message => self.wake(call.message.unwrap_or_default()),
             call::Type::Reconcile => self.reconcile(call.reconcile.unwrap_or_default()),
             call::Type::Teardown => {
                 self.framework = None;
@@ -190,6 +194,22 @@ impl Cluster {
                 self.drop_offers();
             }
             _ => {}
+        }
+    }
+
+    /// An executor is told where the scheduler is.
+    fn wake(&self, message: call::Message) {
+        let (agent_id, executor_id) = (message.agent_id.value, message.executor_id.value);
+        let (Some(agent), Some(framework)) = (self.agents.get(&agent_id), &self.framework) else { return };
+        if self.streams > 0 && agent.presence == Presence::Here {
+            let executor = Executor {
+                framework_id: framework.id.clone(),
+                agent_id,
+                executor_id,
+                hostname: agent.hostname.clone(),
+                streams: self.streams,
+            };
+            tokio::spawn(executor.woken(message.data));
         }
     }
 

@@ -1,11 +1,11 @@
 //! A Mesos master with thousands of agents, none of which is there: for measuring a scheduler.
 //!
 //! It speaks the v1 scheduler API and the parts of the operator API that our scheduler asks, over real HTTP, and does
-//! what a master does with offers, launches, updates and questions about tasks. What executors would do beyond
-//! confirming their tasks, it does not do. See `docs/scale.md`.
+//! what a master does with offers, launches, updates and questions about tasks. With `--streams` each agent's executor keeps
+//! a session with the scheduler and tells of so many streams; without, it does nothing but confirm its task. See `docs/scale.md`.
 //!
 //! ```text
-//! simulated-master --port PORT --agents N [--confirm-ms 20] [--allocation-ms 250]
+//! simulated-master --port PORT --agents N [--streams 0] [--confirm-ms 20] [--allocation-ms 250]
 //!
 //! GET  /simulation                      what it holds and what it counted
 //! POST /simulation/leave?count=N        N agents vanish with their tasks
@@ -20,6 +20,7 @@
 #![expect(clippy::disallowed_methods, reason = "a program decides when it ends")]
 
 mod cluster;
+mod executors;
 mod http;
 mod offers;
 mod tasks;
@@ -48,19 +49,21 @@ fn main() {
 struct Options {
     port: u16,
     agents: usize,
+    streams: usize,
     confirm: Duration,
     allocation: Duration,
 }
 
 impl Options {
     fn from_arguments(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
-        let (mut port, mut agents, mut confirm, mut allocation) = (5050, 1000, 20, 250);
+        let (mut port, mut agents, mut streams, mut confirm, mut allocation) = (5050, 1000, 0, 20, 250);
         while let Some(name) = arguments.next() {
             let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
             let number: u64 = value.parse().map_err(|_| format!("{name}: `{value}` is no number"))?;
             match name.as_str() {
                 "--port" => port = number,
                 "--agents" => agents = number,
+                "--streams" => streams = number,
                 "--confirm-ms" => confirm = number,
                 "--allocation-ms" => allocation = number,
                 _ => return Err(format!("there is no option {name}")),
@@ -69,6 +72,7 @@ impl Options {
         Ok(Self {
             port: u16::try_from(port).map_err(|_| format!("--port: {port} is none"))?,
             agents: usize::try_from(agents).map_err(|_| "--agents: too many".to_owned())?,
+            streams: usize::try_from(streams).map_err(|_| "--streams: too many".to_owned())?,
             confirm: Duration::from_millis(confirm),
             allocation: Duration::from_millis(allocation.max(1)),
         })
@@ -78,7 +82,7 @@ impl Options {
 async fn run(options: Options) -> std::io::Result<()> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
     let listener = tokio::net::TcpListener::bind(address).await?;
-    let cluster = Arc::new(Mutex::new(Cluster::new(options.agents, options.confirm)));
+    let cluster = Arc::new(Mutex::new(Cluster::new(options.agents, options.streams, options.confirm)));
     tokio::spawn(tick(cluster.clone(), options.allocation));
     http::serve(cluster, listener).await
 }
