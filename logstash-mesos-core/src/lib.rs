@@ -83,7 +83,7 @@ pub mod protocol;
 #[cfg(feature = "scheduler")]
 pub mod scheduler;
 pub mod servers;
-#[cfg(feature = "scheduler")]
+#[cfg(feature = "settings")]
 pub mod settings;
 pub mod sink;
 pub mod source;

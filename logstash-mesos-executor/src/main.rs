@@ -7,9 +7,10 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use logstash_mesos_core::error_chain;
 use logstash_mesos_core::pipeline::Variables;
+use settings_file::CommandLine;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -19,6 +20,7 @@ mod generate;
 mod health;
 mod mesos;
 mod pipeline;
+mod settings_file;
 mod ship;
 mod token;
 
@@ -57,8 +59,18 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    // clap ends the program with 2 on wrong use.
-    let flags = Flags::parse();
+    let program = settings_file::offered(Flags::command());
+    let line = match CommandLine::new(std::env::args_os().collect(), &program) {
+        Ok(line) => line,
+        Err(error) => {
+            complain(&error);
+            return ExitCode::from(2);
+        }
+    };
+    let matches = program.clone().try_get_matches_from(line.arguments());
+    let flags = matches.and_then(|matches| Flags::from_arg_matches(&matches));
+    // Ends the program with 2 on wrong use.
+    let flags = flags.unwrap_or_else(|error| line.refuse(&error));
     // Raising it to what is allowed cannot fail for want of rights; where it does, the limit stays as it was.
     let _stays = logstash_mesos_core::source::raise_descriptor_limit();
     let result = match flags.command {
@@ -69,7 +81,7 @@ fn main() -> ExitCode {
             ship::run(flags)
         }
         Some(Command::Health(flags)) => health::run(&flags),
-        Some(Command::Generate(flags)) => generate::run(&flags, Flags::command()).map_err(Into::into),
+        Some(Command::Generate(flags)) => generate::run(&flags, program).map_err(Into::into),
         None => {
             log();
             mesos::run(flags.mesos, token::take())

@@ -43,6 +43,7 @@ mod refusals;
 mod sandboxes;
 mod scale;
 mod schema;
+mod settings_file;
 mod ship;
 mod state;
 mod totals;

@@ -230,6 +230,11 @@ impl ExecutorSettings {
         Ok(settings)
     }
 
+    /// The names of all of them.
+    pub fn keys() -> impl Iterator<Item = &'static str> + Clone {
+        OF_EXECUTORS.iter().map(|known| known.key).chain(PipelineSettings::KEYS)
+    }
+
     /// Takes over one more.
     ///
     /// # Errors
@@ -251,9 +256,7 @@ impl ExecutorSettings {
         }
         match known(&OF_PIPELINES, key) {
             Some(known) => known.take(&mut self.pipeline, value),
-            None => {
-                Err(unknown(key, OF_EXECUTORS.iter().map(|known| known.key).chain(PipelineSettings::KEYS)))
-            }
+            None => Err(unknown(key, Self::keys())),
         }
     }
 }

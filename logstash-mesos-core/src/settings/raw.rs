@@ -1,11 +1,11 @@
 //! What was written, before anybody asks whether it makes sense.
 
-use crate::pipeline::lang::similar::suggestion;
+use super::error::SettingError;
+use super::file::{of_file, read_file};
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
-use thiserror::Error;
 
 /// Declares a setting. Flag and environment variable follow from the key: `executor.mem_megabytes` is
 /// `--executor-mem-megabytes` and `LOGSTASH_MESOS_EXECUTOR_MEM_MEGABYTES`.
@@ -59,56 +59,6 @@ pub struct Sources<'a> {
     pub aliases: &'a [(&'static str, String, String)],
 }
 
-/// Why settings cannot be used.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum SettingError {
-    /// The file cannot be read.
-    #[error("cannot read the settings file {path}")]
-    File {
-        /// The settings file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The file is no TOML.
-    #[error("the settings file {path} is not valid TOML: {problem}")]
-    Syntax {
-        /// The settings file.
-        path: PathBuf,
-        /// What is wrong, and where.
-        problem: String,
-    },
-    /// There is something that is no setting.
-    #[error("{origin}: there is no setting `{key}`{hint}")]
-    UnknownKey {
-        /// The file, or who else gave it.
-        origin: String,
-        /// The key that is no setting.
-        key: String,
-        /// A close one, or nothing.
-        hint: String,
-    },
-    /// A value cannot be right.
-    #[error("{origin}: `{value}` {problem}")]
-    Invalid {
-        /// The flag, the variable or the key.
-        origin: String,
-        /// As it was written.
-        value: String,
-        /// What is wrong, and what would be right.
-        problem: String,
-    },
-    /// Nobody said what has no default.
-    #[error("{flag} is required: {help}")]
-    Missing {
-        /// The flag that gives it, with its dashes.
-        flag: String,
-        /// What it is for.
-        help: &'static str,
-    },
-}
-
 /// The values of all settings, and who gave them.
 #[derive(Clone, Debug, Default)]
 pub struct Loaded {
@@ -125,7 +75,11 @@ impl Loaded {
         for key in sources.flags.keys() {
             known(table, key, || "the settings given".to_owned())?;
         }
-        let file = sources.file.map(|path| read_file(table, path)).transpose()?.unwrap_or_default();
+        let mut file = BTreeMap::new();
+        if let Some(path) = sources.file {
+            file = read_file(path)?;
+            file.keys().try_for_each(|key| known(table, key, || of_file(path)))?;
+        }
         let mut loaded = Self::default();
         for spec in table {
             let from_env = (sources.variable)(&spec.variable()).map(|text| match spec.arity {
@@ -213,44 +167,6 @@ impl Loaded {
     }
 }
 
-fn read_file(
-    table: &'static [SettingSpec],
-    path: &Path,
-) -> Result<BTreeMap<String, Vec<String>>, SettingError> {
-    let path_buf = || path.to_owned();
-    let text =
-        std::fs::read_to_string(path).map_err(|source| SettingError::File { path: path_buf(), source })?;
-    let root: toml::Table = text
-        .parse()
-        .map_err(|e: toml::de::Error| SettingError::Syntax { path: path_buf(), problem: e.to_string() })?;
-    let mut flat = BTreeMap::new();
-    let mut pending: Vec<(String, toml::Value)> = root.into_iter().collect();
-    while let Some((key, value)) = pending.pop() {
-        let value = match value {
-            toml::Value::Table(table) => {
-                pending.extend(table.into_iter().map(|(name, value)| (format!("{key}.{name}"), value)));
-                continue;
-            }
-            other => other,
-        };
-        known(table, &key, || format!("the settings file {}", path.display()))?;
-        let scalar = |value: toml::Value| match value {
-            toml::Value::String(text) => text,
-            toml::Value::Integer(number) => number.to_string(),
-            toml::Value::Float(number) => number.to_string(),
-            toml::Value::Boolean(value) => value.to_string(),
-            toml::Value::Datetime(time) => time.to_string(),
-            toml::Value::Array(_) | toml::Value::Table(_) => String::new(),
-        };
-        let values = match value {
-            toml::Value::Array(items) => items.into_iter().map(scalar).collect(),
-            single => vec![scalar(single)],
-        };
-        flat.insert(key, values);
-    }
-    Ok(flat)
-}
-
 /// A URL as it may stand in a message.
 fn without_credentials(text: &str) -> String {
     match (text.split_once("://"), text.rsplit_once('@')) {
@@ -263,9 +179,7 @@ fn known(table: &[SettingSpec], key: &str, origin: impl Fn() -> String) -> Resul
     if table.iter().any(|spec| spec.key == key) {
         return Ok(());
     }
-    let close = suggestion(key, table.iter().map(|spec| spec.key));
-    let hint = close.map(|close| format!("; {close}")).unwrap_or_default();
-    Err(SettingError::UnknownKey { origin: origin(), key: key.to_owned(), hint })
+    Err(SettingError::unknown_key(origin(), key, table.iter().map(|spec| spec.key)))
 }
 
 #[cfg(test)]

@@ -67,7 +67,7 @@ struct ReadSettings {
 }
 
 /// What only a pipeline of the command line has, beside [`PipelineSettings::KEYS`].
-const OWN_KEYS: [&str; 3] = ["pipeline.id", "pipeline.batch.delay", "pipeline.ordered"];
+pub(crate) const OWN_KEYS: [&str; 3] = ["pipeline.id", "pipeline.batch.delay", "pipeline.ordered"];
 
 impl Settings {
     fn read(&self) -> Result<ReadSettings, Unusable> {
