@@ -694,7 +694,7 @@ pub struct Wake {
     pub authorities: ::prost::alloc::string::String,
 }
 /// Data of the task. Visible to everyone who may see tasks, hence without a secret.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Bootstrap {
     /// Where schedulers can be reached, best first.
     #[prost(string, repeated, tag = "1")]
