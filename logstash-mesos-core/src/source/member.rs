@@ -103,8 +103,9 @@ impl Member {
         let Opened { file, identity, rung, notifies } = opened;
         let mut body = Body::new(file, compressed);
         let (known, mark) = live.known_by();
-        // Once something is known it says what the file is: it may have been cut since that was compared.
-        let fingerprint = if known.len > 0 { known } else { Fingerprint::of_bytes(&body.head()?) };
+        let head = body.head()?;
+        // It may have been cut since it was compared with what is known of it: then that says what the file was.
+        let fingerprint = if known.matches_bytes(&head) { Fingerprint::of_bytes(&head) } else { known };
         let modified = Stat::of(&body.file().metadata()?).modified;
         let size = body.len()?;
         // Not only when it is read: it may have to be known again before that.
