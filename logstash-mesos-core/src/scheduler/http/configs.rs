@@ -44,6 +44,25 @@ struct ByName {
     name: Option<String>,
 }
 
+/// Two people who change the same do not overwrite each other's work.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it is there for the document; `precondition` reads the headers")]
+struct OnlyOver {
+    /// Only over this version.
+    #[param(rename = "If-Match")]
+    if_match: Option<String>,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it is there for the document; `precondition` reads the headers")]
+struct OnlyNew {
+    /// `*`: only what is new.
+    #[param(rename = "If-None-Match", pattern = "^[*]$")]
+    if_none_match: Option<String>,
+}
+
 /// A configuration as it is stored.
 #[derive(Debug, Default, Serialize, ToSchema)]
 #[schema(as = Configuration)]
@@ -170,15 +189,13 @@ pub(super) fn one(snapshot: &Snapshot, name: &str) -> Response {
 }
 
 /// Creates or replaces a configuration for containers.
-#[utoipa::path(post, path = "/api/configs", tag = "configurations", params(ByName,
-        ("If-Match" = Option<String>, Header, description = "Only over this version."),
-        ("If-None-Match" = Option<String>, Header, description = "`*`: only what is new.", pattern = "^[*]$")),
+#[utoipa::path(method(put, post), path = "/api/configs", tag = "configurations", params(ByName, OnlyOver, OnlyNew),
     request_body(content((Given = "application/json"), (Given = "application/x-www-form-urlencoded"))),
     responses(
         (status = 200, body = Stored, headers(("ETag" = String, description = "The new version."))),
         (status = 422, body = Refused, description = "It does not compile."),
     ))]
-pub(super) async fn post(
+pub(super) async fn put_by_query(
     State(shared): State<Arc<Shared>>,
     Extension(author): Extension<Author>,
     Query(query): Query<Given>,
@@ -191,30 +208,9 @@ pub(super) async fn post(
     }
 }
 
-/// Stores a configuration for containers, whose name is in the query or the body.
-#[utoipa::path(put, path = "/api/configs", tag = "configurations", params(ByName,
-        ("If-Match" = Option<String>, Header, description = "Only over this version."),
-        ("If-None-Match" = Option<String>, Header, description = "`*`: only what is new.", pattern = "^[*]$")),
-    request_body(content((Given = "application/json"), (Given = "application/x-www-form-urlencoded"))),
-    responses(
-        (status = 200, body = Stored, headers(("ETag" = String, description = "The new version."))),
-        (status = 422, body = Refused, description = "It does not compile."),
-    ))]
-pub(super) async fn put_by_query(
-    state: State<Arc<Shared>>,
-    author: Extension<Author>,
-    query: Query<Given>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    post(state, author, query, headers, body).await
-}
-
 /// Creates or replaces a configuration for containers.
 #[utoipa::path(method(put, post), path = "/api/configs/{name}", tag = "configurations", params(
-        ("name" = String, Path, min_length = 1),
-        ("If-Match" = Option<String>, Header, description = "Only over this version."),
-        ("If-None-Match" = Option<String>, Header, description = "`*`: only what is new.", pattern = "^[*]$")),
+        ("name" = String, Path, min_length = 1), OnlyOver, OnlyNew),
     request_body(content((Given = "application/json"), (Given = "application/x-www-form-urlencoded"))),
     responses(
         (status = 200, body = Stored, headers(("ETag" = String, description = "The new version."))),
@@ -244,8 +240,7 @@ pub(super) async fn put(
 
 /// Removes a configuration for containers.
 #[utoipa::path(delete, path = "/api/configs/{name}", tag = "configurations", params(
-        ("name" = String, Path, min_length = 1),
-        ("If-Match" = Option<String>, Header, description = "Only this version.")),
+        ("name" = String, Path, min_length = 1), OnlyOver),
     responses((status = 200, body = Removed)))]
 pub(super) async fn delete(
     State(shared): State<Arc<Shared>>,
@@ -259,8 +254,7 @@ pub(super) async fn delete(
 }
 
 /// Removes the configuration whose name is given, if there is one.
-#[utoipa::path(delete, path = "/api/configs", tag = "configurations", params(ByName,
-        ("If-Match" = Option<String>, Header, description = "Only this version.")),
+#[utoipa::path(delete, path = "/api/configs", tag = "configurations", params(ByName, OnlyOver),
     responses((status = 200, body = Removed)))]
 pub(super) async fn delete_by_query(
     State(shared): State<Arc<Shared>>,
@@ -296,9 +290,7 @@ pub(super) fn host(snapshot: &Snapshot, query: Given) -> Response {
 }
 
 /// Creates or replaces what applies to every agent. Without text it is removed.
-#[utoipa::path(method(put, post), path = "/api/host-config", tag = "configurations", params(ByName,
-        ("If-Match" = Option<String>, Header, description = "Only over this version."),
-        ("If-None-Match" = Option<String>, Header, description = "`*`: only what is new.", pattern = "^[*]$")),
+#[utoipa::path(method(put, post), path = "/api/host-config", tag = "configurations", params(ByName, OnlyOver, OnlyNew),
     request_body(content((Given = "application/json"), (Given = "application/x-www-form-urlencoded"))),
     responses(
         (status = 200, body = Put),

@@ -92,7 +92,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .routes(routes!(versions::roll_back))
         .routes(routes!(check::post))
         .routes(routes!(try_out::post))
-        .routes(routes!(configs::list, configs::post, configs::put_by_query, configs::delete_by_query))
+        .routes(routes!(configs::list, configs::put_by_query, configs::delete_by_query))
         .routes(routes!(configs::get_host, configs::put_host))
         .routes(routes!(health))
         .routes(routes!(ready))
@@ -107,7 +107,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route(
             "/configs",
             get(configs::list)
-                .post(configs::post)
+                .post(configs::put_by_query)
                 .put(configs::put_by_query)
                 .delete(configs::delete_by_query),
         )
