@@ -150,7 +150,18 @@ fn every_view_is_clean_and_for_everybody() {
                 stage.go(place);
                 browser.shows(text);
                 match *name {
-                    "editor" | "new" => try_lines(browser),
+                    "editor" => {
+                        take_lines(browser);
+                        browser.run(
+                            "document.activeElement.blur(); document.querySelector('.versions').open = true",
+                        );
+                        browser.wait_for("document.querySelector('.versions td')");
+                    }
+                    "new" => {
+                        try_lines(browser);
+                        // The list of streams is looked at while it is open.
+                        offer_streams(browser);
+                    }
                     "live" => {
                         browser.wait_for("document.querySelectorAll('.passing').length > 16");
                         let open = "[...document.querySelectorAll('.passing')].at(-4).open = true";
@@ -208,6 +219,20 @@ fn try_lines(browser: &Browser) {
     browser.wait_for("document.querySelector('.events .event, .events .notice b')?.textContent !== 'What becomes of a line?'");
 }
 
+/// Has the streams offered whose last lines may be tried.
+fn offer_streams(browser: &Browser) {
+    browser.run("document.querySelector('.streams-choice input').focus()");
+    browser.wait_for("document.querySelector('.streams-choice [aria-selected=true]')");
+}
+
+/// Tries the last lines of the first stream that is offered, by keyboard.
+fn take_lines(browser: &Browser) {
+    offer_streams(browser);
+    browser.press(&["Enter"]);
+    browser.wait_for("/^The last \\d+ lines of /.test(document.querySelector('.taken')?.textContent)");
+    browser.wait_for("document.querySelectorAll('.events > .event .good').length > 1");
+}
+
 fn keep(picture: &[u8], path: &Path) {
     fs::create_dir_all(path.parent().expect("has one")).expect("is writable");
     fs::write(path, picture).expect("is writable");
@@ -254,6 +279,15 @@ fn a_configuration_is_written_broken_mended_compared_saved_and_deleted() {
     browser.press(&["Enter"]);
     browser.shows("Saved busybox-test:1");
     browser.shows("1 stream on 1 agent");
+
+    // On what is really written: the streams that it reads are offered, by keyboard alone.
+    offer_streams(browser);
+    browser.shows(&format!("Read by {BUSYBOX}"));
+    take_lines(browser);
+    let lines = browser.run("return document.getElementById('lines').value");
+    assert!(lines.as_str().is_some_and(|lines| lines.contains("\"GET /")), "{lines}");
+    let kept = browser.run("return Object.values(localStorage).some(text => text.includes('/web/'))");
+    assert_eq!(kept, false, "what was logged stays out of the browser's store");
 
     // Two at the same text: the second is not lost and does not win unseen.
     write(&format!("{READS}# by the page\n"));

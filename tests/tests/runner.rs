@@ -25,6 +25,7 @@ mod images;
 mod import;
 mod labels;
 mod ladder;
+mod last_lines;
 mod limits;
 mod lines;
 mod live;

@@ -20,6 +20,7 @@ use super::records::{ApiLines, LocalFile};
 use super::records::{JsonFile, PlainLines, Records};
 use super::report::{StreamKind, StreamReport};
 use super::settings::ShipperSettings;
+use super::source::{LastLinesError, Source};
 use super::state::{self, Limits, Pattern, Place, StreamId, Wanted};
 use super::totals::{StreamTotals, Totals};
 #[cfg(feature = "docker")]
@@ -30,8 +31,8 @@ use crate::pipeline::plugin::BatchSender;
 use crate::source::container_file::{ContainerFile, ContainerFiles};
 use crate::source::daemon_log::DaemonLog;
 use crate::source::{
-    Checkpoints, Directories, Ended, FileOpener, Follow, Framing, HostFile, Identity, Readers, StartPosition,
-    Stop, StreamStatus, TailSettings,
+    Checkpoints, Directories, Ended, Follow, Framing, HostFile, Identity, Readers, StartPosition, Stop,
+    StreamStatus, TailSettings,
 };
 #[cfg(feature = "docker")]
 use crate::source::{daemon_stream::DaemonStream, docker_logs::DockerLogs, exec_tail, exec_tail::ExecTail};
@@ -84,20 +85,6 @@ enum Method {
     Daemon(String),
     /// It cannot be read; why.
     Unreadable(String),
-}
-
-/// Where the bytes of a stream come from.
-enum Source {
-    /// A file, and what its lines hold.
-    File(Arc<dyn FileOpener>, Box<dyn Records>),
-    /// `tail` inside the container; why not from outside.
-    #[cfg(feature = "docker")]
-    Exec { docker: DockerEndpoint, container: ContainerId, path: PathBuf, reason: String },
-    /// The logs API; why not the daemon's file.
-    #[cfg(feature = "docker")]
-    Logs { docker: DockerEndpoint, container: ContainerId, reason: String },
-    /// It cannot be read, for this reason.
-    None(String),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -404,25 +391,15 @@ impl Streams {
         container: Option<&Arc<Container>>,
     ) {
         let max_line_bytes = pipelines.max_line_bytes();
-        let source = match (&id.place, container) {
-            (Place::HostFile { path }, _) => Source::File(
-                Arc::new(HostFile::new(self.below_root(path), &self.directories)),
-                Box::new(PlainLines),
-            ),
-            (Place::ContainerFile { path, .. }, Some(container)) => self.container_file(container, path),
-            (Place::ContainerOutput { .. }, Some(container)) => {
-                match self.container_output(container, max_line_bytes) {
-                    file @ Source::File(..) => file,
-                    // There is nothing to ask for yet.
-                    _ if container.state == ContainerState::Created => return,
-                    other => other,
-                }
-            }
-            (_, None) => return,
-        };
-        let metadata = self.metadata(&id.place, container.map(|container| &**container));
-        #[cfg(feature = "docker")]
-        let tty = container.is_some_and(|container| container.tty);
+        let container_now = container.map(|container| &**container);
+        let Some(source) = self.source(&id.place, container_now, max_line_bytes) else { return };
+        // There is nothing to ask for yet.
+        let created = container.is_some_and(|container| container.state == ContainerState::Created);
+        if created && matches!(id.place, Place::ContainerOutput { .. }) && !matches!(source, Source::File(..))
+        {
+            return;
+        }
+        let metadata = self.metadata(&id.place, container_now);
         let (targets, generation) = pipelines.targets(&want.readers);
         let in_flight = InFlight::default();
         let fan = Fan::new(targets, metadata, in_flight.clone());
@@ -472,8 +449,8 @@ impl Streams {
                 (Method::Daemon(reason), Some(tokio::spawn(tail.run())))
             }
             #[cfg(feature = "docker")]
-            Source::Logs { docker, container, reason } => {
-                let decoder = decoder(Box::new(ApiLines::new(tty, max_line_bytes)));
+            Source::Logs { docker, container, records, reason } => {
+                let decoder = decoder(records);
                 let (status, stop) = (Arc::clone(&status), stop.clone());
                 let stream = DaemonStream { docker, container, positions, decoder, sender, status, stop };
                 (Method::Daemon(reason), Some(tokio::spawn(DockerLogs(stream).run())))
@@ -522,6 +499,49 @@ impl Streams {
         }
     }
 
+    /// How the place is read; not at all while its container is not known.
+    fn source(&self, place: &Place, container: Option<&Container>, max_line_bytes: usize) -> Option<Source> {
+        Some(match place {
+            Place::HostFile { path } => Source::File(
+                Arc::new(HostFile::new(self.below_root(path), &self.directories)),
+                Box::new(PlainLines),
+            ),
+            Place::ContainerFile { path, .. } => self.container_file(container?, path),
+            Place::ContainerOutput { .. } => self.container_output(container?, max_line_bytes),
+        })
+    }
+
+    /// The last lines of a stream that is read, `limit` at most, read now and beside everything else.
+    pub(crate) fn last_lines(
+        &self,
+        stream: &str,
+        limit: usize,
+        max_line_bytes: usize,
+    ) -> impl Future<Output = Result<Vec<String>, LastLinesError>> + Send + use<> {
+        let found = self.running.iter().find(|(id, _)| id.position_key() == stream);
+        // What nobody may read any more ends.
+        let found = found.filter(|(_, running)| running.phase != Phase::Stopping);
+        let source = found.and_then(|(id, running)| {
+            let container = running.container.as_deref();
+            #[cfg(feature = "docker")]
+            if let (Place::ContainerOutput { .. }, Some(container), Some(docker)) =
+                (&id.place, container, &self.docker)
+                && container.log.name != "json-file"
+            {
+                // What is not made of lines has no end that could be found from behind: the daemon knows it.
+                let records = Box::new(ApiLines::new(container.tty, max_line_bytes));
+                let (docker, container, reason) = (docker.clone(), container.id.clone(), String::new());
+                return Some((Source::Logs { docker, container, records, reason }, id.delimiter.clone()));
+            }
+            let source = self.source(&id.place, container, max_line_bytes)?;
+            Some((source, id.delimiter.clone()))
+        });
+        async move {
+            let (source, delimiter) = source.ok_or(LastLinesError::NotRead)?;
+            source.last_lines(delimiter, limit).await
+        }
+    }
+
     /// The ladder: from the machine's side where that is possible, from inside the container otherwise.
     fn container_file(&self, container: &Container, path: &Path) -> Source {
         let Some(files) = self.files.get(&container.id) else {
@@ -552,7 +572,8 @@ impl Streams {
         }
         #[cfg(feature = "docker")]
         if let Some(docker) = self.docker.clone() {
-            return Source::Logs { docker, container: container.id.clone(), reason };
+            let records = Box::new(ApiLines::new(container.tty, max_line_bytes));
+            return Source::Logs { docker, container: container.id.clone(), records, reason };
         }
         Source::None(reason)
     }

@@ -2,7 +2,7 @@
 /// One message of an executor.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ExecutorMessage {
-    #[prost(oneof = "executor_message::Message", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "executor_message::Message", tags = "1, 2, 3, 4, 5, 6, 7")]
     pub message: ::core::option::Option<executor_message::Message>,
 }
 /// Nested message and enum types in `ExecutorMessage`.
@@ -27,6 +27,9 @@ pub mod executor_message {
         /// Answer to `Look`, again and again.
         #[prost(message, tag = "6")]
         Sight(super::Sight),
+        /// Answer to `AskLastLines`.
+        #[prost(message, tag = "7")]
+        LastLines(super::LastLines),
     }
 }
 /// Who the executor is.
@@ -467,6 +470,19 @@ pub struct DeadLetter {
     #[prost(string, tag = "8")]
     pub record: ::prost::alloc::string::String,
 }
+/// The end of a stream.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LastLines {
+    /// Of the question.
+    #[prost(uint64, tag = "1")]
+    pub request_id: u64,
+    /// Why it was not possible; empty when it was.
+    #[prost(string, tag = "2")]
+    pub error: ::prost::alloc::string::String,
+    /// The lines, the newest last; bytes that are no text are replaced.
+    #[prost(string, repeated, tag = "3")]
+    pub lines: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
 /// Events that have passed since the last one.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Sight {
@@ -511,7 +527,7 @@ pub struct LiveEvent {
 /// One message of the scheduler.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SchedulerMessage {
-    #[prost(oneof = "scheduler_message::Message", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "scheduler_message::Message", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub message: ::core::option::Option<scheduler_message::Message>,
 }
 /// Nested message and enum types in `SchedulerMessage`.
@@ -539,6 +555,9 @@ pub mod scheduler_message {
         /// Begins or ends to look at events.
         #[prost(message, tag = "7")]
         Look(super::Look),
+        /// Asks for the last lines of a stream.
+        #[prost(message, tag = "8")]
+        AskLastLines(super::AskLastLines),
     }
 }
 /// The session holds.
@@ -641,6 +660,19 @@ pub struct Look {
     /// Enough was seen; the rest is not read then.
     #[prost(bool, tag = "4")]
     pub end: bool,
+}
+/// Asks for the last lines of a stream; answered with `LastLines`.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AskLastLines {
+    /// For the answer.
+    #[prost(uint64, tag = "1")]
+    pub request_id: u64,
+    /// `id` in `StreamStatus`.
+    #[prost(string, tag = "2")]
+    pub stream_id: ::prost::alloc::string::String,
+    /// At most so many; there are 1,000 at most, within the last 256 KiB.
+    #[prost(uint32, tag = "3")]
+    pub limit: u32,
 }
 /// What to do with dead letters; answered with `DeadLetters`.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -781,12 +813,69 @@ pub struct Diagnostic {
     #[prost(string, tag = "5")]
     pub remedy: ::prost::alloc::string::String,
 }
-/// Details of an INVALID_ARGUMENT of `PutConfig`.
+/// Details of an INVALID_ARGUMENT of `PutConfig` and `TryOut`.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Diagnostics {
     /// At least one.
     #[prost(message, repeated, tag = "1")]
     pub diagnostics: ::prost::alloc::vec::Vec<Diagnostic>,
+}
+/// A configuration that is being written.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CheckRequest {
+    /// Its `version` and `source` are ignored.
+    #[prost(message, optional, tag = "1")]
+    pub configuration: ::core::option::Option<Configuration>,
+}
+/// What the engine has against it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CheckResponse {
+    /// With one of them it is refused.
+    #[prost(message, repeated, tag = "1")]
+    pub errors: ::prost::alloc::vec::Vec<Diagnostic>,
+    /// What does not hinder.
+    #[prost(message, repeated, tag = "2")]
+    pub warnings: ::prost::alloc::vec::Vec<Diagnostic>,
+}
+/// What to try.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TryOutRequest {
+    /// Logstash configuration text.
+    #[prost(string, tag = "1")]
+    pub input: ::prost::alloc::string::String,
+    /// Lines, as a log has them; the first 1,000 are tried.
+    #[prost(string, repeated, tag = "2")]
+    pub lines: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// What became of the lines.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TryOutResponse {
+    /// What came out of the filters, as JSON.
+    #[prost(string, repeated, tag = "1")]
+    pub events: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The same for each line, after each filter.
+    #[prost(message, repeated, tag = "2")]
+    pub lines: ::prost::alloc::vec::Vec<TriedLine>,
+    /// What the compiler and the filters had to say.
+    #[prost(string, repeated, tag = "3")]
+    pub warnings: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// A line on its way through the filters.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TriedLine {
+    /// In the order of the filters.
+    #[prost(message, repeated, tag = "1")]
+    pub steps: ::prost::alloc::vec::Vec<TriedStep>,
+}
+/// What there was of a line behind one filter, or behind a condition with those that it holds.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TriedStep {
+    /// Name of the filter.
+    #[prost(string, tag = "1")]
+    pub after: ::prost::alloc::string::String,
+    /// As JSON; none where a filter drops or keeps it.
+    #[prost(string, repeated, tag = "2")]
+    pub events: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Which configuration.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -960,6 +1049,9 @@ pub struct DeleteConfigRequest {
     /// Its kind.
     #[prost(enumeration = "ConfigKind", tag = "2")]
     pub kind: i32,
+    /// Refuse unless the version of now is this one; empty asks for nothing.
+    #[prost(string, tag = "3")]
+    pub expect_version: ::prost::alloc::string::String,
 }
 /// It is removed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -980,6 +1072,74 @@ pub struct WatchStatusRequest {
     /// Which agents; the first page of all if unset.
     #[prost(message, optional, tag = "2")]
     pub page: ::core::option::Option<StatusPage>,
+}
+/// Which streams.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListStreamsRequest {
+    /// Words that all have to be true, such as "image:nginx lag:>1MB"; as in `GET /api/streams`.
+    #[prost(string, tag = "1")]
+    pub query: ::prost::alloc::string::String,
+    /// "name", "image", "path", "method", "agent", "events", "lag_bytes" or "lost", with "-" in front from the largest down.
+    #[prost(string, tag = "2")]
+    pub sort: ::prost::alloc::string::String,
+    /// At most so many, 0 for 100; there are 10,000 at most.
+    #[prost(uint32, tag = "3")]
+    pub limit: u32,
+    /// Of which so many are left out.
+    #[prost(uint64, tag = "4")]
+    pub offset: u64,
+}
+/// A page of streams.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListStreamsResponse {
+    /// The streams.
+    #[prost(message, repeated, tag = "1")]
+    pub streams: ::prost::alloc::vec::Vec<FoundStream>,
+    /// How many there are on all pages.
+    #[prost(uint64, tag = "2")]
+    pub total: u64,
+    /// On how many agents.
+    #[prost(uint64, tag = "3")]
+    pub agents: u64,
+    /// With which `offset` the next ones come; unset if these were the last.
+    #[prost(uint64, optional, tag = "4")]
+    pub next_offset: ::core::option::Option<u64>,
+}
+/// A stream and where it is.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FoundStream {
+    /// Its agent.
+    #[prost(string, tag = "1")]
+    pub agent_id: ::prost::alloc::string::String,
+    /// Name of the agent's machine.
+    #[prost(string, tag = "2")]
+    pub hostname: ::prost::alloc::string::String,
+    /// The stream.
+    #[prost(message, optional, tag = "3")]
+    pub stream: ::core::option::Option<StreamStatus>,
+    /// A problem is that it is not read, or has lost something.
+    #[prost(enumeration = "Verdict", tag = "4")]
+    pub state: i32,
+}
+/// Whose last lines.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetLastLinesRequest {
+    /// The agent, by its id.
+    #[prost(string, tag = "1")]
+    pub agent_id: ::prost::alloc::string::String,
+    /// One of its streams: `id` in `StreamStatus`.
+    #[prost(string, tag = "2")]
+    pub stream_id: ::prost::alloc::string::String,
+    /// At most so many, 0 for 20; there are 1,000 at most, within the last 256 KiB.
+    #[prost(uint32, tag = "3")]
+    pub limit: u32,
+}
+/// The end of a stream.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetLastLinesResponse {
+    /// The lines, the newest last; bytes that are no text are replaced.
+    #[prost(string, repeated, tag = "1")]
+    pub lines: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Which events. At least one of the first two is given.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1775,7 +1935,8 @@ pub mod control_client {
             self.inner.unary(req, path, codec).await
         }
         /// Creates or replaces a configuration. INVALID_ARGUMENT with diagnostics when it does not compile,
-        /// FAILED_PRECONDITION when a directory manages it, ALREADY_EXISTS with `only_create`.
+        /// FAILED_PRECONDITION when a directory manages it, ALREADY_EXISTS with `only_create`, ABORTED when the version in force is
+        /// not the one that is expected.
         pub async fn put_config(
             &mut self,
             request: impl tonic::IntoRequest<super::PutConfigRequest>,
@@ -1802,7 +1963,8 @@ pub mod control_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Removes a configuration. NOT_FOUND when there is none of that name.
+        /// Removes a configuration. NOT_FOUND when there is none of that name, ABORTED when its version is not the one that is
+        /// expected.
         pub async fn delete_config(
             &mut self,
             request: impl tonic::IntoRequest<super::DeleteConfigRequest>,
@@ -1882,6 +2044,51 @@ pub mod control_client {
                 .insert(
                     GrpcMethod::new("logstash_mesos.control.v1.Control", "RollBack"),
                 );
+            self.inner.unary(req, path, codec).await
+        }
+        /// What the engine has against a configuration, by line and column. Nothing is stored.
+        pub async fn check(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CheckRequest>,
+        ) -> std::result::Result<tonic::Response<super::CheckResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/logstash_mesos.control.v1.Control/Check",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("logstash_mesos.control.v1.Control", "Check"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What the filters of a configuration make of lines. Nothing is stored or sent. INVALID_ARGUMENT with diagnostics when it does
+        /// not compile, UNAVAILABLE when it takes longer than ten seconds.
+        pub async fn try_out(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TryOutRequest>,
+        ) -> std::result::Result<tonic::Response<super::TryOutResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/logstash_mesos.control.v1.Control/TryOut",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("logstash_mesos.control.v1.Control", "TryOut"));
             self.inner.unary(req, path, codec).await
         }
         /// What no output took: how much each agent has, or the letters of one agent, asked of its executor. NOT_FOUND when there is
@@ -2022,6 +2229,62 @@ pub mod control_client {
                 );
             self.inner.server_streaming(req, path, codec).await
         }
+        /// What `GET /api/streams` shows: what is read on all agents. INVALID_ARGUMENT when there is nothing of that name to sort by.
+        pub async fn list_streams(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListStreamsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListStreamsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/logstash_mesos.control.v1.Control/ListStreams",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("logstash_mesos.control.v1.Control", "ListStreams"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// The last lines of a stream, as its executor reads them now: to try a configuration on. They are log data, so this takes who
+        /// may write. NOT_FOUND when nothing of that name is read, UNAVAILABLE when its executor does not answer, ABORTED when it could
+        /// not.
+        pub async fn get_last_lines(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetLastLinesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetLastLinesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/logstash_mesos.control.v1.Control/GetLastLines",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("logstash_mesos.control.v1.Control", "GetLastLines"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// What `GET /api/live` shows: events as they pass, a sample of them. Events hold log data, so this takes who may write.
         /// NOT_FOUND when nothing of that name is read, UNAVAILABLE when no executor that reads it is connected.
         pub async fn tail(
@@ -2095,7 +2358,8 @@ pub mod control_server {
             tonic::Status,
         >;
         /// Creates or replaces a configuration. INVALID_ARGUMENT with diagnostics when it does not compile,
-        /// FAILED_PRECONDITION when a directory manages it, ALREADY_EXISTS with `only_create`.
+        /// FAILED_PRECONDITION when a directory manages it, ALREADY_EXISTS with `only_create`, ABORTED when the version in force is
+        /// not the one that is expected.
         async fn put_config(
             &self,
             request: tonic::Request<super::PutConfigRequest>,
@@ -2103,7 +2367,8 @@ pub mod control_server {
             tonic::Response<super::PutConfigResponse>,
             tonic::Status,
         >;
-        /// Removes a configuration. NOT_FOUND when there is none of that name.
+        /// Removes a configuration. NOT_FOUND when there is none of that name, ABORTED when its version is not the one that is
+        /// expected.
         async fn delete_config(
             &self,
             request: tonic::Request<super::DeleteConfigRequest>,
@@ -2128,6 +2393,17 @@ pub mod control_server {
             tonic::Response<super::PutConfigResponse>,
             tonic::Status,
         >;
+        /// What the engine has against a configuration, by line and column. Nothing is stored.
+        async fn check(
+            &self,
+            request: tonic::Request<super::CheckRequest>,
+        ) -> std::result::Result<tonic::Response<super::CheckResponse>, tonic::Status>;
+        /// What the filters of a configuration make of lines. Nothing is stored or sent. INVALID_ARGUMENT with diagnostics when it does
+        /// not compile, UNAVAILABLE when it takes longer than ten seconds.
+        async fn try_out(
+            &self,
+            request: tonic::Request<super::TryOutRequest>,
+        ) -> std::result::Result<tonic::Response<super::TryOutResponse>, tonic::Status>;
         /// What no output took: how much each agent has, or the letters of one agent, asked of its executor. NOT_FOUND when there is
         /// no such agent, UNAVAILABLE when its executor does not answer, ABORTED when it could not.
         async fn list_dead_letters(
@@ -2168,6 +2444,24 @@ pub mod control_server {
             request: tonic::Request<super::WatchStatusRequest>,
         ) -> std::result::Result<
             tonic::Response<Self::WatchStatusStream>,
+            tonic::Status,
+        >;
+        /// What `GET /api/streams` shows: what is read on all agents. INVALID_ARGUMENT when there is nothing of that name to sort by.
+        async fn list_streams(
+            &self,
+            request: tonic::Request<super::ListStreamsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListStreamsResponse>,
+            tonic::Status,
+        >;
+        /// The last lines of a stream, as its executor reads them now: to try a configuration on. They are log data, so this takes who
+        /// may write. NOT_FOUND when nothing of that name is read, UNAVAILABLE when its executor does not answer, ABORTED when it could
+        /// not.
+        async fn get_last_lines(
+            &self,
+            request: tonic::Request<super::GetLastLinesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetLastLinesResponse>,
             tonic::Status,
         >;
         /// Server streaming response type for the Tail method.
@@ -2576,6 +2870,92 @@ pub mod control_server {
                     };
                     Box::pin(fut)
                 }
+                "/logstash_mesos.control.v1.Control/Check" => {
+                    #[allow(non_camel_case_types)]
+                    struct CheckSvc<T: Control>(pub Arc<T>);
+                    impl<T: Control> tonic::server::UnaryService<super::CheckRequest>
+                    for CheckSvc<T> {
+                        type Response = super::CheckResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CheckRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Control>::check(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CheckSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/logstash_mesos.control.v1.Control/TryOut" => {
+                    #[allow(non_camel_case_types)]
+                    struct TryOutSvc<T: Control>(pub Arc<T>);
+                    impl<T: Control> tonic::server::UnaryService<super::TryOutRequest>
+                    for TryOutSvc<T> {
+                        type Response = super::TryOutResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TryOutRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Control>::try_out(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = TryOutSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/logstash_mesos.control.v1.Control/ListDeadLetters" => {
                     #[allow(non_camel_case_types)]
                     struct ListDeadLettersSvc<T: Control>(pub Arc<T>);
@@ -2794,6 +3174,96 @@ pub mod control_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/logstash_mesos.control.v1.Control/ListStreams" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListStreamsSvc<T: Control>(pub Arc<T>);
+                    impl<
+                        T: Control,
+                    > tonic::server::UnaryService<super::ListStreamsRequest>
+                    for ListStreamsSvc<T> {
+                        type Response = super::ListStreamsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListStreamsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Control>::list_streams(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListStreamsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/logstash_mesos.control.v1.Control/GetLastLines" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetLastLinesSvc<T: Control>(pub Arc<T>);
+                    impl<
+                        T: Control,
+                    > tonic::server::UnaryService<super::GetLastLinesRequest>
+                    for GetLastLinesSvc<T> {
+                        type Response = super::GetLastLinesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetLastLinesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Control>::get_last_lines(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetLastLinesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -1,10 +1,12 @@
 //! Configurations are compiled when they are saved, not when they first run.
 
-use crate::configs::{Checked, Checker, Complaint};
+use super::shared::Shared;
+use crate::configs::{Checked, Checker, Complaint, Configuration};
 use crate::pipeline::lang::{Diagnostics, Severity};
 use crate::pipeline::plugin::EcsCompatibility;
 use crate::pipeline::{CompileOptions, UnknownVariable, Variables, catalog, compile};
 use std::sync::Arc;
+use tokio::task::JoinError;
 
 /// Compiles as an executor will, as far as can be told from here.
 pub(super) fn checker(ecs: EcsCompatibility) -> Checker {
@@ -12,6 +14,22 @@ pub(super) fn checker(ecs: EcsCompatibility) -> Checker {
         Ok(compiled) => complaints(&compiled.warnings),
         Err(diagnostics) => complaints(&diagnostics),
     })
+}
+
+/// Looks a configuration over as if it were saved now: on its own, and beside the others.
+///
+/// # Errors
+///
+/// When looking ended early.
+pub(super) async fn look_over(shared: &Shared, configuration: Configuration) -> Result<Checked, JoinError> {
+    let (check, snapshot) = (checker(shared.ecs()), shared.registry().snapshot());
+    // Patterns may take long to compile.
+    tokio::task::spawn_blocking(move || {
+        let mut checked = check(&configuration);
+        checked.warnings.extend(snapshot.meetings(&configuration));
+        checked
+    })
+    .await
 }
 
 /// Variables and files are those of the agents, and not known here.

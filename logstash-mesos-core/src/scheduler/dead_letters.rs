@@ -3,6 +3,8 @@
 use super::shared::Shared;
 use crate::configs::Author;
 use crate::ids::AgentId;
+use crate::protocol::executor_message::Message as Answer;
+use crate::protocol::scheduler_message::Message as Question;
 use crate::protocol::{AskDeadLetters, DeadLetterAction, DeadLetterCount, DeadLetters};
 use thiserror::Error;
 
@@ -28,8 +30,12 @@ pub(super) async fn ask(
     if !shared.state().agents().contains_key(&agent_id) {
         return Err(LettersError::NoAgent);
     }
-    let answer = shared.sessions().ask_dead_letters(&agent_id, question).await;
-    let answer = answer.map_err(LettersError::NoAnswer)?;
+    let asked = |request_id| Question::AskDeadLetters(AskDeadLetters { request_id, ..question });
+    let Answer::DeadLetters(answer) =
+        shared.sessions().ask(&agent_id, asked).await.map_err(LettersError::NoAnswer)?
+    else {
+        return Err(LettersError::NoAnswer("the executor answered another question; try again"));
+    };
     if answer.error.is_empty() { Ok(answer) } else { Err(LettersError::Failed(answer.error)) }
 }
 

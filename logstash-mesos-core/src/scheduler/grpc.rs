@@ -1,24 +1,31 @@
 //! The control service.
 
+use super::check::look_over;
 use super::clock::now_ms;
 use super::dead_letters::{self, LettersError};
 use super::explain;
+use super::last_lines::{self, LastLinesError};
 use super::live::{self, LiveError};
 use super::shared::Shared;
 use super::status::{self, Page};
+use super::stream_list;
+use super::trying::{self, Step, TrialError, Tried};
 use crate::configs::{self, Author, Complaint, ConfigKey, Precondition, PutError, RemoveError};
 use crate::protocol::control_server::Control;
 use crate::protocol::{
-    AskDeadLetters, AssetChunk, AssetRequest, Change, ClusterStatus, ConfigKind, ConfigVersion,
-    Configuration, DeadLetterAction, DeleteConfigRequest, DeleteConfigResponse, Diagnostic, Diagnostics,
-    ExecutorMessage, ExplainRequest, ExplainResponse, GetStatusRequest, ListConfigsRequest,
-    ListConfigsResponse, ListDeadLettersRequest, ListDeadLettersResponse, ListVersionsRequest,
+    AskDeadLetters, AssetChunk, AssetRequest, Change, CheckRequest, CheckResponse, ClusterStatus, ConfigKind,
+    ConfigVersion, Configuration, DeadLetterAction, DeleteConfigRequest, DeleteConfigResponse, Diagnostic,
+    Diagnostics, ExecutorMessage, ExplainRequest, ExplainResponse, FoundStream, GetLastLinesRequest,
+    GetLastLinesResponse, GetStatusRequest, ListConfigsRequest, ListConfigsResponse, ListDeadLettersRequest,
+    ListDeadLettersResponse, ListStreamsRequest, ListStreamsResponse, ListVersionsRequest,
     ListVersionsResponse, PutConfigRequest, PutConfigResponse, RollBackRequest, SchedulerMessage, StatusPage,
-    TailRequest, TailResponse, TakeDeadLettersRequest, TakeDeadLettersResponse, Texts, WatchStatusRequest,
+    TailRequest, TailResponse, TakeDeadLettersRequest, TakeDeadLettersResponse, Texts, TriedLine, TriedStep,
+    TryOutRequest, TryOutResponse, WatchStatusRequest,
 };
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use prost::Message;
+use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -77,10 +84,8 @@ impl Control for ControlService {
     ) -> Result<Response<PutConfigResponse>, Status> {
         let author = author(&request);
         let PutConfigRequest { configuration, only_create, expect_version } = request.into_inner();
-        let wire = configuration.ok_or_else(|| Status::invalid_argument("configuration is missing"))?;
-        let configuration = wire.known().ok_or_else(unknown_kind)?;
-        let version = (!expect_version.is_empty()).then_some(expect_version);
-        self.put(configuration, Precondition { only_create, version }, &author).await
+        let expect = Precondition { only_create, version: some(expect_version) };
+        self.put(given(configuration)?, expect, &author).await
     }
 
     async fn delete_config(
@@ -91,10 +96,12 @@ impl Control for ControlService {
         let request = request.into_inner();
         let kind = request.kind().known().ok_or_else(unknown_kind)?;
         let key = ConfigKey { kind, name: request.name };
-        match self.shared.registry().remove(&key, None, &author).await {
+        let version = some(request.expect_version);
+        match self.shared.registry().remove(&key, version.as_deref(), &author).await {
             Ok(true) => Ok(Response::new(DeleteConfigResponse {})),
             Ok(false) => Err(no_configuration(&key)),
             Err(error @ RemoveError::Managed { .. }) => Err(Status::failed_precondition(error.to_string())),
+            Err(error @ RemoveError::Precondition(_)) => Err(Status::aborted(error.to_string())),
             Err(error) => Err(unavailable(error)),
         }
     }
@@ -148,8 +155,57 @@ impl Control for ControlService {
         let found = found.ok_or_else(|| no_version(&key, &version))?;
         // Whoever managed it then, now somebody asked for it here.
         let configuration = configs::Configuration { source: configs::Source::Rest, ..found };
-        let version = (!expect_version.is_empty()).then_some(expect_version);
-        self.put(configuration, Precondition { only_create: false, version }, &author).await
+        let expect = Precondition { only_create: false, version: some(expect_version) };
+        self.put(configuration, expect, &author).await
+    }
+
+    async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
+        let configuration = given(request.into_inner().configuration)?;
+        let checked = look_over(&self.shared, configuration).await;
+        let checked =
+            checked.map_err(|failed| Status::internal(format!("the check ended early: {failed}")))?;
+        let told = |complaints: &[Complaint]| complaints.iter().map(to_diagnostic).collect();
+        Ok(Response::new(CheckResponse { errors: told(&checked.errors), warnings: told(&checked.warnings) }))
+    }
+
+    async fn try_out(&self, request: Request<TryOutRequest>) -> Result<Response<TryOutResponse>, Status> {
+        let TryOutRequest { input, lines } = request.into_inner();
+        let tried = trying::on_lines(input, lines, self.shared.ecs()).await.map_err(|why| match why {
+            TrialError::Refused(complaints) => {
+                refused(complaints.first().map(ToString::to_string).unwrap_or_default(), &complaints)
+            }
+            TrialError::Late => Status::unavailable(why.to_string()),
+            TrialError::Failed(_) => Status::internal(why.to_string()),
+        })?;
+        Ok(Response::new(tried.into()))
+    }
+
+    async fn list_streams(
+        &self,
+        request: Request<ListStreamsRequest>,
+    ) -> Result<Response<ListStreamsResponse>, Status> {
+        let asked = request.into_inner();
+        let limit =
+            usize::try_from(asked.limit).ok().filter(|limit| *limit > 0).unwrap_or(stream_list::LIMIT);
+        let offset = usize::try_from(asked.offset).unwrap_or(usize::MAX);
+        self.shared.sessions().watch();
+        let state = self.shared.state();
+        let executors = self.shared.sessions().lock();
+        let found = stream_list::Found::of(&state, &executors, &asked.query, &asked.sort)
+            .map_err(|unknown| Status::invalid_argument(unknown.to_string()))?;
+        let (page, next) = found.page(offset, limit.min(stream_list::MOST));
+        let streams = page.map(|row| FoundStream {
+            agent_id: row.agent_id.to_string(),
+            hostname: row.hostname.to_owned(),
+            stream: Some(row.stream.clone()),
+            state: explain::wire::verdict(row.state()),
+        });
+        Ok(Response::new(ListStreamsResponse {
+            streams: streams.collect(),
+            total: found.total() as u64,
+            agents: found.agents() as u64,
+            next_offset: next.map(|next| next as u64),
+        }))
     }
 
     async fn list_dead_letters(
@@ -229,6 +285,24 @@ impl Control for ControlService {
         answer.map(|answer| Response::new(answer.into())).map_err(|error| Status::not_found(error.0))
     }
 
+    async fn get_last_lines(
+        &self,
+        request: Request<GetLastLinesRequest>,
+    ) -> Result<Response<GetLastLinesResponse>, Status> {
+        let GetLastLinesRequest { agent_id, stream_id, limit } = request.into_inner();
+        let limit = usize::try_from(limit).ok().filter(|limit| *limit > 0).unwrap_or(last_lines::LIMIT);
+        let lines = last_lines::ask(&self.shared, &agent_id, &stream_id, limit.min(last_lines::MOST)).await;
+        let lines = lines.map_err(|why| {
+            let text = why.to_string();
+            match why {
+                LastLinesError::NotRead { .. } => Status::not_found(text),
+                LastLinesError::NoAnswer(_) => Status::unavailable(text),
+                LastLinesError::Failed(_) => Status::aborted(text),
+            }
+        })?;
+        Ok(Response::new(GetLastLinesResponse { lines }))
+    }
+
     async fn tail(&self, request: Request<TailRequest>) -> Result<Response<Self::TailStream>, Status> {
         let seen = live::tail(&self.shared, &request.into_inner()).map_err(|why| {
             let text = why.to_string();
@@ -272,6 +346,20 @@ impl Control for ControlService {
     }
 }
 
+impl From<Tried> for TryOutResponse {
+    fn from(tried: Tried) -> Self {
+        let texts =
+            |events: Vec<Box<RawValue>>| events.into_iter().map(|event| event.get().to_owned()).collect();
+        let step = |step: Step| TriedStep { after: step.after, events: texts(step.events) };
+        let line = |steps: Vec<Step>| TriedLine { steps: steps.into_iter().map(step).collect() };
+        Self {
+            events: texts(tried.events),
+            lines: tried.lines.into_iter().map(line).collect(),
+            warnings: tried.warnings,
+        }
+    }
+}
+
 impl ControlService {
     async fn put(
         &self,
@@ -279,7 +367,9 @@ impl ControlService {
         expect: Precondition,
         author: &Author,
     ) -> Result<Response<PutConfigResponse>, Status> {
-        let stored = self.shared.registry().put(configuration, expect, author).await.map_err(put_status)?;
+        let only_create = expect.only_create;
+        let stored = self.shared.registry().put(configuration, expect, author).await;
+        let stored = stored.map_err(|error| put_status(error, only_create))?;
         let warnings = stored.warnings.iter().map(to_diagnostic).collect();
         Ok(Response::new(PutConfigResponse { version: stored.version, warnings }))
     }
@@ -288,6 +378,16 @@ impl ControlService {
 /// Who sends a request, as the guard of the port found out.
 fn author<T>(request: &Request<T>) -> Author {
     request.extensions().get::<Author>().cloned().unwrap_or(Author::part("gRPC"))
+}
+
+/// What is not empty.
+fn some(text: String) -> Option<String> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
+fn given(configuration: Option<Configuration>) -> Result<configs::Configuration, Status> {
+    let wire = configuration.ok_or_else(|| Status::invalid_argument("configuration is missing"))?;
+    wire.known().ok_or_else(unknown_kind)
 }
 
 fn page(page: Option<StatusPage>) -> Page {
@@ -347,17 +447,21 @@ fn to_diagnostic(complaint: &Complaint) -> Diagnostic {
     }
 }
 
-fn put_status(error: PutError) -> Status {
+/// It does not compile.
+fn refused(text: String, complaints: &[Complaint]) -> Status {
+    let diagnostics = complaints.iter().map(to_diagnostic).collect();
+    let details = Diagnostics { diagnostics }.encode_to_vec();
+    Status::with_details(Code::InvalidArgument, text, details.into())
+}
+
+fn put_status(error: PutError, only_create: bool) -> Status {
     let text = crate::error_chain(&error);
     match error {
-        PutError::Refused(complaints) => {
-            let diagnostics = complaints.iter().map(to_diagnostic).collect();
-            let details = Diagnostics { diagnostics }.encode_to_vec();
-            Status::with_details(Code::InvalidArgument, text, details.into())
-        }
+        PutError::Refused(complaints) => refused(text, &complaints),
         PutError::Invalid(_) => Status::invalid_argument(text),
         PutError::Managed { .. } => Status::failed_precondition(text),
-        PutError::Precondition(_) => Status::already_exists(text),
+        PutError::Precondition(_) if only_create => Status::already_exists(text),
+        PutError::Precondition(_) => Status::aborted(text),
         PutError::TooLarge { .. } => Status::resource_exhausted(text),
         PutError::Store(_) => Status::unavailable(text),
     }

@@ -27,6 +27,7 @@ mod history;
 mod http;
 #[cfg(feature = "zookeeper")]
 mod import;
+mod last_lines;
 mod lead;
 mod leader;
 mod leaders_store;
@@ -53,8 +54,10 @@ mod shared;
 pub mod state;
 mod status;
 mod stream;
+mod stream_list;
 mod task;
 mod trial;
+mod trying;
 mod uninstall;
 
 pub use access::{Access, AccessError, CredentialError, Role, UnknownRole, password_line, token_line};

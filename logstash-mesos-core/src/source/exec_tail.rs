@@ -16,6 +16,7 @@ use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 
 use super::daemon_stream::{DaemonReader, DaemonStream, Pause};
+use super::last::LAST_BYTES;
 use super::outlet::Outlet;
 use super::{Ended, Fingerprint, Flush, Framer, Framing, Lines, StreamPositions, StreamStatus, Tracker};
 use crate::discovery::{ContainerId, DockerEndpoint};
@@ -391,14 +392,53 @@ pub(crate) async fn expand(
     container: &ContainerId,
     pattern: &str,
 ) -> io::Result<Vec<PathBuf>> {
-    let failed = |error: bollard::errors::Error| io::Error::other(error_chain(&error));
-    // The pattern is an argument and not a part of the script: nothing in it is run.
     let script = "IFS=; for f in $1; do [ -f \"$f\" ] && printf '%s\\n' \"$f\"; done";
+    let text = run_inside(endpoint, container, script, pattern, MOST_PATHS).await?;
+    Ok(String::from_utf8_lossy(&text)
+        .lines()
+        .filter(|line| line.starts_with('/'))
+        .map(PathBuf::from)
+        .collect())
+}
+
+/// The last bytes of a file inside the container, asked of its `tail`, and whether there are others before them.
+///
+/// # Errors
+///
+/// What the daemon says, and where there is no such file or no `tail`.
+pub(crate) async fn last(
+    endpoint: &DockerEndpoint,
+    container: &ContainerId,
+    path: &Path,
+) -> io::Result<(Vec<u8>, bool)> {
+    // A byte at the end tells an empty file from none.
+    let script = format!("[ -f \"$1\" ] && tail -c {LAST_BYTES} \"$1\" && printf .");
+    // What was written meanwhile may come, too.
+    let most = 2 * LAST_BYTES;
+    let mut bytes = run_inside(endpoint, container, &script, &path.to_string_lossy(), most).await?;
+    if bytes.pop() != Some(b'.') {
+        let why = "the container has no such file now, or no `sh` with `tail`: let the executor see the host's files";
+        return Err(io::Error::new(io::ErrorKind::NotFound, why));
+    }
+    let cut = bytes.len() >= LAST_BYTES;
+    Ok((bytes, cut))
+}
+
+/// What a script of a container's shell writes, `most` bytes at most. What it is about is an argument and not a part of the
+/// script: nothing in it is run.
+async fn run_inside(
+    endpoint: &DockerEndpoint,
+    container: &ContainerId,
+    script: &str,
+    about: &str,
+    most: usize,
+) -> io::Result<Vec<u8>> {
+    let failed = |error: bollard::errors::Error| io::Error::other(error_chain(&error));
     let docker = endpoint.connect().await.map_err(failed)?;
     let options = CreateExecOptions {
         attach_stdout: Some(true),
         user: Some("0"),
-        cmd: Some(vec!["sh", "-c", script, "logstash-mesos", pattern]),
+        cmd: Some(vec!["sh", "-c", script, "logstash-mesos", about]),
         ..CreateExecOptions::default()
     };
     let exec = docker.create_exec(&container.0, options).await.map_err(failed)?;
@@ -412,15 +452,11 @@ pub(crate) async fn expand(
         if let LogOutput::StdOut { message } | LogOutput::Console { message } = piece.map_err(failed)? {
             text.extend_from_slice(&message);
         }
-        if text.len() > MOST_PATHS {
-            return Err(io::Error::other("its shell names more than 1 MiB of paths"));
+        if text.len() > most {
+            return Err(io::Error::other(format!("its shell writes more than {most} bytes")));
         }
     }
-    Ok(String::from_utf8_lossy(&text)
-        .lines()
-        .filter(|line| line.starts_with('/'))
-        .map(PathBuf::from)
-        .collect())
+    Ok(text)
 }
 
 #[cfg(test)]

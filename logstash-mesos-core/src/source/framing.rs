@@ -362,14 +362,14 @@ impl Framer {
     }
 }
 
-fn find(delimiter: &[u8], bytes: &[u8]) -> Option<usize> {
+pub(super) fn find(delimiter: &[u8], bytes: &[u8]) -> Option<usize> {
     match delimiter {
         [one] => memchr(*one, bytes),
         several => memmem::find(bytes, several),
     }
 }
 
-fn rfind(delimiter: &[u8], bytes: &[u8]) -> Option<usize> {
+pub(super) fn rfind(delimiter: &[u8], bytes: &[u8]) -> Option<usize> {
     match delimiter {
         [one] => memrchr(*one, bytes),
         several => memmem::rfind(bytes, several),

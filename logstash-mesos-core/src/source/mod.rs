@@ -25,6 +25,7 @@ mod framing;
 mod holdings;
 mod host_file;
 pub(crate) mod host_glob;
+pub(crate) mod last;
 mod member;
 mod outlet;
 mod rest;

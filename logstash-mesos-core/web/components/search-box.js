@@ -1,8 +1,9 @@
-// The search at the top: `/` goes there, arrows choose, Enter opens, Esc closes.
-import { fill, h, settled } from "../lib/dom.js";
+// The search at the top: `/` goes there.
+import { h } from "../lib/dom.js";
 import { get } from "../lib/api.js";
 import { go, link } from "../lib/router.js";
 import { cut } from "../lib/format.js";
+import { combobox } from "./combobox.js";
 import { stateMark } from "./state-mark.js";
 
 /** @typedef {{href: string, group: string, content: any, names?: string[]}} Hit `names`: what it is exactly called, its id first. */
@@ -31,69 +32,20 @@ export async function find(q, signal) {
 
 /** @param {Element} place */
 export function searchBox(place) {
-  const list = h("ul", { id: "hits", role: "listbox", "aria-label": "Found", hidden: true });
-  const input = h("input", {
-    type: "search", placeholder: "Find a container, image, path, agent, configuration", autocomplete: "off", spellcheck: "false",
-    role: "combobox", "aria-label": "Find a container, image, path, agent or configuration", "aria-expanded": "false", "aria-controls": "hits", "aria-autocomplete": "list",
-  });
-  /** @type {Hit[]} */
-  let hits = [];
-  let chosen = -1;
-  let asked = new AbortController();
-
-  const close = () => {
-    list.hidden = true;
-    input.setAttribute("aria-expanded", "false");
-    input.removeAttribute("aria-activedescendant");
-  };
-  const choose = (/** @type {number} */ n) => {
-    chosen = n;
-    list.querySelectorAll("[role=option]").forEach((/** @type {Element} */ option, /** @type {number} */ at) => option.setAttribute("aria-selected", String(at === n)));
-    if (n < 0) return input.removeAttribute("aria-activedescendant");
-    input.setAttribute("aria-activedescendant", `hit-${n}`);
-    list.querySelector(`#hit-${n}`)?.scrollIntoView({ block: "nearest" });
-  };
+  const list = h("ul", { id: "hits", "aria-label": "Found" });
+  const input = h("input", { type: "search", placeholder: "Find a container, image, path, agent, configuration", "aria-label": "Find a container, image, path, agent or configuration" });
   const open = (/** @type {string} */ to) => {
-    close();
-    input.value = "";
     input.blur();
     go(to);
   };
-  const look = settled(120, async () => {
-    const q = input.value.trim();
-    asked.abort();
-    if (!q) return close();
-    asked = new AbortController();
-    let close_names = [];
-    try {
-      ({ hits, close: close_names } = await find(q, asked.signal));
-    } catch (error) {
-      if (/** @type {Error} */ (error).name === "AbortError") return;
-      hits = [];
-      fill(list, h("li", { role: "presentation", class: "none" }, /** @type {Error} */ (error).message));
-      list.hidden = false;
-      return;
-    }
-    let group = "";
-    fill(list, hits.map((hit, n) => {
-      const head = hit.group !== group && h("li", { role: "presentation", class: "group" }, group = hit.group);
-      return [head, h("li", { role: "option", id: `hit-${n}`, "aria-selected": "false", onpointerdown: (/** @type {Event} */ event) => { event.preventDefault(); open(hit.href); } }, hit.content)];
-    }), !hits.length && h("li", { role: "presentation", class: "none" }, `Nothing is called “${q}”. `, close_names.length > 0 && `Close: ${close_names.join(", ")}`));
-    list.hidden = false;
-    input.setAttribute("aria-expanded", "true");
-    choose(hits.length ? 0 : -1);
-  });
-
-  input.addEventListener("input", look);
-  input.addEventListener("focus", () => input.value && look());
-  input.addEventListener("blur", close);
-  input.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (step && hits.length) choose((chosen + step + hits.length) % hits.length);
-    else if (event.key === "Enter" && input.value.trim()) open(hits[chosen]?.href ?? link(["why"], { q: input.value.trim() }));
-    else if (event.key === "Escape") { input.value = ""; close(); input.blur(); }
-    else return;
-    event.preventDefault();
+  combobox(input, list, {
+    find: async (q, signal) => {
+      const { hits, close } = await find(q, signal);
+      const options = hits.map(({ group, content, href }) => ({ group, content, take: () => open(href) }));
+      return { options, none: [`Nothing is called “${q}”. `, close.length > 0 && `Close: ${close.join(", ")}`] };
+    },
+    enter: q => open(link(["why"], { q })),
+    escape: () => input.blur(),
   });
   document.addEventListener("keydown", event => {
     const target = /** @type {Element} */ (event.target);

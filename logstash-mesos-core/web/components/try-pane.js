@@ -2,17 +2,22 @@
 import { fill, h, settled } from "../lib/dom.js";
 import { send } from "../lib/api.js";
 import { many } from "../lib/format.js";
+import { live } from "../lib/stream.js";
 import { eventView, stepsView } from "./event-view.js";
+import { lastLines } from "./last-lines.js";
 import { empty, failure } from "./notice.js";
 
-/** @param {string} name Under which this browser remembers the lines. @param {() => void} again */
-export function tryPane(name, again) {
-  const key = `logstash-mesos lines ${name}`;
-  const lines = h("textarea", { id: "lines", class: "code", rows: 4, spellcheck: "false", wrap: "off", placeholder: "Paste lines of the log here", value: localStorage.getItem(key) ?? "",
-    oninput: settled(300, () => { localStorage.setItem(key, lines.value); again(); }) });
+/** @param {{kind: string, name: string}} of Whose lines this browser remembers. @param {() => void} again @param {AbortSignal} signal */
+export function tryPane({ kind, name }, again, signal) {
+  const key = `logstash-mesos lines ${kind}/${name}`;
+  // What was logged is not kept in the browser; what a person has typed is.
+  const typed = settled(300, () => { if (!last.taken()) localStorage.setItem(key, lines.value); again(); });
+  const lines = h("textarea", { id: "lines", class: "code", rows: 6, spellcheck: "false", wrap: "off", placeholder: "Paste lines of the log here", value: localStorage.getItem(key) ?? "",
+    oninput: () => { if (!lines.value) last.forget(); typed(); } });
+  const last = lastLines(name, found => { lines.value = found.join("\n"); again(); }, signal);
   const result = h("div", { class: "events", "aria-live": "polite" });
-  const element = h("section", { class: "pane", "aria-labelledby": "is-try" }, h("h2", { id: "is-try" }, "Try it"),
-    h("label", { for: "lines", class: "quiet" }, "The filters are run over these lines as you type. Nothing is stored or sent."), lines, result);
+  const element = h("section", { class: "pane", "aria-labelledby": "is-try" }, h("h2", { id: "is-try" }, "Try it", live.viewer.may_write && last.choice),
+    h("label", { for: "lines", class: "quiet" }, "The filters are run over these lines as you type. Nothing is stored or sent."), last.about, lines, result);
 
   /** @param {string} input @param {boolean} broken */
   async function run(input, broken) {
@@ -42,5 +47,5 @@ export function tryPane(name, again) {
       answer.events.length > n && [h("p", { class: "quiet" }, "Given out at the end"), answer.events.slice(n).map((/** @type {any} */ event, /** @type {number} */ nth) => show(event, given.length + nth + 1))]);
   }
 
-  return { element, run, lines: (/** @type {string} */ text) => { lines.value = text; } };
+  return { element, run, lines: (/** @type {string} */ text) => { last.forget(); lines.value = text; } };
 }

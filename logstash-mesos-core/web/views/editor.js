@@ -48,7 +48,7 @@ function editor(was, signal) {
   const match = conditionsField(was.match, locked);
   const code = h("code-editor", { area: "code", label: "Logstash configuration", describedby: "complaints" });
   const problems = problemPane((line, column) => code.goTo(line, column));
-  const trial = tryPane(`${was.kind}/${was.name}`, () => check());
+  const trial = tryPane(was, () => check(), signal);
   const save = h("button", { type: "submit", class: "primary" }, fresh ? "Look over and save" : "Compare and save");
   const discard = h("button", { type: "button", onclick: () => { code.value = was.input; match.input.value = match.was; check(); } }, "Discard");
   const said = h("p", { class: "bad", role: "alert" });

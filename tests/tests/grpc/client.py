@@ -61,6 +61,10 @@ second = put('filter { mutate { add_tag => "b" } }')
 app = {"name": "app", "kind": "CONFIG_KIND_DOCKER"}
 agents = call("GetStatus").get("agents", [])
 agent = agents[0]["agent_id"] if agents else ""
+streams = call("ListStreams", query="path:access", sort="-events")
+stream = streams["streams"][0]["stream"]["id"] if streams.get("streams") else ""
+lines = call("GetLastLines", agent_id=agent, stream_id=stream, limit=2)
+grok = 'filter { grok { match => { "message" => "%{IPORHOST:[source][ip]} " } } }'
 print(json.dumps({
     "services": sorted(database.get_services()),
     "health": {service: check(service) for service in ["", CONTROL, "nothing"]},
@@ -73,6 +77,17 @@ print(json.dumps({
     "rolled_back": call("RollBack", version=first, expect_version=second, **app),
     "too_late": call("RollBack", version=second, expect_version=second, **app),
     "unknown": call("RollBack", version="0", **app),
+    "late": call("PutConfig", configuration={**app, "input": ""}, expect_version="0"),
+    "not_new": call("PutConfig", configuration={**app, "input": ""}, only_create=True),
+    "kept": call("DeleteConfig", expect_version=second, **app),
+    "deleted": call("DeleteConfig", expect_version=first, **app),
+    "checked": call("Check", configuration={**app, "input": "filter { grokk { } }"}),
+    "streams": streams,
+    "unsorted": call("ListStreams", sort="colour"),
+    "lines": lines,
+    "no_lines": call("GetLastLines", agent_id=agent, stream_id="none"),
+    "tried": call("TryOut", input=grok, lines=lines.get("lines", [])),
+    "broken": call("TryOut", input="filter {"),
     "explained": call("Explain", query=agent),
     "letters": call("ListDeadLetters", agent_id=agent),
     "letters_of_all": call("ListDeadLetters"),

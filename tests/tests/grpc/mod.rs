@@ -15,10 +15,11 @@ fn a_client_that_knows_only_reflection_steers_a_scheduler() {
     let port = free_port();
     let mut scheduler = local_scheduler(&place.directory("s"), port).start();
     let api = Api::on(port);
-    until("an executor that runs", PATIENCE, || {
+    until("an executor that reads", PATIENCE, || {
         scheduler.assert_running();
         let status = api.status()?;
-        if status["totals"]["connected"] == 1 { Ok(()) } else { Err(status.to_string()) }
+        let lines = status["streams"][0]["events"].as_u64();
+        if lines >= Some(2) { Ok(()) } else { Err(status.to_string()) }
     });
     let client = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/grpc/client.py");
     let ran = Recipe::new("python3", place.path(), "client")
@@ -49,11 +50,27 @@ fn a_client_that_knows_only_reflection_steers_a_scheduler() {
     for (what, code) in [
         ("none", "NOT_FOUND"),
         ("unknown", "NOT_FOUND"),
-        ("too_late", "ALREADY_EXISTS"),
+        ("too_late", "ABORTED"),
+        ("late", "ABORTED"),
+        ("not_new", "ALREADY_EXISTS"),
+        ("kept", "ABORTED"),
+        ("unsorted", "INVALID_ARGUMENT"),
+        ("no_lines", "NOT_FOUND"),
+        ("broken", "INVALID_ARGUMENT"),
         ("careless", "INVALID_ARGUMENT"),
     ] {
         assert_eq!(found[what]["code"], code, "{what}: {found}");
     }
+    assert_eq!(found["deleted"], json!({}), "{found}");
+    let complaint = &found["checked"]["errors"][0];
+    assert_eq!((&complaint["code"], &complaint["line"]), (&json!("E201"), &json!(1)), "{found}");
+    // The sample of a local cluster, tried on what it wrote last.
+    assert_eq!(found["streams"]["streams"][0]["state"], "VERDICT_OK", "{found}");
+    let tried: Value =
+        serde_json::from_str(found["tried"]["events"][1].as_str().expect("an event")).expect("is JSON");
+    assert_eq!(tried["message"], found["lines"]["lines"][1], "{found}");
+    assert!(tried["source"]["ip"].as_str().is_some_and(|ip| ip.starts_with("192.0.2.")), "{tried}");
+    assert_eq!(found["tried"]["lines"][0]["steps"][0]["after"], "grok", "{found}");
     // Nothing is dead: the executor was asked and said so.
     for what in ["letters", "letters_of_all", "replayed"] {
         assert_eq!(found[what], json!({}), "{what}: {found}");

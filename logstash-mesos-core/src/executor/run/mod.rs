@@ -19,6 +19,7 @@ use super::lock::{DataDirLock, LockError};
 use super::pipelines::Pipelines;
 use super::report::{Applied, ConfigOutcome, DockerReport, ForbiddenRead, Report};
 use super::settings::ShipperSettings;
+use super::source::LastLinesError;
 use super::state::{self, Limits, Pattern};
 use super::streams::Streams;
 use super::totals::{Record, Totals};
@@ -86,6 +87,7 @@ pub struct ShipperHandle {
 enum Command {
     Apply(Box<ConfigSet>, oneshot::Sender<Applied>),
     Clear { keep_positions: bool, done: oneshot::Sender<Result<(), ClearError>> },
+    LastLines { stream: String, limit: usize, done: oneshot::Sender<Result<Vec<String>, LastLinesError>> },
     Stop { grace: Duration, done: oneshot::Sender<()> },
 }
 
@@ -241,6 +243,23 @@ impl ShipperHandle {
         tokio::task::spawn_blocking(move || dead_letter::take(&data_dir, &query, fate)).await?
     }
 
+    /// The last lines of a stream that is read, the newest last: `limit` at most, and no more than stand in the last 256 KiB
+    /// of the file that it is in now. Nothing of its position changes.
+    ///
+    /// # Errors
+    ///
+    /// [`LastLinesError`]; a stream that does not answer is waited for ten seconds.
+    ///
+    /// # Cancellation safety
+    ///
+    /// Only reads; may be dropped at any time.
+    pub async fn last_lines(&self, stream: String, limit: usize) -> Result<Vec<String>, LastLinesError> {
+        let (done, lines) = oneshot::channel();
+        let command = Command::LastLines { stream, limit, done };
+        self.commands.send(command).await.map_err(|_| LastLinesError::Ended)?;
+        lines.await.map_err(|_| LastLinesError::Ended)?
+    }
+
     /// Looks at events as they pass, until what is returned is dropped. Who looks slows nothing down, and sees a sample.
     ///
     /// # Errors
@@ -305,6 +324,9 @@ async fn run(
                             let applied = Applied { set_version: set.version.clone(), results: Vec::new() };
                             let _nobody_waits = done.send(applied);
                             early = Some(set);
+                        }
+                        Some(Command::LastLines { done, .. }) => {
+                            let _nobody_waits = done.send(Err(LastLinesError::NotRead));
                         }
                         None => return Ok(()),
                     },
@@ -400,6 +422,12 @@ impl Driver {
                     Some(Command::Clear { keep_positions, done }) => {
                         let cleared = self.clear(keep_positions).await;
                         let _nobody_waits = done.send(cleared);
+                    }
+                    Some(Command::LastLines { stream, limit, done }) => {
+                        let longest = self.pipelines.max_line_bytes();
+                        let lines = self.streams.last_lines(&stream, limit, longest);
+                        tokio::spawn(async move { done.send(lines.await) });
+                        continue;
                     }
                     Some(Command::Stop { grace, done }) => {
                         self.stop(grace).await;

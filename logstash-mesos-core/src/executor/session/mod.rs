@@ -19,7 +19,8 @@ use crate::pipeline::LeftQueue;
 use crate::pipeline::run::Counted;
 use crate::protocol::control_client::ControlClient;
 use crate::protocol::{
-    self as wire, Cleared, ExecutorMessage, Hello, SchedulerMessage, executor_message, scheduler_message,
+    self as wire, AskLastLines, Cleared, ExecutorMessage, Hello, LastLines, SchedulerMessage,
+    executor_message, scheduler_message,
 };
 
 mod channel;
@@ -58,6 +59,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// Details are sent for this long after the last request.
 const WATCHED_FOR: Duration = Duration::from_secs(60);
+/// Of the end of a stream.
+const MOST_LINES: usize = 1_000;
 const MOST_MESSAGE_BYTES: usize = 64 << 20;
 
 /// Keeps a session for as long as it is polled; never ends by itself unless the shipper has ended.
@@ -185,6 +188,13 @@ impl Keeper {
                                 let _session_ended = outgoing.send(ExecutorMessage { message }).await;
                             });
                         }
+                        Some(scheduler_message::Message::AskLastLines(asked)) => {
+                            let (shipper, outgoing) = (self.shipper.clone(), outgoing.clone());
+                            tokio::spawn(async move {
+                                let message = Some(executor_message::Message::LastLines(last_lines(&shipper, asked).await));
+                                let _session_ended = outgoing.send(ExecutorMessage { message }).await;
+                            });
+                        }
                         Some(scheduler_message::Message::Look(look)) => looks.take(look),
                         Some(scheduler_message::Message::Watch(watch)) => {
                             let now = Instant::now();
@@ -213,6 +223,16 @@ impl Keeper {
                 }
             }
         }
+    }
+}
+
+/// Reads the end of a stream.
+async fn last_lines(shipper: &ShipperHandle, asked: AskLastLines) -> LastLines {
+    let AskLastLines { request_id, stream_id, limit } = asked;
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX).clamp(1, MOST_LINES);
+    match shipper.last_lines(stream_id, limit).await {
+        Ok(lines) => LastLines { request_id, lines, error: String::new() },
+        Err(error) => LastLines { request_id, lines: Vec::new(), error: crate::error_chain(&error) },
     }
 }
 

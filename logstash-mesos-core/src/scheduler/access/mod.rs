@@ -278,11 +278,13 @@ pub(super) fn wish(method: &Method, path: &str) -> Wish {
         return match call {
             // The session token admits an executor.
             "Session" | "GetAsset" => Wish::Free,
-            "Explain" | "ListConfigs" | "ListVersions" | "GetStatus" | "WatchStatus" => Wish::Read,
+            "Explain" | "ListConfigs" | "ListStreams" | "ListVersions" | "GetStatus" | "WatchStatus" => {
+                Wish::Read
+            }
             _ => Wish::Write,
         };
     }
-    // As `/health`, and as the document of REST.
+    // As `/health`.
     if path.starts_with("/grpc.health.") {
         return Wish::Free;
     }
@@ -292,6 +294,9 @@ pub(super) fn wish(method: &Method, path: &str) -> Wish {
     let reading = is_reading(method);
     match path {
         "/health" | "/ready" | "/metrics" if reading => Wish::Free,
+        // It says what the source says, and who is to sign in there has to see it first.
+        "/api/openapi.json" | "/api/docs" if reading => Wish::Free,
+        _ if reading && path.starts_with("/api/docs/") => Wish::Free,
         // Agents fetch it, and it holds no secret.
         _ if reading && path.starts_with("/executor/") => Wish::Free,
         // Who one is may be asked by anybody, and to sign in takes credentials, whatever they allow.
@@ -299,7 +304,7 @@ pub(super) fn wish(method: &Method, path: &str) -> Wish {
         "/api/session" => Wish::Free,
         "/api/rollout/resume" => Wish::Admin,
         // They show what was logged.
-        "/api/dead-letters" | "/api/live" => Wish::Write,
+        "/api/dead-letters" | "/api/live" | "/api/last-lines" => Wish::Write,
         // What changes nothing may still run what it is given.
         _ if reading => Wish::Read,
         _ => Wish::Write,
@@ -502,7 +507,14 @@ mod tests {
             (Method::POST, "/logstash_mesos.control.v1.Control/Explain", Wish::Read),
             (Method::GET, "/executor/abc/logstash-mesos-executor", Wish::Free),
             (Method::POST, "/logstash_mesos.control.v1.Control/Tail", Wish::Write),
+            (Method::POST, "/logstash_mesos.control.v1.Control/GetLastLines", Wish::Write),
+            (Method::POST, "/logstash_mesos.control.v1.Control/TryOut", Wish::Write),
+            (Method::POST, "/logstash_mesos.control.v1.Control/ListStreams", Wish::Read),
             (Method::GET, "/api/live", Wish::Write),
+            (Method::GET, "/api/last-lines", Wish::Write),
+            (Method::GET, "/api/openapi.json", Wish::Free),
+            (Method::GET, "/api/docs/index.html", Wish::Free),
+            (Method::POST, "/api/docs/index.html", Wish::Write),
             (Method::GET, "/api/dead-letters", Wish::Write),
             (Method::GET, "/api/configs", Wish::Read),
             (Method::POST, "/api/try", Wish::Write),

@@ -63,7 +63,8 @@ impl From<Step> for ExplainStep {
     }
 }
 
-fn verdict(verdict: Verdict) -> i32 {
+/// How something stands, as it is sent.
+pub(in crate::scheduler) fn verdict(verdict: Verdict) -> i32 {
     match verdict {
         Verdict::Problem => protocol::Verdict::Problem,
         Verdict::Unknown => protocol::Verdict::Unknown,

@@ -1,6 +1,6 @@
 //! A configuration looked over while it is written: nothing is stored.
 
-use super::super::check::checker;
+use super::super::check::look_over;
 use super::{error, read};
 use crate::configs::{Complaint, Configuration, Kind};
 use axum::Json;
@@ -56,14 +56,7 @@ pub(super) async fn post(State(shared): State<Arc<super::Shared>>, body: Bytes) 
         "host" => Configuration::host(draft.name, draft.input),
         _ => return error(StatusCode::BAD_REQUEST, "kind is neither docker nor host"),
     };
-    let (check, snapshot) = (checker(shared.ecs()), shared.registry().snapshot());
-    let look = move || {
-        let mut checked = check(&configuration);
-        checked.warnings.extend(snapshot.meetings(&configuration));
-        checked
-    };
-    // Patterns may take long to compile.
-    match tokio::task::spawn_blocking(look).await {
+    match look_over(&shared, configuration).await {
         Ok(checked) => {
             let as_error = |complaint| Diagnostic { severity: "error", complaint };
             let as_warning = |complaint| Diagnostic { severity: "warning", complaint };

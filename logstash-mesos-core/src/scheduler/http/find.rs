@@ -1,10 +1,10 @@
 //! What a few letters may mean: for the search of the console, which never gets an error for a name that is not there.
 
-use super::streams::rows;
 use crate::configs::Kind;
 use crate::scheduler::explain::{self, Question, Verdict};
 use crate::scheduler::shared::Shared;
 use crate::scheduler::stream::what;
+use crate::scheduler::stream_list::rows;
 use axum::Json;
 use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};

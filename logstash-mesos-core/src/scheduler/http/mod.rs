@@ -9,6 +9,7 @@ mod find;
 mod follower;
 mod forward;
 mod guard;
+mod last_lines;
 mod live;
 mod metrics;
 mod overview;
@@ -83,6 +84,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .routes(routes!(dead_letters::get, dead_letters::discard))
         .routes(routes!(dead_letters::replay))
         .routes(routes!(live::get))
+        .routes(routes!(last_lines::get))
         .routes(routes!(streams::get))
         .routes(routes!(find::get))
         .routes(routes!(plugins::get))

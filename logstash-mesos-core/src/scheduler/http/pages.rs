@@ -42,11 +42,13 @@ static FILES: &[(&str, &[u8])] = files![
     "lib/tail.js",
     "components/area-chart.js",
     "components/code-editor.js",
+    "components/combobox.js",
     "components/completion-list.js",
     "components/conditions.js",
     "components/data-table.js",
     "components/dialog.js",
     "components/event-view.js",
+    "components/last-lines.js",
     "components/line-diff.js",
     "components/notice.js",
     "components/passing-event.js",
@@ -160,7 +162,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 mod tests {
     use super::*;
     use crate::pipeline::plugin::EcsCompatibility;
-    use crate::scheduler::http::try_out::{Trial, run};
+    use crate::scheduler::trying::run;
     use axum::body::Body;
     use axum::http::Request;
     use http_body_util::BodyExt;
@@ -239,11 +241,10 @@ mod tests {
             let texts = |name: &str| -> Vec<String> {
                 serde_json::from_value(example[name].clone()).expect("is a list of lines")
             };
-            let trial = Trial { input: texts("input").join("\n"), lines: texts("lines") };
-            let wanted = trial.lines.len();
-            let tried =
-                run(&trial, EcsCompatibility::V8).unwrap_or_else(|wrong| panic!("{example}: {wrong:?}"));
-            assert_eq!(tried.events.len(), wanted, "{example}");
+            let (input, lines) = (texts("input").join("\n"), texts("lines"));
+            let tried = run(&input, &lines, EcsCompatibility::V8)
+                .unwrap_or_else(|wrong| panic!("{example}: {wrong:?}"));
+            assert_eq!(tried.events.len(), lines.len(), "{example}");
             for event in tried.events {
                 assert!(!event.get().contains("failure\""), "{example}: {event}");
             }

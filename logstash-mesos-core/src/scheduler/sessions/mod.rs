@@ -8,7 +8,7 @@ use super::task::{Phase, Retry, Task};
 use crate::configs::Snapshot;
 use crate::ids::{AgentId, ExecutorId, FrameworkId, TaskId};
 use crate::protocol::{
-    Applied, AskDeadLetters, ClearData, Cleared, ConfigSet, DeadLetters, ExecutorMessage, Hello, Rejected,
+    Applied, ClearData, Cleared, ConfigSet, DeadLetters, ExecutorMessage, Hello, LastLines, Rejected,
     SchedulerMessage, Status, StreamStatus, Wake, Watch, Welcome, executor_message, scheduler_message,
 };
 use sha2::{Digest, Sha256};
@@ -69,7 +69,7 @@ pub(super) struct Executor {
     waking: Retry,
     woken_ms: u64,
     /// It has tried to connect since it was last written to.
-    asked: bool,
+    asks: bool,
     /// Of the session that holds.
     connection: Option<(u64, mpsc::Sender<SchedulerMessage>)>,
     pub(super) hello: Option<Hello>,
@@ -80,8 +80,8 @@ pub(super) struct Executor {
     /// In the session that holds.
     clear_asked: bool,
     pub(super) cleared: Option<Result<(), String>>,
-    /// Who waits for an answer about dead letters.
-    letters_asked: BTreeMap<u64, oneshot::Sender<DeadLetters>>,
+    /// Who waits for an answer.
+    asked: BTreeMap<u64, oneshot::Sender<executor_message::Message>>,
     /// Who looks at events.
     looks: Looks,
 }
@@ -98,7 +98,7 @@ impl Executor {
     }
 
     fn turn(&self, key: Key) -> Turn {
-        let silent = self.waking.attempts >= WAKES_AT_FIRST && !self.asked;
+        let silent = self.waking.attempts >= WAKES_AT_FIRST && !self.asks;
         (if silent { Patience::Silent } else { Patience::Now }, self.waking.next_ms, key)
     }
 
@@ -202,7 +202,7 @@ impl Sessions {
                 continue;
             };
             executor.waking.attempted(now_ms, WAKE_FIRST_MS, WAKE_LONGEST_MS);
-            (executor.woken_ms, executor.asked) = (now_ms, false);
+            (executor.woken_ms, executor.asks) = (now_ms, false);
             waking.turns.insert(executor.turn(key.clone()));
             waking.sent += 1;
             let token = executor.token.clone();
@@ -238,7 +238,7 @@ impl Sessions {
             waking.turns.remove(&executor.turn(key.clone()));
             let wait = if executor.waking.attempts <= 1 { 0 } else { WAKE_KNOWN_MS };
             executor.waking.next_ms = executor.waking.next_ms.min(executor.woken_ms + wait);
-            executor.asked = true;
+            executor.asks = true;
             if executor.reachable {
                 waking.turns.insert(executor.turn(key));
             }
@@ -248,7 +248,7 @@ impl Sessions {
         }
         executor.token_used = true;
         self.waking().turns.remove(&executor.turn(key.clone()));
-        (executor.waking, executor.asked) = (Retry::default(), false);
+        (executor.waking, executor.asks) = (Retry::default(), false);
         executor.connection = Some(connection);
         executor.hello = Some(hello.clone());
         executor.streams.clear();
@@ -283,8 +283,11 @@ impl Sessions {
             Some(executor_message::Message::Cleared(Cleared { error })) => {
                 executor.cleared = Some(if error.is_empty() { Ok(()) } else { Err(error) });
             }
-            Some(executor_message::Message::DeadLetters(answer)) => {
-                if let Some(asked) = executor.letters_asked.remove(&answer.request_id) {
+            Some(
+                answer @ (executor_message::Message::DeadLetters(DeadLetters { request_id, .. })
+                | executor_message::Message::LastLines(LastLines { request_id, .. })),
+            ) => {
+                if let Some(asked) = executor.asked.remove(&request_id) {
                     let _gone_meanwhile = asked.send(answer);
                 }
             }
@@ -303,7 +306,7 @@ impl Sessions {
             && executor.connection.as_ref().is_some_and(|(id, _)| *id == connection)
         {
             executor.connection = None;
-            executor.letters_asked.clear();
+            executor.asked.clear();
             // One that does not come back may know only an authority of before.
             executor.token_used = false;
             executor.waking.next_ms = now_ms + WAKE_GONE_MS;
@@ -327,27 +330,28 @@ impl Sessions {
         self.broadcast(&scheduler_message::Message::Watch(Watch { details: true }));
     }
 
-    /// Asks the executor of an agent about dead letters, or says why there is no answer.
-    pub(super) async fn ask_dead_letters(
+    /// Asks the executor of an agent, or says why there is no answer. `question` makes what is asked, under a number that the
+    /// answer has, too.
+    pub(super) async fn ask(
         &self,
         agent_id: &AgentId,
-        mut asked: AskDeadLetters,
-    ) -> Result<DeadLetters, &'static str> {
+        question: impl FnOnce(u64) -> scheduler_message::Message,
+    ) -> Result<executor_message::Message, &'static str> {
         let (answered, answer) = oneshot::channel();
-        asked.request_id = rand64();
+        let request_id = rand64();
         {
             let mut executors = self.lock();
             let connected = executors.iter_mut().find(|((id, _), e)| id == agent_id && e.is_connected());
             let Some((_, executor)) = connected else {
                 return Err(NOT_CONNECTED);
             };
-            executor.letters_asked.retain(|_, waiting| !waiting.is_closed());
-            executor.letters_asked.insert(asked.request_id, answered);
-            if !executor.tell(scheduler_message::Message::AskDeadLetters(asked)) {
+            executor.asked.retain(|_, waiting| !waiting.is_closed());
+            executor.asked.insert(request_id, answered);
+            if !executor.tell(question(request_id)) {
                 return Err(BUSY);
             }
         }
-        match tokio::time::timeout(LETTERS_TIMEOUT, answer).await {
+        match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_)) => Err("the session of the executor ended before it answered; try again"),
             Err(_) => Err(
@@ -452,7 +456,7 @@ fn rand64() -> u64 {
 const NOT_CONNECTED: &str = "no executor of this agent is connected: see explain for why";
 const BUSY: &str = "the executor does not keep up with what it is told; try again";
 const HELLO_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
-const LETTERS_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(20);
+const ANSWER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(20);
 const WAKE_FIRST_MS: u64 = 2_000;
 const WAKE_LONGEST_MS: u64 = 900_000;
 /// After so many messages an executor that says nothing counts as silent.

@@ -20,6 +20,7 @@ use tracing::warn;
 use mark::{Mark, Numbers, Search};
 
 use super::daemon_stream::{DaemonReader, DaemonStream, Pause};
+use super::last::LAST_BYTES;
 use super::outlet::Outlet;
 use super::{Ended, Flush, Lines, Lost, StreamPositions, StreamStatus, Tracker};
 use crate::discovery::{ContainerId, DockerEndpoint};
@@ -43,6 +44,16 @@ struct Record {
 impl Record {
     fn channel_index(&self) -> usize {
         usize::from(self.channel == 'e')
+    }
+
+    /// Writes it as the decoder takes it, with its number.
+    fn write(&self, number: u32, data: &mut Vec<u8>) {
+        let Self { channel, time, content, whole } = self;
+        let whole = if *whole { '.' } else { '+' };
+        data.extend_from_slice(format!("{channel}{whole}{time} {number} ").as_bytes());
+        // A line break inside a record would end it: terminals write them after carriage returns only.
+        data.extend(content.iter().map(|byte| if *byte == b'\n' { b' ' } else { *byte }));
+        data.push(b'\n');
     }
 }
 
@@ -242,13 +253,8 @@ impl Reader {
         data: &mut Vec<u8>,
         starts: &mut Vec<(u64, Option<Mark>)>,
     ) {
-        let Record { channel, time, content, whole } = record;
         starts.push((self.at + data.len() as u64, self.seen));
-        let whole = if *whole { '.' } else { '+' };
-        data.extend_from_slice(format!("{channel}{whole}{time} {number} ").as_bytes());
-        // A line break inside a record would end it: terminals write them after carriage returns only.
-        data.extend(content.iter().map(|byte| if *byte == b'\n' { b' ' } else { *byte }));
-        data.push(b'\n');
+        record.write(number, data);
         self.seen = Some(Mark::of(record, number));
     }
 
@@ -274,6 +280,29 @@ impl Reader {
         };
         outlet.lines(lines, settle).await
     }
+}
+
+/// The last `most` records, or fewer, as the decoder takes them, and whether the first of them may be in part only.
+///
+/// # Errors
+///
+/// What the daemon says.
+pub(crate) async fn last(
+    endpoint: &DockerEndpoint,
+    container: &ContainerId,
+    most: usize,
+) -> Result<(Vec<u8>, bool), bollard::errors::Error> {
+    let docker = endpoint.connect().await?;
+    let mut logs = logs(&docker, container, Window::Last(most as u64), false);
+    let (mut data, mut cut) = (Vec::new(), false);
+    while let Some(output) = logs.next().await {
+        records(output?, |_| {}).iter().for_each(|record| record.write(1, &mut data));
+        if data.len() > LAST_BYTES {
+            data.drain(..data.len() - LAST_BYTES);
+            cut = true;
+        }
+    }
+    Ok((data, cut))
 }
 
 fn remember(starts: &mut Starts, more: Vec<(u64, Option<Mark>)>) {
