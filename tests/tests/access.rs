@@ -408,3 +408,44 @@ fn the_policy_keeps_a_configuration_from_a_container_until_it_changes() {
     let both = json!([format!("docker/{BUSYBOX}"), "docker/other*"]);
     assert_eq!((shared.as_array().map(Vec::len), &shared[0]["configurations"]), (Some(1), &both), "{shared}");
 }
+
+#[test]
+fn the_document_of_the_api_is_shown_to_everybody_and_tried_by_who_signs_in_there() {
+    let place = Place::new("apidocs");
+    let guarded = Guarded::start(&place, &[]);
+    let browser = Browser::start(&place.directory("b"));
+    browser.look(1400, 860, "light");
+    browser.open(&format!("{}/api/docs/", guarded.url));
+    let find = "document.getElementById('operations-status-get_api_streams')";
+    browser.wait_for(find);
+    browser.run(&format!("{find}.querySelector('.opblock-summary-control').click()"));
+    browser.wait_for(&format!("{find}.querySelector('.try-out__btn')"));
+    browser.run(&format!("{find}.querySelector('.try-out__btn').click()"));
+    browser.wait_for(&format!("{find}.querySelector('.execute')"));
+    let answers = |status: u16| {
+        browser.run(&format!("{find}.querySelector('.execute').click()"));
+        let shown = format!("{find}.querySelector('.live-responses-table .response .response-col_status')");
+        browser.wait_for(&format!("{shown}?.textContent.startsWith('{status}')"));
+    };
+    answers(401);
+    assert!(browser.complaints().iter().all(|text| text.contains("401")), "only the refusal");
+
+    browser.run("document.querySelector('.auth-wrapper .authorize').click()");
+    for (field, text) in [("username", "ann"), ("password", "s3:cret")] {
+        let input = format!("document.querySelector('.dialog-ux input[name={field}]')");
+        browser.wait_for(&input);
+        browser.run(&format!("{input}.focus()"));
+        browser.press(&[text]);
+    }
+    browser.run("document.querySelector('.dialog-ux input[name=password]').closest('.auth-container').querySelector('.modal-btn.authorize').click()");
+    browser.wait_for("document.querySelector('.dialog-ux .btn-done')");
+    browser.run("document.querySelector('.dialog-ux .btn-done').click()");
+    answers(200);
+    // The browser has an advice for the form of Swagger UI; what the policy forbids would be more than that.
+    let complaints = browser.complaints();
+    assert!(complaints.iter().all(|text| text.contains("autocomplete attributes")), "{complaints:?}");
+    for url in browser.requests() {
+        let own = url.starts_with(&format!("{}/", guarded.url));
+        assert!(own || url.starts_with("data:"), "asked for {url}");
+    }
+}
