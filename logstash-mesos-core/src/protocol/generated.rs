@@ -9,7 +9,7 @@ pub struct ExecutorMessage {
 pub mod executor_message {
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Message {
-        /// First, once.
+        /// The first message of a session, and not again.
         #[prost(message, tag = "1")]
         Hello(super::Hello),
         /// After each `ConfigSet`.
@@ -35,13 +35,13 @@ pub mod executor_message {
 /// Who the executor is.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Hello {
-    /// Of Mesos.
+    /// Id of the framework in Mesos.
     #[prost(string, tag = "1")]
     pub framework_id: ::prost::alloc::string::String,
-    /// Of Mesos.
+    /// Id of the agent in Mesos.
     #[prost(string, tag = "2")]
     pub agent_id: ::prost::alloc::string::String,
-    /// Of Mesos.
+    /// Id of the executor in Mesos.
     #[prost(string, tag = "3")]
     pub executor_id: ::prost::alloc::string::String,
     /// Name of the agent's machine as Mesos has it.
@@ -168,7 +168,7 @@ pub struct ForbiddenRead {
     /// Name of the configuration.
     #[prost(string, tag = "4")]
     pub configuration: ::prost::alloc::string::String,
-    /// Its kind.
+    /// Kind of the configuration.
     #[prost(enumeration = "ConfigKind", tag = "5")]
     pub kind: i32,
     /// The rule that forbids it, as it is written.
@@ -178,7 +178,7 @@ pub struct ForbiddenRead {
 /// A queue on disk whose configuration was removed or renamed, or has another output now.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LeftQueue {
-    /// Its directory.
+    /// Its directory on the agent.
     #[prost(string, tag = "1")]
     pub path: ::prost::alloc::string::String,
     /// Name of the configuration that it is from.
@@ -206,7 +206,7 @@ pub struct RefusedLabels {
     /// As the container was started with.
     #[prost(string, tag = "3")]
     pub image: ::prost::alloc::string::String,
-    /// The labels.
+    /// Those of its labels that mean nothing, each with the reason.
     #[prost(message, repeated, tag = "4")]
     pub labels: ::prost::alloc::vec::Vec<RefusedLabel>,
 }
@@ -310,7 +310,7 @@ pub struct Counted {
     /// That arrived, with each output.
     #[prost(uint64, tag = "7")]
     pub delivered: u64,
-    /// Their bytes.
+    /// The bytes of what was delivered, as it was encoded.
     #[prost(uint64, tag = "8")]
     pub delivered_bytes: u64,
     /// Bytes that the inputs of the pipelines left out, or that were damaged in the queues of their outputs, by reason.
@@ -323,10 +323,10 @@ pub struct Counted {
 /// What one plugin has done so far.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PluginStatus {
-    /// Its id.
+    /// The id that the plugin has in its configuration.
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
-    /// Its name.
+    /// The kind of plugin, such as "grok".
     #[prost(string, tag = "2")]
     pub name: ::prost::alloc::string::String,
     /// Events it was given.
@@ -388,7 +388,7 @@ pub struct StreamStatus {
     #[prost(message, optional, tag = "15")]
     pub total: ::core::option::Option<StreamTotals>,
 }
-/// One output.
+/// An output, and how it stands with its destination.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct OutputStatus {
     /// Configuration it stands in; empty for the default output.
@@ -592,7 +592,7 @@ pub struct ConfigSet {
     #[prost(message, repeated, tag = "5")]
     pub assets: ::prost::alloc::vec::Vec<Asset>,
 }
-/// One configuration.
+/// A configuration as executors and programs get it.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Configuration {
     /// Image pattern of a docker configuration; name of a host configuration.
@@ -626,7 +626,7 @@ pub struct Asset {
     /// SHA-256 of the content, 64 lower-case hex digits.
     #[prost(string, tag = "2")]
     pub sha256: ::prost::alloc::string::String,
-    /// Size.
+    /// Size of the content, in bytes.
     #[prost(uint64, tag = "3")]
     pub size_bytes: u64,
 }
@@ -744,7 +744,7 @@ pub struct Bootstrap {
         u32,
     >,
 }
-/// Which asset.
+/// Which asset is wanted, and from which byte on.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AssetRequest {
     /// SHA-256 of the content, 64 lower-case hex digits.
@@ -757,14 +757,14 @@ pub struct AssetRequest {
 /// A part of an asset, in order, at most 1 MiB.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AssetChunk {
-    /// The part.
+    /// The bytes that follow those of the message before.
     #[prost(bytes = "vec", tag = "1")]
     pub data: ::prost::alloc::vec::Vec<u8>,
 }
 /// Nothing to say.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListConfigsRequest {}
-/// All configurations.
+/// All configurations that are in force or were tried to be.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListConfigsResponse {
     /// With what executors said about them.
@@ -797,13 +797,13 @@ pub struct PutConfigResponse {
 /// What the compiler says about a place in a configuration.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Diagnostic {
-    /// Stable code.
+    /// The kind of complaint, such as "E101": the same from version to version.
     #[prost(string, tag = "1")]
     pub code: ::prost::alloc::string::String,
-    /// From 1.
+    /// The line of the text, the first is 1.
     #[prost(uint32, tag = "2")]
     pub line: u32,
-    /// From 1, in characters.
+    /// The character of the line, the first is 1.
     #[prost(uint32, tag = "3")]
     pub column: u32,
     /// What is wrong.
@@ -877,13 +877,13 @@ pub struct TriedStep {
     #[prost(string, repeated, tag = "2")]
     pub events: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
-/// Which configuration.
+/// Whose versions are asked for.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListVersionsRequest {
-    /// Its name.
+    /// Name of the configuration.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// Its kind.
+    /// Kind of the configuration.
     #[prost(enumeration = "ConfigKind", tag = "2")]
     pub kind: i32,
     /// With it, the configuration as it was then comes as well.
@@ -906,7 +906,7 @@ pub struct ListVersionsResponse {
 /// A version of a configuration.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ConfigVersion {
-    /// Names it.
+    /// The name of the version: equal for equal content.
     #[prost(string, tag = "1")]
     pub version: ::prost::alloc::string::String,
     /// Who wrote it; unset of what was written before this was kept.
@@ -928,7 +928,7 @@ pub struct Change {
     /// An address; empty if it did not come over the network.
     #[prost(string, tag = "2")]
     pub from: ::prost::alloc::string::String,
-    /// When.
+    /// When it was, in milliseconds of the Unix epoch.
     #[prost(uint64, tag = "3")]
     pub at_ms: u64,
 }
@@ -970,7 +970,7 @@ pub struct ListDeadLettersRequest {
     #[prost(uint32, tag = "6")]
     pub limit: u32,
 }
-/// Dead letters.
+/// Dead letters of one agent, or how many there are on each.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListDeadLettersResponse {
     /// Those of the agent, the oldest first.
@@ -989,7 +989,7 @@ pub struct ListDeadLettersResponse {
 /// The dead letters of a configuration on one agent.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeadLetterCount {
-    /// Of Mesos.
+    /// Id of the agent in Mesos.
     #[prost(string, tag = "1")]
     pub agent_id: ::prost::alloc::string::String,
     /// Name of its machine; empty if that is not known.
@@ -1014,7 +1014,7 @@ pub struct DeadLetterCount {
 /// What to do with dead letters.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TakeDeadLettersRequest {
-    /// Whose.
+    /// The agent whose they are.
     #[prost(string, tag = "1")]
     pub agent_id: ::prost::alloc::string::String,
     /// To replay or to discard.
@@ -1043,10 +1043,10 @@ pub struct TakeDeadLettersResponse {
 /// Which configuration to remove.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteConfigRequest {
-    /// Its name.
+    /// Name of the configuration.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// Its kind.
+    /// Kind of the configuration.
     #[prost(enumeration = "ConfigKind", tag = "2")]
     pub kind: i32,
     /// Refuse unless the version of now is this one; empty asks for nothing.
@@ -1056,7 +1056,7 @@ pub struct DeleteConfigRequest {
 /// It is removed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteConfigResponse {}
-/// Which agents.
+/// The status of which agents is asked for.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetStatusRequest {
     /// All of them, page by page, if unset.
@@ -1073,7 +1073,7 @@ pub struct WatchStatusRequest {
     #[prost(message, optional, tag = "2")]
     pub page: ::core::option::Option<StatusPage>,
 }
-/// Which streams.
+/// Which streams are wanted, in what order, and from which on.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListStreamsRequest {
     /// Words that all have to be true, such as "image:nginx lag:>1MB"; as in `GET /api/streams`.
@@ -1092,7 +1092,7 @@ pub struct ListStreamsRequest {
 /// A page of streams.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListStreamsResponse {
-    /// The streams.
+    /// One page of them, in the order that was asked for.
     #[prost(message, repeated, tag = "1")]
     pub streams: ::prost::alloc::vec::Vec<FoundStream>,
     /// How many there are on all pages.
@@ -1108,13 +1108,13 @@ pub struct ListStreamsResponse {
 /// A stream and where it is.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FoundStream {
-    /// Its agent.
+    /// Id of its agent in Mesos.
     #[prost(string, tag = "1")]
     pub agent_id: ::prost::alloc::string::String,
     /// Name of the agent's machine.
     #[prost(string, tag = "2")]
     pub hostname: ::prost::alloc::string::String,
-    /// The stream.
+    /// How it stands: where it is read, how far, and what was lost.
     #[prost(message, optional, tag = "3")]
     pub stream: ::core::option::Option<StreamStatus>,
     /// A problem is that it is not read, or has lost something.
@@ -1167,7 +1167,7 @@ pub struct TailResponse {
 pub mod tail_response {
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Message {
-        /// First, once.
+        /// The first message of the stream, and not again.
         #[prost(message, tag = "1")]
         Subject(super::TailSubject),
         /// Again and again.
@@ -1184,7 +1184,7 @@ pub struct TailSubject {
     /// "container", "configuration" or "stream".
     #[prost(string, tag = "1")]
     pub kind: ::prost::alloc::string::String,
-    /// Its name.
+    /// What people call it.
     #[prost(string, tag = "2")]
     pub name: ::prost::alloc::string::String,
     /// At what executors look.
@@ -1197,7 +1197,7 @@ pub struct TailSubject {
 /// At what one executor looks.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TailPlace {
-    /// Its agent.
+    /// Id of its agent in Mesos.
     #[prost(string, tag = "1")]
     pub agent_id: ::prost::alloc::string::String,
     /// Name of the agent's machine.
@@ -1213,7 +1213,7 @@ pub struct TailPlace {
 /// Events of one executor.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct TailEvents {
-    /// Its agent.
+    /// Id of its agent in Mesos.
     #[prost(string, tag = "1")]
     pub agent_id: ::prost::alloc::string::String,
     /// Name of the agent's machine.
@@ -1229,13 +1229,13 @@ pub struct TailEvents {
 /// An executor is looked at no longer.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TailEnded {
-    /// Its agent.
+    /// Id of its agent in Mesos.
     #[prost(string, tag = "1")]
     pub agent_id: ::prost::alloc::string::String,
     /// Name of the agent's machine.
     #[prost(string, tag = "2")]
     pub hostname: ::prost::alloc::string::String,
-    /// Why.
+    /// Why it ended, for people to read.
     #[prost(string, tag = "3")]
     pub reason: ::prost::alloc::string::String,
 }
@@ -1267,13 +1267,13 @@ pub struct ClusterStatus {
     /// Where the leader is.
     #[prost(string, tag = "2")]
     pub leader_url: ::prost::alloc::string::String,
-    /// The framework.
+    /// How the framework stands with the master.
     #[prost(message, optional, tag = "3")]
     pub framework: ::core::option::Option<FrameworkStatus>,
     /// The configurations, without their texts: ListConfigs has those.
     #[prost(message, repeated, tag = "4")]
     pub configurations: ::prost::alloc::vec::Vec<ConfigurationStatus>,
-    /// The agents.
+    /// One page of agents, in the order of their ids.
     #[prost(message, repeated, tag = "5")]
     pub agents: ::prost::alloc::vec::Vec<AgentStatus>,
     /// With which `after` the next agents come; empty if these were the last.
@@ -1299,7 +1299,7 @@ pub struct FrameworkStatus {
     /// Empty before the first subscription.
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
-    /// As configured.
+    /// Its name, as --framework-name has it.
     #[prost(string, tag = "2")]
     pub name: ::prost::alloc::string::String,
     /// A subscription holds.
@@ -1315,17 +1315,17 @@ pub struct FrameworkStatus {
 /// A configuration and what executors said about it.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ConfigurationStatus {
-    /// The configuration.
+    /// What it is; in a status without its text.
     #[prost(message, optional, tag = "1")]
     pub configuration: ::core::option::Option<Configuration>,
     /// Why it is not in use somewhere, or nowhere; empty when all is well.
     #[prost(string, tag = "2")]
     pub error: ::prost::alloc::string::String,
 }
-/// An agent.
+/// An agent of the cluster, and the shipper on it.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AgentStatus {
-    /// Of Mesos.
+    /// Id of the agent in Mesos.
     #[prost(string, tag = "1")]
     pub agent_id: ::prost::alloc::string::String,
     /// Name of its machine.
@@ -1334,14 +1334,14 @@ pub struct AgentStatus {
     /// Unset when there is none.
     #[prost(message, optional, tag = "3")]
     pub executor: ::core::option::Option<ExecutorStatus>,
-    /// Newest first.
+    /// Why its last offers were declined, newest first, eight at most.
     #[prost(message, repeated, tag = "4")]
     pub declined: ::prost::alloc::vec::Vec<Decline>,
 }
 /// The executor of an agent.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ExecutorStatus {
-    /// Of Mesos.
+    /// Id of the executor in Mesos.
     #[prost(string, tag = "1")]
     pub executor_id: ::prost::alloc::string::String,
     /// Such as "running".
@@ -1363,10 +1363,10 @@ pub struct ExecutorStatus {
 /// Why an offer was declined.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Decline {
-    /// In words.
+    /// What the offer lacked, in words.
     #[prost(string, tag = "1")]
     pub reason: ::prost::alloc::string::String,
-    /// When.
+    /// When it was, in milliseconds of the Unix epoch.
     #[prost(uint64, tag = "2")]
     pub at_ms: u64,
 }
@@ -1427,7 +1427,7 @@ pub struct Explanation {
     /// What it is.
     #[prost(enumeration = "SubjectKind", tag = "1")]
     pub kind: i32,
-    /// Of Mesos.
+    /// Its id in Mesos; that of a container in Docker.
     #[prost(string, tag = "2")]
     pub id: ::prost::alloc::string::String,
     /// The framework's, or that of the agent's machine.
@@ -1472,7 +1472,7 @@ pub struct ExplainStep {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum DockerState {
-    /// Not said.
+    /// Nothing is said of the connection, as by a program from before it was there.
     Unspecified = 0,
     /// It is not used: no configuration needs it.
     Unused = 1,
@@ -1509,7 +1509,7 @@ impl DockerState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum SourceKind {
-    /// Not said.
+    /// Nothing is said of the source, as by a program from before it was there.
     Unspecified = 0,
     /// A file inside a container.
     Path = 1,
@@ -1554,7 +1554,7 @@ impl SourceKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum OutputState {
-    /// Not said.
+    /// Nothing is said of the output, as by a program from before it was there.
     Unspecified = 0,
     /// It delivers, or has nothing to deliver.
     Ok = 1,
@@ -1591,7 +1591,7 @@ impl OutputState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum LiveFate {
-    /// Not said.
+    /// Nothing is said of the event, as by a program from before it was there.
     Unspecified = 0,
     /// It goes to the outputs, as one event or several.
     Passed = 1,
@@ -1632,7 +1632,7 @@ impl LiveFate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum ConfigKind {
-    /// Not said.
+    /// Nothing is said of the configuration, as by a program from before it was there.
     Unspecified = 0,
     /// To the containers it matches.
     Docker = 1,
@@ -1665,13 +1665,13 @@ impl ConfigKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum DeadLetterAction {
-    /// Not said.
+    /// Nothing is said of what is to be done, as by a program from before it was there.
     Unspecified = 0,
-    /// Show them.
+    /// List them; nothing is changed.
     List = 1,
     /// Send them to their outputs again.
     Replay = 2,
-    /// Remove them.
+    /// Remove them for good.
     Discard = 3,
 }
 impl DeadLetterAction {
@@ -1702,7 +1702,7 @@ impl DeadLetterAction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Verdict {
-    /// Not said.
+    /// Nothing is said of how it stands, as by a program from before it was there.
     Unspecified = 0,
     /// Somebody has to do something, or to wait for what is said.
     Problem = 1,
@@ -1739,13 +1739,13 @@ impl Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum SubjectKind {
-    /// Not said.
+    /// Nothing is said of the subject, as by a program from before it was there.
     Unspecified = 0,
     /// The framework as a whole.
     Framework = 1,
-    /// One agent.
+    /// An agent of the cluster.
     Agent = 2,
-    /// One container.
+    /// A container on an agent.
     Container = 3,
 }
 impl SubjectKind {
