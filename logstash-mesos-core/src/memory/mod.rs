@@ -11,7 +11,9 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Semaphore, oneshot};
+#[cfg(feature = "elasticsearch")]
+use tokio::sync::Semaphore;
+use tokio::sync::oneshot;
 
 /// A number of bytes that pipelines share. Clones are the same memory.
 #[derive(Clone, Debug)]
@@ -22,6 +24,7 @@ struct Shared {
     state: Mutex<State>,
     // As the state has it, for those who ask often.
     piece: AtomicUsize,
+    #[cfg(feature = "elasticsearch")]
     compressing: Arc<Semaphore>,
 }
 
@@ -75,6 +78,7 @@ pub struct Held {
 pub struct Room(pub(crate) Vec<Held>);
 
 /// So many bodies are compressed at a time: each takes some 300 KiB beside what it makes, and a core.
+#[cfg(feature = "elasticsearch")]
 const COMPRESSING: usize = 4;
 
 /// Smaller pieces cost more than they save.
@@ -94,6 +98,7 @@ impl Memory {
         let shared = Shared {
             state: Mutex::default(),
             piece: AtomicUsize::new(0),
+            #[cfg(feature = "elasticsearch")]
             compressing: Arc::new(Semaphore::new(COMPRESSING)),
         };
         let memory = Self(Arc::new(shared));
@@ -113,6 +118,7 @@ impl Memory {
     }
 
     /// Turns at compressing, which takes memory that is in no account. It is never closed.
+    #[cfg(feature = "elasticsearch")]
     pub(crate) fn compressing(&self) -> Arc<Semaphore> {
         Arc::clone(&self.0.compressing)
     }

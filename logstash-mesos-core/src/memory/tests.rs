@@ -175,6 +175,7 @@ proptest! {
     }
 }
 
+#[cfg(feature = "elasticsearch")]
 #[test]
 fn who_compresses_waits_for_others_of_the_same_memory_only() {
     let (one, other) = (Memory::new(8), Memory::new(8));
