@@ -42,7 +42,7 @@ pub enum LastLinesError {
     /// It cannot be read at all.
     #[error("{0}")]
     Unreadable(String),
-    /// Reading failed.
+    /// The system, or the Docker daemon, refused to read its end.
     #[error("its end cannot be read: {0}")]
     Read(#[from] io::Error),
     /// A mount, a container or a daemon does not answer.

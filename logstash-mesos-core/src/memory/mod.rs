@@ -201,8 +201,8 @@ impl State {
     fn give_back(&mut self, account: u64, bytes: usize) {
         let own = self.own();
         let Some(holder) = self.accounts.get_mut(&account) else { return };
-        self.beyond -= holder.used.saturating_sub(own) - (holder.used - bytes).saturating_sub(own);
         holder.used -= bytes;
+        self.beyond -= holder.beyond(own, bytes);
     }
 
     fn next_served(&mut self) -> Option<(u64, Waiting)> {

@@ -115,7 +115,8 @@ impl Mark {
     }
 }
 
-fn read_at(file: &File, into: &mut [u8], start: u64) -> io::Result<usize> {
+/// Fills `into` from the place `start` of a file on, as far as there is something. Returns how much there was.
+pub(super) fn read_at(file: &File, into: &mut [u8], start: u64) -> io::Result<usize> {
     let mut have = 0;
     while have < into.len() {
         match file.read_at(&mut into[have..], start + have as u64) {

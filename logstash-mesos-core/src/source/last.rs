@@ -1,9 +1,9 @@
 //! The end of what a stream is read from, for somebody who looks: no position takes part.
 
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use super::fingerprint::read_at;
 use super::framing::{find, rfind};
 use super::{FileOpener, Lines};
 
@@ -19,13 +19,7 @@ pub(crate) fn of_file(opener: &dyn FileOpener) -> io::Result<(Vec<u8>, u64)> {
     let from = size.saturating_sub(LAST_BYTES as u64);
     // It may have been cut since.
     let mut bytes = vec![0; usize::try_from(size - from).unwrap_or(LAST_BYTES)];
-    let mut filled = 0;
-    while filled < bytes.len() {
-        match opened.file.read_at(&mut bytes[filled..], from + filled as u64)? {
-            0 => break,
-            count => filled += count,
-        }
-    }
+    let filled = read_at(&opened.file, &mut bytes, from)?;
     bytes.truncate(filled);
     Ok((bytes, from))
 }

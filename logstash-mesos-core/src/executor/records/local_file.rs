@@ -30,7 +30,7 @@ enum Found {
     Entry(Entry, usize),
     /// Its end is not there yet.
     Half,
-    /// No message.
+    /// Bytes that are no message, as after a power cut.
     Damage,
 }
 

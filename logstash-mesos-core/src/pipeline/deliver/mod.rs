@@ -225,10 +225,11 @@ impl Lane {
     /// Memory for `batch`, and an empty one in exchange. Where there is none it is asked for.
     fn take_room(self: &Arc<Self>, state: &mut State, batch: &RecordBatch) -> Option<(RecordBatch, Held)> {
         let bytes = batch.held_bytes();
+        let with_next = |held| (batch.next(), held);
         // It was asked for a batch of about the same size.
         if let Some(mut held) = state.granted.take() {
             held.charge(bytes);
-            return Some((batch.next(), held));
+            return Some(with_next(held));
         }
         if let Some((empty, mut held)) = state.spare.pop() {
             if held.grow_to(bytes) {
@@ -237,7 +238,7 @@ impl Lane {
             state.spare.push((empty, held));
         }
         if state.asked {
-            return self.memory.try_take(bytes).map(|held| (batch.next(), held));
+            return self.memory.try_take(bytes).map(with_next);
         }
         let lane = Arc::downgrade(self);
         let hand_over = move |held| {
@@ -247,7 +248,7 @@ impl Lane {
         };
         let held = self.memory.take_or_ask(bytes, hand_over);
         state.asked = held.is_none();
-        held.map(|held| (batch.next(), held))
+        held.map(with_next)
     }
 
     fn grant(&self, held: Held) {
