@@ -2,7 +2,6 @@
 
 #[cfg(feature = "agent")]
 pub mod agent;
-mod asking;
 mod builder;
 mod clear;
 mod described;

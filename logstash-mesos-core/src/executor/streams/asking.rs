@@ -8,7 +8,7 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
-use super::state::Pattern;
+use super::super::state::Pattern;
 
 /// What is known of patterns, and who is being asked. A stuck mount and a container whose shell hangs hold nothing but
 /// their own answer.

@@ -1,26 +1,27 @@
 //! Brings events to the state machine, and does what it decides.
 
+mod act;
+mod calls;
+mod store;
+
+use self::calls::{Outcome, Outgoing, Purpose, send_calls};
 use super::clock::now_ms;
 use super::definition::Definition;
 use super::feed::{BATCH, Feed};
 use super::framework::{Asked, keep_away, knows_constraints};
 use super::parts::Judge;
-use super::records::{Records, Shards, shards_with};
+use super::ports;
+use super::records::Records;
 use super::remedy::Who;
 use super::shared::Shared;
-use super::state::{Action, Event, ListedAgent, Rollout};
-use super::{operations, ports};
+use super::state::{Action, Event, ListedAgent};
 use crate::configs::Snapshot;
 use crate::error_chain;
-use crate::ids::{AgentId, FrameworkId, TaskId};
+use crate::ids::{AgentId, TaskId};
 use crate::offer::{OfferStrategy, OnePerAgent};
-use crate::protocol::Bootstrap;
 use crate::store::StoreError;
-use mesos_v1::proto;
-use mesos_v1::proto::scheduler::call;
 use mesos_v1::scheduler::{
-    CallError, ErrorKind, SchedulerCall, SchedulerClient, SchedulerConfig, SchedulerEvent, SchedulerHandle,
-    StreamId, Subscription,
+    ErrorKind, SchedulerCall, SchedulerClient, SchedulerConfig, SchedulerEvent, StreamId, Subscription,
 };
 use prost::Message;
 use std::sync::Arc;
@@ -73,47 +74,6 @@ pub(super) struct Driver {
     pub(super) emptying: CancellationToken,
     /// Agents, as somebody else asks the master about them.
     pub(super) listed: mpsc::Receiver<Vec<ListedAgent>>,
-}
-
-/// A call on its way, and which task it launches.
-struct Outgoing {
-    call: SchedulerCall,
-    stream: StreamId,
-    launches: Option<(TaskId, AgentId)>,
-    updates: Option<Purpose>,
-}
-
-/// What an update of the framework is for.
-#[derive(Clone, Copy)]
-enum Purpose {
-    /// Its executors may outlive an absent scheduler for longer.
-    Raise,
-    /// Other offers are wanted.
-    Narrow,
-}
-
-/// What became of a call that matters.
-enum Outcome {
-    /// Nobody else would make this call up.
-    Again(SchedulerCall),
-    NotLaunched {
-        task_id: TaskId,
-        refused: Option<String>,
-    },
-    Unknown {
-        agent_id: AgentId,
-    },
-    NotRaised,
-    NotNarrowed {
-        error: String,
-    },
-}
-
-/// What to store.
-enum Write {
-    Framework(Option<FrameworkId>),
-    Rollout(Rollout),
-    Tasks(Shards),
 }
 
 /// One client, and the task that calls through it.
@@ -367,132 +327,6 @@ impl Driver {
         }))
     }
 
-    async fn act(
-        &mut self,
-        action: Action,
-        link: &mut Link,
-        shutdown: &CancellationToken,
-    ) -> Result<(), End> {
-        match action {
-            Action::StoreFramework => {
-                let framework_id = self.shared.framework_id();
-                self.store(Write::Framework(framework_id), shutdown).await?;
-                link.asked = self.wanted(link);
-                self.update_framework(link, self.subscription(link.asked), Purpose::Raise);
-            }
-            Action::StoreRollout(rollout) => {
-                if let Some(reason) = &rollout.stopped {
-                    tracing::warn!(reason, "Roll-out of the changed executor has stopped");
-                }
-                self.store(Write::Rollout(rollout), shutdown).await?;
-            }
-            Action::StoreTasks(agents) => {
-                // Copies, so that nobody waits for the store to look at the state.
-                let shards = {
-                    let state = self.shared.state();
-                    for agent_id in &agents {
-                        self.shared.sessions().expect(agent_id, state.tasks_on(agent_id));
-                    }
-                    shards_with(&state, &agents)
-                };
-                self.store(Write::Tasks(shards), shutdown).await?;
-            }
-            Action::Accept(launch) => {
-                let framework_id = self.shared.framework_id().expect("there are no offers without one");
-                let url = self.shared.url().to_owned();
-                let set_version = self.shared.sessions().set.borrow().set_version.clone();
-                let bootstrap = Bootstrap {
-                    urls: vec![url.clone()],
-                    set_version,
-                    authorities: self.shared.tls().authorities(),
-                    ports: launch
-                        .plan
-                        .chosen
-                        .iter()
-                        .map(|(name, port)| (name.clone(), (*port).into()))
-                        .collect(),
-                };
-                let task_info = self.definition.task_info(&launch, &framework_id, &url, &bootstrap);
-                let task = &launch.task;
-                let (task_id, agent_id, hostname) = (&task.task_id, &task.agent_id, &task.hostname);
-                tracing::info!(%task_id, %agent_id, hostname, executor_id = %task.executor_id, "Launching");
-                if !launch.plan.ports_not_offered.is_empty() {
-                    let ports = &launch.plan.ports_not_offered;
-                    tracing::warn!(
-                        %agent_id,
-                        hostname,
-                        ?ports,
-                        "The agent does not offer ports that configurations listen on, the executor does without"
-                    );
-                }
-                if launch.plan.chosen.len() < self.standard.ports.chosen.len() {
-                    let names = &self.standard.ports.chosen;
-                    tracing::warn!(
-                        %agent_id,
-                        hostname,
-                        ?names,
-                        "The agent offers no ports: configurations that listen on one of its choice need a default there"
-                    );
-                }
-                let accept = call::Accept {
-                    offer_ids: launch.offer_ids.iter().map(Into::into).collect(),
-                    operations: operations::launch(&launch.plan, task_info),
-                    filters: Some(filters(launch.refuse_for)),
-                };
-                let launches = Some((task.task_id.clone(), task.agent_id.clone()));
-                self.enqueue(link, SchedulerCall::Accept(accept), launches);
-            }
-            Action::Decline { offer_ids, refuse_for } => {
-                let offer_ids = offer_ids.iter().map(Into::into).collect();
-                let decline = call::Decline { offer_ids, filters: Some(filters(refuse_for)) };
-                self.enqueue(link, SchedulerCall::Decline(decline), None);
-            }
-            Action::Unreserve { offer_ids, resources, refuse_for } => {
-                tracing::info!(count = resources.len(), "Giving reservations up");
-                let accept = call::Accept {
-                    offer_ids: offer_ids.iter().map(Into::into).collect(),
-                    operations: vec![operations::unreserve(resources)],
-                    filters: Some(filters(refuse_for)),
-                };
-                self.enqueue(link, SchedulerCall::Accept(accept), None);
-            }
-            Action::Acknowledge { agent_id, task_id, uuid } => {
-                let acknowledge =
-                    call::Acknowledge { agent_id: (&agent_id).into(), task_id: (&task_id).into(), uuid };
-                self.enqueue(link, SchedulerCall::Acknowledge(acknowledge), None);
-            }
-            Action::Kill { task_id, agent_id } => {
-                tracing::info!(%task_id, %agent_id, "Killing");
-                let kill = call::Kill {
-                    task_id: (&task_id).into(),
-                    agent_id: Some((&agent_id).into()),
-                    ..call::Kill::default()
-                };
-                self.enqueue(link, SchedulerCall::Kill(kill), None);
-            }
-            Action::Reconcile(tasks) => {
-                let tasks = tasks.iter().map(|(task_id, agent_id)| call::reconcile::Task {
-                    task_id: task_id.into(),
-                    agent_id: Some(agent_id.into()),
-                });
-                self.enqueue(link, SchedulerCall::Reconcile(tasks.collect()), None);
-            }
-            Action::Revive => self.enqueue(link, SchedulerCall::Revive { roles: vec![] }, None),
-            Action::Suppress => self.enqueue(link, SchedulerCall::Suppress { roles: vec![] }, None),
-            Action::AcceptInverseOffers { offer_ids, refuse_for } => {
-                let inverse_offer_ids = offer_ids.iter().map(Into::into).collect();
-                let filters = Some(filters(refuse_for));
-                let accept = call::AcceptInverseOffers { inverse_offer_ids, filters };
-                self.enqueue(link, SchedulerCall::AcceptInverseOffers(accept), None);
-            }
-            Action::StartAnew => {
-                self.store(Write::Framework(None), shutdown).await?;
-                *link = self.connect();
-            }
-        }
-        Ok(())
-    }
-
     fn enqueue(&self, link: &Link, call: SchedulerCall, launches: Option<(TaskId, AgentId)>) {
         self.send(link, call, launches, None);
     }
@@ -549,49 +383,6 @@ impl Driver {
         let _ = link.calls.send(Outgoing { call, stream, launches, updates });
     }
 
-    /// Writes until it is written. What no answer came to may have been written: the versions are read
-    /// again before the next attempt.
-    async fn store(&mut self, write: Write, shutdown: &CancellationToken) -> Result<(), End> {
-        let mut told = Instant::now() - TELL_EVERY;
-        let mut repeated = false;
-        loop {
-            let attempt = async {
-                if repeated {
-                    self.records.refresh().await?;
-                }
-                self.write(&write).await
-            };
-            // A write that is given up may have taken effect: whoever leads next finds it.
-            let Some(result) = shutdown.run_until_cancelled(attempt).await else { return Err(End::Shutdown) };
-            repeated = true;
-            let error = match result {
-                Ok(()) => {
-                    self.shared.link().stored();
-                    return Ok(());
-                }
-                Err(error) if error.is_transient() => error,
-                Err(error) => return Err(End::Store(error)),
-            };
-            self.shared.link().not_stored(error_chain(&error));
-            if told.elapsed() >= TELL_EVERY {
-                told = Instant::now();
-                tracing::warn!(error = error_chain(&error), "State store did not take a write, trying again");
-            }
-            tokio::select! {
-                () = tokio::time::sleep(STORE_RETRY) => {}
-                () = shutdown.cancelled() => return Err(End::Shutdown),
-            }
-        }
-    }
-
-    async fn write(&mut self, write: &Write) -> Result<(), StoreError> {
-        match write {
-            Write::Framework(framework_id) => self.records.store_framework(framework_id.as_ref()).await,
-            Write::Rollout(rollout) => self.records.store_rollout(rollout).await,
-            Write::Tasks(shards) => self.records.store_tasks(shards).await,
-        }
-    }
-
     fn wake_executors(&self, link: &Link) {
         if link.stream.is_none() {
             return;
@@ -610,69 +401,6 @@ impl Driver {
     }
 }
 
-/// Makes the calls in their order, and reports what became of launches.
-async fn send_calls(
-    handle: SchedulerHandle,
-    mut queue: mpsc::UnboundedReceiver<Outgoing>,
-    report: mpsc::UnboundedSender<Outcome>,
-    shared: Arc<Shared>,
-) {
-    let stop = shared.lead_ends();
-    while let Some(Some(outgoing)) = stop.run_until_cancelled(queue.recv()).await {
-        let Outgoing { call, stream, launches, updates } = outgoing;
-        let name = call.name();
-        let substitute = substitute(&call);
-        let Some(called) = stop.run_until_cancelled(handle.call_on(&stream, call)).await else { return };
-        let Err(error) = called else { continue };
-        shared.count_failed_call();
-        tracing::warn!(call = name, error = error_chain(&error), "Call failed");
-        if let Some(call) = substitute {
-            // Whoever asked may have another client by now, and offers end with their subscription.
-            let _ = report.send(Outcome::Again(call));
-        }
-        let outcome = match launches {
-            Some((_, agent_id)) if error.outcome_unknown() => Outcome::Unknown { agent_id },
-            Some((task_id, _)) => {
-                let refused = matches!(error, CallError::Refused { .. }).then(|| error_chain(&error));
-                Outcome::NotLaunched { task_id, refused }
-            }
-            None => match updates {
-                Some(Purpose::Raise) => Outcome::NotRaised,
-                Some(Purpose::Narrow) if !error.outcome_unknown() => {
-                    Outcome::NotNarrowed { error: error_chain(&error) }
-                }
-                Some(Purpose::Narrow) | None => continue,
-            },
-        };
-        // Whoever asked has another client by now.
-        let _ = report.send(outcome);
-    }
-}
-
-/// The call to make when this one failed, and may or may not have reached the master.
-///
-/// An offer is ours until we answer it: a master without `--offer_timeout`, which is the default, never takes it back,
-/// and makes no other for these resources. It ignores the decline of an offer that it no longer has
-/// (`Master::decline`). The state machine repeats KILL, RECONCILE and REVIVE by itself, and an agent its update until
-/// it is acknowledged.
-fn substitute(call: &SchedulerCall) -> Option<SchedulerCall> {
-    match call {
-        SchedulerCall::Accept(accept) => Some(SchedulerCall::Decline(call::Decline {
-            offer_ids: accept.offer_ids.clone(),
-            filters: Some(filters(Duration::ZERO)),
-        })),
-        SchedulerCall::Decline(_)
-        | SchedulerCall::AcceptInverseOffers(_)
-        | SchedulerCall::Suppress { .. }
-        | SchedulerCall::Teardown => Some(call.clone()),
-        _ => None,
-    }
-}
-
-fn filters(refuse_for: Duration) -> proto::Filters {
-    proto::Filters { refuse_seconds: Some(refuse_for.as_secs_f64()) }
-}
-
 fn random() -> u32 {
     let (high, _) = uuid::Uuid::new_v4().as_u64_pair();
     u32::try_from(high >> 32).expect("32 bits")
@@ -680,5 +408,4 @@ fn random() -> u32 {
 
 const TICK: Duration = Duration::from_millis(500);
 const TELL_EVERY: Duration = Duration::from_secs(15);
-const STORE_RETRY: Duration = Duration::from_secs(1);
 const FIRST_FAILOVER_TIMEOUT_SECS: f64 = 60.0;

@@ -1,0 +1,89 @@
+//! Which files match the patterns: looked up where they are seen, and asked of the container where they are not.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::debug;
+
+use super::super::state::Pattern;
+use super::Streams;
+use super::asking::Ask;
+#[cfg(feature = "docker")]
+use crate::discovery::DockerEndpoint;
+use crate::source::container_file::ContainerFiles;
+#[cfg(feature = "docker")]
+use crate::source::exec_tail;
+
+/// How often a container is asked what a pattern matches: each time is a process in it.
+#[cfg(feature = "docker")]
+const ASK_EVERY: Duration = Duration::from_secs(5);
+
+/// How long a container's shell may take. A process stays behind in the container each time, so it is not asked again
+/// soon.
+#[cfg(feature = "docker")]
+const ASK_PATIENCE: Duration = Duration::from_secs(300);
+
+impl Streams {
+    /// The files that match each pattern, as far as is known now.
+    pub(crate) async fn expand(&mut self, patterns: Vec<Pattern>) -> BTreeMap<Pattern, Vec<PathBuf>> {
+        let Self { asking, files, host_root, .. } = self;
+        let files_of = |pattern: &Pattern| {
+            pattern.container.as_ref().map(|container| files.get(container).map(Arc::clone))
+        };
+        #[cfg(feature = "docker")]
+        let docker = self.docker.as_ref();
+        // Whose files cannot be seen from outside: its shell is asked.
+        #[cfg(feature = "docker")]
+        let unseen = |pattern: &Pattern| {
+            let files = files_of(pattern).flatten()?;
+            let is_unseen = files.rung().is_err() && files.container().pid().is_some();
+            Some((files, docker?.clone())).filter(|_| is_unseen)
+        };
+        let every = |_pattern: &Pattern| {
+            #[cfg(feature = "docker")]
+            if unseen(_pattern).is_some() {
+                return ASK_EVERY;
+            }
+            Duration::ZERO
+        };
+        let ask = |pattern: &Pattern| {
+            let text = pattern.pattern.clone();
+            #[cfg(feature = "docker")]
+            if let Some((files, docker)) = unseen(pattern) {
+                return Ask::Hear(Box::pin(async move { ask_container(&docker, &files, &text).await }));
+            }
+            match files_of(pattern) {
+                None => {
+                    let host_root = host_root.clone();
+                    Ask::Look(Box::new(move || crate::source::host_glob::expand(&host_root, &text)))
+                }
+                Some(files) => Ask::Look(Box::new(move || expand_inside(files.as_deref(), &text))),
+            }
+        };
+        asking.expand(patterns, every, ask).await
+    }
+}
+
+fn expand_inside(files: Option<&ContainerFiles>, pattern: &str) -> Vec<PathBuf> {
+    let Some(files) = files else { return Vec::new() };
+    files.expand(pattern).unwrap_or_else(|error| {
+        debug!(%error, container_id = %files.container().id.short(), "Pattern cannot be expanded");
+        Vec::new()
+    })
+}
+
+#[cfg(feature = "docker")]
+async fn ask_container(docker: &DockerEndpoint, files: &ContainerFiles, pattern: &str) -> Vec<PathBuf> {
+    let container = files.container();
+    let answer = tokio::time::timeout(ASK_PATIENCE, exec_tail::expand(docker, &container.id, pattern)).await;
+    match answer {
+        Ok(Ok(paths)) => paths,
+        Ok(Err(error)) => {
+            debug!(%error, container_id = %container.id.short(), "Container does not expand a pattern");
+            Vec::new()
+        }
+        Err(_) => Vec::new(),
+    }
+}

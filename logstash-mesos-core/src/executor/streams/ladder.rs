@@ -1,0 +1,141 @@
+//! How a stream is read: from the machine's side where that is possible, by the daemon otherwise.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+#[cfg(feature = "docker")]
+use super::super::records::{ApiLines, LocalFile};
+use super::super::records::{JsonFile, PlainLines, Records};
+use super::super::source::{LastLinesError, Source};
+use super::super::state::Place;
+use super::Streams;
+use super::stream::Phase;
+use crate::discovery::{Container, ContainerState};
+use crate::source::HostFile;
+use crate::source::container_file::ContainerFile;
+use crate::source::daemon_log::DaemonLog;
+
+impl Streams {
+    /// How the place is read; not at all while its container is not known.
+    pub(super) fn source(
+        &self,
+        place: &Place,
+        container: Option<&Container>,
+        max_line_bytes: usize,
+    ) -> Option<Source> {
+        Some(match place {
+            Place::HostFile { path } => Source::File(
+                Arc::new(HostFile::new(self.below_root(path), &self.directories)),
+                Box::new(PlainLines),
+            ),
+            Place::ContainerFile { path, .. } => self.container_file(container?, path),
+            Place::ContainerOutput { .. } => self.container_output(container?, max_line_bytes),
+        })
+    }
+
+    /// The last lines of a stream that is read, `limit` at most, read now and beside everything else.
+    pub(crate) fn last_lines(
+        &self,
+        stream: &str,
+        limit: usize,
+        max_line_bytes: usize,
+    ) -> impl Future<Output = Result<Vec<String>, LastLinesError>> + Send + use<> {
+        let found = self.running.iter().find(|(id, _)| id.position_key() == stream);
+        // What nobody may read any more ends.
+        let found = found.filter(|(_, running)| running.phase != Phase::Stopping);
+        let source = found.and_then(|(id, running)| {
+            let container = running.container.as_deref();
+            #[cfg(feature = "docker")]
+            if let (Place::ContainerOutput { .. }, Some(container), Some(docker)) =
+                (&id.place, container, &self.docker)
+                && container.log.name != "json-file"
+            {
+                // What is not made of lines has no end that could be found from behind: the daemon knows it.
+                let records = Box::new(ApiLines::new(container.tty, max_line_bytes));
+                let (docker, container, reason) = (docker.clone(), container.id.clone(), String::new());
+                return Some((Source::Logs { docker, container, records, reason }, id.delimiter.clone()));
+            }
+            let source = self.source(&id.place, container, max_line_bytes)?;
+            Some((source, id.delimiter.clone()))
+        });
+        async move {
+            let (source, delimiter) = source.ok_or(LastLinesError::NotRead)?;
+            source.last_lines(delimiter, limit).await
+        }
+    }
+
+    /// The ladder: from the machine's side where that is possible, from inside the container otherwise.
+    fn container_file(&self, container: &Container, path: &Path) -> Source {
+        let Some(files) = self.files.get(&container.id) else {
+            return Source::None("the container is not known".to_owned());
+        };
+        #[cfg(feature = "docker")]
+        if let Err(unseen) = files.rung()
+            && let Some(docker) = self.docker.clone()
+            && container.pid().is_some()
+        {
+            let reason = unseen.to_string();
+            return Source::Exec { docker, container: container.id.clone(), path: path.to_owned(), reason };
+        }
+        Source::File(Arc::new(ContainerFile::new(Arc::clone(files), path)), Box::new(PlainLines))
+    }
+
+    /// The daemon's own file where it can be read, the logs API otherwise.
+    fn container_output(&self, container: &Container, max_line_bytes: usize) -> Source {
+        let reason = match self.daemon_log(container, max_line_bytes) {
+            Ok((log, records)) => return Source::File(Arc::new(log), records),
+            Err(reason) => reason,
+        };
+        if container.log.name == "none" {
+            return Source::None(
+                "the container's log driver is `none`, which keeps nothing: start it with another one"
+                    .to_owned(),
+            );
+        }
+        #[cfg(feature = "docker")]
+        if let Some(docker) = self.docker.clone() {
+            let records = Box::new(ApiLines::new(container.tty, max_line_bytes));
+            return Source::Logs { docker, container: container.id.clone(), records, reason };
+        }
+        Source::None(reason)
+    }
+
+    fn daemon_log(
+        &self,
+        container: &Container,
+        max_line_bytes: usize,
+    ) -> Result<(DaemonLog, Box<dyn Records>), String> {
+        let driver = &container.log.name;
+        let (rung, records): (_, Box<dyn Records>) = match &**driver {
+            "json-file" => ("json-file", Box::new(JsonFile::new(container.tty, max_line_bytes))),
+            #[cfg(feature = "docker")]
+            "local" => ("local", Box::new(LocalFile::new(container.tty, max_line_bytes))),
+            #[cfg(feature = "docker")]
+            _ if container.log.is_copy() => {
+                ("daemon-cache", Box::new(LocalFile::new(container.tty, max_line_bytes)))
+            }
+            _ => return Err(format!("the log of the driver `{driver}` cannot be read directly")),
+        };
+        let Some(path) = &container.log.path else {
+            return Err("the daemon does not say where the container's log is".to_owned());
+        };
+        let path = self.below_root(path);
+        // The daemon makes the file when the container starts.
+        let may_come = container.state == ContainerState::Created && path.parent().is_some_and(Path::is_dir);
+        match std::fs::File::open(&path) {
+            Ok(_) => Ok((DaemonLog::new(path, rung), records)),
+            Err(error) if may_come && error.kind() == std::io::ErrorKind::NotFound => {
+                Ok((DaemonLog::new(path, rung), records))
+            }
+            Err(error) => Err(format!(
+                "the container's log `{}` cannot be opened ({error}): run the executor as root and give the \
+                 host's root directory with `--host-root` or LOGSTASH_MESOS_HOST_ROOT",
+                path.display()
+            )),
+        }
+    }
+
+    pub(super) fn below_root(&self, path: &Path) -> PathBuf {
+        self.host_root.join(path.strip_prefix("/").unwrap_or(path))
+    }
+}
