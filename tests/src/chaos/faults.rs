@@ -39,8 +39,9 @@ pub(super) enum Part {
 }
 
 impl Fault {
-    /// Any of them. The executor and the receiver, on whose ways every line is, have more than their share.
-    pub(super) fn random(rng: &mut Rng) -> Self {
+    /// Any of them, or of those that are called `only`. The executor and the receiver, on whose ways every line is, have more
+    /// than their share.
+    pub(super) fn random(rng: &mut Rng, only: Option<&str>) -> Self {
         let all = [
             Self::Cut(End::Master),
             Self::Cut(End::Search),
@@ -64,7 +65,9 @@ impl Fault {
             Self::Receiver(Behaviour::Hangs),
             Self::Receiver(Behaviour::Cut),
         ];
-        *rng.choice(&all).expect("there are some")
+        let wanted: Vec<_> =
+            all.iter().filter(|fault| only.is_none_or(|only| fault.name() == only)).collect();
+        **rng.choice(&wanted).expect("a fault has that name: see docs/reliability.md")
     }
 
     /// Whether both are of the same thing, and cannot be at once.

@@ -26,7 +26,7 @@ use self::writer::{Rotation, Writer};
 use crate::place::Place;
 
 /// What is written, and for how long faults happen.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Plan {
     /// Where everything random comes from.
     pub seed: u64,
@@ -36,6 +36,8 @@ pub struct Plan {
     pub searched: u64,
     /// How long that takes at least.
     pub time: Duration,
+    /// The name of the one fault that happens, as a report has it; all of them if none.
+    pub only: Option<String>,
 }
 
 /// What came of it.
@@ -97,12 +99,13 @@ const STDOUT: &str = "receive-stdout";
 
 /// Writes, breaks, mends, and waits until everything has arrived or nothing more comes.
 #[must_use]
-pub fn run(plan: Plan) -> Report {
+pub fn run(plan: &Plan) -> Report {
     println!("chaos: {plan:?}");
     let place = Place::new("chaos");
     let ledger = Ledger::default();
     let mut system = System::start(&place, &ledger);
     let mut rng = Rng::with_seed(plan.seed);
+    let only = plan.only.as_deref();
     let began = Instant::now();
 
     let searching = FILES.iter().filter(|(name, _)| is_searched(name)).count() as u64;
@@ -121,8 +124,8 @@ pub fn run(plan: Plan) -> Report {
     while !writers.iter().all(writer::Writing::is_done) {
         thread::sleep(Duration::from_millis(rng.u64(200..3_000)));
         // Two at once, so that nothing may rely on the rest being well.
-        let mut now = vec![Fault::random(&mut rng)];
-        let other = Fault::random(&mut rng);
+        let mut now = vec![Fault::random(&mut rng, only)];
+        let other = Fault::random(&mut rng, only);
         if rng.bool() && !now[0].meets(&other) {
             now.push(other);
             now.sort_unstable();

@@ -1,4 +1,4 @@
-//! Lets everything go wrong for a while: `chaos [RECEIVED [SEARCHED [SECONDS [SEED]]]]`. See `docs/reliability.md`.
+//! Lets everything go wrong for a while: `chaos [RECEIVED [SEARCHED [SECONDS [SEED [FAULT]]]]]`. See `docs/reliability.md`.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,6 +12,7 @@ fn main() {
         searched: number(2).unwrap_or(1_000_000),
         time: Duration::from_secs(number(3).unwrap_or(1_800)),
         seed: number(4).unwrap_or(clock),
+        only: std::env::args().nth(5),
     };
-    run(plan).assert_whole(plan.seed);
+    run(&plan).assert_whole(plan.seed);
 }
