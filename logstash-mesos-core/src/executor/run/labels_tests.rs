@@ -1,8 +1,9 @@
 //! Containers that describe their logs, with the log files of Docker as it writes them.
 
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::tests::until;
 use super::*;

@@ -1,7 +1,9 @@
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use async_trait::async_trait;
 
+use super::super::kept;
 use super::*;
 use crate::configs::Configuration;
 use crate::discovery::FixedDiscovery;
