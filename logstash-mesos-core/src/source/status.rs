@@ -23,6 +23,10 @@ pub enum Lost {
     RemovedByDaemon,
     /// Records were damaged in the queue of an output on disk.
     DamagedOnDisk,
+    /// A datagram was longer than the input takes: its beginning has been passed on.
+    DatagramTooLong,
+    /// The system dropped datagrams, as nobody took them in time. How many bytes is not known: each counts 1.
+    DatagramDropped,
 }
 
 impl Lost {
@@ -38,6 +42,8 @@ impl Lost {
             Self::NoRoom => "no_room",
             Self::RemovedByDaemon => "removed_by_daemon",
             Self::DamagedOnDisk => "damaged_on_disk",
+            Self::DatagramTooLong => "datagram_too_long",
+            Self::DatagramDropped => "datagram_dropped",
         }
     }
 }

@@ -4,6 +4,7 @@ mod accept;
 mod archive;
 pub(crate) mod beats;
 pub(crate) mod common;
+mod datagrams;
 pub(crate) mod docker;
 pub(crate) mod file;
 pub(crate) mod generator;

@@ -94,21 +94,27 @@ impl BatchSender for Sender {
     }
 }
 
+/// What an input is run with, and the events that it sends.
+pub(crate) fn receiving() -> (InputContext, mpsc::UnboundedReceiver<Received>) {
+    let (sender, events) = mpsc::unbounded_channel();
+    let cx = InputContext {
+        events: Arc::new(Sender(sender)),
+        shutdown: CancellationToken::new(),
+        clock: NOW,
+        bus: crate::pipeline::Bus::default(),
+        persisted: false,
+        tally: Arc::default(),
+        host_root: "/".into(),
+    };
+    (cx, events)
+}
+
 impl Running {
     /// Starts the input with settings written as a JSON object.
     pub(crate) fn start(spec: &PluginSpec, settings: &str, ecs: EcsCompatibility) -> Self {
         let input = build(spec, settings, ecs).expect("the settings are fine");
-        let (sender, events) = mpsc::unbounded_channel();
-        let shutdown = CancellationToken::new();
-        let cx = InputContext {
-            events: Arc::new(Sender(sender)),
-            shutdown: shutdown.clone(),
-            clock: NOW,
-            bus: crate::pipeline::Bus::default(),
-            persisted: false,
-            tally: Arc::default(),
-            host_root: "/".into(),
-        };
+        let (cx, events) = receiving();
+        let shutdown = cx.shutdown.clone();
         Self { events, shutdown, task: tokio::spawn(input.run(cx)) }
     }
 

@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use rustix::net::sockopt;
-use tokio::net::UdpSocket;
 use tracing::warn;
 
-use super::common::{InputOptions, unacknowledged};
+use super::common::InputOptions;
+use super::datagrams::{Datagrams, LONGEST};
 use super::net::{self, MissingFields};
 use crate::event::{Blob, Event, Text, Value};
 use crate::pipeline::plugin::settings::{Default as Preset, Kind, Setting, Settings, Status, Transport};
@@ -47,8 +47,8 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, Build
         longest: settings
             .int("buffer_size")
             .and_then(|n| usize::try_from(n).ok())
-            .unwrap_or(65_536)
-            .clamp(1, 65_536),
+            .unwrap_or(LONGEST)
+            .clamp(1, LONGEST),
         buffer_bytes: settings.int("receive_buffer_bytes").and_then(|n| usize::try_from(n).ok()),
         field,
         codec: cx.codec(settings, "codec")?,
@@ -66,74 +66,42 @@ struct Udp {
     options: InputOptions,
 }
 
-/// Most events of a batch, about.
-const AT_ONCE: usize = 500;
-
 #[async_trait]
 impl Input for Udp {
-    async fn run(mut self: Box<Self>, cx: InputContext) -> Result<(), InputError> {
-        let address = format!("{}:{}", self.host, self.port);
-        let bind = || UdpSocket::bind((self.host.as_str(), self.port));
-        let Some(socket) = net::bound(&address, &cx, bind).await else { return Ok(()) };
-        if let Some(wanted) = self.buffer_bytes {
-            let set = sockopt::set_socket_recv_buffer_size(&socket, wanted);
+    async fn run(self: Box<Self>, cx: InputContext) -> Result<(), InputError> {
+        let Self { host, port, longest, buffer_bytes, field, mut codec, options } = *self;
+        let Some(datagrams) = Datagrams::listen(&host, port, longest, &cx).await else { return Ok(()) };
+        if let Some(wanted) = buffer_bytes {
+            let socket = datagrams.socket();
+            let set = sockopt::set_socket_recv_buffer_size(socket, wanted);
             // The system counts twice what it was asked for.
-            let got = set.and_then(|()| sockopt::socket_recv_buffer_size(&socket)).unwrap_or(0) / 2;
+            let got = set.and_then(|()| sockopt::socket_recv_buffer_size(socket)).unwrap_or(0) / 2;
             if got < wanted {
                 warn!(
                     wanted,
-                    got, address, "The buffer of the socket is smaller than asked for, see net.core.rmem_max"
+                    got, port, "The buffer of the socket is smaller than asked for, see net.core.rmem_max"
                 );
             }
         }
-        let mut buffer = vec![0; self.longest];
-        loop {
-            let received = tokio::select! {
-                received = socket.recv_from(&mut buffer) => received,
-                () = cx.shutdown.cancelled() => return Ok(()),
+        let decode = |data: &[u8], peer: &str, events: &mut Vec<Event>| {
+            let from = MissingFields::new(vec![(field.as_str(), Value::Text(Text::from(peer)))]);
+            let mut emit = |mut event: Event| {
+                options.apply(&mut event);
+                from.apply(&mut event);
+                events.push(event);
             };
-            let (mut events, mut bytes, mut next) = (Vec::new(), 0, received);
-            loop {
-                match next {
-                    Ok((len, peer)) => {
-                        bytes += len;
-                        self.decode(&buffer[..len], &peer.ip().to_canonical().to_string(), &cx, &mut events);
-                    }
-                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
-                    Err(error) => {
-                        warn!(%error, address, "Datagram cannot be received");
-                        break;
-                    }
-                }
-                if events.len() >= AT_ONCE {
-                    break;
-                }
-                // What has come meanwhile goes along.
-                next = socket.try_recv_from(&mut buffer);
-            }
-            if !events.is_empty() && !cx.events.send(unacknowledged(events, bytes)).await {
-                return Ok(());
-            }
-        }
-    }
-}
-
-impl Udp {
-    fn decode(&mut self, data: &[u8], peer: &str, cx: &InputContext, events: &mut Vec<Event>) {
-        let Self { codec, options, field, .. } = self;
-        let from = MissingFields::new(vec![(field.as_str(), Value::Text(Text::from(peer)))]);
-        let mut emit = |mut event: Event| {
-            options.apply(&mut event);
-            from.apply(&mut event);
-            events.push(event);
+            codec.decode(Blob::from(data), cx.clock, &mut emit);
+            codec.flush(cx.clock, &mut emit);
         };
-        codec.decode(Blob::from(data), cx.clock, &mut emit);
-        codec.flush(cx.clock, &mut emit);
+        datagrams.serve(&cx, decode).await;
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::UdpSocket;
+
     use super::super::testing::{Running, free_port};
     use super::*;
     use crate::pipeline::plugin::EcsCompatibility;

@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncReadExt, BufReader};
-use tokio::net::UdpSocket;
 use tracing::{debug, warn};
 
 use super::accept::Listen;
 use super::common::{InputOptions, unacknowledged};
-use super::net::{self, Proxied};
+use super::datagrams::{Datagrams, LONGEST};
+use super::net::Proxied;
 use super::room::Room;
 use crate::event::{Blob, Clock, Event, FieldReference, Text, Value};
 use crate::pipeline::plugin::PluginKind;
@@ -104,14 +104,14 @@ struct Syslog {
     relay: Relay,
 }
 
+/// Most messages of a batch.
+const AT_ONCE: usize = 500;
+
 /// Where messages come in.
 struct Place {
     listen: Listen,
     proxied: bool,
 }
-
-/// Most datagrams of a batch.
-const AT_ONCE: usize = 500;
 
 #[async_trait]
 impl Input for Syslog {
@@ -125,28 +125,8 @@ impl Input for Syslog {
 impl Place {
     async fn serve_udp(&self, mut relay: Relay, cx: &InputContext) {
         let Listen { host, port, .. } = &self.listen;
-        let address = format!("udp {host}:{port}");
-        let bind = || UdpSocket::bind((host.as_str(), *port));
-        let Some(socket) = net::bound(&address, cx, bind).await else { return };
-        let mut buffer = vec![0; 65_536];
-        loop {
-            let mut next = tokio::select! {
-                received = socket.recv_from(&mut buffer) => received,
-                () = cx.shutdown.cancelled() => return,
-            };
-            let (mut events, mut bytes) = (Vec::new(), 0);
-            while let Ok((len, peer)) = next {
-                bytes += len;
-                relay.decode(&buffer[..len], &peer.ip().to_canonical().to_string(), cx.clock, &mut events);
-                if events.len() >= AT_ONCE {
-                    break;
-                }
-                next = socket.try_recv_from(&mut buffer);
-            }
-            if !events.is_empty() && !cx.events.send(unacknowledged(events, bytes)).await {
-                return;
-            }
-        }
+        let Some(datagrams) = Datagrams::listen(host, *port, LONGEST, cx).await else { return };
+        datagrams.serve(cx, |data, peer, events| relay.decode(data, peer, cx.clock, events)).await;
     }
 
     async fn serve_tcp(&self, relay: Relay, cx: &Arc<InputContext>) {
@@ -436,6 +416,7 @@ fn priority(value: Option<&Value>) -> i64 {
 #[cfg(test)]
 mod tests {
     use tokio::io::AsyncWriteExt;
+    use tokio::net::UdpSocket;
 
     use super::super::testing::{Running, connect, free_port};
     use super::*;
