@@ -84,6 +84,8 @@ pub struct OutputContext {
     pub bus: Bus,
     /// What is on its way is held in it.
     pub memory: Memory,
+    /// Where bytes are counted that will never arrive, and are no dead letters.
+    pub tally: Arc<Tally>,
 }
 
 /// Writes events: encodes them on the worker, and names the sink that transports them.

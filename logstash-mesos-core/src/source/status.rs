@@ -27,6 +27,8 @@ pub enum Lost {
     DatagramTooLong,
     /// The system dropped datagrams, as nobody took them in time. How many bytes is not known: each counts 1.
     DatagramDropped,
+    /// No pipeline listened at an address of an output `pipeline` that does not insist. Counted for each such address.
+    NobodyListens,
 }
 
 impl Lost {
@@ -44,6 +46,7 @@ impl Lost {
             Self::DamagedOnDisk => "damaged_on_disk",
             Self::DatagramTooLong => "datagram_too_long",
             Self::DatagramDropped => "datagram_dropped",
+            Self::NobodyListens => "nobody_listens",
         }
     }
 }

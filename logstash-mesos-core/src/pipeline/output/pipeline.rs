@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tracing::debug;
+use logstash_mesos_engine::tools::seldom::Seldom;
+use tracing::warn;
 
 use crate::event::{Ack, Event, Text};
 use crate::pipeline::bus::{Bus, Registration};
@@ -12,6 +13,7 @@ use crate::pipeline::plugin::{
     Batch, Build, BuildContext, BuildError, EncodeError, MakeOutput, Output, OutputContext, PluginSpec,
 };
 use crate::sink::{Batching, Delivered, LogSink, RecordBatch, SinkError};
+use crate::source::{Lost, Tally};
 
 pub(crate) static PIPELINE: PluginSpec = PluginSpec {
     name: "pipeline",
@@ -21,7 +23,7 @@ pub(crate) static PIPELINE: PluginSpec = PluginSpec {
         Setting::new(
             "ensure_delivery",
             Kind::Boolean,
-            "Waits while nobody listens at an address; without it, such events are dropped.",
+            "Waits while nobody listens at an address; without it, such events are dropped and counted as lost (`nobody_listens`).",
         )
         .default(Default::Bool(true)),
     ],
@@ -33,7 +35,14 @@ fn build(settings: &Settings, _: &BuildContext, with: &OutputContext) -> Result<
     if addresses.is_empty() || addresses.iter().any(|address| address.is_empty()) {
         return Err(BuildError::setting("send_to", "has no address, or an empty one"));
     }
-    let sink = PipelineSink::new(&with.bus, addresses, settings.bool("ensure_delivery"));
+    let sink = PipelineSink {
+        _registered: with.bus.register(&addresses),
+        bus: with.bus.clone(),
+        addresses,
+        insists: settings.bool("ensure_delivery"),
+        tally: Arc::clone(&with.tally),
+        said: Seldom::default(),
+    };
     Ok(Box::new(Pipeline(Arc::new(sink))))
 }
 
@@ -57,16 +66,12 @@ impl Output for Pipeline {
 /// Hands events on to other pipelines, which share the acknowledgement.
 struct PipelineSink {
     addresses: Vec<Text>,
+    // Without it, what comes while nobody listens is dropped.
     insists: bool,
     bus: Bus,
+    tally: Arc<Tally>,
+    said: Seldom,
     _registered: Registration,
-}
-
-impl PipelineSink {
-    /// For these addresses. Without `insists`, what comes while nobody listens is dropped.
-    fn new(bus: &Bus, addresses: Vec<Text>, insists: bool) -> Self {
-        Self { _registered: bus.register(&addresses), bus: bus.clone(), addresses, insists }
-    }
 }
 
 impl std::fmt::Debug for PipelineSink {
@@ -109,7 +114,10 @@ impl LogSink for PipelineSink {
         };
         for address in &self.addresses {
             if !self.bus.send(address, self.insists, make, ack).await {
-                debug!(%address, count = batch.len(), "No pipeline listens, events are dropped as ensure_delivery is off");
+                self.tally.add_lost(Lost::NobodyListens, batch.byte_size() as u64);
+                if self.said.is_due() {
+                    warn!(%address, count = batch.len(), "No pipeline listens, events are dropped as ensure_delivery is off");
+                }
             }
         }
         Ok(Delivered::default())

@@ -125,7 +125,11 @@ impl RunningPipeline {
         ));
         let tally = Arc::<Tally>::default();
         let mut lanes = Vec::new();
-        let with = OutputContext { bus: settings.bus.clone(), memory: settings.memory.clone() };
+        let with = OutputContext {
+            bus: settings.bus.clone(),
+            memory: settings.memory.clone(),
+            tally: Arc::clone(&tally),
+        };
         let outputs = compiled.outputs.try_map(&mut |plugin: &CompiledPlugin| {
             let output = MakeOutput::build(plugin, &with).map_err(|source| refused(plugin, source))?;
             let lane = Arc::new(Lane::new(

@@ -122,6 +122,9 @@ async fn an_address_without_listener_is_waited_for_or_not() {
     insists.sender().send(batch(&["kept"], &waiting)).await;
     careless.sender().send(batch(&["dropped"], &dropped)).await;
     wait_for("a careless output drops", || *dropped.lock().unwrap() == [Outcome::Delivered]).await;
+    let lost = |pipeline: &RunningPipeline| pipeline.counter().counted().lost.get("nobody_listens").copied();
+    assert!(lost(&careless).is_some_and(|bytes| bytes > 0));
+    assert_eq!(lost(&insists), None);
     wait_for("the trouble is known", || insists.outputs()[0].trouble.is_some()).await;
     let trouble = insists.outputs()[0].trouble.clone().unwrap();
     assert!(trouble.contains("no pipeline listens at `four`"), "{trouble}");
