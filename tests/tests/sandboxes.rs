@@ -14,6 +14,7 @@ use logstash_mesos_tests::scheduler::{Scheduler, SchedulerOptions};
 use logstash_mesos_tests::tasks::{Framework, Script};
 use logstash_mesos_tests::wait::{PATIENCE, throughout, until};
 use mesos_v1::proto::TaskState;
+use serde_json::Value;
 
 /// Lines of each of the three files of a task.
 const COUNT: usize = 300;
@@ -171,9 +172,11 @@ fn tasks_are_shipped_once_by_the_agent_s_executor_and_by_ship_through_restart_an
     until("positions of what is gone to be forgotten", PATIENCE, || {
         let positions =
             fs::read_to_string(place.join("data/positions.json")).map_err(|error| error.to_string())?;
-        let count = positions.matches("container:").count();
+        let lines = positions.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let of: BTreeSet<_> =
+            lines.filter_map(|line| Some(line[1]["file"]["stream"].as_str()?.to_owned())).collect();
         // The three files of the task that is there.
-        if count == 3 { Ok(()) } else { Err(format!("{count} positions")) }
+        if of.len() == 3 { Ok(()) } else { Err(format!("positions of {of:?}")) }
     });
     // Tasks of everybody, but not what the shipping executor itself says.
     let ours =

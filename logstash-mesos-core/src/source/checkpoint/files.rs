@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Entry, FilePosition};
+use super::FilePosition;
+use super::shared::Entry;
 use crate::source::Identity;
 
 #[derive(Debug, Default)]
@@ -12,6 +13,8 @@ pub(super) struct Files {
     entries: BTreeMap<u64, Entry>,
     of_streams: BTreeSet<(Arc<str>, u64)>,
     at_inodes: BTreeSet<(Inode, u64)>,
+    // Of which something that is kept is not written yet; those that are gone, too.
+    changed: BTreeSet<u64>,
 }
 
 /// Device and inode.
@@ -24,6 +27,7 @@ impl Files {
         self.of_streams.insert((Arc::clone(&entry.stream), id));
         self.at_inodes.insert((inode(&entry.position), id));
         self.entries.insert(id, entry);
+        self.changed.insert(id);
         id
     }
 
@@ -31,6 +35,7 @@ impl Files {
         let entry = self.entries.remove(&id)?;
         self.of_streams.remove(&(Arc::clone(&entry.stream), id));
         self.at_inodes.remove(&(inode(&entry.position), id));
+        self.changed.insert(id);
         Some(entry)
     }
 
@@ -38,14 +43,36 @@ impl Files {
         self.entries.get(&id)
     }
 
-    /// To change what is kept; whose it is, and where, is changed by the two below.
+    /// To change what is known while the program runs.
     pub(super) fn get_mut(&mut self, id: u64) -> Option<&mut Entry> {
         self.entries.get_mut(&id)
+    }
+
+    /// To change what is kept; whose it is, and where, is changed by the two below.
+    pub(super) fn change(&mut self, id: u64) -> Option<&mut Entry> {
+        let entry = self.entries.get_mut(&id)?;
+        self.changed.insert(id);
+        Some(entry)
+    }
+
+    pub(super) fn is_changed(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
+    /// Those that have changed since this was called last.
+    pub(super) fn take_changed(&mut self) -> BTreeSet<u64> {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// They have changed all the same.
+    pub(super) fn put_back(&mut self, changed: BTreeSet<u64>) {
+        self.changed.extend(changed);
     }
 
     /// Another stream has the file now.
     pub(super) fn give_to(&mut self, stream: &Arc<str>, id: u64) -> Option<&Entry> {
         let entry = self.entries.get_mut(&id)?;
+        self.changed.insert(id);
         let before = std::mem::replace(&mut entry.stream, Arc::clone(stream));
         self.of_streams.remove(&(before, id));
         self.of_streams.insert((Arc::clone(stream), id));
@@ -55,6 +82,7 @@ impl Files {
     /// It is known by another identity now.
     pub(super) fn identify(&mut self, id: u64, identity: Identity) -> Option<&mut Entry> {
         let entry = self.entries.get_mut(&id)?;
+        self.changed.insert(id);
         self.at_inodes.remove(&(inode(&entry.position), id));
         let Identity { dev, ino, born } = identity;
         (entry.position.dev, entry.position.ino, entry.position.born) = (dev, ino, born);
@@ -76,18 +104,18 @@ impl Files {
         entries.filter(move |(_, entry)| entry.position.identity().may_be(file))
     }
 
-    pub(super) fn values(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.values()
+    /// All of them, in the order in which they were begun.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Entry)> {
+        self.entries.iter().map(|(id, entry)| (*id, entry))
     }
 
-    /// Removes those that are not to be kept. Returns whether there were any.
-    pub(super) fn retain(&mut self, keep: impl Fn(&Entry) -> bool) -> bool {
+    /// Removes those that are not to be kept.
+    pub(super) fn retain(&mut self, keep: impl Fn(&Entry) -> bool) {
         let others: Vec<u64> =
             self.entries.iter().filter(|(_, entry)| !keep(entry)).map(|(id, _)| *id).collect();
         for id in &others {
             self.remove(*id);
         }
-        !others.is_empty()
     }
 }
 

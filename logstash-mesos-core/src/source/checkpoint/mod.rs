@@ -1,29 +1,27 @@
 //! Where each stream has arrived, kept in one file.
 //!
-//! The file is JSON with a version, written anew beside itself and renamed over: a crash leaves the old one
-//! or the new one. Changes of about a second are written together, and what is left when the last handle
-//! goes. A file that cannot be read is never overwritten.
+//! What has changed within a tenth of a second is added to the file, line by line, each with a checksum, and what is left when
+//! the last handle goes. Now and then the file is written anew beside itself and renamed over. A line that is damaged costs that
+//! position; a file that holds something else is never overwritten.
 
 mod files;
+mod journal;
+mod record;
+mod shared;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use tokio::sync::watch;
-use tracing::warn;
+use tracing::{info, warn};
 
-use files::Files;
-
+use self::record::Kept;
+use self::shared::{Entry, Saver, Shared, State};
 use super::{Fingerprint, Identity, Mark, Opened, Tracker};
-use crate::durable::replace_file;
-use crate::error_chain;
 
 /// The positions of the streams of one reader.
 ///
@@ -106,61 +104,6 @@ impl FilePosition {
     }
 }
 
-#[derive(Debug)]
-struct Shared {
-    path: Option<PathBuf>,
-    state: Mutex<State>,
-    changed: Condvar,
-    // Held while the file is written.
-    saving: Mutex<()>,
-    // The last change that was saved, or could not be.
-    saved: watch::Sender<u64>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    files: Files,
-    cursors: BTreeMap<Arc<str>, String>,
-    // Counts the changes.
-    changes: u64,
-    dirty: bool,
-    // Somebody waits for it to be saved.
-    urgent: bool,
-    closing: bool,
-    discarded: bool,
-}
-
-#[derive(Debug)]
-struct Entry {
-    stream: Arc<str>,
-    position: FilePosition,
-    // A reader has it open.
-    live: bool,
-    // Its reader has read it to the end; with the last acknowledgement the entry is not needed any more.
-    forget_at: Option<u64>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Stored {
-    version: u32,
-    #[serde(default)]
-    files: BTreeMap<Arc<str>, Vec<FilePosition>>,
-    #[serde(default)]
-    cursors: BTreeMap<Arc<str>, String>,
-}
-
-/// The same, to be written.
-#[derive(Serialize)]
-struct Written<'s> {
-    version: u32,
-    files: BTreeMap<&'s str, Vec<&'s FilePosition>>,
-    cursors: &'s BTreeMap<Arc<str>, String>,
-}
-
-const VERSION: u32 = 1;
-const SAVE_AFTER: Duration = Duration::from_secs(1);
-
 impl Checkpoints {
     /// Positions that are forgotten with the process.
     #[must_use]
@@ -187,8 +130,12 @@ impl Checkpoints {
     pub fn open_file(path: impl Into<PathBuf>) -> Result<Self, CheckpointError> {
         let path = path.into();
         let state = match fs::read(&path) {
-            Ok(bytes) => State::parse(&bytes)
-                .map_err(|reason| CheckpointError::Unreadable { path: path.clone(), reason })?,
+            Ok(bytes) => {
+                let kept = Kept::read(&bytes)
+                    .map_err(|reason| CheckpointError::Unreadable { path: path.clone(), reason })?;
+                tell_damage(&path, &kept);
+                State::of(kept)
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => State::default(),
             Err(source) => return Err(CheckpointError::Io { path, source }),
         };
@@ -218,8 +165,13 @@ impl Checkpoints {
     #[must_use]
     pub fn keys(&self) -> Vec<Arc<str>> {
         let state = self.shared.lock();
-        let mut keys: Vec<_> =
-            state.files.values().map(|entry| &entry.stream).chain(state.cursors.keys()).cloned().collect();
+        let mut keys: Vec<_> = state
+            .files
+            .iter()
+            .map(|(_, entry)| &entry.stream)
+            .chain(state.cursors.streams())
+            .cloned()
+            .collect();
         keys.sort_unstable();
         keys.dedup();
         keys
@@ -228,11 +180,7 @@ impl Checkpoints {
     /// Forgets the files that nobody reads now and whose position has not moved for so long.
     pub fn forget_unmoved(&self, since: Duration) {
         let oldest = now_secs().saturating_sub(since.as_secs());
-        let mut state = self.shared.lock();
-        if state.files.retain(|entry| entry.live || entry.position.at >= oldest) {
-            state.touch();
-            self.shared.changed.notify_one();
-        }
+        self.shared.change(|state| state.files.retain(|entry| entry.live || entry.position.at >= oldest));
     }
 
     /// Forgets everything about the stream `key`, which nobody reads any more.
@@ -243,13 +191,13 @@ impl Checkpoints {
         });
     }
 
-    /// Writes what has changed, now.
+    /// Writes what has changed, now and durably.
     ///
     /// # Errors
     ///
     /// [`CheckpointError::Io`] when the file cannot be written: it holds the last saved positions then.
     pub fn save(&self) -> Result<(), CheckpointError> {
-        self.shared.save()
+        self.shared.save(true)
     }
 
     /// Removes the file, for good: nothing is written any more.
@@ -258,12 +206,11 @@ impl Checkpoints {
     ///
     /// [`CheckpointError::Io`] when it cannot be removed.
     pub fn discard(&self) -> Result<(), CheckpointError> {
-        let _nobody_writes = self.shared.saving.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(journal) = self.shared.journal() else { return Ok(()) };
         self.shared.lock().discarded = true;
-        let Some(path) = &self.shared.path else { return Ok(()) };
-        match fs::remove_file(path) {
+        match fs::remove_file(journal.path()) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(CheckpointError::Io { path: path.clone(), source })
+                Err(CheckpointError::Io { path: journal.path().to_owned(), source })
             }
             _ => Ok(()),
         }
@@ -331,9 +278,7 @@ impl StreamPositions {
         let checkpoints = self.checkpoints.clone();
         let key = Arc::clone(&self.key);
         Tracker::new(move |cursor| {
-            checkpoints.shared.change(|state| {
-                state.cursors.insert(Arc::clone(&key), cursor);
-            });
+            checkpoints.shared.change(|state| state.cursors.set(&key, cursor));
         })
     }
 
@@ -341,7 +286,7 @@ impl StreamPositions {
     pub(super) fn saved(&self) -> impl Future<Output = ()> + use<> {
         let shared = Arc::clone(&self.checkpoints.shared);
         async move {
-            if shared.path.is_none() {
+            if !shared.is_kept() {
                 return;
             }
             let mut saved = shared.saved.subscribe();
@@ -480,7 +425,8 @@ impl LiveFile {
         let before = key(now);
         note(now);
         if key(now) != before {
-            state.touch();
+            state.files.change(self.id);
+            state.changes += 1;
             self.shared.changed.notify_one();
         }
     }
@@ -535,137 +481,14 @@ impl Drop for LiveFile {
     }
 }
 
-impl Shared {
-    fn new(path: Option<PathBuf>, state: State) -> Self {
-        Self {
-            path,
-            state: Mutex::new(state),
-            changed: Condvar::new(),
-            saving: Mutex::default(),
-            saved: watch::Sender::new(0),
-        }
+/// Names what could not be read of a file that could.
+fn tell_damage(path: &Path, kept: &Kept) {
+    let path = path.display();
+    for line in &kept.damaged {
+        warn!(%path, line, "A line of the positions is damaged: what it was about may be read again, from where an older line or nothing says");
     }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn change(&self, change: impl FnOnce(&mut State)) {
-        let mut state = self.lock();
-        change(&mut state);
-        state.touch();
-        self.changed.notify_one();
-    }
-
-    fn advance(&self, id: u64, end: u64) {
-        self.change(|state| {
-            let Some(entry) = state.files.get_mut(id) else { return };
-            entry.position.offset = end;
-            entry.position.size = entry.position.size.max(end);
-            if entry.forget_at.is_some_and(|last| end >= last) {
-                state.files.remove(id);
-            } else {
-                entry.position.at = now_secs();
-            }
-        });
-    }
-
-    fn save(&self) -> Result<(), CheckpointError> {
-        let Some(path) = &self.path else { return Ok(()) };
-        let _alone = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
-        let (text, changes) = {
-            let mut state = self.lock();
-            state.urgent = false;
-            if !state.dirty || state.discarded {
-                self.saved.send_replace(state.changes);
-                return Ok(());
-            }
-            state.dirty = false;
-            (state.to_json(), state.changes)
-        };
-        let replaced = replace_file(path, &text).map_err(|source| {
-            self.lock().dirty = true;
-            CheckpointError::Io { path: path.clone(), source }
-        });
-        self.saved.send_replace(changes);
-        replaced
-    }
-}
-
-impl State {
-    fn touch(&mut self) {
-        self.changes += 1;
-        self.dirty = true;
-    }
-
-    fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let stored: Stored = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-        if stored.version != VERSION {
-            return Err(format!("it has version {}, this program knows version {VERSION}", stored.version));
-        }
-        let mut state = Self { cursors: stored.cursors, ..Self::default() };
-        for (stream, positions) in stored.files {
-            for position in positions {
-                let stream = Arc::clone(&stream);
-                state.files.insert(Entry { stream, position, live: false, forget_at: None });
-            }
-        }
-        Ok(state)
-    }
-
-    fn to_json(&self) -> Vec<u8> {
-        let mut files: BTreeMap<&str, Vec<&FilePosition>> = BTreeMap::new();
-        for entry in self.files.values() {
-            files.entry(&entry.stream).or_default().push(&entry.position);
-        }
-        serde_json::to_vec(&Written { version: VERSION, files, cursors: &self.cursors }).unwrap_or_default()
-    }
-}
-
-/// Writes the positions in the background, about a second after a change.
-#[derive(Debug)]
-struct Saver {
-    shared: Arc<Shared>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-impl Saver {
-    fn start(shared: Arc<Shared>) -> io::Result<Self> {
-        let of_thread = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("positions".into()).spawn(move || run(&of_thread))?;
-        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
-    }
-}
-
-impl Drop for Saver {
-    fn drop(&mut self) {
-        self.shared.lock().closing = true;
-        self.shared.changed.notify_one();
-        if let Some(thread) = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
-            let _panicked_and_reported = thread.join();
-        }
-    }
-}
-
-fn run(shared: &Shared) {
-    loop {
-        let mut state = shared.lock();
-        while !state.dirty && !state.urgent && !state.closing {
-            state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        // Every acknowledgement notifies; sleep through them, but not through the end, nor while somebody waits.
-        let (state, _) = shared
-            .changed
-            .wait_timeout_while(state, SAVE_AFTER, |state| !state.closing && !state.urgent)
-            .unwrap_or_else(PoisonError::into_inner);
-        let closing = state.closing;
-        drop(state);
-        if let Err(error) = shared.save() {
-            warn!(error = %error_chain(&error), "Positions could not be saved, trying again");
-        }
-        if closing {
-            return;
-        }
+    if kept.torn {
+        info!(%path, "The last line of the positions is not whole, as after a kill: what it was about is read again from before");
     }
 }
 
@@ -723,6 +546,69 @@ mod tests {
         assert_eq!(checkpoints.stream("k").unfinished().len(), 1);
         ack.delivered();
         assert_eq!(checkpoints.stream("k").unfinished().len(), 0);
+    }
+
+    /// A stream for each of `keys`, with a position of its own.
+    fn with_cursors(dir: &Path, keys: &[&str]) -> Checkpoints {
+        let checkpoints = Checkpoints::open(dir).unwrap();
+        for key in keys {
+            checkpoints.stream(key).cursor_tracker().begin(format!("of {key}")).delivered();
+        }
+        checkpoints.save().unwrap();
+        checkpoints
+    }
+
+    #[test]
+    fn only_what_has_changed_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("positions.json");
+        let checkpoints = with_cursors(dir.path(), &["a", "b", "c"]);
+        let before = fs::read_to_string(&file).unwrap();
+        checkpoints.stream("b").cursor_tracker().begin("moved".to_owned()).delivered();
+        checkpoints.save().unwrap();
+        let after = fs::read_to_string(&file).unwrap();
+        let added = after.strip_prefix(&before).unwrap();
+        assert!(added.lines().count() == 1 && added.contains("moved"), "{added}");
+        // What is gone does not stay in it.
+        checkpoints.forget("b");
+        checkpoints.save().unwrap();
+        let after = fs::read_to_string(&file).unwrap();
+        assert!(after.contains("of a") && !after.contains("of b") && !after.contains("moved"), "{after}");
+        // Somebody removes it.
+        fs::remove_file(&file).unwrap();
+        checkpoints.stream("a").cursor_tracker().begin("moved".to_owned()).delivered();
+        checkpoints.save().unwrap();
+        let after = fs::read_to_string(&file).unwrap();
+        assert!(after.contains("moved") && after.contains("of c"), "{after}");
+    }
+
+    #[test]
+    fn a_file_that_is_written_again_and_again_stays_small() {
+        let dir = tempfile::tempdir().unwrap();
+        let checkpoints = with_cursors(dir.path(), &["a", "b"]);
+        for round in 0..1000 {
+            checkpoints.stream("a").cursor_tracker().begin("x".repeat(300) + &round.to_string()).delivered();
+            checkpoints.shared.save(false).unwrap();
+        }
+        let len = fs::metadata(dir.path().join("positions.json")).unwrap().len();
+        assert!(len < 100 << 10, "{len}");
+        drop(checkpoints);
+        let again = Checkpoints::open(dir.path()).unwrap();
+        assert!(again.stream("a").cursor().unwrap().ends_with("x999"));
+        assert_eq!(again.stream("b").cursor().as_deref(), Some("of b"));
+    }
+
+    #[test]
+    fn a_damaged_line_costs_one_position() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("positions.json");
+        drop(with_cursors(dir.path(), &["a", "b", "c"]));
+        let text = fs::read_to_string(&file).unwrap().replace("of b", "ov b");
+        fs::write(&file, text).unwrap();
+        let again = Checkpoints::open(dir.path()).unwrap();
+        assert_eq!(again.stream("a").cursor().as_deref(), Some("of a"));
+        assert_eq!(again.stream("b").cursor(), None);
+        assert_eq!(again.stream("c").cursor().as_deref(), Some("of c"));
     }
 
     #[test]
