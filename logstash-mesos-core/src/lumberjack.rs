@@ -52,7 +52,7 @@ const MAX_PAIRS: u32 = 10_000;
 /// How much is unpacked at a time.
 const UNPACK_BYTES: usize = 64 << 10;
 
-/// Finds frames in pieces of a stream. What is compressed is unpacked frame by frame: it is never held whole.
+/// Finds frames in pieces of a stream. What is compressed is unpacked piece by piece: it is never held whole.
 #[derive(Debug, Default)]
 pub(crate) struct FrameReader {
     outer: Pieces,
@@ -79,13 +79,18 @@ impl FrameReader {
         self.outer.push(data);
     }
 
-    /// The next whole frame, with the version of the protocol it came by. Without one, more has to be fed.
+    /// The next whole frame, with the version of the protocol it came by. Without one, it is to be asked again if it
+    /// [unpacks](Self::unpacks), and more has to be fed otherwise.
     pub(crate) fn next(&mut self) -> Result<Option<(u8, Frame)>, ProtocolError> {
         loop {
             if let Some(inner) = &mut self.inner {
-                match inner.next()? {
-                    Some(frame) => return Ok(Some(frame)),
-                    None => self.inner = None,
+                match inner.unpacked.next(false)? {
+                    Some((version, Part::Frame(frame))) => return Ok(Some((version, frame))),
+                    Some((_, Part::Compressed(_))) => return Err(ProtocolError::Kind(b'C')),
+                    // What has been unpacked is a part of a long frame.
+                    None if !inner.unpack()? => self.inner = None,
+                    None if inner.unpacked.bytes.len() > 2 * UNPACK_BYTES => return Ok(None),
+                    None => continue,
                 }
             }
             match self.outer.next(true)? {
@@ -99,32 +104,30 @@ impl FrameReader {
         }
     }
 
-    /// How long the frame is that has begun, as far as that is known.
-    pub(crate) fn wants(&self) -> usize {
-        let held = &self.outer.bytes[self.outer.at..];
-        let mut cursor = Cursor { data: held, at: 1 };
-        let announced = match cursor.byte() {
-            Some(b'C') => cursor.number(),
-            Some(b'J') => cursor.number().and_then(|_| cursor.number()),
-            _ => None,
-        };
-        announced.map_or(0, |len| len as usize).max(held.len())
+    /// Whether there is more to come of what has been fed.
+    pub(crate) fn unpacks(&self) -> bool {
+        self.inner.is_some()
+    }
+
+    /// What frames take in memory that have begun.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let inner =
+            |inner: &Inner| inner.decoder.get_ref().get_ref().capacity() + inner.unpacked.bytes.capacity();
+        self.outer.bytes.capacity() + self.inner.as_ref().map_or(0, inner)
     }
 }
 
 impl Inner {
-    fn next(&mut self) -> Result<Option<(u8, Frame)>, ProtocolError> {
-        loop {
-            if let Some((version, part)) = self.unpacked.next(false)? {
-                let Part::Frame(frame) = part else { return Err(ProtocolError::Kind(b'C')) };
-                return Ok(Some((version, frame)));
-            }
-            let mut block = Vec::new();
-            let read = self.decoder.by_ref().take(UNPACK_BYTES as u64).read_to_end(&mut block);
-            match read.map_err(|_| ProtocolError::Compressed)? {
-                0 if self.unpacked.is_empty() => return Ok(None),
-                0 => return Err(ProtocolError::Compressed),
-                _ => self.unpacked.push(&block),
+    /// Unpacks a piece; `false` at the end.
+    fn unpack(&mut self) -> Result<bool, ProtocolError> {
+        let mut block = Vec::new();
+        let read = self.decoder.by_ref().take(UNPACK_BYTES as u64).read_to_end(&mut block);
+        match read.map_err(|_| ProtocolError::Compressed)? {
+            0 if self.unpacked.is_empty() => Ok(false),
+            0 => Err(ProtocolError::Compressed),
+            _ => {
+                self.unpacked.push(&block);
+                Ok(true)
             }
         }
     }
@@ -358,14 +361,34 @@ mod tests {
         let packed = compressor.finish().unwrap();
         let mut reader = FrameReader::default();
         reader.feed(b"2C");
-        assert_eq!(reader.wants(), 2);
         reader.feed(&(packed.len() as u32).to_be_bytes());
-        assert_eq!(reader.wants(), packed.len());
         reader.feed(&packed);
         for number in 0..1 << 18 {
             assert!(matches!(reader.next(), Ok(Some((b'2', Frame::Json { .. })))), "{number}");
-            let held = reader.inner.as_ref().unwrap().unpacked.bytes.capacity();
-            assert!(held <= 4 * UNPACK_BYTES, "{held}");
+            let held = reader.held_bytes();
+            assert!(held <= 2 * packed.len() + 4 * UNPACK_BYTES, "{held}");
         }
+    }
+
+    #[test]
+    fn a_long_frame_is_unpacked_piece_by_piece() {
+        let long = format!("{{\"a\":\"{}\"}}", "x".repeat(4 << 20));
+        let mut reader = FrameReader::default();
+        reader.feed(&testing::window(&[&long]));
+        assert_eq!(reader.next(), Ok(Some((b'2', Frame::Window(1)))));
+        let mut before = reader.held_bytes();
+        let frame = loop {
+            match reader.next().unwrap() {
+                Some((_, frame)) => break frame,
+                None => assert!(reader.unpacks()),
+            }
+            // As vectors grow.
+            let held = reader.held_bytes();
+            assert!(held <= 2 * before + 4 * UNPACK_BYTES, "{held}, {before} before");
+            before = held;
+        };
+        assert_eq!(frame, Frame::Json { sequence: 1, payload: Blob::from(long.as_bytes()) });
+        assert_eq!(reader.next(), Ok(None));
+        assert!(!reader.unpacks() && reader.held_bytes() == 0);
     }
 }

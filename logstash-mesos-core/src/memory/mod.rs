@@ -1,8 +1,8 @@
 //! The memory that was granted for what is on its way, divided between those who hold it.
 //!
-//! Each queue of a pipeline and each lane to an output has an account. Half of the memory is divided evenly between the
-//! accounts, the other half goes to whoever comes first; and an account that holds nothing may always take one piece, so
-//! that nothing waits for ever. Whoever may not take more waits until something is given back.
+//! Each queue of a pipeline, each lane to an output and each input with connections has an account. Half of the memory is
+//! divided evenly between the accounts, the other half goes to whoever comes first; and an account that holds nothing may
+//! always take one piece, so that nothing waits for ever. Whoever may not take more waits until something is given back.
 //!
 //! It is asked once for each block and each batch, never for an event.
 
@@ -320,6 +320,15 @@ impl Held {
     pub(crate) fn grow_to(&mut self, bytes: usize) -> bool {
         let more = bytes.saturating_sub(self.bytes);
         let grown = more == 0 || self.memory.lock().take(self.account, more, self.bytes);
+        self.bytes += if grown { more } else { 0 };
+        grown
+    }
+
+    /// The same, and no further than there is room, also if it is all that the account holds.
+    pub(crate) fn grow_within(&mut self, bytes: usize) -> bool {
+        let more = bytes.saturating_sub(self.bytes);
+        let mut state = self.memory.lock();
+        let grown = state.has_room(self.account, more, 1) && state.take(self.account, more, 0);
         self.bytes += if grown { more } else { 0 };
         grown
     }

@@ -28,6 +28,8 @@ pub struct InputContext {
     pub clock: Clock,
     /// Where other pipelines send to.
     pub bus: Bus,
+    /// What it has read and not sent is held in it, where peers decide how much that is.
+    pub memory: Memory,
     /// Whether events are told delivered as soon as they are in the queues of the outputs, on disk: then an input
     /// whose peers wait for an answer waits for that.
     pub persisted: bool,

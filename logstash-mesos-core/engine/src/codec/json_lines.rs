@@ -63,6 +63,10 @@ impl Codec for JsonLines {
         !self.lines.is_empty()
     }
 
+    fn kept_bytes(&self) -> usize {
+        self.lines.kept_bytes()
+    }
+
     fn flush(&mut self, clock: Clock, emit: &mut dyn FnMut(Event)) {
         let Self { charset, text, lines, .. } = self;
         lines.flush(emit, |line, emit| text.read(&charset.decode(line), clock, emit));

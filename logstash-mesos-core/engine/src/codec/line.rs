@@ -40,6 +40,10 @@ impl Codec for Line {
         !self.lines.is_empty()
     }
 
+    fn kept_bytes(&self) -> usize {
+        self.lines.kept_bytes()
+    }
+
     fn flush(&mut self, clock: Clock, emit: &mut dyn FnMut(Event)) {
         let text = &self.text;
         self.lines.flush(emit, |line, emit| emit(text.event(text.charset.decode(line), clock)));

@@ -168,6 +168,8 @@ impl Multiline {
             event.tag("multiline_codec_max_lines_reached");
         }
         self.lines.clear();
+        // As a rule it is not longer.
+        self.lines.shrink_to(1024);
         self.bytes = 0;
         emit(event);
     }
@@ -203,6 +205,10 @@ impl Codec for Multiline {
 
     fn keeps(&self) -> bool {
         !self.lines.is_empty() || !self.rest.is_empty()
+    }
+
+    fn kept_bytes(&self) -> usize {
+        self.bytes + self.lines.capacity() * size_of::<Text>() + self.rest.kept_bytes()
     }
 
     fn auto_flush(&self) -> Option<Duration> {

@@ -33,6 +33,11 @@ impl StreamLines {
         self.tokens.is_empty()
     }
 
+    /// What the unfinished line takes in memory.
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.tokens.kept_bytes()
+    }
+
     /// Has `decode` make events of every line that `data` completes. Those of a line that was cut get the tag.
     pub(super) fn extract(
         &mut self,

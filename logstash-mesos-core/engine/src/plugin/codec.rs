@@ -19,6 +19,11 @@ pub trait Codec: Send {
         false
     }
 
+    /// About how many bytes these are, as they lie in memory: what an input asks memory for.
+    fn kept_bytes(&self) -> usize {
+        0
+    }
+
     /// After how long without input [`Codec::flush`] is wanted.
     fn auto_flush(&self) -> Option<std::time::Duration> {
         None

@@ -73,6 +73,11 @@ impl Tokenizer {
         self.come == 0
     }
 
+    /// What the unfinished line takes in memory.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.rest.capacity()
+    }
+
     /// The unfinished line.
     pub(crate) fn flush(&mut self) -> Option<Piece> {
         (self.come > 0).then(|| self.take(0))

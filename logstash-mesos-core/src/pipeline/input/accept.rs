@@ -10,7 +10,6 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use super::net;
-use super::room::Room;
 use crate::event::Text;
 use crate::pipeline::plugin::settings::Settings;
 use crate::pipeline::plugin::{BuildError, InputContext};
@@ -24,8 +23,6 @@ pub(super) struct Listen {
     /// Whether the system asks idle peers if they are still there.
     pub(super) keep_alive: bool,
     pub(super) tls: Option<Acceptor>,
-    /// What its connections may hold together.
-    pub(super) room: Room,
 }
 
 /// So many connections are served at a time: others wait until one of them ends.
@@ -44,7 +41,7 @@ impl Listen {
         tls: Option<Acceptor>,
     ) -> Result<Self, BuildError> {
         let host = settings.text("host").unwrap_or(Text::from_static("0.0.0.0"));
-        Ok(Self { host, port: net::port(settings)?, keep_alive, tls, room: Room::default() })
+        Ok(Self { host, port: net::port(settings)?, keep_alive, tls })
     }
 
     /// Takes connections until the input shall end, each in a task of its own; returns when all have ended.

@@ -14,20 +14,25 @@ use tokio::net::UdpSocket;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 
-use super::common::unacknowledged;
 use super::net;
-use crate::event::Event;
+use crate::event::{Batch, Blob};
 use crate::pipeline::plugin::InputContext;
 use crate::source::Lost;
 use logstash_mesos_engine::tools::seldom::Seldom;
 
 /// The longest that the protocol has.
 pub(super) const LONGEST: usize = 65_536;
-/// Most events and bytes of a batch, about.
-const EVENTS_AT_ONCE: usize = 500;
+/// Most datagrams and bytes of a batch, about.
+const AT_ONCE: usize = 500;
 const BYTES_AT_ONCE: usize = 256 << 10;
 /// How often the system is asked what it has dropped.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What came, and the address that it came from.
+pub(super) struct Datagram {
+    pub(super) data: Blob,
+    pub(super) sender: String,
+}
 
 /// A socket that takes datagrams.
 pub(super) struct Datagrams {
@@ -51,9 +56,8 @@ impl Datagrams {
         &self.socket
     }
 
-    /// Has `decode` make events of each datagram and the address that it came from, and sends them, until the input or the
-    /// pipeline ends.
-    pub(super) async fn serve(mut self, cx: &InputContext, decode: impl FnMut(&[u8], &str, &mut Vec<Event>)) {
+    /// Has `make` make batches of what has come, one or many, and sends them, until the input or the pipeline ends.
+    pub(super) async fn serve(mut self, cx: &InputContext, make: impl FnMut(Vec<Datagram>) -> Batch) {
         let mut dropped = Dropped::of(&self.socket, self.address.clone());
         let counting = async {
             let mut every = interval(LOOK_EVERY);
@@ -65,13 +69,13 @@ impl Datagrams {
         };
         // Both at once: they are dropped while the queue is waited for.
         tokio::select! {
-            () = self.take(cx, decode) => {}
+            () = self.take(cx, make) => {}
             () = counting => {}
         }
         dropped.count(cx);
     }
 
-    async fn take(&mut self, cx: &InputContext, mut decode: impl FnMut(&[u8], &str, &mut Vec<Event>)) {
+    async fn take(&mut self, cx: &InputContext, mut make: impl FnMut(Vec<Datagram>) -> Batch) {
         loop {
             let ready = tokio::select! {
                 ready = self.socket.ready(Interest::READABLE) => ready,
@@ -80,16 +84,17 @@ impl Datagrams {
             if let Err(error) = ready {
                 return warn!(%error, address = self.address, "Datagrams are received no more");
             }
-            let (mut events, mut bytes) = (Vec::new(), 0);
+            let (mut datagrams, mut bytes) = (Vec::new(), 0);
             // What has come meanwhile goes along.
-            while events.len() < EVENTS_AT_ONCE && bytes < BYTES_AT_ONCE {
+            while datagrams.len() < AT_ONCE && bytes < BYTES_AT_ONCE {
                 match self.socket.try_io(Interest::READABLE, || receive(&self.socket, &mut self.buffer)) {
                     Ok((len, from)) => {
                         let kept = len.min(self.buffer.len());
                         if kept < len {
                             self.note_cut(len - kept, cx);
                         }
-                        decode(&self.buffer[..kept], &sender(from), &mut events);
+                        let data = Blob::from(&self.buffer[..kept]);
+                        datagrams.push(Datagram { data, sender: sender(from) });
                         bytes += kept;
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -99,7 +104,11 @@ impl Datagrams {
                     }
                 }
             }
-            if !events.is_empty() && !cx.events.send(unacknowledged(events, bytes)).await {
+            if datagrams.is_empty() {
+                continue;
+            }
+            let batch = make(datagrams);
+            if !batch.is_empty() && !cx.events.send(batch).await {
                 return;
             }
         }
@@ -184,14 +193,16 @@ mod tests {
 
     use super::super::testing::{free_port, receiving};
     use super::*;
-    use crate::event::{FieldReference, Text, Value};
+    use crate::event::{Event, Text, Timestamp};
 
-    fn decode(data: &[u8], _: &str, events: &mut Vec<Event>) {
-        let mut event = Event::default();
-        let message = FieldReference::parse("message").expect("it is one");
-        let text = Text::from(String::from_utf8_lossy(data).as_ref());
-        event.set(&message, Value::Text(text)).expect("it can be set");
-        events.push(event);
+    fn make(datagrams: Vec<Datagram>) -> Batch {
+        let event = |datagram: Datagram| {
+            Event::from_message(
+                Text::from(String::from_utf8_lossy(&datagram.data).as_ref()),
+                Timestamp::EPOCH,
+            )
+        };
+        Batch { events: datagrams.into_iter().map(event).collect(), ..Batch::default() }
     }
 
     /// Serves what has come until `done` says so of how many events came, and what was lost.
@@ -202,7 +213,7 @@ mod tests {
         done: impl Fn(u64, &Tally) -> bool,
     ) {
         let (shutdown, tally) = (cx.shutdown.clone(), Arc::clone(&cx.tally));
-        let serving = tokio::spawn(async move { datagrams.serve(&cx, decode).await });
+        let serving = tokio::spawn(async move { datagrams.serve(&cx, make).await });
         let mut came = 0;
         let all = async {
             while !done(came, &tally) {

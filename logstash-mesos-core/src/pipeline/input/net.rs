@@ -8,11 +8,11 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 use tracing::{debug, info, warn};
 
-use super::common::unacknowledged;
-use super::room::Room;
+use super::making::{Maker, Read};
+use super::room::FREE_BYTES;
 use crate::event::{Blob, Event, FieldReference, Value};
 use crate::pipeline::plugin::settings::Settings;
-use crate::pipeline::plugin::{BuildError, Codec, InputContext};
+use crate::pipeline::plugin::{BuildError, InputContext};
 use crate::tls::{Connector, Stream};
 
 /// The `port` of the settings.
@@ -139,80 +139,109 @@ impl MissingFields {
     }
 }
 
-const BLOCK: usize = 16 << 10;
+/// Events of so many lines are made at a time.
+const LINES: usize = 500;
 
-/// Reads `stream` to its end, or until nothing comes for as long as `patience`, through `codec`. `first` came from it before.
-/// Events are held only in turn with the other connections of `room`.
+/// What comes of a connection.
+enum Come {
+    /// So many bytes.
+    Data(usize),
+    /// Nothing for a while.
+    Quiet,
+    /// Nothing any more.
+    End(std::io::Result<()>),
+}
+
+/// Reads `stream` to its end, or until nothing comes for as long as `patience`, and has `maker` make events. `first` came from
+/// it before.
+///
+/// # Errors
+///
+/// What the connection says; [`QuotaExceeded`](std::io::ErrorKind::QuotaExceeded) when it was ended for the sake of others.
 pub(super) async fn pump(
     mut stream: impl AsyncRead + Unpin,
     first: &[u8],
     patience: Option<Duration>,
-    mut codec: Box<dyn Codec>,
-    room: &Room,
+    mut maker: Maker,
     cx: &InputContext,
-    mut finish: impl FnMut(&mut Event) + Send,
 ) -> std::io::Result<()> {
-    let mut block = vec![0; BLOCK];
-    let mut events = Vec::new();
-    if !first.is_empty() {
-        decode(&mut *codec, first, cx, &mut finish, &mut events);
-        if !pass_on(&mut events, cx).await {
-            return Ok(());
-        }
-    }
+    let mut piece = maker.room.piece();
+    let mut block = vec![0; FREE_BYTES];
+    let mut data = first;
     loop {
-        let idle = codec.auto_flush().filter(|_| codec.keeps());
-        let read = tokio::select! {
-            read = stream.read(&mut block) => Some(read),
-            () = cx.shutdown.cancelled() => Some(Ok(0)),
-            () = tokio::time::sleep(idle.unwrap_or_default()), if idle.is_some() => None,
-            () = tokio::time::sleep(patience.unwrap_or_default()), if patience.is_some() => Some(Ok(0)),
-        };
-        let _turn = room.turn().await;
-        match &read {
-            Some(Ok(len @ 1..)) => decode(&mut *codec, &block[..*len], cx, &mut finish, &mut events),
-            // The end, or nothing for a while.
-            _ => flush(&mut *codec, cx, &mut finish, &mut events),
+        match send(maker, data, false, cx).await {
+            Some(goes_on) => maker = goes_on,
+            None => return Ok(()),
         }
-        let goes_on = pass_on(&mut events, cx).await;
-        match read {
-            Some(Err(error)) => return Err(error),
-            Some(Ok(0)) => return Ok(()),
-            _ if !goes_on => return Ok(()),
-            _ => {}
+        let kept = maker.codec.kept_bytes();
+        let idle = maker.codec.auto_flush().filter(|_| maker.codec.keeps());
+        let come = async {
+            piece.resize(kept).await;
+            tokio::select! {
+                // It may have waited for the queue meanwhile.
+                biased;
+                read = stream.read(&mut block) => match read {
+                    Ok(0) => Come::End(Ok(())),
+                    Ok(len) => Come::Data(len),
+                    Err(error) => Come::End(Err(error)),
+                },
+                () = tokio::time::sleep(idle.unwrap_or_default()), if idle.is_some() => Come::Quiet,
+                () = tokio::time::sleep(patience.unwrap_or_default()), if patience.is_some() => Come::End(Ok(())),
+                () = piece.overdue() => Come::End(Err(overdue())),
+            }
+        };
+        let come = tokio::select! {
+            come = come => come,
+            () = cx.shutdown.cancelled() => Come::End(Ok(())),
+        };
+        data = match come {
+            Come::Data(len) => &block[..len],
+            Come::Quiet | Come::End(_) => &[],
+        };
+        if data.is_empty() {
+            match send(maker, data, true, cx).await {
+                Some(goes_on) => maker = goes_on,
+                None => return Ok(()),
+            }
+        }
+        if let Come::End(ended) = come {
+            return ended;
         }
     }
 }
 
-/// `false` when the pipeline takes nothing any more.
-async fn pass_on(events: &mut Vec<Event>, cx: &InputContext) -> bool {
-    let bytes = BLOCK.min(events.len() * 64);
-    events.is_empty() || cx.events.send(unacknowledged(std::mem::take(events), bytes)).await
+/// `None` when the pipeline takes nothing any more.
+async fn send(mut maker: Maker, data: &[u8], ends: bool, cx: &InputContext) -> Option<Maker> {
+    let mut rest = data;
+    while ends || !rest.is_empty() {
+        let lines = memchr::memchr_iter(b'\n', rest).nth(LINES - 1).map_or(rest.len(), |at| at + 1);
+        let part;
+        (part, rest) = rest.split_at(lines);
+        let read = Read { data: Blob::from(part), ends: ends && rest.is_empty() };
+        maker = maker.send(read, cx).await?;
+        if rest.is_empty() {
+            break;
+        }
+    }
+    Some(maker)
 }
 
-fn decode(
-    codec: &mut dyn Codec,
-    data: &[u8],
-    cx: &InputContext,
-    finish: &mut (impl FnMut(&mut Event) + Send),
-    events: &mut Vec<Event>,
-) {
-    codec.decode(Blob::from(data), cx.clock, &mut |mut event| {
-        finish(&mut event);
-        events.push(event);
-    });
+/// Why a connection is ended whose piece others have waited for.
+pub(super) fn overdue() -> std::io::Error {
+    let why = "there is no memory for others before what it has begun ends, and that takes too long (grant more, or have it \
+               send shorter lines)";
+    std::io::Error::new(std::io::ErrorKind::QuotaExceeded, why)
 }
 
-fn flush(
-    codec: &mut dyn Codec,
-    cx: &InputContext,
-    finish: &mut (impl FnMut(&mut Event) + Send),
-    events: &mut Vec<Event>,
-) {
-    codec.flush(cx.clock, &mut |mut event| {
-        finish(&mut event);
-        events.push(event);
-    });
+/// Says how the connection of `peer` ended.
+pub(super) fn say_ended(ended: std::io::Result<()>, peer: &dyn std::fmt::Display) {
+    match ended {
+        Ok(()) => debug!(%peer, "Connection ended"),
+        Err(error) if error.kind() == std::io::ErrorKind::QuotaExceeded => {
+            warn!(%error, %peer, "Connection ended");
+        }
+        Err(error) => debug!(%error, %peer, "Connection broke"),
+    }
 }
 
 /// What a proxy says about a connection, by version 1 of its protocol.

@@ -5,13 +5,14 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tracing::{debug, warn};
+use tracing::warn;
 
 use super::accept::Listen;
 use super::common::InputOptions;
+use super::making::Maker;
 use super::net::{self, MissingFields, Proxied};
 use super::room::Room;
-use crate::event::{Text, Value};
+use crate::event::{Event, Text, Value};
 use crate::pipeline::filter::dns::Names;
 use crate::pipeline::plugin::settings::{Default as Preset, Kind, Setting, Settings, Transport};
 use crate::pipeline::plugin::{
@@ -123,11 +124,11 @@ struct Connections {
 #[async_trait]
 impl Input for Tcp {
     async fn run(self: Box<Self>, cx: InputContext) -> Result<(), InputError> {
-        let cx = Arc::new(cx);
+        let (room, cx) = (Room::new(&cx.memory), Arc::new(cx));
         match &self.connects {
-            Some(tls) => self.connect(tls.as_ref(), &cx).await,
+            Some(tls) => self.connect(tls.as_ref(), &room, &cx).await,
             None => {
-                let (connections, room) = (Arc::clone(&self.connections), self.listen.room.clone());
+                let connections = Arc::clone(&self.connections);
                 let read = move |stream, peer, cx: Arc<InputContext>| {
                     let connections = Arc::clone(&connections);
                     let room = room.clone();
@@ -147,8 +148,8 @@ const NAME_TIMEOUT: Duration = Duration::from_secs(2);
 const CONNECT_AGAIN: Duration = Duration::from_secs(1);
 
 impl Tcp {
-    async fn connect(&self, tls: Option<&Connector>, cx: &InputContext) {
-        let Listen { host, port, keep_alive, room, .. } = &self.listen;
+    async fn connect(&self, tls: Option<&Connector>, room: &Room, cx: &InputContext) {
+        let Listen { host, port, keep_alive, .. } = &self.listen;
         let mut failed = 0_u32;
         loop {
             let connected = tokio::select! {
@@ -176,7 +177,7 @@ impl Tcp {
 }
 
 impl Connections {
-    async fn read(&self, mut stream: Stream, peer: SocketAddr, room: &Room, cx: &InputContext) {
+    async fn read(self: &Arc<Self>, mut stream: Stream, peer: SocketAddr, room: &Room, cx: &InputContext) {
         let subject = stream.peer().and_then(|peer| peer.subject).filter(|_| self.believes);
         let (mut ip, mut port) = (peer.ip().to_canonical().to_string(), Value::Int(peer.port().into()));
         let (mut proxy, mut first) = (None, Vec::new());
@@ -203,14 +204,13 @@ impl Connections {
         }
         let fields = MissingFields::new(fields);
         let codec = self.codec.lock().unwrap_or_else(PoisonError::into_inner).fork();
-        let finish = |event: &mut crate::event::Event| {
+        let connections = Arc::clone(self);
+        let finish = Arc::new(move |event: &mut Event| {
             fields.apply(event);
-            self.options.apply(event);
-        };
-        match net::pump(stream, &first, None, codec, room, cx, finish).await {
-            Ok(()) => debug!(%peer, "Connection ended"),
-            Err(error) => debug!(%error, %peer, "Connection broke"),
-        }
+            connections.options.apply(event);
+        });
+        let maker = Maker { codec, finish, room: room.clone() };
+        net::say_ended(net::pump(stream, &first, None, maker, cx).await, &peer);
     }
 
     /// The name of an address, or the address where there is none, or nobody answers in time.

@@ -102,6 +102,7 @@ pub(crate) fn receiving() -> (InputContext, mpsc::UnboundedReceiver<Received>) {
         shutdown: CancellationToken::new(),
         clock: NOW,
         bus: crate::pipeline::Bus::default(),
+        memory: crate::memory::Memory::default(),
         persisted: false,
         tally: Arc::default(),
         host_root: "/".into(),

@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use rustix::net::sockopt;
 use tracing::warn;
 
-use super::common::InputOptions;
-use super::datagrams::{Datagrams, LONGEST};
+use super::common::{EVENT_BYTES, InputOptions};
+use super::datagrams::{Datagram, Datagrams, LONGEST};
 use super::net::{self, MissingFields};
-use crate::event::{Blob, Event, Text, Value};
+use crate::event::{Batch, Clock, Deferred, Event, Text, Value};
 use crate::pipeline::plugin::settings::{Default as Preset, Kind, Setting, Settings, Status, Transport};
 use crate::pipeline::plugin::{
     Build, BuildContext, BuildError, Codec, Input, InputContext, InputError, MakeInput, PluginSpec,
@@ -69,9 +69,9 @@ struct Udp {
 #[async_trait]
 impl Input for Udp {
     async fn run(self: Box<Self>, cx: InputContext) -> Result<(), InputError> {
-        let Self { host, port, longest, buffer_bytes, field, mut codec, options } = *self;
-        let Some(datagrams) = Datagrams::listen(&host, port, longest, &cx).await else { return Ok(()) };
-        if let Some(wanted) = buffer_bytes {
+        let Self { host, port, longest, buffer_bytes, .. } = &*self;
+        let Some(datagrams) = Datagrams::listen(host, *port, *longest, &cx).await else { return Ok(()) };
+        if let Some(wanted) = *buffer_bytes {
             let socket = datagrams.socket();
             let set = sockopt::set_socket_recv_buffer_size(socket, wanted);
             // The system counts twice what it was asked for.
@@ -83,18 +83,34 @@ impl Input for Udp {
                 );
             }
         }
-        let decode = |data: &[u8], peer: &str, events: &mut Vec<Event>| {
-            let from = MissingFields::new(vec![(field.as_str(), Value::Text(Text::from(peer)))]);
-            let mut emit = |mut event: Event| {
-                options.apply(&mut event);
-                from.apply(&mut event);
-                events.push(event);
-            };
-            codec.decode(Blob::from(data), cx.clock, &mut emit);
-            codec.flush(cx.clock, &mut emit);
+        let clock = cx.clock;
+        let make = move |datagrams: Vec<Datagram>| Batch {
+            byte_size: datagrams.iter().map(|datagram| datagram.data.len() + EVENT_BYTES).sum(),
+            deferred: Some(self.events(datagrams, clock)),
+            ..Batch::default()
         };
-        datagrams.serve(&cx, decode).await;
+        datagrams.serve(&cx, make).await;
         Ok(())
+    }
+}
+
+impl Udp {
+    /// A worker makes them: a datagram may be very many.
+    fn events(&self, datagrams: Vec<Datagram>, clock: Clock) -> Deferred {
+        let (mut codec, options, field) = (self.codec.fork(), self.options.clone(), self.field.clone());
+        let now = Clock::Fixed(clock.now());
+        Deferred::new(move |events| {
+            for Datagram { data, sender } in datagrams {
+                let from = MissingFields::new(vec![(field.as_str(), Value::from(sender))]);
+                let mut emit = |mut event: Event| {
+                    options.apply(&mut event);
+                    from.apply(&mut event);
+                    events.push(event);
+                };
+                codec.decode(data, now, &mut emit);
+                codec.flush(now, &mut emit);
+            }
+        })
     }
 }
 

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::net::{UnixListener, UnixStream};
-use tracing::{debug, warn};
+use tracing::warn;
 
 use super::accept;
 use super::common::{InputOptions, SharedField, host_field};
+use super::making::Maker;
 use super::net;
 use super::room::Room;
 use crate::event::{Event, Text, Value};
@@ -81,15 +82,14 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, Build
     };
     let shown = Value::Text(Text::from(path.as_str()));
     Ok(Box::new(Unix {
-        path: PathBuf::from(path.as_str()),
         is_client: settings.text("mode").as_deref() == Some("client"),
         takes_over: settings.bool("force_unlink"),
         permissions,
         again: seconds("socket_not_present_retry_interval_seconds").unwrap_or(Duration::from_secs(5)),
         connections: Arc::new(Connections {
+            path: PathBuf::from(path.as_str()),
             patience: seconds("data_timeout"),
             codec: Mutex::new(cx.stream_codec(settings, "codec")?),
-            room: Room::default(),
             options: InputOptions::new(settings),
             fields: [host_field(cx), SharedField::new(cx.ecs.select(&["path"], &["file", "path"]), shown)],
         }),
@@ -97,7 +97,6 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, Build
 }
 
 struct Unix {
-    path: PathBuf,
     is_client: bool,
     takes_over: bool,
     permissions: u32,
@@ -107,10 +106,10 @@ struct Unix {
 
 /// What every connection needs.
 struct Connections {
+    path: PathBuf,
     patience: Option<Duration>,
     // Only forked; behind a lock so that several tasks may look at it.
     codec: Mutex<Box<dyn Codec>>,
-    room: Room,
     options: InputOptions,
     fields: [SharedField; 2],
 }
@@ -118,14 +117,14 @@ struct Connections {
 #[async_trait]
 impl Input for Unix {
     async fn run(self: Box<Self>, cx: InputContext) -> Result<(), InputError> {
-        let cx = Arc::new(cx);
+        let (room, cx) = (Room::new(&cx.memory), Arc::new(cx));
         // As the machine calls it, also for a process in a container.
-        let path =
-            self.path.strip_prefix("/").map_or_else(|_| self.path.clone(), |rest| cx.host_root.join(rest));
+        let path = &self.connections.path;
+        let path = path.strip_prefix("/").map_or_else(|_| path.clone(), |rest| cx.host_root.join(rest));
         if self.is_client {
-            self.connect(&path, &cx).await;
+            self.connect(&path, &room, &cx).await;
         } else {
-            self.serve(&path, &cx).await;
+            self.serve(&path, room, &cx).await;
         }
         Ok(())
     }
@@ -135,23 +134,23 @@ impl Input for Unix {
 const CONNECT_AGAIN: Duration = Duration::from_secs(1);
 
 impl Unix {
-    async fn serve(&self, path: &Path, cx: &Arc<InputContext>) {
+    async fn serve(&self, path: &Path, room: Room, cx: &Arc<InputContext>) {
         let address = path.display().to_string();
         let bind = || Socket::bind(path, self.takes_over, self.permissions);
         let Some(socket) = net::bound(&address, cx, bind).await else { return };
         let accept = || async { socket.listener.accept().await.map(|(stream, _)| stream) };
         let read = |stream, cx: Arc<InputContext>| {
-            let connections = Arc::clone(&self.connections);
-            async move { connections.read(stream, &cx).await }
+            let (connections, room) = (Arc::clone(&self.connections), room.clone());
+            async move { connections.read(stream, &room, &cx).await }
         };
         accept::connections(&address, cx, accept, read).await;
     }
 
-    async fn connect(&self, path: &Path, cx: &InputContext) {
+    async fn connect(&self, path: &Path, room: &Room, cx: &InputContext) {
         loop {
             let pause = match UnixStream::connect(path).await {
                 Ok(stream) => {
-                    self.connections.read(stream, cx).await;
+                    self.connections.read(stream, room, cx).await;
                     CONNECT_AGAIN
                 }
                 Err(error) => {
@@ -168,15 +167,15 @@ impl Unix {
 }
 
 impl Connections {
-    async fn read(&self, stream: UnixStream, cx: &InputContext) {
+    async fn read(self: &Arc<Self>, stream: UnixStream, room: &Room, cx: &InputContext) {
         let codec = self.codec.lock().unwrap_or_else(PoisonError::into_inner).fork();
-        let finish = |event: &mut Event| {
-            self.options.apply(event);
-            self.fields.iter().for_each(|field| field.apply(event));
-        };
-        if let Err(error) = net::pump(stream, &[], self.patience, codec, &self.room, cx, finish).await {
-            debug!(%error, "Connection broke");
-        }
+        let connections = Arc::clone(self);
+        let finish = Arc::new(move |event: &mut Event| {
+            connections.options.apply(event);
+            connections.fields.iter().for_each(|field| field.apply(event));
+        });
+        let maker = Maker { codec, finish, room: room.clone() };
+        net::say_ended(net::pump(stream, &[], self.patience, maker, cx).await, &self.path.display());
     }
 }
 

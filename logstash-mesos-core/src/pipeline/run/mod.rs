@@ -224,13 +224,14 @@ impl RunningPipeline {
         for (plugin, input) in made {
             let (sender, shutdown) = (self.sender(), self.stop_inputs.clone());
             let (clock, bus) = (self.settings.clock, self.settings.bus.clone());
-            let persisted = self.settings.output_queue.persisted;
+            let (persisted, memory) = (self.settings.output_queue.persisted, self.settings.memory.clone());
             let (tally, host_root) = (Arc::clone(&self.tally), self.settings.host_root.clone());
             let context = move || InputContext {
                 events: Arc::clone(&sender),
                 shutdown: shutdown.clone(),
                 clock,
                 bus: bus.clone(),
+                memory: memory.clone(),
                 persisted,
                 tally: Arc::clone(&tally),
                 host_root: host_root.clone(),

@@ -148,6 +148,10 @@ impl Codec for Cef {
         self.rest.as_ref().is_some_and(|rest| !rest.is_empty())
     }
 
+    fn kept_bytes(&self) -> usize {
+        self.rest.as_ref().map_or(0, StreamLines::kept_bytes)
+    }
+
     fn is_stateless(&self) -> bool {
         self.rest.is_none()
     }

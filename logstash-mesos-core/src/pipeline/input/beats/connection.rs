@@ -13,13 +13,15 @@ use tokio::sync::oneshot;
 use tokio::time::Sleep;
 
 use super::super::common::EVENT_BYTES;
-use super::super::room::{FREE_BYTES, Held};
+use super::super::net::overdue;
+use super::super::room::{FREE_BYTES, Piece, Room, Turn};
 use super::{Connections, UNREADABLE};
 use crate::event::{
     Ack, Blob, Clock, Event, FieldReference, JsonReader, JsonRules, Map, Outcome, Text, Timestamp, Value,
     awaited_ack, write_json_map,
 };
 use crate::lumberjack::{Frame, FrameReader, ProtocolError, acknowledgement};
+use crate::memory;
 use crate::pipeline::plugin::{Batch, Codec, InputContext, LineLimit};
 use crate::tls::Stream;
 
@@ -35,6 +37,7 @@ const LAST_WAIT: Duration = Duration::from_secs(5);
 /// The connection of one peer, and what it has sent that is not acknowledged.
 pub(super) struct Connection<'c> {
     shared: &'c Connections,
+    room: Room,
     codec: Box<dyn Codec>,
     json: JsonReader,
     // What is known of the peer, and where events have it.
@@ -52,10 +55,11 @@ pub(super) struct Connection<'c> {
     window: Option<(Ack, oneshot::Receiver<Outcome>)>,
     // Windows on their way.
     sent: VecDeque<Sent>,
-    // What came has not been looked at to its end.
+    // What came has not been looked at to its end, or has no whole frame any more: of this, what is left is held.
     todo: bool,
-    // For the long frame that is being read.
-    long: Option<Held>,
+    torn: bool,
+    // What is held; `None` while it waits for room.
+    piece: Option<Piece>,
     // To be written.
     answers: Vec<u8>,
 }
@@ -64,10 +68,10 @@ pub(super) struct Connection<'c> {
 type Work = Pin<Box<dyn Future<Output = Done> + Send>>;
 
 enum Done {
-    /// It may make events.
-    Turn(Held),
-    /// It may read a long frame.
-    Room(Held),
+    /// It may make events, for which the queue has room.
+    Turn(Turn, memory::Room),
+    /// It may hold what it has of a frame, and read more.
+    Piece(Piece),
     /// The queue has taken events; or it has ended.
     Sent(bool),
 }
@@ -79,9 +83,11 @@ struct Sent {
 }
 
 impl<'c> Connection<'c> {
-    pub(super) fn new(shared: &'c Connections, peer: SocketAddr, stream: &Stream) -> Self {
+    pub(super) fn new(shared: &'c Connections, room: Room, peer: SocketAddr, stream: &Stream) -> Self {
         Self {
             shared,
+            piece: Some(room.piece()),
+            room,
             codec: shared.codec.lock().unwrap_or_else(PoisonError::into_inner).fork(),
             json: JsonReader::new(JsonRules::CODEC),
             from: shared.known_of(peer, stream),
@@ -95,13 +101,13 @@ impl<'c> Connection<'c> {
             window: None,
             sent: VecDeque::new(),
             todo: false,
-            long: None,
+            torn: false,
             answers: Vec::new(),
         }
     }
 
     pub(super) async fn run(&mut self, mut stream: Stream, cx: &InputContext) -> std::io::Result<()> {
-        let mut block = vec![0; 64 << 10];
+        let mut block = vec![0; FREE_BYTES];
         let mut alive = tokio::time::interval_at(tokio::time::Instant::now() + STILL_THERE, STILL_THERE);
         alive.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         // Begins anew with what comes and what is acknowledged, and with nothing else.
@@ -115,7 +121,7 @@ impl<'c> Connection<'c> {
         let mut work: Option<Work> = None;
         loop {
             if work.is_none() {
-                work = self.next_work();
+                work = self.next_work(cx);
             }
             let reads = work.is_none() && self.sent.len() < MOST_WINDOWS;
             tokio::select! {
@@ -130,11 +136,11 @@ impl<'c> Connection<'c> {
                     work = None;
                     stirred(idle.as_mut());
                     match done {
-                        Done::Turn(turn) => {
-                            work = self.make_events(turn, cx)?;
+                        Done::Turn(turn, room) => {
+                            work = self.make_events(turn, room, cx)?;
                             stream.write_all(&std::mem::take(&mut self.answers)).await?;
                         }
-                        Done::Room(room) => self.long = Some(room),
+                        Done::Piece(piece) => self.piece = Some(piece),
                         Done::Sent(true) => {}
                         Done::Sent(false) => return Ok(()),
                     }
@@ -146,8 +152,9 @@ impl<'c> Connection<'c> {
                     }
                     stirred(idle.as_mut());
                     self.frames.feed(&block[..len]);
-                    self.todo = true;
+                    (self.todo, self.torn) = (true, false);
                 }
+                () = overdue_of(self.piece.as_ref()), if reads => return Err(overdue()),
                 _ = alive.tick() => {
                     // Also while its events wait for the queue: it would send them again, and a peer that has gone is
                     // noticed by this.
@@ -185,36 +192,44 @@ impl<'c> Connection<'c> {
     }
 
     /// What has to be waited for before more is read.
-    fn next_work(&mut self) -> Option<Work> {
-        let room = self.shared.room.clone();
-        if self.todo {
-            return Some(Box::pin(async move { Done::Turn(room.turn().await) }));
+    fn next_work(&mut self, cx: &InputContext) -> Option<Work> {
+        let held = self.frames.held_bytes();
+        if self.torn
+            && let Some(mut piece) = self.piece.take_if(|piece| !piece.try_resize(held))
+        {
+            return Some(Box::pin(async move {
+                piece.resize(held).await;
+                Done::Piece(piece)
+            }));
         }
-        let wants = self.frames.wants();
-        if wants <= FREE_BYTES {
-            self.long = None;
-        } else if self.long.is_none() {
-            return Some(Box::pin(async move { Done::Room(room.bytes(wants).await) }));
-        }
-        None
+        let (room, queue) = (self.room.clone(), Arc::clone(&cx.events));
+        self.todo.then(|| {
+            Box::pin(async move { Done::Turn(room.turn().await, queue.room(PART_BYTES).await) }) as Work
+        })
     }
 
     /// Makes events of the frames that have come, up to a part of a window, and sends them. They are held in turn with
     /// other connections.
-    fn make_events(&mut self, turn: Held, cx: &InputContext) -> std::io::Result<Option<Work>> {
-        let Some(batch) = self.next_batch(cx.clock).map_err(std::io::Error::other)? else {
-            self.todo = false;
+    fn make_events(
+        &mut self,
+        turn: Turn,
+        room: memory::Room,
+        cx: &InputContext,
+    ) -> std::io::Result<Option<Work>> {
+        let most = room.bytes().min(PART_BYTES);
+        let Some(batch) = self.next_batch(most, cx.clock).map_err(std::io::Error::other)? else {
+            (self.todo, self.torn) = (self.frames.unpacks(), true);
             return Ok(None);
         };
         let events = Arc::clone(&cx.events);
         Ok(Some(Box::pin(async move {
-            let taken = events.send(batch).await;
+            let taken = events.send_into(room, batch).await;
             drop(turn);
             Done::Sent(taken)
         })))
     }
 
-    fn next_batch(&mut self, clock: Clock) -> Result<Option<Batch>, ProtocolError> {
+    fn next_batch(&mut self, most: usize, clock: Clock) -> Result<Option<Batch>, ProtocolError> {
         while let Some((version, frame)) = self.frames.next()? {
             self.version = version;
             match frame {
@@ -245,7 +260,7 @@ impl<'c> Connection<'c> {
                 }
             }
             let whole = self.announced > 0 && self.come >= self.announced;
-            if whole || self.bytes + self.events.len() * EVENT_BYTES >= PART_BYTES {
+            if whole || self.bytes + self.events.len() * EVENT_BYTES >= most {
                 return Ok(Some(self.batch(whole)));
             }
         }
@@ -373,6 +388,14 @@ impl<'c> Connection<'c> {
         {
             event.tag(tag);
         }
+    }
+}
+
+/// When the frame that has begun has taken too long.
+async fn overdue_of(piece: Option<&Piece>) {
+    match piece {
+        Some(piece) => piece.overdue().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -103,7 +103,6 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, Build
             idle: idle.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
             codec_tag: enrich.codec.then(|| format!("beats_input_codec_{name}_applied")),
             codec: Mutex::new(codec),
-            room: listen.room.clone(),
             lines: Arc::clone(&cx.lines),
             complaints: Complaints::default(),
             options: InputOptions::new(settings),
@@ -173,7 +172,6 @@ struct Connections {
     codec_tag: Option<String>,
     // Only forked; behind a lock so that several tasks may look at it.
     codec: Mutex<Box<dyn Codec>>,
-    room: Room,
     lines: Arc<LineLimit>,
     complaints: Complaints,
     options: InputOptions,
@@ -209,11 +207,11 @@ impl Connections {
 #[async_trait]
 impl Input for Beats {
     async fn run(self: Box<Self>, cx: InputContext) -> Result<(), InputError> {
-        let connections = self.connections;
+        let (connections, room) = (self.connections, Room::new(&cx.memory));
         let talk = move |stream, peer, cx: Arc<InputContext>| {
-            let connections = Arc::clone(&connections);
+            let (connections, room) = (Arc::clone(&connections), room.clone());
             async move {
-                match Connection::new(&connections, peer, &stream).run(stream, &cx).await {
+                match Connection::new(&connections, room, peer, &stream).run(stream, &cx).await {
                     Ok(()) => debug!(%peer, "Connection ended"),
                     Err(error) => warn!(%error, %peer, "Connection ended"),
                 }

@@ -149,6 +149,7 @@ async fn peers_that_wait_are_told_so_and_those_that_have_gone_are_noticed() {
         shutdown: shutdown.clone(),
         clock: Clock::System,
         bus: crate::pipeline::Bus::default(),
+        memory: crate::memory::Memory::default(),
         persisted: false,
         tally: Arc::default(),
         host_root: "/".into(),

@@ -9,7 +9,8 @@ use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 
-use super::super::room::{FREE_BYTES, Held, Room};
+use super::super::net::overdue;
+use super::super::room::{FREE_BYTES, Piece};
 use crate::event::Blob;
 use crate::pipeline::plugin::charset::Charset;
 
@@ -21,32 +22,17 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Why a body is not read: the status of the answer, and what it says.
 type Refused = (StatusCode, String);
 
-/// A body that was read, and the room it takes.
-pub(super) struct Read {
+/// A body that was read, and what it holds.
+pub(super) struct WholeBody {
     pub(super) data: Blob,
     #[expect(dead_code, reason = "it is given back when this is dropped")]
-    held: Holding,
+    piece: Piece,
 }
 
-/// What one body takes of the room of all.
-#[derive(Debug)]
-struct Holding {
-    room: Room,
-    held: Vec<Held>,
-    bytes: usize,
-}
-
-impl Holding {
-    /// Makes room for `bytes` altogether, in steps.
-    fn grow(&mut self, bytes: usize) -> Result<(), Refused> {
-        while self.bytes < bytes {
-            let busy =
-                || (StatusCode::TOO_MANY_REQUESTS, "other requests take all the memory there is".to_owned());
-            self.held.push(self.room.try_bytes(FREE_BYTES).ok_or_else(busy)?);
-            self.bytes += FREE_BYTES;
-        }
-        Ok(())
-    }
+/// Has `piece` hold `bytes`.
+fn hold(piece: &mut Piece, bytes: usize) -> Result<(), Refused> {
+    let busy = || (StatusCode::TOO_MANY_REQUESTS, "other requests take all the memory there is".to_owned());
+    piece.try_resize(bytes).then_some(()).ok_or_else(busy)
 }
 
 /// Reads a body of at most `longest` bytes, as far as other requests leave room. Headers that say how it was packed are
@@ -59,20 +45,22 @@ pub(super) async fn read(
     headers: &mut HeaderMap,
     mut body: Incoming,
     longest: usize,
-    room: Room,
-) -> Result<Read, Refused> {
+    mut piece: Piece,
+) -> Result<WholeBody, Refused> {
     if body.size_hint().lower() > longest as u64 {
         return Err(too_long(longest));
     }
-    let mut held = Holding { room, held: Vec::new(), bytes: FREE_BYTES };
     let mut data = Vec::new();
     loop {
-        let frame = tokio::time::timeout(PATIENCE, body.frame()).await.map_err(|_| {
-            (
-                StatusCode::REQUEST_TIMEOUT,
-                format!("nothing came of the body for {} seconds", PATIENCE.as_secs()),
-            )
-        })?;
+        let frame = tokio::select! {
+            biased;
+            frame = body.frame() => frame,
+            () = tokio::time::sleep(PATIENCE) => {
+                let reason = format!("nothing came of the body for {} seconds", PATIENCE.as_secs());
+                return Err((StatusCode::REQUEST_TIMEOUT, reason));
+            }
+            () = piece.overdue() => return Err((StatusCode::REQUEST_TIMEOUT, overdue().to_string())),
+        };
         let Some(frame) = frame else { break };
         let frame =
             frame.map_err(|error| (StatusCode::BAD_REQUEST, format!("the body ends early: {error}")))?;
@@ -80,21 +68,21 @@ pub(super) async fn read(
         if data.len() + bytes.len() > longest {
             return Err(too_long(longest));
         }
-        held.grow(data.len() + bytes.len())?;
         data.extend_from_slice(&bytes);
+        hold(&mut piece, data.capacity())?;
     }
     if let Some(packing) = headers.get(CONTENT_ENCODING).and_then(Packing::parse) {
         headers.remove(CONTENT_ENCODING);
         headers.remove(CONTENT_LENGTH);
         let packed_is_long = data.len() > LONG;
-        let unpack = move || packing.unpack(&data, longest, held);
+        let unpack = move || packing.unpack(&data, longest, piece);
         let unpacked = if packed_is_long {
             let unpacked = tokio::task::spawn_blocking(unpack).await;
             unpacked.unwrap_or_else(|error| Err((StatusCode::INTERNAL_SERVER_ERROR, error.to_string())))
         } else {
             unpack()
         };
-        (data, held) = unpacked?;
+        (data, piece) = unpacked?;
     }
     let charset = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).and_then(charset);
     let data = match charset {
@@ -104,7 +92,7 @@ pub(super) async fn read(
             Err(error) => Blob::from(String::from_utf8_lossy(error.as_bytes()).into_owned().into_bytes()),
         },
     };
-    Ok(Read { data, held })
+    Ok(WholeBody { data, piece })
 }
 
 fn too_long(longest: usize) -> Refused {
@@ -137,26 +125,28 @@ impl Packing {
         }
     }
 
-    /// Unpacks at most `longest` bytes, with room made before they are there.
-    fn unpack(self, data: &[u8], longest: usize, held: Holding) -> Result<(Vec<u8>, Holding), Refused> {
+    /// Unpacks at most `longest` bytes, while `piece` may grow.
+    fn unpack(self, data: &Vec<u8>, longest: usize, piece: Piece) -> Result<(Vec<u8>, Piece), Refused> {
+        let packed = data.capacity();
+        let data = data.as_slice();
         match self {
-            Self::Gzip => unpacked(MultiGzDecoder::new(data), longest, held),
-            Self::Deflate if is_zlib(data) => unpacked(ZlibDecoder::new(data), longest, held),
-            Self::Deflate => unpacked(DeflateDecoder::new(data), longest, held),
+            Self::Gzip => unpacked(MultiGzDecoder::new(data), packed, longest, piece),
+            Self::Deflate if is_zlib(data) => unpacked(ZlibDecoder::new(data), packed, longest, piece),
+            Self::Deflate => unpacked(DeflateDecoder::new(data), packed, longest, piece),
         }
     }
 }
 
+/// What `from` gives, beside so many `packed` bytes.
 fn unpacked(
     mut from: impl std::io::Read,
+    packed: usize,
     longest: usize,
-    mut held: Holding,
-) -> Result<(Vec<u8>, Holding), Refused> {
+    mut piece: Piece,
+) -> Result<(Vec<u8>, Piece), Refused> {
     let mut out = Vec::new();
-    // They are still there.
-    let packed = held.bytes;
     loop {
-        held.grow(packed + out.len())?;
+        hold(&mut piece, packed + out.capacity())?;
         let read = from.by_ref().take(FREE_BYTES as u64).read_to_end(&mut out);
         let read =
             read.map_err(|error| (StatusCode::BAD_REQUEST, format!("the body cannot be unpacked: {error}")))?;
@@ -164,7 +154,7 @@ fn unpacked(
             return Err(too_long(longest));
         }
         if read == 0 {
-            return Ok((out, held));
+            return Ok((out, piece));
         }
     }
 }

@@ -20,9 +20,9 @@ use tokio::sync::Semaphore;
 use tracing::debug;
 
 use super::accept::Listen;
-use super::common::{InputOptions, unacknowledged};
+use super::common::{EVENT_BYTES, InputOptions};
 use super::room::Room;
-use crate::event::{Clock, Event, FieldReference, Outcome, Text, Value, awaited_ack};
+use crate::event::{Batch, Blob, Clock, Deferred, Event, FieldReference, Outcome, Text, Value, awaited_ack};
 use crate::pipeline::plugin::settings::{
     Default as Preset, Kind, Setting, SettingValue, Settings, Transport,
 };
@@ -144,9 +144,7 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, Build
             ecs: cx.ecs,
             options: InputOptions::new(settings),
             longest,
-            // The longest body may be unpacked while the packed one is there.
-            bytes: Room::of(longest.saturating_mul(2)),
-            room: Semaphore::new(most.min(Semaphore::MAX_PERMITS)),
+            places: Semaphore::new(most.min(Semaphore::MAX_PERMITS)),
             sending: Mutex::default(),
         }),
     }))
@@ -186,7 +184,7 @@ fn response_headers(settings: &Settings) -> Result<HeaderMap, BuildError> {
     Ok(headers)
 }
 
-/// The codecs of a connection.
+/// The codecs of bodies.
 struct Codecs {
     other: Box<dyn Codec>,
     by_type: Vec<(Text, Box<dyn Codec>)>,
@@ -212,19 +210,9 @@ impl Codecs {
         Ok(Self { other: cx.codec(settings, "codec")?, by_type })
     }
 
-    fn fork(&self) -> Self {
-        Self {
-            other: self.other.fork(),
-            by_type: self.by_type.iter().map(|(name, codec)| (name.clone(), codec.fork())).collect(),
-        }
-    }
-
-    fn of(&mut self, content_type: &str) -> &mut dyn Codec {
+    fn of(&self, content_type: &str) -> &dyn Codec {
         let mime = content_type.split(';').next().unwrap_or_default();
-        match self.by_type.iter_mut().find(|(name, _)| name == mime) {
-            Some((_, codec)) => &mut **codec,
-            None => &mut *self.other,
-        }
+        self.by_type.iter().find(|(name, _)| name == mime).map_or(&*self.other, |(_, codec)| &**codec)
     }
 }
 
@@ -245,9 +233,7 @@ struct Server {
     ecs: EcsCompatibility,
     options: InputOptions,
     longest: usize,
-    // For bodies, and for the events that are made of them.
-    bytes: Room,
-    room: Semaphore,
+    places: Semaphore,
     // Since when requests wait for room in the queue, by a number of their own.
     sending: Mutex<BTreeMap<u64, Instant>>,
 }
@@ -262,10 +248,10 @@ const BLOCKED: Duration = Duration::from_secs(10);
 #[async_trait]
 impl Input for Http {
     async fn run(self: Box<Self>, cx: InputContext) -> Result<(), InputError> {
-        let server = self.server;
+        let (server, room) = (self.server, Room::new(&cx.memory));
         let talk = move |stream, peer, cx: Arc<InputContext>| {
-            let server = Arc::clone(&server);
-            async move { server.talk(stream, peer, &cx).await }
+            let (server, room) = (Arc::clone(&server), room.clone());
+            async move { server.talk(stream, peer, &room, &cx).await }
         };
         self.listen.serve(&Arc::new(cx), talk).await;
         Ok(())
@@ -273,13 +259,9 @@ impl Input for Http {
 }
 
 impl Server {
-    async fn talk(&self, stream: Stream, peer: SocketAddr, cx: &InputContext) {
-        let codecs = tokio::sync::Mutex::new(lock(&self.codecs).fork());
-        let codecs = &codecs;
+    async fn talk(self: &Arc<Self>, stream: Stream, peer: SocketAddr, room: &Room, cx: &InputContext) {
         let service = hyper::service::service_fn(|request| async move {
-            // Requests of a connection come one after the other.
-            let answer = self.answer(request, peer, &mut *codecs.lock().await, cx).await;
-            Ok::<_, std::convert::Infallible>(answer)
+            Ok::<_, std::convert::Infallible>(self.answer(request, peer, room, cx).await)
         });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
@@ -299,10 +281,10 @@ impl Server {
     }
 
     async fn answer(
-        &self,
+        self: &Arc<Self>,
         request: Request<Incoming>,
         peer: SocketAddr,
-        codecs: &mut Codecs,
+        room: &Room,
         cx: &InputContext,
     ) -> Response<Full<Bytes>> {
         if let Some(wanted) = &self.authorization {
@@ -320,24 +302,25 @@ impl Server {
         if self.is_blocked() {
             return empty(StatusCode::TOO_MANY_REQUESTS);
         }
-        let Ok(_room) = self.room.try_acquire() else { return empty(StatusCode::TOO_MANY_REQUESTS) };
+        let Ok(_place) = self.places.try_acquire() else { return empty(StatusCode::TOO_MANY_REQUESTS) };
         let (mut head, body) = request.into_parts();
-        let read = match body::read(&mut head.headers, body, self.longest, self.bytes.clone()).await {
-            Ok(read) => read,
+        let body = match body::read(&mut head.headers, body, self.longest, room.piece()).await {
+            Ok(body) => body,
             Err((status, reason)) => {
                 debug!(reason, %peer, "Request refused");
                 return text(status, reason);
             }
         };
-        let bytes = read.data.len();
-        let facts = request::Facts::new(&head, bytes, self.ecs);
-        let mut events = Vec::new();
+        let facts = request::Facts::new(&head, body.data.len(), self.ecs);
         let _waiting = self.wait();
-        let _turn = self.bytes.turn().await;
-        let data = read.data.clone();
-        self.decode(codecs.of(facts.content_type()), data, cx.clock, &facts, peer, &mut events);
-        drop(read);
-        if !events.is_empty() && !hand_in(cx, events, bytes).await {
+        let batch = Batch {
+            byte_size: body.data.len() + EVENT_BYTES,
+            deferred: Some(self.events(body.data.clone(), facts, peer, cx.clock)),
+            ..Batch::default()
+        };
+        // The queue has it from then on.
+        let _held = body;
+        if !hand_in(batch, cx).await {
             return text(StatusCode::SERVICE_UNAVAILABLE, "the pipeline ends".to_owned());
         }
         let mut answer = Response::new(Full::new(Bytes::new()));
@@ -350,27 +333,32 @@ impl Server {
         answer
     }
 
-    fn decode(
-        &self,
-        codec: &mut dyn Codec,
-        data: crate::event::Blob,
-        clock: Clock,
-        facts: &request::Facts,
+    /// A worker makes them: a body may be very many.
+    fn events(
+        self: &Arc<Self>,
+        data: Blob,
+        facts: request::Facts,
         peer: SocketAddr,
-        events: &mut Vec<Event>,
-    ) {
-        let host = Value::from(peer.ip().to_canonical().to_string());
-        let mut emit = |mut event: Event| {
-            facts.apply(&mut event);
-            for (field, value) in [(&self.request_headers, facts.headers()), (&self.remote_host, &host)] {
-                // Where something that is no hash stands in the way, the event keeps what it has.
-                let _kept = event.set(field, value.clone());
-            }
-            self.options.apply(&mut event);
-            events.push(event);
-        };
-        codec.decode(data, clock, &mut emit);
-        codec.flush(clock, &mut emit);
+        clock: Clock,
+    ) -> Deferred {
+        let mut codec = lock(&self.codecs).of(facts.content_type()).fork();
+        let (server, host) = (Arc::clone(self), Value::from(peer.ip().to_canonical().to_string()));
+        let now = Clock::Fixed(clock.now());
+        Deferred::new(move |events| {
+            let mut emit = |mut event: Event| {
+                facts.apply(&mut event);
+                for (field, value) in
+                    [(&server.request_headers, facts.headers()), (&server.remote_host, &host)]
+                {
+                    // Where something that is no hash stands in the way, the event keeps what it has.
+                    let _kept = event.set(field, value.clone());
+                }
+                server.options.apply(&mut event);
+                events.push(event);
+            };
+            codec.decode(data, now, &mut emit);
+            codec.flush(now, &mut emit);
+        })
     }
 
     fn is_blocked(&self) -> bool {
@@ -415,10 +403,9 @@ fn text(status: StatusCode, text: String) -> Response<Full<Bytes>> {
     answer
 }
 
-/// Sends `events` for a peer that waits for an answer. Where the queues of the outputs are on disk, it is told when all
-/// of them are there; otherwise when the pipeline has taken them. `false` when neither will be.
-async fn hand_in(cx: &InputContext, events: Vec<Event>, bytes: usize) -> bool {
-    let mut batch = unacknowledged(events, bytes);
+/// Sends `batch` for a peer that waits for an answer. Where the queues of the outputs are on disk, it is told when all of its
+/// events are there; otherwise when the pipeline has taken it. `false` when neither will be.
+async fn hand_in(mut batch: Batch, cx: &InputContext) -> bool {
     if !cx.persisted {
         return cx.events.send(batch).await;
     }

@@ -131,13 +131,6 @@ async fn bodies_are_unpacked_and_have_a_limit() {
     let bomb = &pack(&[b'x'; 100_000])[0];
     assert_eq!(status(&mut connect(port).await, &post("Content-Encoding: gzip\r\n", bomb)).await, 413);
     assert_eq!(status(&mut connect(port).await, &post("", &[b'x'; 1001])).await, 413);
-    // What all requests take together has a bound: those that find no room are told to come again.
-    let room = super::Room::of(0);
-    let mut all = Vec::new();
-    while let Some(held) = room.try_bytes(1 << 20) {
-        all.push(held);
-    }
-    assert!(all.len() >= 64 && room.try_bytes(1).is_none());
     let chunked =
         b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
     let mut stream = connect(port).await;
@@ -147,6 +140,41 @@ async fn bodies_are_unpacked_and_have_a_limit() {
     assert_eq!(status(&mut stream, &latin).await, 200);
     assert_eq!(input.next().await.text("message"), "café");
     assert!(input.try_next().await.is_none());
+    input.stop().await;
+}
+
+#[tokio::test]
+async fn bodies_that_find_no_memory_are_sent_away_and_the_others_pass() {
+    // As much as all memory of these tests.
+    const LONG: usize = 16 << 20;
+    let port = free_port();
+    let mut input = start(port, "", EcsCompatibility::V8);
+    let body = post("", &vec![b'x'; LONG]);
+    let (most, rest) = body.split_at(body.len() - (1 << 20));
+    let (mut first, mut second) = (connect(port).await, connect(port).await);
+    first.write_all(most).await.unwrap();
+    // It goes on without room, or is refused as the first one does.
+    let _ = second.write_all(most).await;
+    // Nobody does beside them, once they have been read.
+    let third = post("", &[b'x'; 20 << 10]);
+    loop {
+        let mut stream = connect(port).await;
+        stream.write_all(&third).await.unwrap();
+        let mut head = [0; 12];
+        match stream.read_exact(&mut head).await {
+            Ok(_) if head.ends_with(b"429") => break,
+            Ok(_) => assert_eq!(input.next().await.text("message").len(), 20 << 10),
+            // The connection was closed before its answer could be read.
+            Err(_) => {}
+        }
+    }
+    assert_eq!(status(&mut connect(port).await, &post("", b"small")).await, 200, "so much is free");
+    assert_eq!(input.next().await.text("message"), "small");
+    assert_eq!(status(&mut first, rest).await, 200);
+    assert_eq!(input.next().await.text("message").len(), LONG);
+    drop(second);
+    while status(&mut connect(port).await, &third).await != 200 {}
+    assert_eq!(input.next().await.text("message").len(), 20 << 10);
     input.stop().await;
 }
 
@@ -191,8 +219,9 @@ async fn nobody_is_answered_before_the_queue_has_the_event_and_too_many_are_sent
     let run = make(&settings, &cx).unwrap().run(InputContext {
         events: Arc::clone(&queue) as _,
         shutdown: shutdown.clone(),
-        clock: Clock::System,
+        clock: crate::event::Clock::System,
         bus: crate::pipeline::Bus::default(),
+        memory: crate::memory::Memory::default(),
         persisted: false,
         tally: Arc::default(),
         host_root: "/".into(),

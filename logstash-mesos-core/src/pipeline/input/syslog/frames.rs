@@ -2,6 +2,9 @@
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt};
 
+use super::super::net::overdue;
+use super::super::room::Piece;
+
 /// How the next message is framed, by its first bytes.
 #[derive(Debug, PartialEq, Eq)]
 enum Framing {
@@ -49,19 +52,26 @@ pub(super) fn holds_one(bytes: &[u8]) -> bool {
 }
 
 /// Reads a message with its head, or what there is of it before the end. Of a message longer than `longest` only so
-/// much is put into `bytes`; returns how many bytes were left out. Cancelled, it has put what it read into `bytes`.
+/// much is put into `bytes`, as far as there is room for a longer `piece`; returns how many bytes were left out. Cancelled, it
+/// has put what it read into `bytes`.
 pub(super) async fn read(
     reader: &mut (impl AsyncBufRead + Unpin),
     bytes: &mut Vec<u8>,
     longest: usize,
+    piece: &mut Piece,
 ) -> std::io::Result<u64> {
     let mut cut = 0;
     loop {
+        piece.resize(bytes.capacity()).await;
         let framing = Framing::of(bytes);
         if framing == Framing::Line && bytes.ends_with(b"\n") {
             return Ok(cut);
         }
-        let come = reader.fill_buf().await?;
+        let come = tokio::select! {
+            biased;
+            come = reader.fill_buf() => come?,
+            () = piece.overdue() => return Err(overdue()),
+        };
         if come.is_empty() {
             return Ok(cut);
         }
@@ -91,7 +101,9 @@ pub(super) async fn read(
 mod tests {
     use tokio::io::BufReader;
 
+    use super::super::super::room::Room;
     use super::*;
+    use crate::memory::Memory;
 
     /// Reads with a buffer of `size` bytes, so that heads and messages are torn anywhere.
     async fn messages(stream: &[u8], size: usize) -> Vec<String> {
@@ -102,9 +114,10 @@ mod tests {
     async fn cut_messages(stream: &[u8], size: usize, longest: usize) -> Vec<(String, u64)> {
         let mut reader = BufReader::with_capacity(size, stream);
         let mut found = Vec::new();
+        let mut piece = Room::new(&Memory::default()).piece();
         loop {
             let mut bytes = Vec::new();
-            let cut = read(&mut reader, &mut bytes, longest).await.unwrap();
+            let cut = read(&mut reader, &mut bytes, longest, &mut piece).await.unwrap();
             if bytes.is_empty() {
                 return found;
             }

@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncReadExt, BufReader};
-use tracing::{debug, warn};
+use tracing::warn;
 
 use super::accept::Listen;
-use super::common::{InputOptions, unacknowledged};
-use super::datagrams::{Datagrams, LONGEST};
-use super::net::Proxied;
-use super::room::Room;
+use super::common::{EXPANSION, InputOptions, unacknowledged};
+use super::datagrams::{Datagram, Datagrams, LONGEST};
+use super::net::{self, Proxied};
+use super::room::{FREE_BYTES, Room};
 use crate::event::{Blob, Clock, Event, FieldReference, Text, Value};
 use crate::pipeline::plugin::PluginKind;
 use crate::pipeline::plugin::settings::{
@@ -126,11 +126,19 @@ impl Place {
     async fn serve_udp(&self, mut relay: Relay, cx: &InputContext) {
         let Listen { host, port, .. } = &self.listen;
         let Some(datagrams) = Datagrams::listen(host, *port, LONGEST, cx).await else { return };
-        datagrams.serve(cx, |data, peer, events| relay.decode(data, peer, cx.clock, events)).await;
+        let make = |datagrams: Vec<Datagram>| {
+            let (mut events, mut bytes) = (Vec::new(), 0);
+            for Datagram { data, sender } in datagrams {
+                bytes += data.len();
+                relay.decode(&data, &sender, cx.clock, &mut events);
+            }
+            unacknowledged(events, bytes)
+        };
+        datagrams.serve(cx, make).await;
     }
 
     async fn serve_tcp(&self, relay: Relay, cx: &Arc<InputContext>) {
-        let (relay, proxied, room) = (Arc::new(Mutex::new(relay)), self.proxied, self.listen.room.clone());
+        let (relay, proxied, room) = (Arc::new(Mutex::new(relay)), self.proxied, Room::new(&cx.memory));
         let read = move |mut stream: Stream, peer: SocketAddr, cx: Arc<InputContext>| {
             let relay = relay.lock().unwrap_or_else(PoisonError::into_inner).fork();
             let room = room.clone();
@@ -148,9 +156,7 @@ impl Place {
                     }
                 }
                 let stream = first.as_slice().chain(stream);
-                if let Err(error) = read_messages(stream, &client, relay, &room, &cx).await {
-                    debug!(%error, %peer, "Connection broke");
-                }
+                net::say_ended(read_messages(stream, &client, relay, &room, &cx).await, &peer);
             }
         };
         self.listen.serve(cx, read).await;
@@ -164,23 +170,26 @@ async fn read_messages(
     room: &Room,
     cx: &InputContext,
 ) -> std::io::Result<()> {
-    let mut reader = BufReader::with_capacity(64 << 10, stream);
-    let mut read = Vec::new();
+    let mut reader = BufReader::with_capacity(FREE_BYTES, stream);
+    // What is whole in the reader's buffer finds room here without asking, and is read while a turn is held.
+    let (mut read, mut piece) = (Vec::with_capacity(FREE_BYTES), room.piece());
     let longest = relay.shared.lines.max_bytes();
     let (mut events, mut bytes, mut counted) = (Vec::new(), 0, false);
-    // While events are held.
+    // While events are held, with room for them in the queue.
     let mut turn = None;
     loop {
         // Cancelled only at the end: what was read of a message is in `read`.
         let cut = tokio::select! {
-            cut = frames::read(&mut reader, &mut read, longest) => cut?,
+            cut = frames::read(&mut reader, &mut read, longest, &mut piece) => cut?,
             () = cx.shutdown.cancelled() => 0,
         };
         if read.is_empty() {
             return Ok(());
         }
         if turn.is_none() {
-            turn = Some(room.turn().await);
+            let turns = room.turn().await;
+            let bytes = read.len() + reader.buffer().len();
+            turn = Some((turns, cx.events.room(bytes * EXPANSION).await));
         }
         let message = frames::message(&read);
         bytes += message.len();
@@ -196,16 +205,18 @@ async fn read_messages(
         }
         counted = message.len() < read.len();
         read.clear();
+        read.shrink_to(FREE_BYTES);
         // Messages that are there already go along.
         if frames::holds_one(reader.buffer()) && events.len() < AT_ONCE {
             continue;
         }
-        if !events.is_empty()
-            && !cx.events.send(unacknowledged(std::mem::take(&mut events), std::mem::take(&mut bytes))).await
+        let batch = unacknowledged(std::mem::take(&mut events), std::mem::take(&mut bytes));
+        if let Some((_until_sent, room)) = turn.take()
+            && !batch.is_empty()
+            && !cx.events.send_into(room, batch).await
         {
             return Ok(());
         }
-        turn = None;
     }
 }
 
