@@ -35,6 +35,12 @@ impl Client {
         Self { host: host.unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned()) }
     }
 
+    /// Returns that of a daemon that listens at `host`.
+    #[must_use]
+    pub fn at(host: String) -> Self {
+        Self { host }
+    }
+
     /// Returns the value that `DOCKER_HOST` has for this daemon.
     #[must_use]
     pub fn host(&self) -> &str {
@@ -130,6 +136,35 @@ impl Client {
         arguments.extend([archive.as_str(), image]);
         self.command(&arguments);
     }
+
+    /// Makes [`BUSYBOX`] and [`BARE`], from files that it lays out in `directory`.
+    ///
+    /// # Panics
+    ///
+    /// If busybox is missing or the daemon refuses.
+    #[track_caller]
+    pub fn import_images(&self, directory: &Path) {
+        let busybox = Path::new("/bin/busybox");
+        assert!(busybox.exists(), "{} is missing: run `tests/setup`", busybox.display());
+        let applets = Command::new(busybox).arg("--list").output().expect("busybox runs").stdout;
+        let applets = String::from_utf8(applets).expect("busybox prints names");
+
+        let root = directory.join("busybox");
+        for name in ["bin", "etc", "proc", "sys", "tmp", "var/log"] {
+            fs::create_dir_all(root.join(name)).expect("the test's directory is writable");
+        }
+        fs::copy(busybox, root.join("bin/busybox")).expect("busybox can be copied");
+        for applet in applets.lines().filter(|applet| *applet != "busybox") {
+            symlink("busybox", root.join("bin").join(applet)).expect("each applet is listed once");
+        }
+        self.import(&root, BUSYBOX, &["--change", "ENV PATH=/bin"]);
+
+        let root = directory.join("bare");
+        fs::create_dir_all(root.join("logs")).expect("the test's directory is writable");
+        // Busybox does what its name says, so it keeps its own.
+        fs::copy(busybox, root.join("busybox")).expect("busybox can be copied");
+        self.import(&root, BARE, &[]);
+    }
 }
 
 /// A Docker daemon, in a network of its own unless its containers need that of the machine.
@@ -199,10 +234,10 @@ impl Docker {
             .args(["--exec-root".to_owned(), path("exec")])
             .args(["--pidfile".to_owned(), path("pid")]);
         let process = recipe.start();
-        let client = Client { host: format!("unix://{}", path("docker.sock")) };
+        let client = Client::at(format!("unix://{}", path("docker.sock")));
         let mut docker = Self { client, bridge, recipe, process, directory: directory.to_owned() };
         docker.wait();
-        docker.import_images();
+        docker.client.import_images(directory);
         docker
     }
 
@@ -245,29 +280,6 @@ impl Docker {
     fn answers(&self) -> Result<String, String> {
         let socket = self.directory.join("docker.sock");
         if socket.exists() { self.try_command(&["version"]) } else { Err("it has no socket yet".into()) }
-    }
-
-    fn import_images(&self) {
-        let busybox = Path::new("/bin/busybox");
-        assert!(busybox.exists(), "{} is missing: run `tests/setup`", busybox.display());
-        let applets = Command::new(busybox).arg("--list").output().expect("busybox runs").stdout;
-        let applets = String::from_utf8(applets).expect("busybox prints names");
-
-        let root = self.directory.join("busybox");
-        for name in ["bin", "etc", "proc", "sys", "tmp", "var/log"] {
-            fs::create_dir_all(root.join(name)).expect("the test's directory is writable");
-        }
-        fs::copy(busybox, root.join("bin/busybox")).expect("busybox can be copied");
-        for applet in applets.lines().filter(|applet| *applet != "busybox") {
-            symlink("busybox", root.join("bin").join(applet)).expect("each applet is listed once");
-        }
-        self.import(&root, BUSYBOX, &["--change", "ENV PATH=/bin"]);
-
-        let root = self.directory.join("bare");
-        fs::create_dir_all(root.join("logs")).expect("the test's directory is writable");
-        // Busybox does what its name says, so it keeps its own.
-        fs::copy(busybox, root.join("busybox")).expect("busybox can be copied");
-        self.import(&root, BARE, &[]);
     }
 }
 

@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | [`mesos`] | masters and agents |
 //! | [`docker`] | a Docker daemon of the test's own, its images and containers |
+//! | [`podman`] | a Podman of the test's own |
 //! | [`opensearch`] | a search engine, and what arrived in it |
 //! | [`zookeeper`], [`etcd`] | where schedulers keep their state and elect one |
 //! | [`scheduler`], [`executor`] | our programs |
@@ -52,6 +53,7 @@ pub mod machine;
 pub mod mesos;
 pub mod opensearch;
 pub mod place;
+pub mod podman;
 pub mod process;
 pub mod scale;
 pub mod scheduler;

@@ -5,6 +5,7 @@
 
 mod access;
 mod alone;
+mod api_versions;
 mod aside;
 mod chaos;
 mod clients;
@@ -39,6 +40,7 @@ mod packages;
 mod page;
 mod parts;
 mod placement;
+mod podman;
 mod queues;
 mod refusals;
 mod sandboxes;

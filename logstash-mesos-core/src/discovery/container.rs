@@ -121,10 +121,12 @@ pub struct Layers {
 /// Where the daemon puts what a container writes to its standard output and error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogDriver {
-    /// `json-file`, `local`, `journald`, `none`, …
+    /// `json-file`, `local`, `journald`, `none`, …; with Podman also `k8s-file` and `passthrough`.
     pub name: String,
     /// The daemon's own file, for drivers that have one.
     pub path: Option<PathBuf>,
+    /// Whether a piece of a line may have any length, as with Podman: Docker's have 16 KiB, but for the last words.
+    pub in_pieces: bool,
 }
 
 impl LogDriver {
@@ -132,9 +134,17 @@ impl LogDriver {
     #[cfg(feature = "docker")]
     pub(crate) const COPY: &str = "container-cached.log";
 
-    /// Whether Docker always has files of it.
+    /// The driver of which Podman has files.
+    pub(crate) const PODMAN: &str = "k8s-file";
+
+    /// Whether the daemon always has files of it.
     pub(crate) fn is_file(&self) -> bool {
-        matches!(&*self.name, "json-file" | "local")
+        matches!(&*self.name, "json-file" | "local" | Self::PODMAN)
+    }
+
+    /// Whether the daemon keeps nothing that could be read.
+    pub(crate) fn keeps_nothing(&self) -> bool {
+        matches!(&*self.name, "none" | "passthrough")
     }
 
     /// Whether Docker keeps a copy of what this driver sends, if it is there.

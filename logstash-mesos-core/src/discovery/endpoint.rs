@@ -17,7 +17,7 @@ pub struct DockerEndpoint {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Address {
+pub(super) enum Address {
     Unix(String),
     Http(String),
 }
@@ -51,34 +51,20 @@ impl DockerEndpoint {
         }
     }
 
+    #[cfg(feature = "docker")]
+    pub(super) fn address(&self) -> &Address {
+        &self.address
+    }
+
     /// Looked up at every connection, as a daemon that starts again makes a new socket.
     #[cfg(any(test, feature = "docker"))]
-    fn socket(&self, path: &str) -> PathBuf {
+    pub(super) fn socket(&self, path: &str) -> PathBuf {
         let path = PathBuf::from(path);
         match &self.host_root {
             Some(root) if !path.exists() => confined::path_in_root(root, &path)
                 .unwrap_or_else(|_| root.join(path.strip_prefix("/").unwrap_or(&path))),
             _ => path,
         }
-    }
-}
-
-/// Reaching the daemon by its API, with Docker's client.
-#[cfg(feature = "docker")]
-impl DockerEndpoint {
-    /// Connects, and settles on a version of the API that the daemon has.
-    pub(crate) async fn connect(&self) -> Result<bollard::Docker, bollard::errors::Error> {
-        use bollard::{API_DEFAULT_VERSION, Docker};
-
-        const TIMEOUT_SECS: u64 = 30;
-        let docker = match &self.address {
-            Address::Unix(path) => {
-                let socket = self.socket(path);
-                Docker::connect_with_unix(&socket.to_string_lossy(), TIMEOUT_SECS, API_DEFAULT_VERSION)?
-            }
-            Address::Http(url) => Docker::connect_with_http(url, TIMEOUT_SECS, API_DEFAULT_VERSION)?,
-        };
-        docker.negotiate_version().await
     }
 }
 

@@ -13,7 +13,7 @@ use thiserror::Error;
 use super::records::PlainLines;
 use super::records::{Record, Records};
 #[cfg(feature = "docker")]
-use crate::discovery::{ContainerId, DockerEndpoint};
+use crate::discovery::{ContainerId, DockerEndpoint, LogDriver};
 use crate::source::{FileOpener, last};
 #[cfg(feature = "docker")]
 use crate::source::{docker_logs, exec_tail};
@@ -27,7 +27,13 @@ pub(super) enum Source {
     Exec { docker: DockerEndpoint, container: ContainerId, path: PathBuf, reason: String },
     /// The logs API, and what its records hold; why not the daemon's file.
     #[cfg(feature = "docker")]
-    Logs { docker: DockerEndpoint, container: ContainerId, records: Box<dyn Records>, reason: String },
+    Logs {
+        docker: DockerEndpoint,
+        container: ContainerId,
+        driver: LogDriver,
+        records: Box<dyn Records>,
+        reason: String,
+    },
     /// It cannot be read, for this reason.
     None(String),
 }
@@ -78,8 +84,8 @@ impl Source {
                 (bytes, u64::from(cut), Box::new(PlainLines) as Box<dyn Records>)
             }
             #[cfg(feature = "docker")]
-            Self::Logs { docker, container, records, .. } => {
-                let read = docker_logs::last(&docker, &container, limit).await;
+            Self::Logs { docker, container, driver, records, .. } => {
+                let read = docker_logs::last(&docker, &container, &driver, limit).await;
                 let (bytes, cut) = read.map_err(|error| io::Error::other(crate::error_chain(&error)))?;
                 (bytes, u64::from(cut), records)
             }

@@ -327,7 +327,7 @@ fn docker_has_output(
     let takes = subscription.key.kind == Kind::Docker
         && subscription.inputs.iter().any(|input| input.reads == Reads::DockerOutput);
     let keeps_nothing = |container: &Arc<Container>| {
-        container.sandbox.is_none() && container.log.name == "none" && container.mesos_id() == of.mesos_id()
+        container.sandbox.is_none() && container.log.keeps_nothing() && container.mesos_id() == of.mesos_id()
     };
     by_docker && takes && !containers.values().any(keeps_nothing)
 }

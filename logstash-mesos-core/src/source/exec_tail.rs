@@ -117,7 +117,7 @@ async fn try_follow(
     reader: &mut Reader,
     outlet: &mut Outlet,
 ) -> Result<Follow, bollard::errors::Error> {
-    let docker: Docker = endpoint.connect().await?;
+    let docker: Docker = endpoint.connect().await?.docker;
     let path = reader.path.to_string_lossy().into_owned();
     let (ino, offset) = match reader.cursor.ino {
         0 => ("-".to_owned(), "0".to_owned()),
@@ -434,7 +434,7 @@ async fn run_inside(
     most: usize,
 ) -> io::Result<Vec<u8>> {
     let failed = |error: bollard::errors::Error| io::Error::other(error_chain(&error));
-    let docker = endpoint.connect().await.map_err(failed)?;
+    let docker = endpoint.connect().await.map_err(failed)?.docker;
     let options = CreateExecOptions {
         attach_stdout: Some(true),
         user: Some("0"),

@@ -7,19 +7,19 @@ use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 
-use bollard::Docker;
 use bollard::errors::Error;
-use bollard::models::ContainerInspectResponse;
-use bollard::query_parameters::InspectContainerOptions;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
+use super::answers::Inspected;
+use super::daemon::Daemon;
+
 /// What the daemon says of the container with this id.
-pub(super) type Answer = (String, Result<ContainerInspectResponse, Error>);
+pub(super) type Answer = (String, Result<Inspected, Error>);
 
 /// The looks that are under way, and those that wait for one of them to end.
 pub(super) struct Looks {
-    docker: Docker,
+    daemon: Daemon,
     running: FuturesUnordered<Pin<Box<dyn Future<Output = Answer> + Send>>>,
     waiting: VecDeque<String>,
     // Each that is under way, and whether something has happened to the container since it began.
@@ -30,8 +30,8 @@ pub(super) struct Looks {
 const AT_ONCE: usize = 16;
 
 impl Looks {
-    pub(super) fn new(docker: Docker) -> Self {
-        Self { docker, running: FuturesUnordered::new(), waiting: VecDeque::new(), begun: BTreeMap::new() }
+    pub(super) fn new(daemon: Daemon) -> Self {
+        Self { daemon, running: FuturesUnordered::new(), waiting: VecDeque::new(), begun: BTreeMap::new() }
     }
 
     /// Looks at a container, once more if that has been begun.
@@ -74,9 +74,9 @@ impl Looks {
             && let Some(id) = self.waiting.pop_front()
         {
             self.begun.insert(id.clone(), false);
-            let docker = self.docker.clone();
+            let daemon = self.daemon.clone();
             self.running.push(Box::pin(async move {
-                let answer = docker.inspect_container(&id, None::<InspectContainerOptions>).await;
+                let answer = daemon.ask(&format!("/containers/{id}/json")).await;
                 (id, answer)
             }));
         }

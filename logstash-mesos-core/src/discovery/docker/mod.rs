@@ -1,7 +1,12 @@
 //! Containers of a Docker daemon: its stream of events, reconciled with a listing now and then.
 
+mod answers;
+mod daemon;
 mod inspect;
 mod looks;
+mod root_mount;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,19 +15,22 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::Docker;
-use bollard::models::{ContainerInspectResponse, EventMessage};
-use bollard::query_parameters::{EventsOptionsBuilder, ListContainersOptionsBuilder};
+use bollard::models::EventMessage;
+use bollard::query_parameters::EventsOptionsBuilder;
 use futures_util::{Stream, StreamExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use self::answers::{Info, Inspected, Listed};
+use self::daemon::Daemon;
 use self::looks::Looks;
 use super::{
     Container, ContainerDiscovery, ContainerId, DaemonState, Discovered, DiscoveryError, DockerEndpoint,
 };
 use crate::backoff::Backoff;
+use crate::checksum::checksum;
 use crate::error_chain;
 
 /// Asks a Docker daemon.
@@ -60,7 +68,7 @@ impl ContainerDiscovery for DockerDiscovery {
         shutdown: CancellationToken,
     ) -> Result<(), DiscoveryError> {
         let host_root = self.host_root.clone();
-        let mut known = Known { containers: BTreeMap::new(), host_root, data_root: PathBuf::new() };
+        let mut known = Known { containers: BTreeMap::new(), host_root, about: About::default() };
         let mut backoff = Backoff::new(Duration::from_millis(500), RETRY_AT_MOST);
         let mut last_said: Option<(String, Instant)> = None;
         loop {
@@ -106,18 +114,17 @@ impl DockerDiscovery {
         picture: &watch::Sender<Arc<Discovered>>,
         backoff: &mut Backoff,
     ) -> Result<(), bollard::errors::Error> {
-        let docker = self.endpoint.connect().await?;
+        let daemon = self.endpoint.connect().await?;
         // Events first, then the listing: what happens in between is seen twice rather than not at all.
-        let mut events = std::pin::pin!(events(&docker));
-        let info = docker.info().await?;
-        known.data_root = info.docker_root_dir.unwrap_or_default().into();
-        let mut looks = Looks::new(docker.clone());
-        known.list(&docker, &mut looks, true).await?;
+        let mut events = std::pin::pin!(events(&daemon.docker));
+        known.about = About::of(&daemon).await?;
+        let mut looks = Looks::new(daemon.clone());
+        known.list(&daemon, &mut looks, true).await?;
         // Whoever is not in the first picture is gone.
         while let Some((id, answer)) = looks.next().await {
             known.take(&id, answer)?;
         }
-        let connected = DaemonState::Connected { id: info.id.unwrap_or_default() };
+        let connected = DaemonState::Connected { id: known.about.id.clone() };
         known.publish(picture, connected.clone());
         info!(docker = %self.endpoint, count = known.containers.len(), "Docker daemon answers");
         backoff.reset();
@@ -131,7 +138,7 @@ impl DockerDiscovery {
                     let Some(event) = event else { return Ok(()) };
                     let event = event?;
                     let Some(id) = event.actor.and_then(|actor| actor.id) else { continue };
-                    if event.action.as_deref() == Some("destroy") {
+                    if matches!(event.action.as_deref(), Some("destroy" | "remove")) {
                         looks.forget(&id);
                         known.containers.remove(&ContainerId(id.into()));
                     } else {
@@ -141,7 +148,7 @@ impl DockerDiscovery {
                 Some((id, answer)) = looks.next() => known.take(&id, answer)?,
                 _ = listing.tick() => {
                     listings = listings.wrapping_add(1);
-                    known.list(&docker, &mut looks, listings.is_multiple_of(LISTINGS_PER_FULL_LOOK)).await?;
+                    known.list(&daemon, &mut looks, listings.is_multiple_of(LISTINGS_PER_FULL_LOOK)).await?;
                 }
             }
             known.publish(picture, connected.clone());
@@ -151,15 +158,46 @@ impl DockerDiscovery {
 
 /// What the daemon at `endpoint` calls itself, if it answers.
 pub async fn daemon_id(endpoint: &DockerEndpoint) -> Option<String> {
-    let docker = endpoint.connect().await.ok()?;
-    docker.info().await.ok()?.id.filter(|id| !id.is_empty())
+    let daemon = endpoint.connect().await.ok()?;
+    let about = About::of(&daemon).await.ok()?;
+    Some(about.id).filter(|id| !id.is_empty())
+}
+
+/// What a daemon says of itself.
+#[derive(Debug, Default)]
+struct About {
+    /// The same after each of its starts.
+    id: String,
+    /// Where it keeps everything.
+    data_root: PathBuf,
+    is_podman: bool,
+}
+
+impl About {
+    async fn of(daemon: &Daemon) -> Result<Self, bollard::errors::Error> {
+        let Info { id, name, docker_root_dir } = daemon.ask("/info").await?;
+        let (name, data_root) = (name.unwrap_or_default(), docker_root_dir.unwrap_or_default());
+        let id = if daemon.is_podman {
+            // Podman makes up another id for each answer. Its containers are where this is.
+            format!("podman-{:016x}", checksum(format!("{name}:{data_root}").as_bytes()))
+        } else {
+            id.unwrap_or_default()
+        };
+        Ok(Self { id, data_root: data_root.into(), is_podman: daemon.is_podman })
+    }
 }
 
 fn events(docker: &Docker) -> impl Stream<Item = Result<EventMessage, bollard::errors::Error>> + use<> {
     let filters = std::collections::HashMap::from([
         ("type", vec!["container"]),
         // Health checks make an event each; these are the ones that change what we know.
-        ("event", vec!["create", "start", "die", "destroy", "rename", "update", "pause", "unpause"]),
+        // Podman's filter has its own names for two of them.
+        (
+            "event",
+            vec![
+                "create", "start", "die", "died", "destroy", "remove", "rename", "update", "pause", "unpause",
+            ],
+        ),
     ]);
     docker.events(Some(EventsOptionsBuilder::default().filters(&filters).build()))
 }
@@ -167,8 +205,7 @@ fn events(docker: &Docker) -> impl Stream<Item = Result<EventMessage, bollard::e
 struct Known {
     containers: BTreeMap<ContainerId, Arc<Container>>,
     host_root: PathBuf,
-    // Where the daemon keeps everything.
-    data_root: PathBuf,
+    about: About,
 }
 
 impl Known {
@@ -176,24 +213,17 @@ impl Known {
     /// or each of them with `every`.
     async fn list(
         &mut self,
-        docker: &Docker,
+        daemon: &Daemon,
         looks: &mut Looks,
         every: bool,
     ) -> Result<(), bollard::errors::Error> {
-        let options = ListContainersOptionsBuilder::default().all(true).build();
-        let listed = docker.list_containers(Some(options)).await?;
+        let listed: Vec<Listed> = daemon.ask("/containers/json?all=true").await?;
         let mut gone: Vec<ContainerId> = self.containers.keys().cloned().collect();
         for summary in listed {
             let Some(id) = summary.id else { continue };
             let key = ContainerId(id.as_str().into());
             gone.retain(|known| *known != key);
-            let runs = matches!(
-                summary.state,
-                Some(
-                    bollard::models::ContainerSummaryStateEnum::RUNNING
-                        | bollard::models::ContainerSummaryStateEnum::PAUSED
-                )
-            );
+            let runs = matches!(summary.state.as_deref(), Some("running" | "paused"));
             let as_known = self.containers.get(&key).is_some_and(|known| known.pid().is_some() == runs);
             if every || !as_known {
                 looks.at(id);
@@ -210,13 +240,13 @@ impl Known {
     fn take(
         &mut self,
         id: &str,
-        answer: Result<ContainerInspectResponse, bollard::errors::Error>,
+        answer: Result<Inspected, bollard::errors::Error>,
     ) -> Result<(), bollard::errors::Error> {
         let key = ContainerId(id.into());
         match answer {
             Ok(inspected) => {
                 let before = self.containers.get(&key).map(|known| &**known);
-                match inspect::container(inspected, before, &self.host_root, &self.data_root) {
+                match inspect::container(inspected, before, &self.host_root, &self.about) {
                     Some(container) if before.is_none_or(|known| *known != container) => {
                         debug!(container_id = %key.short(), state = ?container.state, "Container changed");
                         self.containers.insert(key, Arc::new(container));
@@ -235,6 +265,10 @@ impl Known {
             // One container that cannot be looked at (being removed, say, or stuck) must not hide the others.
             Err(bollard::errors::Error::RequestTimeoutError) => {
                 warn!(container_id = %key.short(), "The Docker daemon does not answer about a container");
+                Ok(())
+            }
+            Err(bollard::errors::Error::JsonSerdeError { err: error }) => {
+                warn!(container_id = %key.short(), %error, "The Docker daemon's answer about a container is not understood");
                 Ok(())
             }
             Err(bollard::errors::Error::DockerResponseServerError { status_code, message }) => {

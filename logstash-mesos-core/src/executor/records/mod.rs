@@ -4,12 +4,14 @@
 mod api_lines;
 mod joiner;
 mod json_file;
+mod k8s_file;
 #[cfg(feature = "docker")]
 mod local_file;
 
 #[cfg(any(test, feature = "docker"))]
 pub(crate) use api_lines::ApiLines;
 pub(crate) use json_file::JsonFile;
+pub(crate) use k8s_file::K8sFile;
 #[cfg(feature = "docker")]
 pub(crate) use local_file::LocalFile;
 

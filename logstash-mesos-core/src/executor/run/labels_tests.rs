@@ -23,7 +23,7 @@ impl Place {
         Container {
             labels: labels.collect(),
             state: ContainerState::Running { pid: 0 },
-            log: LogDriver { name: "json-file".into(), path: Some(self.log(&id)) },
+            log: LogDriver { name: "json-file".into(), path: Some(self.log(&id)), ..LogDriver::default() },
             ..Container::new(id, format!("web-{number}"), "acme/web")
         }
     }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 #[cfg(feature = "docker")]
 use super::super::records::{ApiLines, LocalFile};
-use super::super::records::{JsonFile, PlainLines, Records};
+use super::super::records::{JsonFile, K8sFile, PlainLines, Records};
 use super::super::source::{LastLinesError, Source};
 use super::super::state::Place;
 use super::Streams;
 use super::stream::Phase;
-use crate::discovery::{Container, ContainerState};
+use crate::discovery::{Container, ContainerState, LogDriver};
 use crate::source::HostFile;
 use crate::source::container_file::ContainerFile;
 use crate::source::daemon_log::DaemonLog;
@@ -48,12 +48,14 @@ impl Streams {
             #[cfg(feature = "docker")]
             if let (Place::ContainerOutput { .. }, Some(container), Some(docker)) =
                 (&id.place, container, &self.docker)
-                && container.log.name != "json-file"
+                && !matches!(&*container.log.name, "json-file" | LogDriver::PODMAN)
             {
                 // What is not made of lines has no end that could be found from behind: the daemon knows it.
                 let records = Box::new(ApiLines::new(container.tty, max_line_bytes));
-                let (docker, container, reason) = (docker.clone(), container.id.clone(), String::new());
-                return Some((Source::Logs { docker, container, records, reason }, id.delimiter.clone()));
+                let (docker, driver, reason) = (docker.clone(), container.log.clone(), String::new());
+                let container = container.id.clone();
+                let source = Source::Logs { docker, container, driver, records, reason };
+                return Some((source, id.delimiter.clone()));
             }
             let source = self.source(&id.place, container, max_line_bytes)?;
             Some((source, id.delimiter.clone()))
@@ -86,16 +88,17 @@ impl Streams {
             Ok((log, records)) => return Source::File(Arc::new(log), records),
             Err(reason) => reason,
         };
-        if container.log.name == "none" {
-            return Source::None(
-                "the container's log driver is `none`, which keeps nothing: start it with another one"
-                    .to_owned(),
-            );
+        if container.log.keeps_nothing() {
+            return Source::None(format!(
+                "the container's log driver is `{}`, which keeps nothing: start it with another one",
+                container.log.name
+            ));
         }
         #[cfg(feature = "docker")]
         if let Some(docker) = self.docker.clone() {
             let records = Box::new(ApiLines::new(container.tty, max_line_bytes));
-            return Source::Logs { docker, container: container.id.clone(), records, reason };
+            let (container, driver) = (container.id.clone(), container.log.clone());
+            return Source::Logs { docker, container, driver, records, reason };
         }
         Source::None(reason)
     }
@@ -108,6 +111,7 @@ impl Streams {
         let driver = &container.log.name;
         let (rung, records): (_, Box<dyn Records>) = match &**driver {
             "json-file" => ("json-file", Box::new(JsonFile::new(container.tty, max_line_bytes))),
+            LogDriver::PODMAN => (LogDriver::PODMAN, Box::new(K8sFile::new(container.tty, max_line_bytes))),
             #[cfg(feature = "docker")]
             "local" => ("local", Box::new(LocalFile::new(container.tty, max_line_bytes))),
             #[cfg(feature = "docker")]

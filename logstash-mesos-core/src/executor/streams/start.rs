@@ -90,11 +90,11 @@ impl Streams {
                 (Method::Daemon(reason), Some(tokio::spawn(tail.run())))
             }
             #[cfg(feature = "docker")]
-            Source::Logs { docker, container, records, reason } => {
+            Source::Logs { docker, container, driver, records, reason } => {
                 let decoder = decoder(records);
                 let (status, stop) = (Arc::clone(&status), stop.clone());
                 let stream = DaemonStream { docker, container, positions, decoder, sender, status, stop };
-                (Method::Daemon(reason), Some(tokio::spawn(DockerLogs(stream).run())))
+                (Method::Daemon(reason), Some(tokio::spawn(DockerLogs { stream, driver }.run())))
             }
             Source::None(reason) => (Method::Unreadable(reason), None),
         };

@@ -15,6 +15,7 @@ use bollard::Docker;
 use bollard::container::LogOutput;
 use bollard::query_parameters::LogsOptionsBuilder;
 use futures_util::{Stream, StreamExt};
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::warn;
 
 use mark::{Mark, Numbers, Search};
@@ -23,11 +24,16 @@ use super::daemon_stream::{DaemonReader, DaemonStream, Pause};
 use super::last::LAST_BYTES;
 use super::outlet::Outlet;
 use super::{Ended, Flush, Lines, Lost, StreamPositions, StreamStatus, Tracker};
-use crate::discovery::{ContainerId, DockerEndpoint};
+use crate::discovery::{ContainerId, DockerEndpoint, LogDriver};
 use crate::error_chain;
 
 /// A container's output to be followed.
-pub struct DockerLogs(pub DaemonStream);
+pub struct DockerLogs {
+    /// The container's output, as its daemon gives it.
+    pub stream: DaemonStream,
+    /// The driver whose records are given.
+    pub driver: LogDriver,
+}
 
 /// What the daemon gives at once: a line, or a piece of a long one.
 #[derive(Debug, PartialEq, Eq)]
@@ -67,29 +73,40 @@ const SPLIT_AT: usize = 16 << 10;
 impl DockerLogs {
     /// Reads until the stream is stopped or its container has ended.
     pub async fn run(self) -> Ended {
-        self.0.follow(|positions, status| Reader::new(positions, Arc::clone(status))).await
+        let Self { stream, driver } = self;
+        stream.follow(|positions, status| Reader::new(positions, Arc::clone(status), &driver)).await
     }
 }
 
-/// How far back the last record to arrive is looked for, in records, before all are looked at. Of the daemon's filters
-/// only this one does not depend on the clock, and it is read from the end.
-const LOOK_BACK: [u64; 2] = [100, 10_000];
-/// What may be written between the look and the reading.
-const MEANWHILE: u64 = 1000;
+/// So many records more than were heard of are asked for, for those that came meanwhile and the one to go on behind.
+const SLACK: u64 = 64;
+/// By so much further back it is looked, time after time, where that one is not among them; then at all there is.
+const FURTHER: u64 = 8;
+const FURTHEST: u64 = 1 << 18;
+/// What comes within this time is read together.
+const GATHER: Duration = Duration::from_millis(50);
+/// When it has told of so many, they are read.
+const MOST_HEARD: usize = 8192;
+/// A daemon that has told nothing is asked after a second, and then less and less often, at least once in this time.
+const SILENCE: Duration = Duration::from_secs(30);
 
+/// Reads what the daemon has, again whenever it tells that there is more.
+///
+/// A daemon that is followed leaves records out, or repeats them, when it rotates its files (20.10 gave 988 of 3,000 with
+/// `max-size=20k`). One that is asked for what is there opens all files under its lock and gives each record once. So it is
+/// followed only to hear when to ask. That costs the records twice, and at rest a question each half minute, as a follower of the
+/// daemon may fall silent.
 struct Reader {
-    // Records up to this one are not passed on again.
-    arrived: Option<Mark>,
     // The last record passed on.
     seen: Option<Mark>,
-    // `arrived` has moved out of the last records while it was looked for.
-    look_at_all: bool,
     // Where the next record is, in the bytes given to the decoder.
     at: u64,
     // The position in front of each record that the decoder may keep.
     starts: Arc<Mutex<Starts>>,
     tracker: Tracker<String>,
     status: Arc<StreamStatus>,
+    // Of the driver, see [`LogDriver`].
+    in_pieces: bool,
 }
 
 /// Where records begin in the bytes given to the decoder, and the last record before each.
@@ -113,13 +130,10 @@ impl DaemonReader for Reader {
         container: &ContainerId,
         outlet: &mut Outlet,
     ) -> Result<Ended, Pause> {
-        loop {
-            match self.follow(docker, container, outlet).await {
-                Ok(Some(ended)) => return Ok(ended),
-                Ok(None) if self.look_at_all => tokio::time::sleep(RETRY).await,
-                Ok(None) => return Err(Pause { after: RETRY, why: None }),
-                Err(error) => return Err(Pause { after: RETRY, why: Some(error_chain(&error)) }),
-            }
+        match self.follow(docker, container, outlet).await {
+            Ok(Some(ended)) => Ok(ended),
+            Ok(None) => Err(Pause { after: RETRY, why: None }),
+            Err(error) => Err(Pause { after: RETRY, why: Some(error_chain(&error)) }),
         }
     }
 
@@ -127,78 +141,156 @@ impl DaemonReader for Reader {
         outlet.finish().await
     }
 
-    fn go_back(&mut self) {
-        // A stream that ends while its container runs goes on where it was.
-        self.arrived = self.seen;
-    }
+    // It always goes on behind the last record.
+    fn go_back(&mut self) {}
 }
 
 impl Reader {
-    fn new(positions: &StreamPositions, status: Arc<StreamStatus>) -> Self {
-        let arrived = positions.cursor().and_then(|text| Mark::parse(&text));
+    fn new(positions: &StreamPositions, status: Arc<StreamStatus>, driver: &LogDriver) -> Self {
         Self {
-            seen: arrived,
-            arrived,
-            look_at_all: false,
+            seen: positions.cursor().and_then(|text| Mark::parse(&text)),
             at: 0,
             starts: Arc::default(),
             tracker: positions.cursor_tracker(),
             status,
+            in_pieces: driver.in_pieces,
         }
     }
 
+    /// Passes on what comes until the daemon tells of no more: `None` then.
     async fn follow(
         &mut self,
         endpoint: &DockerEndpoint,
         container: &ContainerId,
         outlet: &mut Outlet,
     ) -> Result<Option<Ended>, bollard::errors::Error> {
-        let docker = endpoint.connect().await?;
-        let look_at_all = std::mem::take(&mut self.look_at_all);
-        let mut window = Window::All;
-        let mut search = None;
-        if let Some(mark) = self.arrived {
-            match look_for(mark, &docker, container).await? {
-                Some(found_in) => {
-                    if !look_at_all {
-                        window = found_in;
-                    }
-                    search = Some(Search::new(mark, window == Window::All));
-                }
-                None => {
-                    self.status.lost(Lost::RemovedByDaemon, 1);
-                    warn!(
-                        container_id = %container.short(),
-                        last_time = %mark.time(),
-                        "The daemon has removed a part of a container's output before it was read: what was in it is \
-                         lost, how much cannot be told. Larger `max-size` or `max-file` of its log driver keep it longer"
-                    );
-                }
-            }
-        }
-        let mut logs = logs(&docker, container, window, true).ready_chunks(AT_ONCE);
-        self.status.reached(RUNG);
-        let mut numbers = Numbers::default();
-        let mut passed_over = 0;
+        let docker = endpoint.connect().await?.docker;
+        // With the last record, as it is asked only when it is waited for: what came since the reading is heard of then.
+        let mut bell = logs(&docker, container, Window::Last(1), true).ready_chunks(AT_ONCE);
+        let (mut heard, mut silence, mut last) = (Vec::new(), RETRY, None);
         loop {
-            let chunk = tokio::select! {
-                chunk = logs.next() => chunk,
-                // Its file was removed since the look.
-                () = tokio::time::sleep(RETRY), if search.is_some() => {
-                    self.look_at_all = true;
-                    return Ok(None);
-                }
-                () = outlet.idle() => {
-                    if let Some(ended) = outlet.flush(Flush::Idle).await {
+            let before = self.seen;
+            let ended = match self.read_on(&docker, container, heard.len() as u64, outlet).await {
+                // It was removed as soon as it had ended: what it said last is heard.
+                Err(error) if is_gone(&error) => {
+                    while let Ok(Some(outputs)) = timeout(RETRY, bell.next()).await {
+                        heard.extend(outputs.into_iter().flatten());
+                    }
+                    if let Some(ended) = self.pass_on_heard(std::mem::take(&mut heard), outlet).await {
                         return Ok(Some(ended));
                     }
-                    continue;
+                    return Err(error);
+                }
+                read => read?,
+            };
+            if ended.is_some() {
+                return Ok(ended);
+            }
+            self.status.reached(RUNG);
+            if let Some(last) = last {
+                return last;
+            }
+            silence = if self.seen == before { SILENCE.min(silence * 2) } else { RETRY };
+            heard.clear();
+            let quiet = tokio::time::sleep(silence);
+            tokio::pin!(quiet);
+            let mut rung = loop {
+                tokio::select! {
+                    rung = bell.next() => break Some(rung),
+                    () = &mut quiet => break None,
+                    () = outlet.idle() => {
+                        if let Some(ended) = outlet.flush(Flush::Idle).await {
+                            return Ok(Some(ended));
+                        }
+                    }
                 }
             };
-            let Some(chunk) = chunk else {
-                self.look_at_all = search.is_some();
-                return Ok(None);
-            };
+            let gathered = Instant::now() + GATHER;
+            while let Some(ringing) = rung {
+                let Some(outputs) = ringing else {
+                    last = Some(Ok(None));
+                    break;
+                };
+                for output in outputs {
+                    match output {
+                        Ok(output) => heard.push(output),
+                        Err(error) => last = Some(Err(error)),
+                    }
+                }
+                let enough = last.is_some() || heard.len() >= MOST_HEARD;
+                rung = if enough { None } else { timeout_at(gathered, bell.next()).await.ok() };
+            }
+        }
+    }
+
+    /// Passes on what was heard from the daemon behind the last record that was passed on.
+    async fn pass_on_heard(&mut self, heard: Vec<LogOutput>, outlet: &mut Outlet) -> Option<Ended> {
+        let mut numbers = Numbers::default();
+        let records: Vec<(Record, u32)> = heard
+            .into_iter()
+            .flat_map(|output| self.records(output, false))
+            .map(|record| {
+                let number = numbers.next(&record);
+                (record, number)
+            })
+            .collect();
+        let mut search = self.seen.map(|mark| Search::new(mark, true));
+        let known = search
+            .as_mut()
+            .and_then(|search| records.iter().position(|(record, number)| search.is_at(record, *number)));
+        let (mut data, mut starts) = (Vec::new(), Vec::new());
+        for (record, number) in &records[known.map_or(0, |known| known + 1)..] {
+            self.add(record, *number, &mut data, &mut starts);
+        }
+        self.pass_on(data, starts, outlet).await
+    }
+
+    /// Passes on what the daemon has behind the last record that was; about `heard` records are new.
+    async fn read_on(
+        &mut self,
+        docker: &Docker,
+        container: &ContainerId,
+        heard: u64,
+        outlet: &mut Outlet,
+    ) -> Result<Option<Ended>, bollard::errors::Error> {
+        let Some(mark) = self.seen else {
+            return Ok(self.read_window(docker, container, Window::All, None, outlet).await?.1);
+        };
+        let mut most = heard + SLACK;
+        loop {
+            let window = if most > FURTHEST { Window::All } else { Window::Last(most) };
+            let search = Search::new(mark, window == Window::All);
+            let (found, ended) = self.read_window(docker, container, window, Some(search), outlet).await?;
+            if found || ended.is_some() {
+                return Ok(ended);
+            }
+            if window == Window::All {
+                break;
+            }
+            most *= FURTHER;
+        }
+        self.status.lost(Lost::RemovedByDaemon, 1);
+        warn!(
+            container_id = %container.short(),
+            last_time = %mark.time(),
+            "The daemon has removed a part of a container's output before it was read: what was in it is \
+             lost, how much cannot be told. Larger `max-size` or `max-file` of its log driver keep it longer"
+        );
+        Ok(self.read_window(docker, container, Window::All, None, outlet).await?.1)
+    }
+
+    /// Passes on the records of a window, with `search` those behind the one that it finds; says whether it did.
+    async fn read_window(
+        &mut self,
+        docker: &Docker,
+        container: &ContainerId,
+        window: Window,
+        mut search: Option<Search>,
+        outlet: &mut Outlet,
+    ) -> Result<(bool, Option<Ended>), bollard::errors::Error> {
+        let mut logs = logs(docker, container, window, false).ready_chunks(AT_ONCE);
+        let mut numbers = Numbers::default();
+        while let Some(chunk) = logs.next().await {
             let mut data = Vec::new();
             let mut starts = Vec::with_capacity(chunk.len());
             let mut failed = None;
@@ -210,39 +302,38 @@ impl Reader {
                         break;
                     }
                 };
-                for record in self.records(output) {
+                for record in self.records(output, search.is_none()) {
                     let number = numbers.next(&record);
                     match &mut search {
                         None => self.add(&record, number, &mut data, &mut starts),
                         Some(looking) => {
                             if looking.is_at(&record, number) {
                                 search = None;
-                            } else {
-                                passed_over += 1;
                             }
                         }
                     }
                 }
             }
             if let Some(ended) = self.pass_on(data, starts, outlet).await {
-                return Ok(Some(ended));
+                return Ok((true, Some(ended)));
             }
             if let Some(error) = failed {
                 return Err(error);
             }
-            if search.is_some() && matches!(window, Window::Last(most) if passed_over >= most) {
-                self.look_at_all = true;
-                return Ok(None);
-            }
         }
+        Ok((search.is_none(), None))
     }
 
-    fn records(&self, output: LogOutput) -> Vec<Record> {
+    /// The records in a message; those that cannot be read are counted only when they are `new`.
+    fn records(&self, output: LogOutput, new: bool) -> Vec<Record> {
         let lost = |lost_bytes: usize| {
+            if !new {
+                return;
+            }
             self.status.lost(Lost::Unreadable, lost_bytes as u64);
             warn!(lost_bytes, "A record of the daemon's logs API begins with no time, it is lost");
         };
-        records(output, lost)
+        records(output, self.in_pieces, lost)
     }
 
     /// Adds a record with its number.
@@ -290,13 +381,14 @@ impl Reader {
 pub(crate) async fn last(
     endpoint: &DockerEndpoint,
     container: &ContainerId,
+    driver: &LogDriver,
     most: usize,
 ) -> Result<(Vec<u8>, bool), bollard::errors::Error> {
-    let docker = endpoint.connect().await?;
+    let docker = endpoint.connect().await?.docker;
     let mut logs = logs(&docker, container, Window::Last(most as u64), false);
     let (mut data, mut cut) = (Vec::new(), false);
     while let Some(output) = logs.next().await {
-        records(output?, |_| {}).iter().for_each(|record| record.write(1, &mut data));
+        records(output?, driver.in_pieces, |_| {}).iter().for_each(|record| record.write(1, &mut data));
         if data.len() > LAST_BYTES {
             data.drain(..data.len() - LAST_BYTES);
             cut = true;
@@ -328,34 +420,9 @@ fn before(starts: &mut Starts, kept: Option<u64>) -> Option<Option<Mark>> {
     starts.front().map(|(_, before)| *before)
 }
 
-/// Among which records the last one that arrived is found again; `None` where the daemon does not have it any more.
-async fn look_for(
-    mark: Mark,
-    docker: &Docker,
-    container: &ContainerId,
-) -> Result<Option<Window>, bollard::errors::Error> {
-    for window in LOOK_BACK.map(Window::Last).into_iter().chain([Window::All]) {
-        let (mut numbers, mut search) = (Numbers::default(), Search::new(mark, window == Window::All));
-        let (mut is_found, mut behind) = (false, 0);
-        let mut logs = logs(docker, container, window, false);
-        while let Some(output) = logs.next().await {
-            for record in records(output?, |_| {}) {
-                let number = numbers.next(&record);
-                if is_found {
-                    behind += 1;
-                } else {
-                    is_found = search.is_at(&record, number);
-                }
-            }
-        }
-        if is_found {
-            return Ok(Some(match window {
-                Window::All => Window::All,
-                Window::Last(count) => Window::Last(count + behind + MEANWHILE),
-            }));
-        }
-    }
-    Ok(None)
+/// Whether the container is removed, or is about to be.
+fn is_gone(error: &bollard::errors::Error) -> bool {
+    matches!(error, bollard::errors::Error::DockerResponseServerError { status_code: 404 | 409, .. })
 }
 
 fn logs(
@@ -373,8 +440,8 @@ fn logs(
 }
 
 /// The records in a message: each begins with the daemon's time. A line that was split comes as several
-/// messages, or, from a terminal, as one with times in its middle. `lost` is told of bytes in which there is none.
-fn records(output: LogOutput, lost: impl FnOnce(usize)) -> Vec<Record> {
+/// messages, or, from a terminal, as one with times in its middle. A piece may have any length with `in_pieces`. `lost` is told of bytes in which there is none.
+fn records(output: LogOutput, in_pieces: bool, lost: impl FnOnce(usize)) -> Vec<Record> {
     let (channel, message) = match output {
         LogOutput::StdErr { message } => ('e', message),
         LogOutput::StdOut { message } | LogOutput::StdIn { message } | LogOutput::Console { message } => {
@@ -385,7 +452,7 @@ fn records(output: LogOutput, lost: impl FnOnce(usize)) -> Vec<Record> {
     let mut rest = &message[..message.len() - usize::from(ends)];
     let mut found: Vec<Record> = Vec::new();
     while let Some((time, content)) = stamp(rest) {
-        let is_split = content.len() > SPLIT_AT && stamp(&content[SPLIT_AT..]).is_some();
+        let is_split = !in_pieces && content.len() > SPLIT_AT && stamp(&content[SPLIT_AT..]).is_some();
         // The driver `local` leaves out the end of a line that was split, but for the terminal's carriage return.
         let end = || memchr::memchr_iter(b'\r', content).find(|at| stamp(&content[at + 1..]).is_some());
         let end = if is_split || found.is_empty() { None } else { end() };
@@ -399,7 +466,7 @@ fn records(output: LogOutput, lost: impl FnOnce(usize)) -> Vec<Record> {
     }
     match found.last_mut() {
         // The last words of a program may lack the end of line.
-        Some(last) => last.whole = ends || last.content.len() < SPLIT_AT,
+        Some(last) => last.whole = ends || (!in_pieces && last.content.len() < SPLIT_AT),
         None if message.is_empty() => {}
         None => lost(message.len()),
     }
@@ -424,7 +491,7 @@ mod tests {
     use super::*;
 
     fn taken_apart(message: impl Into<Bytes>) -> Vec<Record> {
-        records(LogOutput::Console { message: message.into() }, |bytes| {
+        records(LogOutput::Console { message: message.into() }, false, |bytes| {
             panic!("{bytes} bytes without a time")
         })
     }
