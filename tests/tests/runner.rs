@@ -21,6 +21,7 @@ mod faults;
 mod found;
 mod grpc;
 mod guides;
+mod hanging;
 mod identity;
 mod images;
 mod import;

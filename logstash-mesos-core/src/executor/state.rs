@@ -1,6 +1,7 @@
 //! Decides what is to be read: configurations × containers → streams. No I/O happens here.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -139,6 +140,15 @@ pub(crate) struct Pattern {
     /// In which container; on the machine itself if none.
     pub(crate) container: Option<ContainerId>,
     pub(crate) pattern: String,
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.container {
+            Some(container) => write!(f, "{} in container {}", self.pattern, container.short()),
+            None => f.write_str(&self.pattern),
+        }
+    }
 }
 
 /// The patterns among the paths of `subscriptions`.

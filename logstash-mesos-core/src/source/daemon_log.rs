@@ -27,6 +27,10 @@ impl FileOpener for DaemonLog {
         self.file.path()
     }
 
+    fn has_own_mounts(&self) -> bool {
+        true
+    }
+
     fn open(&self, at: Option<&OsStr>) -> io::Result<Option<Opened>> {
         Ok(self.file.open(at)?.map(|opened| Opened { rung: self.rung, ..opened }))
     }

@@ -10,6 +10,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
 use tracing::debug;
 
+use super::hanging::{Careful, Hanging};
 use super::holdings::Holdings;
 use super::outlet::Outlet;
 use super::rest::{GATHER, Rest};
@@ -48,6 +49,7 @@ pub struct Readers {
     runtime: Option<Runtime>,
     shared: Shared,
     watch: Option<Arc<Watch>>,
+    hanging: Hanging,
 }
 
 impl Readers {
@@ -72,6 +74,8 @@ impl Readers {
             .thread_name("reader")
             .enable_all()
             .build()?;
+        let hanging = Hanging::default();
+        runtime.spawn(hanging.clone().watch());
         let watch = {
             let _inside = runtime.enter();
             Watch::new().map_err(|error| debug!(%error, "No inotify, files are polled")).ok().map(Arc::new)
@@ -81,7 +85,7 @@ impl Readers {
             holdings: Holdings::new(limits),
             room: Room::of_process(limits.open),
         };
-        Ok(Self { runtime: Some(runtime), shared, watch })
+        Ok(Self { runtime: Some(runtime), shared, watch, hanging })
     }
 
     /// Begins to read a stream. Dropping the handle does not end it.
@@ -91,7 +95,7 @@ impl Readers {
 
     /// Reads a stream, when it is run by [`Readers::handle`].
     pub(crate) fn reading(&self, follow: Follow) -> impl Future<Output = Ended> + use<> {
-        Box::new(Reader::new(follow, self.shared.clone(), self.watch.clone())).run()
+        Box::new(Reader::new(follow, self.shared.clone(), self.watch.clone(), &self.hanging)).run()
     }
 
     /// What runs the readers.
@@ -129,13 +133,14 @@ enum Worked {
 }
 
 impl Reader {
-    fn new(follow: Follow, shared: Shared, watch: Option<Arc<Watch>>) -> Self {
+    fn new(follow: Follow, shared: Shared, watch: Option<Arc<Watch>>, hanging: &Hanging) -> Self {
         let Follow { opener, settings, positions, decoder, sender, status, stop, close_after } = follow;
         let sleeper = Arc::<Sleeper>::default();
         let (told, seen) = (Arc::clone(&sleeper), Arc::clone(&status));
+        let careful = Careful::new(hanging, &status, opener.has_own_mounts());
         let tail = Tail::new(opener, settings, positions.clone(), seen, shared, told);
         let out = Outlet::new(decoder, sender, status, stop.now.clone());
-        let rest = Rest::new(watch, sleeper);
+        let rest = Rest::new(watch, sleeper, careful);
         Self { tail, out, rest, stop, close_after, positions }
     }
 
@@ -170,7 +175,7 @@ impl Reader {
             if let Some(ended) = self.rest.go_on_during(&mut self.tail, self.out.begin_anew()).await {
                 return Worked::Over(ended);
             }
-            self.tail.rewind();
+            self.rest.careful.call(&mut self.tail, Tail::rewind).await;
             self.rest.anew();
         }
     }
@@ -183,7 +188,8 @@ impl Reader {
             }
             // Asked once: what a step left alone because more might come is not all there is.
             let finishing = stop.at_end.is_cancelled();
-            let step = tail.step(Instant::now(), finishing, out.room());
+            let room = out.room();
+            let step = rest.careful.call(tail, |tail| tail.step(Instant::now(), finishing, room)).await;
             if matches!(step, Step::First(..)) {
                 rest.go_on_during(tail, positions.saved()).await;
             }

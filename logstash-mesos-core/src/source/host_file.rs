@@ -48,6 +48,10 @@ impl FileOpener for HostFile {
         &self.path
     }
 
+    fn has_own_mounts(&self) -> bool {
+        true
+    }
+
     fn open(&self, at: Option<&OsStr>) -> io::Result<Option<Opened>> {
         open_regular(&self.at(at))
     }

@@ -5,6 +5,7 @@
 //! is copied), has a [`Decoder`] turn them into a batch, and sends it. When the batch has arrived
 //! everywhere, its acknowledgement moves the position in [`Checkpoints`].
 
+pub(crate) mod asking;
 mod body;
 mod chain;
 pub mod checkpoint;
@@ -22,6 +23,7 @@ pub mod exec_tail;
 mod fingerprint;
 mod follow;
 mod framing;
+mod hanging;
 mod holdings;
 mod host_file;
 pub(crate) mod host_glob;
@@ -164,6 +166,11 @@ pub trait FileOpener: Send + Sync + 'static {
 
     /// Whether rotated files that nothing is known of are a part of the stream, from their first byte.
     fn owns_all(&self) -> bool {
+        false
+    }
+
+    /// Whether its files are behind mounts that this process has, and no others: not those inside containers.
+    fn has_own_mounts(&self) -> bool {
         false
     }
 

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::hanging::{Careful, HasFiles};
 use super::tail::{LOOK_EVERY, Tail};
 use super::watch::{Attended, Sleeper, Watch};
 use super::{Identity, Stop};
@@ -18,6 +19,8 @@ enum Told {
     Everything,
     /// What is written, or what happens to the names, but maybe not both; or maybe only what this machine does.
     Something,
+    /// Nothing, and it is asked less often, as others have to answer.
+    FromTimeToTime,
     /// Nothing, or the end of a file is waited for, which nobody tells.
     Nothing,
 }
@@ -43,6 +46,7 @@ impl Told {
         let (first, most) = match self {
             Self::Everything => (Duration::from_millis(100), Duration::from_secs(60)),
             Self::Something => (Duration::from_millis(100), Duration::from_secs(2)),
+            Self::FromTimeToTime => (Duration::from_millis(50), Duration::from_secs(1)),
             Self::Nothing => (Duration::from_millis(20), Duration::from_millis(250)),
         };
         first.saturating_mul(1 << (rounds - SOON - 1).min(10)).min(most)
@@ -62,6 +66,8 @@ fn together(wait: Duration) -> Duration {
 /// The waiting of one stream.
 #[derive(Debug)]
 pub(super) struct Rest {
+    /// How calls are made that are about the files.
+    pub(super) careful: Careful,
     watch: Option<Arc<Watch>>,
     sleeper: Arc<Sleeper>,
     attended: Option<Attended>,
@@ -75,8 +81,17 @@ pub(super) struct Rest {
 }
 
 impl Rest {
-    pub(super) fn new(watch: Option<Arc<Watch>>, sleeper: Arc<Sleeper>) -> Self {
-        Self { watch, sleeper, attended: None, rounds: 0, told: Told::Nothing, woken: false, untold: false }
+    pub(super) fn new(watch: Option<Arc<Watch>>, sleeper: Arc<Sleeper>, careful: Careful) -> Self {
+        Self {
+            careful,
+            watch,
+            sleeper,
+            attended: None,
+            rounds: 0,
+            told: Told::Nothing,
+            woken: false,
+            untold: false,
+        }
     }
 
     /// Lines have come.
@@ -166,14 +181,16 @@ impl Rest {
             }
             // Before the look, so that it misses nothing.
             self.attend(tail);
-            tail.look(Instant::now());
+            self.careful.call(tail, |tail| tail.look(Instant::now())).await;
             wait = LOOK_EVERY;
         }
     }
 
     /// Has the directory of the stream watched. Returns whether it has been all the time.
     pub(super) fn attend(&mut self, tail: &Tail) -> bool {
-        let Some((directory, watch)) = tail.watched_directory().zip(self.watch.as_ref()) else { return true };
+        // All streams share the watch: a call of it that hangs would hold up them all.
+        let watch = self.watch.as_ref().filter(|_| !self.careful.may_hang());
+        let Some((directory, watch)) = tail.watched_directory().zip(watch) else { return true };
         if self.attended.as_ref().is_some_and(|attended| attended.is_of(directory)) {
             return true;
         }
@@ -186,6 +203,9 @@ impl Rest {
         if !self.attend(tail) {
             // What came before is seen by the next look, which is soon.
             self.rounds = SOON;
+        }
+        if self.careful.may_hang() {
+            return Told::FromTimeToTime;
         }
         let Some(watch) = &self.watch else { return Told::Nothing };
         if tail.waits_for_room() {

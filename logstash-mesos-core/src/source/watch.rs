@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatFs, StatxFlags};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -154,7 +154,10 @@ impl Watch {
         let watch = inotify::add_watch(self.shared.queue.get_ref(), directory, ALL).ok()?;
         let known = watched.directories.entry(watch).or_insert_with(|| Directory {
             streams: HashMap::new(),
-            trusted: is_local(directory).then(|| Entry::at(directory).ok()?.mount).flatten(),
+            trusted: rustix::fs::statfs(directory)
+                .is_ok_and(|found| is_local(&found))
+                .then(|| Entry::at(directory).ok()?.mount)
+                .flatten(),
         });
         let name =
             known.streams.get_key_value(name).map_or_else(|| Arc::from(name), |(name, _)| Arc::clone(name));
@@ -366,10 +369,10 @@ impl Entry {
     }
 }
 
-fn is_local(directory: &Path) -> bool {
+/// Whether it is a file system of the machine's own.
+pub(super) fn is_local(file_system: &StatFs) -> bool {
     // The numbers have 32 bits, in a type that has more or a sign.
-    let kind = rustix::fs::statfs(directory).ok().map(|found| found.f_type as u32);
-    kind.is_some_and(|kind| LOCAL.contains(&kind))
+    LOCAL.contains(&(file_system.f_type as u32))
 }
 
 #[cfg(test)]

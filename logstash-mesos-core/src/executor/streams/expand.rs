@@ -9,9 +9,9 @@ use tracing::debug;
 
 use super::super::state::Pattern;
 use super::Streams;
-use super::asking::Ask;
 #[cfg(feature = "docker")]
 use crate::discovery::DockerEndpoint;
+use crate::source::asking::Ask;
 use crate::source::container_file::ContainerFiles;
 #[cfg(feature = "docker")]
 use crate::source::exec_tail;
@@ -62,7 +62,11 @@ impl Streams {
                 Some(files) => Ask::Look(Box::new(move || expand_inside(files.as_deref(), &text))),
             }
         };
-        asking.expand(patterns, every, ask).await
+        asking.ask(&patterns, every, ask).await;
+        patterns
+            .into_iter()
+            .filter_map(|pattern| Some((pattern.clone(), asking.known(&pattern)?.clone())))
+            .collect()
     }
 }
 

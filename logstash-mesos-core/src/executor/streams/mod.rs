@@ -1,6 +1,5 @@
 //! The streams that are read: started, shared out, drained and ended.
 
-mod asking;
 mod expand;
 mod ladder;
 mod report;
@@ -15,17 +14,17 @@ use std::time::Duration;
 
 use tracing::{debug, info, warn};
 
-use self::asking::Asking;
 use self::stream::Stream;
 use super::metadata::Machine;
 use super::pipelines::Pipelines;
 use super::settings::ShipperSettings;
-use super::state::{self, Limits, Place, StreamId, Wanted};
+use super::state::{self, Limits, Pattern, Place, StreamId, Wanted};
 use super::totals::{StreamTotals, Totals};
 #[cfg(feature = "docker")]
 use crate::discovery::DockerEndpoint;
 use crate::discovery::{Container, ContainerId, Discovered};
 use crate::event::Clock;
+use crate::source::asking::Asking;
 use crate::source::container_file::ContainerFiles;
 use crate::source::{Checkpoints, Directories, Identity, Readers};
 
@@ -38,7 +37,7 @@ pub(crate) struct Streams {
     clock: Clock,
     #[cfg(feature = "docker")]
     docker: Option<DockerEndpoint>,
-    asking: Asking,
+    asking: Asking<Pattern, Vec<PathBuf>>,
     checkpoints: Checkpoints,
     readers: Arc<Readers>,
     directories: Directories,

@@ -1,11 +1,22 @@
 //! The entries of files, found by their number, by their stream, and by their inode: there may be many thousands.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::FilePosition;
-use super::shared::Entry;
+use super::record::Record;
 use crate::source::Identity;
+
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) stream: Arc<str>,
+    pub(super) position: FilePosition,
+    // A reader has it open.
+    pub(super) live: bool,
+    // Its reader has read it to the end; with the last acknowledgement the entry is not needed any more.
+    pub(super) forget_at: Option<u64>,
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Files {
@@ -116,6 +127,13 @@ impl Files {
         for id in &others {
             self.remove(*id);
         }
+    }
+}
+
+impl Entry {
+    pub(super) fn record(&self, id: u64) -> Record<'_> {
+        let (stream, position) = (self.stream.as_ref().into(), Cow::Borrowed(&self.position));
+        Record::File { id, stream, position }
     }
 }
 

@@ -19,8 +19,9 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tracing::{info, warn};
 
+use self::files::Entry;
 use self::record::Kept;
-use self::shared::{Entry, Saver, Shared, State};
+use self::shared::{Saver, Shared, State};
 use super::{Fingerprint, Identity, Mark, Opened, Tracker};
 
 /// The positions of the streams of one reader.

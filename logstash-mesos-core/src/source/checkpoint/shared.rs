@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tracing::warn;
 
-use super::files::Files;
+use super::files::{Entry, Files};
 use super::journal::Journal;
 use super::record::{Kept, Record, VERSION};
-use super::{CheckpointError, FilePosition, now_secs};
+use super::{CheckpointError, now_secs};
 use crate::error_chain;
 
 /// What has changed is written after so long,
@@ -50,16 +50,6 @@ pub(super) struct State {
 pub(super) struct Cursors {
     kept: BTreeMap<Arc<str>, String>,
     changed: BTreeSet<Arc<str>>,
-}
-
-#[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) stream: Arc<str>,
-    pub(super) position: FilePosition,
-    // A reader has it open.
-    pub(super) live: bool,
-    // Its reader has read it to the end; with the last acknowledgement the entry is not needed any more.
-    pub(super) forget_at: Option<u64>,
 }
 
 impl Shared {
@@ -195,13 +185,6 @@ impl State {
         }
         changed.cursors.iter().for_each(|stream| self.cursors.record(stream).write(&mut lines));
         lines
-    }
-}
-
-impl Entry {
-    fn record(&self, id: u64) -> Record<'_> {
-        let (stream, position) = (self.stream.as_ref().into(), std::borrow::Cow::Borrowed(&self.position));
-        Record::File { id, stream, position }
     }
 }
 

@@ -22,6 +22,7 @@ use closed::Closed;
 
 use super::checkpoint::{FilePosition, LiveFile};
 use super::directory::Version;
+use super::hanging::{self, HasFiles};
 use super::holdings::Holdings;
 use super::member::{End, Member, Place, Read};
 use super::room::{Room, Slot};
@@ -108,6 +109,23 @@ pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
 const MOST_PAST: usize = 32;
 const NO_ROOM: &str = "it waits until another file is closed, as many as may be are open; a higher limit of descriptors \
                        (`ulimit -n`, `LimitNOFILE`) lets more be open";
+
+impl HasFiles for Tail {
+    fn path(&self) -> &Path {
+        self.opener.path()
+    }
+
+    fn are_local(&self) -> bool {
+        let mut open = self.members.iter().map(|member| member.body.file()).peekable();
+        match (open.peek(), self.watched_directory()) {
+            (Some(_), _) => open.all(hanging::is_local),
+            (None, Some(directory)) => {
+                File::open(directory).is_ok_and(|directory| hanging::is_local(&directory))
+            }
+            (None, None) => false,
+        }
+    }
+}
 
 impl Tail {
     pub(super) fn new(
@@ -219,11 +237,6 @@ impl Tail {
     /// The directory whose changes matter.
     pub(super) fn watched_directory(&self) -> Option<&Path> {
         self.opener.watched_directory()
-    }
-
-    /// The path of the stream's own name.
-    pub(super) fn path(&self) -> &Path {
-        self.opener.path()
     }
 
     /// Whether the last look has found out what all files are to the stream.

@@ -3,6 +3,8 @@
 mod decoder;
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::ffi::OsStr;
+use std::fs::Metadata;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -25,6 +27,7 @@ use crate::pipeline::plugin::settings::{Default as Preset, Kind, Setting, Settin
 use crate::pipeline::plugin::{
     Build, BuildContext, BuildError, Input, InputContext, InputError, MakeInput, PluginSpec,
 };
+use crate::source::asking::{Ask, Asking};
 use crate::source::{
     Checkpoints, Directories, Ended, Follow, Framing, HoldLimits, HostFile, Identity, Readers, StartPosition,
     Stop, StreamPositions, StreamStatus, TailSettings, glob, host_glob,
@@ -268,6 +271,9 @@ impl Input for File {
             running: JoinSet::new(),
             files: HashMap::new(),
             waiting: VecDeque::new(),
+            begun_late: HashSet::new(),
+            asking: Asking::default(),
+            unseen: self.paths.iter().cloned().collect(),
         };
         watched.run().await;
         watched.result()
@@ -289,6 +295,22 @@ struct Watched<'i> {
     files: HashMap<Arc<Path>, State>,
     // Found, and there was no room for them; with the word of the first look.
     waiting: VecDeque<(PathBuf, bool)>,
+    // Of the first look, and not begun yet.
+    begun_late: HashSet<PathBuf>,
+    asking: Asking<Text, Found>,
+    // The patterns of which nothing is known yet.
+    unseen: HashSet<Text>,
+}
+
+/// Files that nobody reads, with what the system says of those that are there.
+type Found = Vec<(PathBuf, Option<Metadata>)>;
+
+/// What there is to `pattern` beside the files that are `read`. May take as long as the file system does.
+fn unread(pattern: &str, exclude: &[Text], read: &HashSet<Arc<Path>>) -> Found {
+    let mut paths = host_glob::expand(Path::new("/"), pattern);
+    let excluded = |name: &OsStr| exclude.iter().any(|not| glob::matches(not.as_bytes(), name.as_bytes()));
+    paths.retain(|path| !path.file_name().is_some_and(excluded) && !read.contains(&**path));
+    paths.into_iter().map(|path| (path.clone(), std::fs::metadata(path).ok())).collect()
 }
 
 /// How the reading of a file ended.
@@ -309,21 +331,22 @@ enum State {
 
 impl Watched<'_> {
     async fn run(&mut self) {
-        let mut first = true;
         let mut discover = tokio::time::interval(self.input.discover);
         loop {
             tokio::select! {
                 () = self.cx.shutdown.cancelled() => break,
-                _ = discover.tick() => {
-                    self.look(first);
-                    first = false;
-                }
+                _ = discover.tick() => self.look(true).await,
+                () = self.asking.late() => self.look(false).await,
                 Some(done) = self.running.join_next() => {
                     self.ended(done);
                     self.next_in_turn();
                 }
             }
-            if self.input.exits && !first && self.running.is_empty() && self.waiting.is_empty() {
+            if self.input.exits
+                && self.unseen.is_empty()
+                && self.running.is_empty()
+                && self.waiting.is_empty()
+            {
                 return;
             }
         }
@@ -395,29 +418,41 @@ impl Watched<'_> {
         }
     }
 
-    /// Looks for files to open.
-    fn look(&mut self, first: bool) {
-        let mut found: Vec<(PathBuf, std::fs::Metadata)> = Vec::new();
+    /// Looks for files to open; without `again`, only at answers that did not come at once.
+    async fn look(&mut self, again: bool) {
+        let mut read = HashSet::new();
+        if again {
+            let waited = self.waiting.drain(..).filter(|(_, first)| *first).map(|(path, _)| path);
+            self.begun_late.extend(waited);
+            // Most of them are; their readers look at them.
+            let is_read = |state: &State| matches!(state, State::Open(_) | State::Done);
+            read.extend(
+                self.files.iter().filter(|(_, state)| is_read(state)).map(|(path, _)| Arc::clone(path)),
+            );
+        }
+        let read = Arc::new(read);
+        let every = |_: &_| if again { Duration::ZERO } else { Duration::MAX };
+        let ask = |pattern: &Text| {
+            let (pattern, exclude, read) = (pattern.clone(), self.input.exclude.clone(), Arc::clone(&read));
+            Ask::Look(Box::new(move || unread(&pattern, &exclude, &read)) as Box<dyn FnOnce() -> Found + Send>)
+        };
+        self.asking.ask(&self.input.paths, every, ask).await;
+        let mut found: Vec<(PathBuf, Metadata, bool)> = Vec::new();
         let mut names = HashSet::new();
-        let waited = self.waiting.drain(..).filter(|(_, first)| *first).map(|(path, _)| path);
-        let begun_late: HashSet<PathBuf> = waited.collect();
         for pattern in &self.input.paths {
-            for path in host_glob::expand(Path::new("/"), pattern) {
-                let excluded = path.file_name().is_some_and(|name| {
-                    self.input
-                        .exclude
-                        .iter()
-                        .any(|pattern| glob::matches(pattern.as_bytes(), name.as_bytes()))
-                });
-                // Most of them are; their readers look at them.
-                let is_read = matches!(self.files.get(&*path), Some(State::Open(_) | State::Done));
-                if excluded || is_read || !names.insert(path.clone()) {
+            let Some(answer) = self.asking.take(pattern) else { continue };
+            let first = self.unseen.remove(pattern);
+            for (path, metadata) in answer {
+                if !names.insert(path.clone()) {
                     continue;
                 }
-                match std::fs::metadata(&path) {
-                    Ok(metadata) if metadata.is_file() => found.push((path, metadata)),
+                match metadata {
+                    Some(metadata) if metadata.is_file() => {
+                        let first = self.begun_late.remove(&path) || first;
+                        found.push((path, metadata, first));
+                    }
                     // A file that a plain path names is waited for.
-                    Err(_) if first && !glob::is_pattern(pattern) => self.wait_for(path),
+                    None if first && !glob::is_pattern(pattern) => self.wait_for(path),
                     _ => {}
                 }
             }
@@ -425,13 +460,12 @@ impl Watched<'_> {
         if self.input.sorts_by_path {
             found.sort_by(|a, b| a.0.cmp(&b.0));
         } else {
-            found.sort_by_key(|(_, metadata)| metadata.modified().ok());
+            found.sort_by_key(|(_, metadata, _)| metadata.modified().ok());
         }
         if self.input.descending {
             found.reverse();
         }
-        for (path, metadata) in found {
-            let first = first || begun_late.contains(&path);
+        for (path, metadata, first) in found {
             self.consider(path, &metadata, first);
         }
     }
@@ -446,7 +480,7 @@ impl Watched<'_> {
         self.running.len() < self.most_at_once
     }
 
-    fn consider(&mut self, path: PathBuf, metadata: &std::fs::Metadata, first: bool) {
+    fn consider(&mut self, path: PathBuf, metadata: &Metadata, first: bool) {
         let stamp = metadata.modified().ok().map(|at| (metadata.len(), at));
         match self.files.get(&*path) {
             Some(State::Open(_) | State::Done) => return,

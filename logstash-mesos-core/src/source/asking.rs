@@ -1,26 +1,25 @@
 //! Which files match patterns: each is asked beside everything else, so that nobody waits for one that does not answer.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::fmt::Display;
+use std::future::pending;
 use std::time::Duration;
 
-use tokio::task::{Id, JoinSet};
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
-use super::super::state::Pattern;
-
-/// What is known of patterns, and who is being asked. A stuck mount and a container whose shell hangs hold nothing but
+/// What is known of patterns `P`, and who is being asked. A stuck mount and a container whose shell hangs hold nothing but
 /// their own answer.
-#[derive(Debug, Default)]
-pub(super) struct Asking {
-    known: BTreeMap<Pattern, Known>,
-    running: JoinSet<(Pattern, Vec<PathBuf>)>,
+#[derive(Debug)]
+pub(crate) struct Asking<P, A> {
+    known: BTreeMap<P, Known<A>>,
+    running: JoinSet<(P, A)>,
 }
 
-#[derive(Debug, Default)]
-struct Known {
-    files: Vec<PathBuf>,
+#[derive(Debug)]
+struct Known<A> {
+    answer: Option<A>,
     asked_at: Option<Instant>,
     // Who finds out; nobody while the answer is there.
     running: Option<Id>,
@@ -28,12 +27,12 @@ struct Known {
 }
 
 /// Where a pattern is expanded.
-pub(super) enum Ask {
+pub(crate) enum Ask<A> {
     /// By a call that may block.
-    Look(Box<dyn FnOnce() -> Vec<PathBuf> + Send>),
+    Look(Box<dyn FnOnce() -> A + Send>),
     /// By somebody else.
     #[cfg_attr(not(feature = "docker"), expect(dead_code, reason = "only containers are asked"))]
-    Hear(std::pin::Pin<Box<dyn Future<Output = Vec<PathBuf>> + Send>>),
+    Hear(std::pin::Pin<Box<dyn Future<Output = A> + Send>>),
 }
 
 /// Answers that come at once are waited for.
@@ -41,25 +40,32 @@ const AT_ONCE: Duration = Duration::from_millis(250);
 /// Who has not answered for so long is named.
 const NAME_AFTER: Duration = Duration::from_secs(5);
 
-impl Asking {
-    /// The files that match each of `patterns`, as far as is known. Asks those anew whose last question is older than
-    /// `every` says.
-    pub(super) async fn expand(
+impl<P, A> Default for Asking<P, A> {
+    fn default() -> Self {
+        Self { known: BTreeMap::new(), running: JoinSet::new() }
+    }
+}
+
+impl<P: Ord + Clone + Display + Send + 'static, A: Send + 'static> Asking<P, A> {
+    /// Asks those of `patterns`, which are all that are wanted, whose last question is older than `every` says and has been
+    /// answered. Waits a moment for their answers.
+    pub(crate) async fn ask(
         &mut self,
-        patterns: Vec<Pattern>,
-        every: impl Fn(&Pattern) -> Duration,
-        ask: impl Fn(&Pattern) -> Ask,
-    ) -> BTreeMap<Pattern, Vec<PathBuf>> {
+        patterns: &[P],
+        every: impl Fn(&P) -> Duration,
+        ask: impl Fn(&P) -> Ask<A>,
+    ) {
         let now = Instant::now();
         while let Some(answer) = self.running.try_join_next_with_id() {
             self.answered(answer);
         }
         // What is not wanted any more and gets no answer is not asked again as long as it does not.
-        let wanted: BTreeSet<&Pattern> = patterns.iter().collect();
+        let wanted: BTreeSet<&P> = patterns.iter().collect();
         self.known.retain(|pattern, known| known.running.is_some() || wanted.contains(pattern));
         let mut fresh = 0;
-        for pattern in &patterns {
-            let known = self.known.entry(pattern.clone()).or_default();
+        for pattern in patterns {
+            let unknown = || Known { answer: None, asked_at: None, running: None, said: false };
+            let known = self.known.entry(pattern.clone()).or_insert_with(unknown);
             if known.running.is_some() || known.asked_at.is_some_and(|at| now - at < every(pattern)) {
                 continue;
             }
@@ -79,34 +85,44 @@ impl Asking {
         for (pattern, known) in &mut self.known {
             let waits =
                 known.running.is_some() && known.asked_at.is_some_and(|at| at.elapsed() >= NAME_AFTER);
-            if waits && !known.said {
-                known.said = true;
+            if waits && !std::mem::replace(&mut known.said, true) {
                 warn!(
-                    pattern = pattern.pattern,
-                    container_id = pattern.container.as_ref().map(|id| id.short()),
+                    %pattern,
                     "No answer to which files match, others do not wait for it: see whether a mount is stuck, or the \
                      container's shell"
                 );
             }
         }
-        patterns
-            .into_iter()
-            .filter_map(|pattern| {
-                let files = self.known.get(&pattern)?.files.clone();
-                Some((pattern, files))
-            })
-            .collect()
+    }
+
+    /// Waits for an answer that has not come at once; for ever while none is due.
+    ///
+    /// # Cancellation safety
+    ///
+    /// May be dropped at any time: an answer is kept as soon as it is there.
+    pub(crate) async fn late(&mut self) {
+        match self.running.join_next_with_id().await {
+            Some(answer) => drop(self.answered(answer)),
+            None => pending().await,
+        }
+    }
+
+    /// The last answer.
+    pub(crate) fn known(&self, pattern: &P) -> Option<&A> {
+        self.known.get(pattern)?.answer.as_ref()
+    }
+
+    /// The last answer, for once.
+    pub(crate) fn take(&mut self, pattern: &P) -> Option<A> {
+        self.known.get_mut(pattern)?.answer.take()
     }
 
     /// Takes an answer; returns when it was asked for.
-    fn answered(
-        &mut self,
-        answer: Result<(Id, (Pattern, Vec<PathBuf>)), tokio::task::JoinError>,
-    ) -> Option<Instant> {
+    fn answered(&mut self, answer: Result<(Id, (P, A)), JoinError>) -> Option<Instant> {
         let (pattern, known) = match answer {
-            Ok((_, (pattern, files))) => {
+            Ok((_, (pattern, answer))) => {
                 let known = self.known.get_mut(&pattern)?;
-                known.files = files;
+                known.answer = Some(answer);
                 (pattern, known)
             }
             // It panicked: what is known stays.
@@ -117,7 +133,7 @@ impl Asking {
         };
         known.running = None;
         if std::mem::take(&mut known.said) {
-            info!(pattern = pattern.pattern, "There is an answer to which files match");
+            info!(%pattern, "There is an answer to which files match");
         }
         known.asked_at
     }
@@ -129,45 +145,40 @@ mod tests {
 
     use super::*;
 
-    fn pattern(text: &str) -> Pattern {
-        Pattern { container: None, pattern: text.to_owned() }
-    }
-
     #[tokio::test]
     async fn nobody_waits_for_one_that_does_not_answer() {
         let mut asking = Asking::default();
-        let patterns = || vec![pattern("stuck 1"), pattern("stuck 2"), pattern("good")];
+        let patterns = ["stuck 1".to_owned(), "stuck 2".to_owned(), "good".to_owned()];
+        let [stuck_1, stuck_2, good] = &patterns;
         // Those that are stuck answer when they are told to.
         let stuck = Arc::new(Barrier::new(3));
-        let ask = |pattern: &Pattern| {
-            let (text, stuck) = (pattern.pattern.clone(), Arc::clone(&stuck));
+        let ask = |pattern: &String| {
+            let (text, stuck) = (pattern.clone(), Arc::clone(&stuck));
             Ask::Look(Box::new(move || {
                 if text.starts_with("stuck") {
                     stuck.wait();
                 }
-                vec![PathBuf::from(text)]
-            }))
+                text
+            }) as Box<dyn FnOnce() -> String + Send>)
         };
-        let often = |_: &Pattern| Duration::ZERO;
+        let often = |_: &String| Duration::ZERO;
         for _ in 0..3 {
-            let found = asking.expand(patterns(), often, ask).await;
-            assert_eq!(found[&pattern("good")], [PathBuf::from("good")]);
-            assert!(found[&pattern("stuck 1")].is_empty() && found[&pattern("stuck 2")].is_empty());
+            asking.ask(&patterns, often, ask).await;
+            assert_eq!(asking.known(good), Some(good));
+            assert!(asking.known(stuck_1).is_none() && asking.known(stuck_2).is_none());
             assert_eq!(asking.running.len(), 2, "it is asked once");
         }
+        assert_eq!(asking.take(good).as_ref(), Some(good));
+        assert_eq!(asking.take(good), None);
         // Not wanted for a while, and still stuck: nobody else is sent there.
-        asking.expand(vec![pattern("good")], often, ask).await;
-        asking.expand(patterns(), often, ask).await;
+        asking.ask(std::slice::from_ref(good), often, ask).await;
+        asking.ask(&patterns, often, ask).await;
         assert_eq!(asking.running.len(), 2);
         let open = Arc::clone(&stuck);
         tokio::task::spawn_blocking(move || open.wait()).await.unwrap();
-        while !asking.running.is_empty() {
-            // Seldom: nothing is asked anew.
-            let found = asking.expand(patterns(), |_| Duration::from_secs(3600), ask).await;
-            if asking.running.is_empty() {
-                assert_eq!(found[&pattern("stuck 1")], [PathBuf::from("stuck 1")]);
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        asking.late().await;
+        asking.late().await;
+        assert_eq!((asking.known(stuck_1), asking.known(stuck_2)), (Some(stuck_1), Some(stuck_2)));
+        assert!(tokio::time::timeout(Duration::from_millis(10), asking.late()).await.is_err());
     }
 }

@@ -1,0 +1,159 @@
+//! A mount whose server is away: who waits for its answer holds up nobody else, and is named.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use logstash_mesos_tests::docker::{BUSYBOX, Docker};
+use logstash_mesos_tests::executor::ship_recipe;
+use logstash_mesos_tests::place::Place;
+use logstash_mesos_tests::process::{Process, Recipe};
+use logstash_mesos_tests::wait::{PATIENCE, until};
+use rustix::process::Signal;
+
+/// A mount through a program that can be stopped, as a server that is away.
+struct Mount {
+    server: Process,
+    behind: PathBuf,
+    front: PathBuf,
+}
+
+impl Mount {
+    fn new(place: &Place) -> Self {
+        let (behind, front) = (place.directory("behind"), place.directory("front"));
+        let server = Recipe::new("bindfs", place.path(), "bindfs").arg("-f").arg(&behind).arg(&front).start();
+        until("the mount", PATIENCE, || {
+            let mounts = fs::read_to_string("/proc/self/mounts").map_err(|error| error.to_string())?;
+            let is_there = mounts.contains(&*front.to_string_lossy());
+            is_there.then_some(()).ok_or_else(|| server.printed())
+        });
+        Self { server, behind, front }
+    }
+
+    /// It does not answer until what is returned is dropped, which is to be before those are that ask there.
+    fn is_away(&self) -> Away<'_> {
+        self.server.signal(Signal::STOP);
+        Away(&self.server)
+    }
+
+    fn append(&self, number: u32, line: &str) {
+        append(&self.behind.join(format!("{number}.log")), line);
+    }
+}
+
+struct Away<'m>(&'m Process);
+
+impl Drop for Away<'_> {
+    fn drop(&mut self) {
+        self.0.signal(Signal::CONT);
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        // It takes its mount with it.
+        self.server.signal(Signal::TERM);
+        let _its_status = self.server.ended_within(PATIENCE);
+    }
+}
+
+fn append(path: &Path, line: &str) {
+    let mut file = OpenOptions::new().create(true).append(true).open(path).expect("it is writable");
+    writeln!(file, "{line}").expect("the disk has room");
+}
+
+/// Fails unless what came are `lines`, each once.
+fn expect(out: &Path, lines: &[String], process: &Process) {
+    until("the lines", PATIENCE, || {
+        let seen = fs::read_to_string(out).unwrap_or_default();
+        let mut seen: Vec<&str> = seen.lines().collect();
+        seen.sort_unstable();
+        let mut lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        lines.sort_unstable();
+        if seen == lines { Ok(()) } else { Err(format!("{seen:?}: {}", process.printed())) }
+    });
+}
+
+/// More than there are threads to read with.
+const FILES: u32 = 6;
+
+#[test]
+fn a_mount_that_does_not_answer_holds_up_nobody_else() {
+    let place = Place::new("hanging");
+    let docker = Docker::start(&place.directory("docker"));
+    let mount = Mount::new(&place);
+    let (configs, out) = (place.directory("configs"), place.join("out.txt"));
+    let good = place.directory("good");
+    fs::create_dir_all(configs.join("docker")).expect("it is writable");
+    fs::create_dir_all(configs.join("host")).expect("it is writable");
+    let output = format!(
+        "output {{ file {{ path => \"{}\" codec => line {{ format => \"%{{message}}\" }} }} }}",
+        out.display()
+    );
+    let name = format!("docker/{}.conf", BUSYBOX.replace(':', "%3A"));
+    fs::write(configs.join(name), format!("input {{ file {{ docker-path => \"/logs/*.log\" }} }} {output}"))
+        .expect("it is writable");
+    // One that asks for both, and more than there are threads of those that ask only for what does not answer.
+    let paths = |paths: &[&Path]| {
+        let paths: Vec<_> = paths.iter().map(|path| format!("\"{}/*.log\"", path.display())).collect();
+        format!("input {{ file {{ path => [{}] start_position => beginning }} }}", paths.join(", "))
+    };
+    fs::write(configs.join("host/both.conf"), format!("{} {output}", paths(&[&mount.front, &good])))
+        .expect("it is writable");
+    for number in 0..4 {
+        let text = format!("{} output {{ null {{}} }}", paths(&[&mount.front]));
+        fs::write(configs.join(format!("host/hanging{number}.conf")), text).expect("it is writable");
+    }
+    // Each line twice: by the container's configuration, and by the machine's.
+    let mut expected = Vec::new();
+    let of_mount = |round: u32, expected: &mut Vec<String>| {
+        for number in 0..FILES {
+            mount.append(number, &format!("mount {number} {round}"));
+            expected.extend([format!("mount {number} {round}"), format!("mount {number} {round}")]);
+        }
+    };
+    of_mount(1, &mut expected);
+    append(&good.join("app.log"), "machine 1");
+    let _hanging =
+        docker.run_script(&["-v", &format!("{}:/logs", mount.front.display())], "exec sleep 100000");
+    let healthy =
+        docker.run_script(&[], "mkdir -p /logs; echo container 1 > /logs/app.log; exec sleep 100000");
+    expected.extend(["machine 1", "container 1"].map(str::to_owned));
+
+    let mut ship = ship_recipe(place.path(), docker.host(), &configs, &place.directory("data")).start();
+    expect(&out, &expected, &ship);
+
+    let away = mount.is_away();
+    let mut later = Vec::new();
+    of_mount(2, &mut later);
+    for what in ["No answer from the file system", "No answer to which files match"] {
+        until(what, PATIENCE, || {
+            let printed = ship.printed();
+            if printed.contains(what) { Ok(()) } else { Err(printed) }
+        });
+    }
+    append(&good.join("app.log"), "machine 2");
+    append(&good.join("new.log"), "machine 3");
+    healthy.shell("echo container 2 >> /logs/app.log; echo container 3 > /logs/new.log");
+    expected.extend(["machine 2", "machine 3", "container 2", "container 3"].map(str::to_owned));
+    expect(&out, &expected, &ship);
+
+    drop(away);
+    expected.append(&mut later);
+    expect(&out, &expected, &ship);
+
+    // Nor does its end wait.
+    let away = mount.is_away();
+    of_mount(3, &mut later);
+    let before = ship.printed().matches("No answer from").count();
+    until("calls that hang", PATIENCE, || {
+        if ship.printed().matches("No answer from").count() > before { Ok(()) } else { Err(ship.printed()) }
+    });
+    ship.signal(Signal::TERM);
+    until("the end", PATIENCE, || {
+        if ship.printed().contains("Shut down") { Ok(()) } else { Err(ship.printed()) }
+    });
+    // The system closes what was open there, for which it waits.
+    drop(away);
+    assert_eq!(ship.ended_within(PATIENCE).code(), Some(0), "{}", ship.printed());
+}
