@@ -16,7 +16,7 @@ use bollard::container::LogOutput;
 use bollard::query_parameters::LogsOptionsBuilder;
 use futures_util::{Stream, StreamExt};
 use tokio::time::{Instant, timeout, timeout_at};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use mark::{Mark, Numbers, Search};
 
@@ -165,6 +165,9 @@ impl Reader {
         outlet: &mut Outlet,
     ) -> Result<Option<Ended>, bollard::errors::Error> {
         let docker = endpoint.connect().await?.docker;
+        if self.in_pieces {
+            return self.follow_podman(&docker, container, outlet).await;
+        }
         // With the last record, as it is asked only when it is waited for: what came since the reading is heard of then.
         let mut bell = logs(&docker, container, Window::Last(1), true).ready_chunks(AT_ONCE);
         let (mut heard, mut silence, mut last) = (Vec::new(), RETRY, None);
@@ -223,6 +226,56 @@ impl Reader {
         }
     }
 
+    /// The same with Podman, which keeps one file, and is asked for all of it: of the last records, which it reads before it
+    /// looks for the end of the file, it leaves out what is written in between.
+    async fn follow_podman(
+        &mut self,
+        docker: &Docker,
+        container: &ContainerId,
+        outlet: &mut Outlet,
+    ) -> Result<Option<Ended>, bollard::errors::Error> {
+        let mut search = None;
+        if let Some(mark) = self.seen {
+            if self.is_there(mark, docker, container).await? {
+                search = Some(Search::new(mark, true));
+            } else {
+                self.count_removed(&mark, container);
+            }
+        }
+        self.status.reached(RUNG);
+        let logs = logs(docker, container, Window::All, true);
+        Ok(self.pass_on_all(logs, search, outlet).await?.1)
+    }
+
+    async fn is_there(
+        &self,
+        mark: Mark,
+        docker: &Docker,
+        container: &ContainerId,
+    ) -> Result<bool, bollard::errors::Error> {
+        let (mut numbers, mut search) = (Numbers::default(), Search::new(mark, true));
+        let mut logs = logs(docker, container, Window::All, false);
+        while let Some(output) = logs.next().await {
+            for record in self.records(output?, false) {
+                let number = numbers.next(&record);
+                if search.is_at(&record, number) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    fn count_removed(&self, last: &Mark, container: &ContainerId) {
+        self.status.lost(Lost::RemovedByDaemon, 1);
+        warn!(
+            container_id = %container.short(),
+            last_time = %last.time(),
+            "The daemon has removed a part of a container's output before it was read: what was in it is \
+             lost, how much cannot be told. Larger `max-size` or `max-file` of its log driver keep it longer"
+        );
+    }
+
     /// Passes on what was heard from the daemon behind the last record that was passed on.
     async fn pass_on_heard(&mut self, heard: Vec<LogOutput>, outlet: &mut Outlet) -> Option<Ended> {
         let mut numbers = Numbers::default();
@@ -269,13 +322,7 @@ impl Reader {
             }
             most *= FURTHER;
         }
-        self.status.lost(Lost::RemovedByDaemon, 1);
-        warn!(
-            container_id = %container.short(),
-            last_time = %mark.time(),
-            "The daemon has removed a part of a container's output before it was read: what was in it is \
-             lost, how much cannot be told. Larger `max-size` or `max-file` of its log driver keep it longer"
-        );
+        self.count_removed(&mark, container);
         Ok(self.read_window(docker, container, Window::All, None, outlet).await?.1)
     }
 
@@ -285,12 +332,31 @@ impl Reader {
         docker: &Docker,
         container: &ContainerId,
         window: Window,
+        search: Option<Search>,
+        outlet: &mut Outlet,
+    ) -> Result<(bool, Option<Ended>), bollard::errors::Error> {
+        self.pass_on_all(logs(docker, container, window, false), search, outlet).await
+    }
+
+    async fn pass_on_all(
+        &mut self,
+        logs: impl Stream<Item = Result<LogOutput, bollard::errors::Error>> + Unpin,
         mut search: Option<Search>,
         outlet: &mut Outlet,
     ) -> Result<(bool, Option<Ended>), bollard::errors::Error> {
-        let mut logs = logs(docker, container, window, false).ready_chunks(AT_ONCE);
+        let mut logs = logs.ready_chunks(AT_ONCE);
         let mut numbers = Numbers::default();
-        while let Some(chunk) = logs.next().await {
+        loop {
+            let chunk = tokio::select! {
+                chunk = logs.next() => chunk,
+                () = outlet.idle() => {
+                    if let Some(ended) = outlet.flush(Flush::Idle).await {
+                        return Ok((true, Some(ended)));
+                    }
+                    continue;
+                }
+            };
+            let Some(chunk) = chunk else { return Ok((search.is_none(), None)) };
             let mut data = Vec::new();
             let mut starts = Vec::with_capacity(chunk.len());
             let mut failed = None;
@@ -321,11 +387,15 @@ impl Reader {
                 return Err(error);
             }
         }
-        Ok((search.is_none(), None))
     }
 
     /// The records in a message; those that cannot be read are counted only when they are `new`.
     fn records(&self, output: LogOutput, new: bool) -> Vec<Record> {
+        // Podman says what keeps it from going on in the middle of the records.
+        if self.in_pieces && output.as_ref().starts_with(b"{\"cause\":") {
+            debug!(said = %String::from_utf8_lossy(output.as_ref()), "Podman has no more records");
+            return Vec::new();
+        }
         let lost = |lost_bytes: usize| {
             if !new {
                 return;
