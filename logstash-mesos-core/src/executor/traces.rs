@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use memchr::memmem;
+
 use crate::discovery::Container;
 
 /// What an executor knows of itself in order not to read its own output.
@@ -9,7 +11,7 @@ use crate::discovery::Container;
 pub struct OwnTraces {
     /// The framework the executor belongs to: its executors in containers carry the id.
     pub framework_id: Option<String>,
-    /// `/proc/self/cgroup` and `/proc/self/mountinfo`: name the container we run in.
+    /// What names the container that we run in: lines of `/proc/self/cgroup` and `/proc/self/mountinfo`.
     pub process: String,
     /// The sandbox we run in, where a Mesos agent started us, as it is called on the machine: `MESOS_DIRECTORY`.
     pub sandbox: Option<PathBuf>,
@@ -22,6 +24,7 @@ impl OwnTraces {
         let process = ["/proc/self/cgroup", "/proc/self/mountinfo"]
             .iter()
             .filter_map(|file| std::fs::read_to_string(file).ok())
+            .map(|text| telling(&text))
             .collect();
         Self { framework_id, process, sandbox: None }
     }
@@ -46,17 +49,21 @@ impl OwnTraces {
         self.sandbox.as_ref().is_some_and(|sandbox| sandbox.iter().any(|part| part == id))
     }
 
+    /// Asked about every container at every look.
     fn runs_in(&self, container: &Container) -> bool {
-        // In our mounts the id also stands for the directories of containers on a machine whose files we
-        // see; those of the container that we are in are mounted on files in `/etc`.
-        self.process.lines().any(|line| {
-            line.contains(container.id.0.as_str())
-                && (line.contains(" /etc/hostname ")
-                    || line.contains(" /etc/resolv.conf ")
-                    || !line.contains(" / "))
-                && !line.contains("/merged ")
-        })
+        let id = container.id.0.as_str();
+        memmem::find(self.process.as_bytes(), id.as_bytes()).is_some() && telling(&self.process).contains(id)
     }
+}
+
+/// The lines that name nothing but the container that the process runs in: in its mounts an id also stands for the
+/// directories of containers on a machine whose files it sees. Those of its own container are mounted on files in `/etc`.
+fn telling(text: &str) -> String {
+    let is_own = |line: &&str| {
+        let on_own_file = line.contains(" /etc/hostname ") || line.contains(" /etc/resolv.conf ");
+        (on_own_file || !line.contains(" / ")) && !line.contains("/merged ")
+    };
+    text.lines().filter(is_own).flat_map(|line| [line, "\n"]).collect()
 }
 
 #[cfg(test)]
@@ -81,6 +88,21 @@ mod tests {
         let process = format!("5:memory:/docker/{}\n", "ab".repeat(32));
         let inside = OwnTraces { process, ..OwnTraces::default() };
         assert!(!inside.may_read(&container("x")));
+    }
+
+    #[test]
+    fn containers_whose_directories_are_seen_are_not_our_own() {
+        let (own, other) = ("cd".repeat(32), "ab".repeat(32));
+        let process = telling(&format!(
+            "7:pids:/docker/{own}\n\
+             1042 998 0:59 / / rw - overlay overlay rw,upperdir=/var/lib/docker/overlay2/{other}/diff\n\
+             1050 1042 8:1 /var/lib/docker/containers/{own}/hostname /etc/hostname rw - ext4 /dev/sda rw\n\
+             1051 1042 0:60 / /host/var/lib/docker/containers/{other}/mounts/shm rw - tmpfs shm rw\n\
+             1052 1042 0:61 /x /host/var/lib/docker/overlay2/{other}/merged rw - overlay overlay rw\n"
+        ));
+        let traces = OwnTraces { process, ..OwnTraces::default() };
+        assert!(traces.may_read(&container("x")));
+        assert!(!traces.may_read(&Container::new(own, "ship", "x")));
     }
 
     #[test]
