@@ -43,6 +43,7 @@ mod parts;
 mod placement;
 mod podman;
 mod queues;
+mod read_mode;
 mod refusals;
 mod sandboxes;
 mod scale;

@@ -61,6 +61,7 @@ pub use tracker::Tracker;
 
 use body::Body;
 pub(crate) use framing::Framer;
+pub(crate) use outlet::OnTheWay;
 
 use std::ffi::OsStr;
 use std::fs::File;

@@ -27,7 +27,7 @@ pub(crate) struct Outlet {
     last_lines: Instant,
     // For what is going to be read and sent.
     room: Option<Room>,
-    watch: Arc<Watch>,
+    watch: Arc<OnTheWay>,
     given_up_at: Option<Instant>,
     // Before what was given up is read again.
     backoff: Backoff,
@@ -38,7 +38,7 @@ type Settle = Box<dyn FnMut(Option<u64>) -> Ack + Send>;
 
 /// What became of the batches that were sent.
 #[derive(Debug, Default)]
-struct Watch {
+pub(crate) struct OnTheWay {
     in_flight: AtomicUsize,
     settled: Notify,
     given_up: CancellationToken,
@@ -165,15 +165,7 @@ impl Outlet {
 
     fn settled(&self) -> impl Future<Output = ()> + use<> {
         let watch = Arc::clone(&self.watch);
-        async move {
-            loop {
-                let settled = watch.settled.notified();
-                if watch.in_flight.load(Ordering::Acquire) == 0 {
-                    return;
-                }
-                settled.await;
-            }
-        }
+        async move { watch.settled().await }
     }
 
     /// When [`Flush::Idle`] is due, if nothing comes until then.
@@ -258,8 +250,9 @@ impl Outlet {
     }
 }
 
-impl Watch {
-    fn begin(self: &Arc<Self>) -> Ack {
+impl OnTheWay {
+    /// For one batch more.
+    pub(crate) fn begin(self: &Arc<Self>) -> Ack {
         self.in_flight.fetch_add(1, Ordering::AcqRel);
         let watch = Arc::clone(self);
         Ack::new(move |outcome| {
@@ -269,6 +262,22 @@ impl Watch {
             watch.in_flight.fetch_sub(1, Ordering::AcqRel);
             watch.settled.notify_one();
         })
+    }
+
+    /// Returns once each batch has arrived or was given up. One may wait at a time.
+    pub(crate) async fn settled(&self) {
+        loop {
+            let settled = self.settled.notified();
+            if self.in_flight.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            settled.await;
+        }
+    }
+
+    /// Whether one was given up.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.given_up.is_cancelled()
     }
 }
 

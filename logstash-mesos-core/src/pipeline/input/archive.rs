@@ -1,16 +1,18 @@
 //! Compressed files, read once from their beginning to their end.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use flate2::Crc;
 use flate2::read::MultiGzDecoder;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::pipeline::plugin::Batch;
-use crate::source::{Ended, Flush, Follow, Framer, HostFile};
+use crate::source::{Ended, Flush, Follow, Framer, HostFile, OnTheWay};
 
 /// Size and time of change.
 pub(super) type Stamp = (u64, SystemTime);
@@ -25,17 +27,80 @@ pub(super) struct Archive {
     pub(super) path: PathBuf,
     /// Whether it is read once before, to see that it is whole.
     pub(super) check: bool,
-    /// How many of its bytes, unpacked, were sent when it was not whole yet.
-    pub(super) sent: u64,
+    /// What was sent of it when it was not whole yet.
+    pub(super) sent: Beginning,
 }
 
-/// It is not whole: broken, cut, no gzip at all, or still being written.
+/// It is not whole: broken, cut, no gzip at all, or still being written; or it cannot be read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Broken {
-    /// How the file was before it was read.
+    /// How the file was before it was read. Nothing if it is tried again without a change.
     pub(super) stamp: Option<Stamp>,
-    /// How many of its bytes, unpacked, were sent.
-    pub(super) sent: u64,
+    /// What was sent of it.
+    pub(super) sent: Beginning,
+}
+
+impl Broken {
+    /// What is in it is not what was sent of it.
+    fn another(path: &Path) -> Self {
+        info!(path = %path.display(), "Another compressed file has the name of one that was not whole: it is read from its beginning");
+        Self { stamp: None, sent: Beginning::default() }
+    }
+
+    fn because(self, path: &Path, error: &io::Error) -> Self {
+        let path = path.display();
+        // As the decoder says it.
+        let is_of_content = [ErrorKind::InvalidInput, ErrorKind::InvalidData, ErrorKind::UnexpectedEof];
+        if is_of_content.contains(&error.kind()) {
+            warn!(%error, %path, "Compressed file is not whole: it is kept, and read on when it changes");
+            self
+        } else {
+            warn!(%error, %path, "Compressed file cannot be read: it is kept, and tried again");
+            Self { stamp: None, ..self }
+        }
+    }
+}
+
+/// The beginning of what is in a file, unpacked.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Beginning {
+    /// So many bytes were sent, all up to the end of a line.
+    bytes: u64,
+    /// So many were read, and their checksum: another file may come to have the name.
+    read: u64,
+    checksum: u32,
+}
+
+impl Beginning {
+    fn or_further(self, before: Self) -> Self {
+        if self.read < before.read { before } else { self }
+    }
+}
+
+/// Reads a file again, and compares.
+struct Compared {
+    with: Beginning,
+    read: u64,
+    checksum: Crc,
+}
+
+impl Compared {
+    /// Whether what has been read is the same as before, as far as it goes.
+    fn goes_on(&mut self, block: &[u8]) -> bool {
+        let before = usize::try_from(self.with.read.saturating_sub(self.read)).unwrap_or(usize::MAX);
+        let (known, new) = block.split_at(before.min(block.len()));
+        self.checksum.update(known);
+        self.read += block.len() as u64;
+        let same =
+            self.read < self.with.read || known.is_empty() || self.checksum.sum() == self.with.checksum;
+        self.checksum.update(new);
+        same
+    }
+
+    /// What the next time begins with.
+    fn beginning(&self, sent: u64) -> Beginning {
+        Beginning { bytes: sent, read: self.read, checksum: self.checksum.sum() }
+    }
 }
 
 impl Archive {
@@ -43,33 +108,30 @@ impl Archive {
     /// knows "not yet" and "done". What is not whole is never done.
     pub(super) async fn read(self, follow: Follow, shutdown: CancellationToken) -> Result<Ended, Broken> {
         let Self { path, check, sent } = self;
-        let mut broken = Broken { stamp: stamp(&path), sent };
-        let say = |error: &std::io::Error| {
-            let path = path.display();
-            warn!(%error, %path, "Compressed file is not whole: it is kept, and read on when it changes");
-        };
+        let broken = Broken { stamp: stamp(&path), sent };
         if check {
-            let path = path.clone();
+            let checked = path.clone();
             let checked = tokio::task::spawn_blocking(move || {
-                std::io::copy(&mut MultiGzDecoder::new(File::open(path)?), &mut std::io::sink())
+                io::copy(&mut MultiGzDecoder::new(File::open(checked)?), &mut io::sink())
             });
-            if let Err(error) = checked.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic))) {
-                say(&error);
-                return Err(broken);
+            if let Err(error) = checked.await.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
+                return Err(broken.because(&path, &error));
             }
         }
         let Follow { positions, mut decoder, sender, settings, .. } = follow;
         let opened = match HostFile::open_once(&path) {
             Ok(Some(opened)) => opened,
             Ok(None) => return Ok(Ended::Stopped),
-            Err(error) => {
-                warn!(%error, path = %path.display(), "Compressed file cannot be opened");
-                return Ok(Ended::Stopped);
-            }
+            Err(error) => return Err(broken.because(&path, &error)),
         };
-        let Some((tracker, size)) = positions.begin_whole(&opened) else { return Ok(Ended::Finished) };
+        let (tracker, size) = match positions.begin_whole(&opened) {
+            Ok(Some(begun)) => begun,
+            Ok(None) => return Ok(Ended::Finished),
+            Err(error) => return Err(broken.because(&path, &error)),
+        };
         let whole = tracker.begin(size);
-        let (blocks, mut received) = tokio::sync::mpsc::channel::<std::io::Result<Vec<u8>>>(2);
+        let on_the_way = Arc::<OnTheWay>::default();
+        let (blocks, mut received) = tokio::sync::mpsc::channel::<io::Result<Vec<u8>>>(2);
         let block_bytes = settings.framing.block_bytes;
         tokio::task::spawn_blocking(move || {
             let mut reader = MultiGzDecoder::new(opened.file);
@@ -89,52 +151,70 @@ impl Archive {
                 }
             }
         });
+        let send = async |mut batch: Batch| {
+            if batch.is_empty() {
+                return true;
+            }
+            batch.ack = whole.clone();
+            batch.ack.merge(on_the_way.begin());
+            sender.send(batch).await
+        };
         let mut framer = Framer::new(settings.framing, 0);
-        loop {
+        let mut compared = Compared { with: sent, read: 0, checksum: Crc::new() };
+        let mut sent_to = 0;
+        let failed = loop {
             let block = tokio::select! {
                 block = received.recv() => block,
                 () = shutdown.cancelled() => return Ok(Ended::Stopped),
             };
             let last = block.is_none();
             match block {
-                Some(Ok(block)) => framer.push(block),
-                Some(Err(error)) => {
-                    // The unfinished line, and what a codec keeps, are for the next time.
-                    say(&error);
-                    return Err(broken);
-                }
+                Some(Ok(block)) if compared.goes_on(&block) => framer.push(block),
+                Some(Ok(_)) => return Err(Broken::another(&path)),
+                // The unfinished line, and what a codec keeps, are for the next time.
+                Some(Err(error)) => break Some(error),
+                None if compared.read < sent.read => return Err(Broken::another(&path)),
                 None => {}
             }
             while let Some(lines) = framer.take().or_else(|| if last { framer.take_rest() } else { None }) {
                 let end = lines.end();
                 // Those of the last time.
-                let Some(lines) = lines.from(sent) else { continue };
+                let Some(lines) = lines.from(sent.bytes) else { continue };
                 let mut batch = Batch { byte_size: lines.byte_len(), ..Batch::default() };
                 let kept = decoder.decode(lines, &mut batch);
-                if !batch.is_empty() {
-                    batch.ack = whole.clone();
-                    if !sender.send(batch).await {
-                        return Ok(Ended::PipelineGone);
-                    }
+                if !send(batch).await {
+                    return Ok(Ended::PipelineGone);
                 }
-                broken.sent = sent.max(kept.from.unwrap_or(end));
+                sent_to = kept.from.unwrap_or(end);
             }
             if last {
                 let mut batch = Batch::default();
                 decoder.flush(Flush::End, &mut batch);
-                if !batch.is_empty() {
-                    batch.ack = whole.clone();
-                    if !sender.send(batch).await {
-                        return Ok(Ended::PipelineGone);
-                    }
+                if !send(batch).await {
+                    return Ok(Ended::PipelineGone);
                 }
-                broken.sent = sent.max(framer.position());
-                if stamp(&path) != broken.stamp {
-                    // More was added to it, perhaps another member.
-                    return Err(broken);
-                }
+                sent_to = framer.position();
+                break None;
+            }
+        };
+        // It may be given up until then, and has to be read again.
+        tokio::select! {
+            () = on_the_way.settled() => {}
+            () = shutdown.cancelled() => return Ok(Ended::Stopped),
+        }
+        if on_the_way.is_given_up() {
+            warn!(path = %path.display(), "A pipeline gave up lines of a compressed file, it is read again");
+            return Err(Broken { stamp: None, sent: Beginning::default() });
+        }
+        let sent = compared.beginning(sent.bytes.max(sent_to)).or_further(sent);
+        let broken = Broken { sent, ..broken };
+        match failed {
+            Some(error) => Err(broken.because(&path, &error)),
+            // More was added to it, perhaps another member.
+            None if stamp(&path) != broken.stamp => Err(broken),
+            None => {
                 whole.delivered();
-                return Ok(Ended::Finished);
+                Ok(Ended::Finished)
             }
         }
     }

@@ -91,11 +91,10 @@ pub struct FilePosition {
 }
 
 impl FilePosition {
-    /// Whether the file at `path` is the one it is about, and has no more than has arrived.
+    /// Whether `file` is the one it is about, and has no more than has arrived.
     #[must_use]
-    pub fn is_all_of(&self, path: &Path) -> bool {
-        fs::metadata(path)
-            .is_ok_and(|file| Identity::of(&file).may_be(self.identity()) && file.len() <= self.offset)
+    pub fn is_all_of(&self, file: &fs::Metadata) -> bool {
+        Identity::of(file).may_be(self.identity()) && file.len() <= self.offset
     }
 
     /// Which file it is about.
@@ -267,6 +266,11 @@ impl StreamPositions {
         newest.map(|(_, entry)| entry.position.clone())
     }
 
+    /// Forgets all of it: what it was about is gone, and has arrived.
+    pub(crate) fn forget(&self) {
+        self.checkpoints.forget(&self.key);
+    }
+
     /// What was stored with [`StreamPositions::cursor_tracker`].
     #[must_use]
     pub fn cursor(&self) -> Option<String> {
@@ -331,18 +335,24 @@ impl StreamPositions {
     }
 
     /// Begins to read `opened` as a whole: the tracker and its size, or `None` if it has been read before.
-    pub(crate) fn begin_whole(&self, opened: &Opened) -> Option<(Tracker, u64)> {
-        let size = opened.file.metadata().ok()?.len();
-        let fingerprint = Fingerprint::of(&opened.file).ok()?;
-        let known = self.unfinished().into_iter().find(|(_, position)| {
+    ///
+    /// # Errors
+    ///
+    /// What the system says when not even the beginning can be read.
+    pub(crate) fn begin_whole(&self, opened: &Opened) -> io::Result<Option<(Tracker, u64)>> {
+        let size = opened.file.metadata()?.len();
+        let fingerprint = Fingerprint::of(&opened.file)?;
+        let is_it = |(_, position): &(u64, FilePosition)| {
             position.identity().may_be(opened.identity) && position.fingerprint == fingerprint
-        });
+        };
+        let own = self.unfinished().into_iter().find(is_it);
+        let known = own.or_else(|| self.adopt(opened.identity).filter(is_it));
         if known.as_ref().is_some_and(|(_, position)| position.offset >= size) {
-            return None;
+            return Ok(None);
         }
         let live = self.begin(opened.identity, opened.rung, 0, known.map(|(id, _)| (id, true)));
         live.seen(size, fingerprint, Mark::default());
-        Some((live.tracker().clone(), size))
+        Ok(Some((live.tracker().clone(), size)))
     }
 
     /// Begins to read a file at `offset`. With the number of an entry, that one ends; the new one goes on with all

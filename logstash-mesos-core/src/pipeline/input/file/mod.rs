@@ -2,11 +2,12 @@
 
 mod decoder;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::ffi::OsStr;
 use std::fs::Metadata;
-use std::io::Write;
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use tracing::{debug, info, warn};
 
 use decoder::Common;
 
-use super::archive::{Archive, Broken, Stamp, stamp};
+use super::archive::{Archive, Beginning, Broken, Stamp, stamp};
 use super::common::{duration, line_codec};
 use crate::checksum::checksum;
 use crate::event::Text;
@@ -274,6 +275,7 @@ impl Input for File {
             begun_late: HashSet::new(),
             asking: Asking::default(),
             unseen: self.paths.iter().cloned().collect(),
+            unlisted: HashMap::new(),
         };
         watched.run().await;
         watched.result()
@@ -300,17 +302,29 @@ struct Watched<'i> {
     asking: Asking<Text, Found>,
     // The patterns of which nothing is known yet.
     unseen: HashSet<Text>,
+    // Directories that could not be looked into for a pattern.
+    unlisted: HashMap<Text, BTreeSet<PathBuf>>,
 }
 
-/// Files that nobody reads, with what the system says of those that are there.
-type Found = Vec<(PathBuf, Option<Metadata>)>;
+/// What there is to a pattern.
+struct Found {
+    // Files that nobody reads, with what the system says of each.
+    files: Vec<(PathBuf, io::Result<Metadata>)>,
+    // Directories that could not be listed.
+    unlisted: Vec<(PathBuf, io::Error)>,
+}
 
 /// What there is to `pattern` beside the files that are `read`. May take as long as the file system does.
 fn unread(pattern: &str, exclude: &[Text], read: &HashSet<Arc<Path>>) -> Found {
-    let mut paths = host_glob::expand(Path::new("/"), pattern);
+    let (mut paths, unlisted) = host_glob::look(Path::new("/"), pattern);
+    paths.retain(|path| !is_excluded(path, exclude) && !read.contains(&**path));
+    let files = paths.into_iter().map(|path| (path.clone(), std::fs::metadata(path))).collect();
+    Found { files, unlisted }
+}
+
+fn is_excluded(path: &Path, exclude: &[Text]) -> bool {
     let excluded = |name: &OsStr| exclude.iter().any(|not| glob::matches(not.as_bytes(), name.as_bytes()));
-    paths.retain(|path| !path.file_name().is_some_and(excluded) && !read.contains(&**path));
-    paths.into_iter().map(|path| (path.clone(), std::fs::metadata(path).ok())).collect()
+    path.file_name().is_some_and(excluded)
 }
 
 /// How the reading of a file ended.
@@ -325,8 +339,8 @@ enum State {
     Broken(Broken),
     /// It could not be read to its end, and is tried again.
     Failed,
-    /// Read to its end, for good.
-    Done,
+    /// Read to its end. Opened again if more is in it then, or another file has its name.
+    Done(StreamPositions),
 }
 
 impl Watched<'_> {
@@ -357,25 +371,16 @@ impl Watched<'_> {
 
     /// Files that could not be read to their end are no success.
     fn result(&self) -> Result<(), InputError> {
-        let of = |wanted: fn(&State) -> bool| {
-            let files = self.files.iter().filter(|(_, state)| wanted(state));
-            let mut files: Vec<_> = files.map(|(path, _)| path.display().to_string()).collect();
-            files.sort_unstable();
-            files.join(", ")
-        };
-        let (broken, failed) =
-            (of(|state| matches!(state, State::Broken(_))), of(|state| matches!(state, State::Failed)));
-        match (self.input.exits, broken.is_empty(), failed.is_empty()) {
-            (false, ..) | (_, true, true) => Ok(()),
-            (_, false, _) => {
-                let what = "these compressed files are broken and were left where they are";
-                Err(InputError::other(format!("{what}: {broken}")))
-            }
-            _ => {
-                let what = "these files could not be read and were left where they are";
-                Err(InputError::other(format!("{what}: {failed}")))
-            }
+        let unread = |state: &State| matches!(state, State::Broken(_) | State::Failed);
+        let files = self.files.iter().filter(|(_, state)| unread(state)).map(|(path, _)| &**path);
+        let directories = self.unlisted.values().flatten().map(PathBuf::as_path);
+        let unread: BTreeSet<_> = files.chain(directories).collect();
+        if !self.input.exits || unread.is_empty() {
+            return Ok(());
         }
+        let names: Vec<_> = unread.iter().map(|path| path.display().to_string()).collect();
+        let what = "these could not be read to their end, or are broken, and were left where they are";
+        Err(InputError::other(format!("{what}: {}", names.join(", "))))
     }
 
     fn ended(&mut self, done: Result<(Arc<Path>, Read), JoinError>) {
@@ -387,24 +392,35 @@ impl Watched<'_> {
                     self.files.iter().find(|(_, state)| is_it(state)).map(|(path, _)| Arc::clone(path));
                 let Some(path) = path else { return };
                 warn!(%error, path = %path.display(), "Reader of a file ended early, opening it again");
-                self.files.remove(&path);
+                self.files.insert(path, State::Failed);
                 return;
             }
         };
         let state = match read {
-            Ok(Ended::Finished) if self.input.reads => State::Done,
+            // What was removed is not remembered.
+            Ok(Ended::Finished) if self.input.reads && path.symlink_metadata().is_ok() => {
+                State::Done(self.positions(&path))
+            }
             Ok(Ended::Failed) => State::Failed,
             Err(broken) => State::Broken(broken),
             Ok(Ended::Quiet) => {
                 debug!(path = %path.display(), "Quiet file closed");
                 State::Resting(stamp(&path))
             }
-            Ok(_) => {
+            Ok(ended) => {
                 self.files.remove(&path);
+                // It has changed, and nobody looks once more at the end.
+                if self.input.exits && ended == Ended::Stopped {
+                    self.waiting.push_back((path.to_path_buf(), false));
+                }
                 return;
             }
         };
         self.files.insert(path, state);
+    }
+
+    fn positions(&self, path: &Path) -> StreamPositions {
+        self.checkpoints.stream(&path.to_string_lossy())
     }
 
     /// Opens files that have waited for room.
@@ -425,7 +441,7 @@ impl Watched<'_> {
             let waited = self.waiting.drain(..).filter(|(_, first)| *first).map(|(path, _)| path);
             self.begun_late.extend(waited);
             // Most of them are; their readers look at them.
-            let is_read = |state: &State| matches!(state, State::Open(_) | State::Done);
+            let is_read = |state: &State| matches!(state, State::Open(_));
             read.extend(
                 self.files.iter().filter(|(_, state)| is_read(state)).map(|(path, _)| Arc::clone(path)),
             );
@@ -442,17 +458,21 @@ impl Watched<'_> {
         for pattern in &self.input.paths {
             let Some(answer) = self.asking.take(pattern) else { continue };
             let first = self.unseen.remove(pattern);
-            for (path, metadata) in answer {
+            self.note_unlisted(pattern, answer.unlisted);
+            for (path, metadata) in answer.files {
                 if !names.insert(path.clone()) {
                     continue;
                 }
                 match metadata {
-                    Some(metadata) if metadata.is_file() => {
+                    Ok(metadata) if metadata.is_file() => {
                         let first = self.begun_late.remove(&path) || first;
                         found.push((path, metadata, first));
                     }
                     // A file that a plain path names is waited for.
-                    None if first && !glob::is_pattern(pattern) => self.wait_for(path),
+                    Err(_) if first && !self.input.reads && !glob::is_pattern(pattern) => self.wait_for(path),
+                    Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                        self.cannot_be_seen(path, &error);
+                    }
                     _ => {}
                 }
             }
@@ -471,8 +491,23 @@ impl Watched<'_> {
     }
 
     fn wait_for(&mut self, path: PathBuf) {
-        if !self.input.reads {
-            self.open(path.into(), StartPosition::Beginning);
+        self.open(path.into(), StartPosition::Beginning);
+    }
+
+    fn note_unlisted(&mut self, pattern: &Text, unlisted: Vec<(PathBuf, io::Error)>) {
+        let before = self.unlisted.remove(pattern).unwrap_or_default();
+        for (path, error) in unlisted {
+            if !before.contains(&path) {
+                warn!(%error, path = %path.display(), "Directory cannot be listed, files in it are not read");
+            }
+            self.unlisted.entry(pattern.clone()).or_default().insert(path);
+        }
+    }
+
+    fn cannot_be_seen(&mut self, path: PathBuf, error: &io::Error) {
+        if !matches!(self.files.get(&*path), Some(State::Failed)) {
+            warn!(%error, path = %path.display(), "File cannot be read, it is left where it is");
+            self.files.insert(path.into(), State::Failed);
         }
     }
 
@@ -483,10 +518,11 @@ impl Watched<'_> {
     fn consider(&mut self, path: PathBuf, metadata: &Metadata, first: bool) {
         let stamp = metadata.modified().ok().map(|at| (metadata.len(), at));
         match self.files.get(&*path) {
-            Some(State::Open(_) | State::Done) => return,
+            Some(State::Open(_)) => return,
+            Some(State::Done(positions)) if has_all_of(positions, metadata) => return,
             Some(State::Resting(before)) if *before == stamp => return,
             Some(State::Broken(broken)) if broken.stamp == stamp => return,
-            Some(State::Resting(_) | State::Broken(_) | State::Failed) => {}
+            Some(_) => {}
             None => {
                 let age = metadata.modified().ok().and_then(|at| at.elapsed().ok());
                 if let (Some(limit), Some(age)) = (self.input.ignore_older, age)
@@ -514,7 +550,7 @@ impl Watched<'_> {
         info!(path = %path.display(), "Reading file");
         let input = self.input;
         let status = Arc::new(StreamStatus::one_of(Arc::clone(&self.cx.tally)));
-        let positions = self.checkpoints.stream(&path.to_string_lossy());
+        let positions = self.positions(&path);
         let follow = Follow {
             opener: Arc::new(HostFile::new(&*path, &self.directories)),
             settings: TailSettings {
@@ -535,7 +571,7 @@ impl Watched<'_> {
         let task = if input.reads {
             let sent = match self.files.get(&path) {
                 Some(State::Broken(broken)) => broken.sent,
-                _ => 0,
+                _ => Beginning::default(),
             };
             let shutdown = self.cx.shutdown.clone();
             let archive = Archive { path: path.to_path_buf(), check: input.checks_archives, sent };
@@ -578,13 +614,16 @@ impl Once {
             }
             _ => return (path, ended),
         }
-        tokio::select! {
-            () = positions.all_arrived() => {}
-            () = shutdown.cancelled() => return (path, ended),
+        // All of a compressed file has; one that had its name before may never.
+        if !is_compressed(&path) {
+            tokio::select! {
+                () = positions.all_arrived() => {}
+                () = shutdown.cancelled() => return (path, ended),
+            }
         }
         // By now another file may be behind the name, or more may be in it.
-        if positions.newest().is_some_and(|read| read.is_all_of(&path)) {
-            completed.act(&path);
+        if std::fs::metadata(&path).is_ok_and(|file| has_all_of(&positions, &file)) {
+            completed.act(&path, &positions);
             return (path, ended);
         }
         debug!(path = %path.display(), "File has changed since it was read, it is read on");
@@ -592,8 +631,13 @@ impl Once {
     }
 }
 
+/// Whether the file behind the name is the one that was read, and everything in it has arrived.
+fn has_all_of(positions: &StreamPositions, file: &Metadata) -> bool {
+    positions.newest().is_some_and(|read| read.is_all_of(file))
+}
+
 impl Completed {
-    fn act(&self, path: &Path) {
+    fn act(&self, path: &Path, positions: &StreamPositions) {
         if let Some(log) = self.log.as_ref().filter(|_| self.writes_log) {
             let written = std::fs::OpenOptions::new()
                 .create(true)
@@ -605,10 +649,15 @@ impl Completed {
                 return;
             }
         }
-        if self.delete
-            && let Err(error) = std::fs::remove_file(path)
-        {
-            warn!(%error, path = %path.display(), "Completed file could not be removed");
+        if !self.delete {
+            return;
+        }
+        // Under another name it is not to be read again.
+        let has_another = std::fs::metadata(path).is_ok_and(|file| file.nlink() > 1);
+        match std::fs::remove_file(path) {
+            Ok(()) if !has_another => positions.forget(),
+            Ok(()) => {}
+            Err(error) => warn!(%error, path = %path.display(), "Completed file could not be removed"),
         }
     }
 }

@@ -33,13 +33,17 @@ fn append(path: &Path, bytes: &[u8]) {
 }
 
 async fn gone(path: &Path) {
+    until(|| !path.exists()).await;
+}
+
+async fn until(condition: impl Fn() -> bool) {
     for _ in 0..2000 {
-        if !path.exists() {
+        if condition() {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("{} is still there", path.display());
+    panic!("it did not come to be");
 }
 
 #[tokio::test]
@@ -137,6 +141,119 @@ async fn files_beyond_the_limit_have_their_turn_before_the_end() {
     let mut input = start(dir.path(), "*.log", &more);
     assert_eq!(next(&mut input).await, "20");
     input.ended().await.unwrap();
+}
+
+#[tokio::test]
+async fn another_file_under_the_name_of_one_that_was_read_is_read_too() {
+    for action in ["delete", "log"] {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, log) = (dir.path().join("a.log"), dir.path().join("done"));
+        let more = format!(
+            "\"file_completed_action\": \"{action}\", \"file_completed_log_path\": \"{}\"",
+            log.display()
+        );
+        let mut input = start(dir.path(), "*.log", &more);
+        for (moment, times) in ["one", "two", "three"].iter().zip(1..) {
+            let new = dir.path().join("new");
+            append(&new, format!("{moment}\n").as_bytes());
+            std::fs::rename(&new, &path).unwrap();
+            assert_eq!(next(&mut input).await, *moment);
+            if action == "delete" {
+                gone(&path).await;
+            } else {
+                until(|| std::fs::read_to_string(&log).is_ok_and(|names| names.lines().count() == times))
+                    .await;
+            }
+        }
+        input.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn another_compressed_file_under_the_name_of_one_that_was_not_whole_is_read_from_its_beginning() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.1.gz");
+    let cut = gzip(0..20_000);
+    append(&path, &cut[..cut.len() / 2]);
+    let mut input = start(dir.path(), "*.1.gz", "\"file_completed_action\": \"delete\"");
+    assert_eq!(next(&mut input).await, "line 000000");
+    let mut last = String::new();
+    while let Ok(message) = tokio::time::timeout(Duration::from_secs(2), next(&mut input)).await {
+        last = message;
+    }
+    assert!(*last > *"line 005000", "{last}");
+    // As a rotation does it: the names move on.
+    std::fs::rename(&path, dir.path().join("a.2.gz")).unwrap();
+    let new = dir.path().join("new");
+    append(&new, &gzip(500_000..500_010));
+    std::fs::rename(&new, &path).unwrap();
+    for number in 500_000..500_010 {
+        assert_eq!(next(&mut input).await, format!("line {number:06}"));
+    }
+    gone(&path).await;
+    input.stop().await;
+}
+
+#[tokio::test]
+async fn a_compressed_file_that_has_another_name_now_is_not_read_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, second) = (dir.path().join("a.1.gz"), dir.path().join("a.2.gz"));
+    let log = dir.path().join("done");
+    let more =
+        format!("\"file_completed_action\": \"log\", \"file_completed_log_path\": \"{}\"", log.display());
+    append(&first, &gzip(0..10));
+    let mut input = start(dir.path(), "*.gz", &more);
+    for number in 0..10 {
+        assert_eq!(next(&mut input).await, format!("line {number:06}"));
+    }
+    until(|| log.exists()).await;
+    std::fs::rename(&first, &second).unwrap();
+    let new = dir.path().join("new");
+    append(&new, &gzip(10..20));
+    std::fs::rename(&new, &first).unwrap();
+    for number in 10..20 {
+        assert_eq!(next(&mut input).await, format!("line {number:06}"));
+    }
+    until(|| std::fs::read_to_string(&log).unwrap().lines().count() == 3).await;
+    assert!(input.try_next().await.is_none());
+    input.stop().await;
+}
+
+#[tokio::test]
+async fn a_compressed_file_whose_lines_were_given_up_is_read_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.gz");
+    append(&path, &gzip(0..10));
+    let mut input = start(dir.path(), "*.gz", "\"file_completed_action\": \"delete\"");
+    for number in 0..10 {
+        let received = input.next().await;
+        assert_eq!(received.text("message"), format!("line {number:06}"));
+        if number == 5 {
+            drop(received.ack);
+        } else {
+            received.ack.delivered();
+        }
+    }
+    for number in 0..10 {
+        assert!(path.exists());
+        assert_eq!(next(&mut input).await, format!("line {number:06}"));
+    }
+    gone(&path).await;
+    input.stop().await;
+}
+
+#[tokio::test]
+async fn a_file_that_grows_while_it_is_read_is_read_to_its_end_before_that_of_the_input() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.log");
+    append(&path, b"one\n");
+    let mut input = start(dir.path(), "*.log", "\"exit_after_read\": true");
+    let first = input.next().await;
+    append(&path, b"two\n");
+    first.ack.delivered();
+    assert_eq!(next(&mut input).await, "two");
+    input.ended().await.unwrap();
+    assert!(!path.exists());
 }
 
 #[test]
