@@ -99,7 +99,17 @@ struct Sender {
 enum Sent {
     Taken,
     Again(String),
-    Refused(String),
+    Refused {
+        reason: String,
+        /// What was sent may be why, and not who sent it, or where.
+        is_of_content: bool,
+    },
+}
+
+impl Sent {
+    fn refused(reason: String) -> Self {
+        Self::Refused { reason, is_of_content: false }
+    }
 }
 
 /// Most of an answer that is read.
@@ -139,6 +149,33 @@ impl HttpSink {
         Ok(Self(Arc::new(Sender { client, headers, record_headers, settings })))
     }
 
+    /// Sends records as one request. When that is refused, smaller ones find out whose fault it is.
+    async fn deliver_together(&self, batch: &Arc<RecordBatch>) -> Vec<(usize, Sent)> {
+        let mut outcomes = Vec::new();
+        let mut parts: Vec<_> = std::iter::once(0..batch.len()).collect();
+        while let Some(part) = parts.pop() {
+            let mut body = Vec::with_capacity(batch.body.len() + batch.len() + 2);
+            for at in part.clone() {
+                body.push(if at == part.start { b'[' } else { b',' });
+                body.extend_from_slice(batch.bytes(at));
+            }
+            body.push(b']');
+            match self.0.send(None, body.into()).await {
+                Sent::Taken => {}
+                Sent::Again(reason) => outcomes.extend(part.map(|at| (at, Sent::Again(reason.clone())))),
+                Sent::Refused { is_of_content: true, .. } if part.len() > 1 => {
+                    let middle = part.start + part.len() / 2;
+                    parts.extend([middle..part.end, part.start..middle]);
+                }
+                Sent::Refused { reason, is_of_content } => {
+                    outcomes
+                        .extend(part.map(|at| (at, Sent::Refused { reason: reason.clone(), is_of_content })));
+                }
+            }
+        }
+        outcomes
+    }
+
     async fn deliver_each(&self, batch: &Arc<RecordBatch>) -> Vec<(usize, Sent)> {
         let mut outcomes = Vec::with_capacity(batch.len());
         let mut running = JoinSet::new();
@@ -166,7 +203,7 @@ impl Sender {
     async fn send(&self, route: Option<&str>, body: Bytes) -> Sent {
         let (uri, headers) = match self.head(route) {
             Ok(head) => head,
-            Err(reason) => return Sent::Refused(reason),
+            Err(reason) => return Sent::refused(reason),
         };
         let body = if self.settings.gzip { gzip(&body, GZIP_LEVEL) } else { body };
         let harmless = !matches!(self.settings.method, Method::POST | Method::PATCH);
@@ -183,7 +220,7 @@ impl Sender {
             };
             if tries == 0 {
                 let reason = format!("{}: {failed}", shown(&uri));
-                return if self.settings.retry_failed { Sent::Again(reason) } else { Sent::Refused(reason) };
+                return if self.settings.retry_failed { Sent::Again(reason) } else { Sent::refused(reason) };
             }
             tries -= 1;
         }
@@ -231,7 +268,7 @@ impl Sender {
             }
             (method, uri) = (next_method, next);
         }
-        Ok(Sent::Refused(format!("{}: more than {MOST_REDIRECTS} redirections", shown(&uri))))
+        Ok(Sent::refused(format!("{}: more than {MOST_REDIRECTS} redirections", shown(&uri))))
     }
 
     /// Where a redirection leads, if it is to be followed: only requests that ask are repeated as they are.
@@ -270,7 +307,8 @@ impl Sender {
         if self.settings.retryable.contains(&code) && self.settings.retry_failed {
             Sent::Again(reason)
         } else {
-            Sent::Refused(reason)
+            let is_of_content = status.is_client_error() && ![401, 404, 405, 407].contains(&code);
+            Sent::Refused { reason, is_of_content }
         }
     }
 }
@@ -313,20 +351,13 @@ impl LogSink for HttpSink {
         Pauses { first: Duration::from_millis(500), longest: Duration::from_secs(60) }
     }
 
+    fn sends_together(&self) -> bool {
+        self.0.settings.whole_batches
+    }
+
     async fn deliver(&self, batch: &Arc<RecordBatch>) -> Result<Delivered, SinkError> {
         let outcomes = if self.0.settings.whole_batches {
-            let mut body = Vec::with_capacity(batch.body.len() + batch.len() + 2);
-            for at in 0..batch.len() {
-                body.push(if at == 0 { b'[' } else { b',' });
-                body.extend_from_slice(batch.bytes(at));
-            }
-            body.push(b']');
-            let all = |make: &dyn Fn() -> Sent| (0..batch.len()).map(|at| (at, make())).collect();
-            match self.0.send(None, body.into()).await {
-                Sent::Taken => Vec::new(),
-                Sent::Again(reason) => all(&|| Sent::Again(reason.clone())),
-                Sent::Refused(reason) => all(&|| Sent::Refused(reason.clone())),
-            }
+            self.deliver_together(batch).await
         } else {
             self.deliver_each(batch).await
         };
@@ -338,7 +369,7 @@ impl LogSink for HttpSink {
                     aside.reason = reason;
                     aside.records.push(record);
                 }
-                Sent::Refused(reason) => delivered.rejected.push(Rejection { record, reason }),
+                Sent::Refused { reason, .. } => delivered.rejected.push(Rejection { record, reason }),
             }
         }
         aside.records.sort_unstable();

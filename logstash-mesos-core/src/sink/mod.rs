@@ -91,6 +91,12 @@ pub trait LogSink: std::fmt::Debug + Send + Sync + 'static {
         true
     }
 
+    /// Whether many records are one request, so that one of them may be why it fails with an error: then that one is looked
+    /// for in smaller batches, and others need not wait for it.
+    fn sends_together(&self) -> bool {
+        false
+    }
+
     /// Makes durable what the sink still buffers. Called when the pipeline idles or ends.
     async fn flush(&self) -> Result<(), SinkError> {
         Ok(())
@@ -161,6 +167,24 @@ impl Delivered {
         let mut left: Vec<usize> = self.again.iter().chain(aside).copied().collect();
         left.sort_unstable();
         left
+    }
+
+    /// All of `count` records are not taken now, and in nobody's way.
+    pub(crate) fn all_aside(count: usize, reason: String) -> Self {
+        let aside = Aside { records: (0..count).collect(), reason, busy: false };
+        Self { aside: Some(aside), ..Self::default() }
+    }
+
+    /// What this means for a batch of `count` records of which only `piece` was sent.
+    pub(crate) fn of_piece(self, piece: &std::ops::Range<usize>, count: usize) -> Self {
+        if piece.len() == count {
+            return self;
+        }
+        let mut whole = Self::default();
+        whole.again.extend((0..piece.start).chain(piece.end..count));
+        whole.add_part(self, piece.start);
+        whole.again.sort_unstable();
+        whole
     }
 
     /// Adds what became of a part of the batch that begins with record `first`.

@@ -21,9 +21,11 @@ use crate::source::Tally;
 
 mod aside;
 mod disk;
+mod pieces;
 
 pub(super) use disk::Use;
 use disk::{Disk, Noted, Sent};
+use pieces::Pieces;
 
 /// The way to one output, shared by all workers.
 #[derive(Debug)]
@@ -476,23 +478,37 @@ impl Lane {
         let nobody = Ack::none();
         let mut kept = true;
         let mut backoff = self.pace();
-        let (mut said_at, mut tries) = (None, 0);
+        let (mut trouble, mut tries) = (Trouble::default(), 0);
+        let (mut pieces, mut reason) = (self.pieces(), String::new());
         loop {
+            let mut goes_on = false;
             let start = Instant::now();
             // What was tried and is on disk has time until the next start.
-            let may_leave = (said_at.is_some() || self.is_aside()) && told.is_on_disk();
+            let may_leave = (trouble.is_there || self.is_aside()) && told.is_on_disk();
+            let piece = pieces.next(batch.len());
+            let sent = match piece.len() == batch.len() {
+                true => Arc::clone(&batch),
+                false => Arc::new(batch.only(&piece.clone().collect::<Vec<_>>())),
+            };
             let result = tokio::select! {
-                result = self.sink.hand_on(&batch, told.source(&nobody)) => result,
+                result = self.sink.hand_on(&sent, told.source(&nobody)) => result,
                 () = give_up.cancelled() => return,
                 () = self.leave.cancelled(), if may_leave => return,
             };
             match result {
                 Ok(delivered) => {
+                    drop(sent);
+                    goes_on = pieces.answered(&piece, delivered.left().len());
+                    let delivered = delivered.of_piece(&piece, batch.len());
                     self.count(&batch, &delivered, start);
                     kept &= self.bury(&batch, &delivered.rejected).await;
-                    if said_at.take().is_some() {
-                        info!(plugin_id = %self.id, output = self.sink.name(), "Output takes events again");
-                        self.delivery.set_trouble(None);
+                    if std::mem::take(&mut trouble.is_there) {
+                        if std::mem::take(&mut trouble.is_said) {
+                            info!(plugin_id = %self.id, output = self.sink.name(), "Output takes events again");
+                        }
+                        if !self.is_aside() {
+                            self.delivery.set_trouble(None);
+                        }
                         backoff.reset();
                     }
                     if self.failed.swap(false, Ordering::Relaxed) {
@@ -521,20 +537,40 @@ impl Lane {
                     if matches!(error, SinkError::Closed { .. }) {
                         self.closed.cancel();
                     }
-                    self.say(&error, &mut said_at);
+                    self.say(&error, &mut trouble);
+                    if pieces.failed(&piece) {
+                        backoff.reset();
+                    }
+                    reason = error.to_string();
                 }
             }
+            if pieces.are_to_blame(batch.len(), self.delivery.delivered()) {
+                let blamed = Delivered::all_aside(batch.len(), reason.clone());
+                told = match self.set_aside(&batch, told, kept, &blamed, tries).await {
+                    Some(told) => told,
+                    None => {
+                        self.delivery.set_trouble(None);
+                        return;
+                    }
+                };
+            }
+            if goes_on {
+                continue;
+            }
             self.delivery.retries.fetch_add(1, Ordering::Relaxed);
-            let may_leave = (said_at.is_some() || self.is_aside()) && told.is_on_disk();
+            let may_leave = (trouble.is_there || self.is_aside()) && told.is_on_disk();
             tokio::select! {
                 () = tokio::time::sleep(backoff.next_wait()) => {}
                 () = give_up.cancelled() => return,
                 () = self.leave.cancelled(), if may_leave => return,
             }
-            told = match self.let_others_try(&batch, told, kept, &mut backoff).await {
-                Some(told) => told,
-                None => return,
-            };
+            // One in whose parts something is looked for has its turn until that is done.
+            if pieces.is_whole() {
+                told = match self.let_others_try(&batch, told, kept, &mut backoff).await {
+                    Some(told) => told,
+                    None => return,
+                };
+            }
         }
         match told {
             Told::Source(ack) if kept => ack.delivered(),
@@ -602,18 +638,43 @@ impl Lane {
         self.leave_disk();
     }
 
-    fn say(&self, error: &SinkError, said_at: &mut Option<Instant>) {
-        if said_at.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
-            *said_at = Some(Instant::now());
-            self.delivery.set_trouble(Some(error.to_string()));
+    fn say(&self, error: &SinkError, trouble: &mut Trouble) {
+        trouble.is_there = true;
+        if self.is_aside() {
+            // The output is well without these.
+            *self.why.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+            return;
+        }
+        self.delivery.set_trouble(Some(error.to_string()));
+        if trouble.said_at.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
+            trouble.said_at = Some(Instant::now());
+            trouble.is_said = true;
             let attempt = self.delivery.retries();
             warn!(%error, plugin_id = %self.id, attempt, "Output does not take events, trying until it does");
         }
     }
 
+    fn pieces(&self) -> Pieces {
+        let patience = match (self.sink.sends_together(), self.is_aside()) {
+            (false, _) => u32::MAX,
+            (true, false) => TRIES_AS_A_WHOLE,
+            (true, true) => 0,
+        };
+        Pieces::new(patience, self.delivery.delivered())
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// That an output does not take a batch now.
+#[derive(Debug, Default)]
+struct Trouble {
+    is_there: bool,
+    // In the log, and not yet that it is over.
+    is_said: bool,
+    said_at: Option<Instant>,
 }
 
 enum Next {
@@ -652,5 +713,7 @@ const ENOUGH: usize = 256 << 10;
 const PAUSE: Duration = Duration::from_secs(1);
 /// A lane that has nothing to do keeps its spare buffers so long.
 const SPARES_FOR: Duration = Duration::from_secs(1);
+/// So often a request may fail as a whole before one of its records is suspected.
+const TRIES_AS_A_WHOLE: u32 = 2;
 /// An output that does not take events says so this often.
 const SAY_EVERY: Duration = Duration::from_secs(15);

@@ -51,11 +51,12 @@ pub(super) fn outcome(
         let excerpt: String = answer.text().chars().take(200).collect();
         format!("the answer is not that of a bulk API ({error}): {excerpt}")
     })?;
+    let may_be_left_out = !bulk.errors && bulk.items.is_empty();
+    if bulk.items.len() != records && !may_be_left_out {
+        return Err(format!("{records} documents were sent, the answer speaks of {}", bulk.items.len()));
+    }
     if !bulk.errors {
         return Ok(Delivered::default());
-    }
-    if bulk.items.len() != records {
-        return Err(format!("{records} documents were sent, the answer speaks of {}", bulk.items.len()));
     }
     let mut delivered = Delivered::default();
     let mut aside = Aside { busy: true, ..Aside::default() };
@@ -182,5 +183,8 @@ mod tests {
         assert_eq!(answered(r#"{"took":3,"errors":false,"items":[]}"#, 1), Ok(Delivered::default()));
         assert!(answered("<html>", 1).is_err());
         assert!(answered(r#"{"errors":true,"items":[]}"#, 1).is_err());
+        let of_one = r#"{"took":3,"errors":false,"items":[{"index":{"status":201}}]}"#;
+        assert_eq!(answered(of_one, 1), Ok(Delivered::default()));
+        assert!(answered(of_one, 2).is_err());
     }
 }

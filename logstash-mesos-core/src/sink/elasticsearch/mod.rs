@@ -341,6 +341,10 @@ impl LogSink for ElasticsearchSink {
         self.settings.batching
     }
 
+    fn sends_together(&self) -> bool {
+        true
+    }
+
     async fn deliver(&self, batch: &Arc<RecordBatch>) -> Result<Delivered, SinkError> {
         self.install_template().await?;
         self.send(batch).await

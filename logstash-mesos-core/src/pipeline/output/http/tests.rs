@@ -151,6 +151,27 @@ async fn what_asks_to_come_again_does_and_what_is_refused_does_not() {
 }
 
 #[tokio::test]
+async fn a_record_that_is_refused_does_not_take_its_batch_with_it() {
+    let events: Vec<_> =
+        (0..20).map(|at| if at % 9 == 4 { r#"{"a":"poison"}"# } else { r#"{"a":1}"# }).collect();
+    let refuses = |_: usize, seen: &Seen| match seen.body.contains("poison") {
+        true => (400, "", "no".to_owned()),
+        false => ok(),
+    };
+    let server = Server::start(None, refuses);
+    let delivered = deliver(&mut *http(&server, r#","format":"json_batch""#), &events).await;
+    assert!(delivered.left().is_empty());
+    assert_eq!(delivered.rejected.iter().map(|refused| refused.record).collect::<Vec<_>>(), [4, 13]);
+    let taken: usize = server.seen().iter().filter(|seen| !seen.body.contains("poison")).count();
+    assert!(taken < 10, "{taken} requests");
+
+    // No record is to blame for a wrong password.
+    let server = Server::start(None, |_, _: &Seen| (401, "", String::new()));
+    let delivered = deliver(&mut *http(&server, r#","format":"json_batch""#), &events).await;
+    assert_eq!((delivered.rejected.len(), server.seen().len()), (20, 1));
+}
+
+#[tokio::test]
 async fn requests_are_repeated_at_once_where_that_is_safe() {
     // Without an answer to the first and the second.
     let script = |number, _: &Seen| if number < 2 { (0, "", String::new()) } else { ok() };

@@ -99,6 +99,27 @@ async fn what_waits_aside_takes_turns() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_server_stumbles_over_is_found_and_waits_aside() {
+    for (name, on_disk) in [("stumbling-1", false), ("stumbling-2", true)] {
+        let (dir, outcomes, names) = (tempfile::tempdir().unwrap(), Outcomes::default(), names(300));
+        let settings = if on_disk { settings(&spools(&dir), false, 1 << 20) } else { NOWHERE() };
+        let pipeline = start_choosy(name, settings);
+        // In memory there is room for two.
+        let poison = if on_disk { &[107, 108, 150, 299][..] } else { &[150] };
+        blocks(name, &poison.iter().map(|at| &*names[*at]).collect::<Vec<_>>());
+        send(&pipeline, &names, &outcomes).await;
+        until("the others arrive", || arrived(name).len() == 300 - poison.len()).await;
+        until("these wait aside", || aside(&pipeline).0 == poison.len() as u64).await;
+        until("nothing is wrong", || pipeline.outputs()[0].trouble.is_none()).await;
+        assert!(aside(&pipeline).1.is_some());
+        blocks(name, &[]);
+        until("they arrive too", || arrived(name).len() == 300).await;
+        until("all are told", || delivered(&outcomes) == 300).await;
+        assert_eq!(pipeline.finish().await, Shutdown::Drained);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_room_aside_makes_the_sources_wait() {
     for (name, on_disk) in [("choosy-4", false), ("choosy-5", true)] {
         let (dir, outcomes, names) = (tempfile::tempdir().unwrap(), Outcomes::default(), mixed(900));

@@ -115,7 +115,7 @@ struct ProbeSink {
     kind: String,
     /// Of a `gate`: whether it takes anything.
     open: AtomicBool,
-    /// Of a `choosy` one: beginnings of what it does not take now.
+    /// Of a `choosy` one: beginnings of what it does not take now. A `stumbling` one fails over a batch that has such.
     blocked: Mutex<Vec<String>>,
     calls: AtomicUsize,
     lines: Mutex<Vec<String>>,
@@ -177,6 +177,10 @@ impl LogSink for ProbeSink {
         Pauses { longest: Duration::from_millis(100), ..Pauses::default() }
     }
 
+    fn sends_together(&self) -> bool {
+        self.kind == "stumbling"
+    }
+
     async fn deliver(&self, batch: &Arc<RecordBatch>) -> Result<Delivered, SinkError> {
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
         let unavailable = || SinkError::Unavailable { sink: self.name(), reason: "test".into() };
@@ -195,6 +199,7 @@ impl LogSink for ProbeSink {
             "flaky" if call.is_multiple_of(3) => return Err(unavailable()),
             "flaky" if call % 3 == 1 => delivered.again = (0..batch.len()).step_by(2).collect(),
             "choosy" => delivered.aside = self.blocked_in(batch),
+            "stumbling" if self.blocked_in(batch).is_some() => return Err(unavailable()),
             "picky" | "chaos" => delivered.rejected = bad_in(batch),
             _ => {}
         }
