@@ -3,11 +3,14 @@
 use std::fs;
 use std::path::Path;
 
+use logstash_mesos_tests::executor::{executor, ship_recipe};
 use logstash_mesos_tests::http::{get_json, request};
 use logstash_mesos_tests::opensearch::OpenSearch;
 use logstash_mesos_tests::place::{Place, free_port};
+use logstash_mesos_tests::process::{send, with_environment};
 use logstash_mesos_tests::scheduler::local_scheduler;
 use logstash_mesos_tests::wait::{PATIENCE, until};
+use rustix::process::Signal;
 use serde_json::json;
 
 /// 300 lines, every third of which belongs into an index that is blocked.
@@ -60,7 +63,47 @@ impl<'a> Blocked<'a> {
 }
 
 #[test]
-fn how_much_waits_aside_on_an_agent_and_why_is_shown() {
+fn documents_that_wait_aside_survive_a_kill() {
+    let opensearch = OpenSearch::shared();
+    for name in ["run", "ship"] {
+        let place = Place::new(&format!("aside-{name}"));
+        let blocked = Blocked::new(&opensearch, name);
+        let (log, data) = (place.join("a.log"), place.directory("data"));
+        let program = if name == "run" {
+            let text = blocked.configuration("path", &log);
+            executor(place.path(), "run").args(["pipeline", "run", "-e", &text, "--data-dir"]).arg(&data)
+        } else {
+            let configs = place.directory("configs");
+            fs::create_dir_all(configs.join("host")).expect("it is writable");
+            fs::write(configs.join("host/a.conf"), blocked.configuration("host-path", &log))
+                .expect("it is writable");
+            let none = format!("unix://{}", place.join("none.sock").display());
+            ship_recipe(place.path(), &none, &configs, &data)
+        };
+        let mut process = program.start();
+        blocked.wait("free", 200, &|| process.printed());
+        until("the reason to be said", PATIENCE, || {
+            let printed = process.printed();
+            if printed.contains("cluster_block_exception") { Ok(()) } else { Err(printed) }
+        });
+        process.kill();
+        let times_said = |printed: &str| printed.matches("cluster_block_exception").count();
+        let before = times_said(&process.printed());
+        let mut process = program.start();
+        // What had waited meets the block once more.
+        until("the reason to be said again", PATIENCE, || {
+            let printed = process.printed();
+            if times_said(&printed) > before { Ok(()) } else { Err(printed) }
+        });
+        blocked.block(false);
+        blocked.wait("blocked", 100, &|| process.printed());
+        blocked.wait("free", 200, &|| process.printed());
+        assert_eq!(process.terminate(PATIENCE).code(), Some(0), "{}", process.printed());
+    }
+}
+
+#[test]
+fn how_much_waits_aside_on_an_agent_is_shown_with_the_reason_and_survives_a_kill() {
     let opensearch = OpenSearch::shared();
     let place = Place::new("aside-agent");
     let blocked = Blocked::new(&opensearch, "agent");
@@ -83,6 +126,9 @@ fn how_much_waits_aside_on_an_agent_and_why_is_shown() {
     assert!(metrics.contains("logstash_mesos_executor_waiting_events{where=\"aside\"} 100\n"), "{metrics}");
     let explained = get_json(&url("/api/explain")).expect("it answers").to_string();
     assert!(explained.contains("100 wait aside: status 403"), "{explained}");
+    let executors = with_environment("MESOS_SANDBOX", &place.path().display().to_string());
+    assert_eq!(executors.len(), 1);
+    send(executors[0], Signal::KILL);
     blocked.block(false);
     blocked.wait("blocked", 100, &|| process.printed());
     until("nothing waits aside", PATIENCE, || {
@@ -94,5 +140,6 @@ fn how_much_waits_aside_on_an_agent_and_why_is_shown() {
             Err(status.to_string())
         }
     });
+    blocked.wait("free", 200, &|| process.printed());
     assert_eq!(process.terminate(PATIENCE).code(), Some(0), "{}", process.printed());
 }

@@ -56,6 +56,8 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, Unusable> {
             configuration.complete();
         }
         options.data_dir.clone_from(&flags.data_dir);
+        // It goes on where a kill interrupted it: what comes again has to be the same document.
+        options.deterministic_ids = flags.data_dir.is_some();
         options.serves_streams = false;
     })?;
     let Some((compiled, options)) = compiled else { return Ok(ExitCode::FAILURE) };
