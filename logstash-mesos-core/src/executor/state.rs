@@ -113,6 +113,14 @@ impl StreamId {
         key
     }
 
+    /// The stream of a file of the machine whose position is kept under `key`.
+    pub(crate) fn of_host_file(key: &str) -> Option<Self> {
+        let rest = key.strip_prefix("host:file:")?;
+        let by = rest.rsplit_once(":by:").and_then(|(path, by)| Some((path, hex::decode(by).ok()?)));
+        let (path, delimiter) = by.unwrap_or_else(|| (rest, b"\n".to_vec()));
+        Some(Self { place: Place::HostFile { path: path.into() }, delimiter })
+    }
+
     pub(crate) fn container(&self) -> Option<&ContainerId> {
         match &self.place {
             Place::ContainerFile { container, .. } | Place::ContainerOutput { container } => Some(container),
@@ -230,6 +238,12 @@ pub(crate) fn wanted(
         }
     });
     wanted
+}
+
+/// Whether one of these reads files of the machine.
+pub(crate) fn reads_host_files(subscriptions: &[Subscription]) -> bool {
+    let mut inputs = subscriptions.iter().flat_map(|subscription| &subscription.inputs);
+    inputs.any(|input| matches!(input.reads, Reads::HostPaths(_)))
 }
 
 /// Who would want the stream if there were a file at its path, for one that a pattern finds no more: what is held of

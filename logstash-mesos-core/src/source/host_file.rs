@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::chain;
 use super::directory::Directory;
 use super::{Directories, FileOpener, Identity, Names, Opened, Stat};
 
@@ -76,6 +77,14 @@ impl FileOpener for HostFile {
     }
 }
 
+/// What rotation has left of the file at `path`, under other names, when there is no file under its own.
+pub(crate) fn left_of(path: &Path) -> Vec<PathBuf> {
+    let (Some(base), Err(_)) = (path.file_name(), std::fs::symlink_metadata(path)) else { return Vec::new() };
+    let directory = directory(path);
+    let names = std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    names.filter(|name| chain::age(base, name).is_some()).map(|name| directory.join(name)).collect()
+}
+
 fn directory(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
@@ -124,6 +133,21 @@ mod tests {
         std::fs::write(dir.path().join("other"), "y").unwrap();
         let other = opener.stat(Some(OsStr::new("other"))).unwrap().unwrap();
         assert!(!other.identity.may_be(identity), "{other:?} {identity:?}");
+    }
+
+    #[test]
+    fn what_is_left_of_a_file_that_has_no_successor() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("app.log");
+        for name in ["app.log", "app.log.1", "app.log-20260102.gz", "app.log.bak", "other.log.1"] {
+            std::fs::write(dir.path().join(name), "x").unwrap();
+        }
+        assert!(left_of(&path).is_empty());
+        std::fs::remove_file(&path).unwrap();
+        let mut left = left_of(&path);
+        left.sort();
+        assert_eq!(left, ["app.log-20260102.gz", "app.log.1"].map(|name| dir.path().join(name)));
+        assert!(left_of(&dir.path().join("gone/app.log")).is_empty());
     }
 
     #[test]

@@ -53,6 +53,7 @@ pub use follow::{Follow, Readers};
 pub use framing::{Content, Framing, Line, LineIter, Lines};
 pub use holdings::{HoldLimits, raise_descriptor_limit};
 pub use host_file::HostFile;
+pub(crate) use host_file::left_of;
 pub use host_glob::files_matching;
 pub(crate) use logstash_mesos_engine::tools::glob;
 pub use settings::{StartPosition, TailSettings};

@@ -86,6 +86,26 @@ async fn the_directory_is_the_truth_from_the_first_line_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_was_put_aside_without_a_successor_is_read_on_at_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let (out, configuration) = (dir.join("out.txt"), dir.join("configs/host/a.conf"));
+    configure(dir, "a", &to_file(&out));
+    let by_pattern = std::fs::read_to_string(&configuration).unwrap().replace("in.log", "*.log");
+    std::fs::write(&configuration, by_pattern).unwrap();
+    append(dir, "1\n");
+    let first = start(dir, &[], Duration::from_secs(10));
+    holds(&out, "1\n").await;
+    first.end().await;
+
+    append(dir, "2\n");
+    std::fs::rename(dir.join("in.log"), dir.join("in.log.1")).unwrap();
+    let second = start(dir, &[], Duration::from_secs(10));
+    holds(&out, "1\n2\n").await;
+    second.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_setting_says_how_long_a_removed_file_is_read() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();

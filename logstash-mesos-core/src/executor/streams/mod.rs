@@ -2,6 +2,7 @@
 
 mod expand;
 mod ladder;
+mod left;
 mod report;
 mod start;
 mod stream;
@@ -43,6 +44,8 @@ pub(crate) struct Streams {
     directories: Directories,
     files: BTreeMap<ContainerId, Arc<ContainerFiles>>,
     running: BTreeMap<StreamId, Stream>,
+    // What was read before the program was started, until it has been looked for what became of it.
+    before: Vec<Arc<str>>,
     // What was counted by streams that have ended since this was last asked.
     ended: Vec<(String, StreamTotals)>,
 }
@@ -57,6 +60,7 @@ impl Streams {
             #[cfg(feature = "docker")]
             docker: settings.docker.clone(),
             asking: Asking::default(),
+            before: checkpoints.keys(),
             checkpoints,
             readers,
             directories: Directories::default(),
@@ -170,6 +174,7 @@ impl Streams {
                 }
             }
         }
+        let left = self.left(&wanted, pipelines, picture, limits);
         for (id, want) in wanted {
             if want.by_pattern && !self.may_begin(&id) {
                 continue;
@@ -181,6 +186,9 @@ impl Streams {
             }
             let container = id.container().and_then(|container| picture.containers.get(container)).cloned();
             self.start(id, &want, pipelines, container.as_ref());
+        }
+        for (id, want) in left {
+            self.start(id, &want, pipelines, None);
         }
     }
 

@@ -31,7 +31,7 @@ use crate::pipeline::plugin::{
 use crate::source::asking::{Ask, Asking};
 use crate::source::{
     Checkpoints, Directories, Ended, Follow, Framing, HoldLimits, HostFile, Identity, Readers, StartPosition,
-    Stop, StreamPositions, StreamStatus, TailSettings, glob, host_glob,
+    Stop, StreamPositions, StreamStatus, TailSettings, glob, host_glob, left_of,
 };
 
 pub(crate) static FILE: PluginSpec = PluginSpec {
@@ -312,14 +312,25 @@ struct Found {
     files: Vec<(PathBuf, io::Result<Metadata>)>,
     // Directories that could not be listed.
     unlisted: Vec<(PathBuf, io::Error)>,
+    // Files that were read before, and were put aside without a successor.
+    left: Vec<PathBuf>,
 }
 
-/// What there is to `pattern` beside the files that are `read`. May take as long as the file system does.
-fn unread(pattern: &str, exclude: &[Text], read: &HashSet<Arc<Path>>) -> Found {
+/// What there is to `pattern` beside the files that are `read`; `before` are those that were read by an earlier process.
+/// May take as long as the file system does.
+fn unread(pattern: &str, exclude: &[Text], read: &HashSet<Arc<Path>>, before: &[Arc<str>]) -> Found {
     let (mut paths, unlisted) = host_glob::look(Path::new("/"), pattern);
+    let is_left = |path: &&Path| {
+        // The pattern may find it under its new name, too.
+        let left = left_of(path);
+        !left.is_empty() && !left.iter().any(|left| paths.binary_search(left).is_ok())
+    };
+    let before = before.iter().map(|key| Path::new(&**key));
+    let before = before.filter(|path| glob::would_find(pattern, path) && !is_excluded(path, exclude));
+    let left = before.filter(is_left).map(Path::to_path_buf).collect();
     paths.retain(|path| !is_excluded(path, exclude) && !read.contains(&**path));
     let files = paths.into_iter().map(|path| (path.clone(), std::fs::metadata(path))).collect();
-    Found { files, unlisted }
+    Found { files, unlisted, left }
 }
 
 fn is_excluded(path: &Path, exclude: &[Text]) -> bool {
@@ -449,8 +460,12 @@ impl Watched<'_> {
         let read = Arc::new(read);
         let every = |_: &_| if again { Duration::ZERO } else { Duration::MAX };
         let ask = |pattern: &Text| {
-            let (pattern, exclude, read) = (pattern.clone(), self.input.exclude.clone(), Arc::clone(&read));
-            Ask::Look(Box::new(move || unread(&pattern, &exclude, &read)) as Box<dyn FnOnce() -> Found + Send>)
+            let (exclude, read) = (self.input.exclude.clone(), Arc::clone(&read));
+            let begins = self.unseen.contains(pattern) && glob::is_pattern(pattern) && !self.input.reads;
+            let before = if begins { self.checkpoints.keys() } else { Vec::new() };
+            let pattern = pattern.clone();
+            Ask::Look(Box::new(move || unread(&pattern, &exclude, &read, &before))
+                as Box<dyn FnOnce() -> Found + Send>)
         };
         self.asking.ask(&self.input.paths, every, ask).await;
         let mut found: Vec<(PathBuf, Metadata, bool)> = Vec::new();
@@ -459,6 +474,9 @@ impl Watched<'_> {
             let Some(answer) = self.asking.take(pattern) else { continue };
             let first = self.unseen.remove(pattern);
             self.note_unlisted(pattern, answer.unlisted);
+            for path in answer.left.into_iter().filter(|_| first) {
+                self.wait_for(path);
+            }
             for (path, metadata) in answer.files {
                 if !names.insert(path.clone()) {
                     continue;

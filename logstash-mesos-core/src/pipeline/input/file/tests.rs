@@ -256,6 +256,32 @@ async fn a_file_that_grows_while_it_is_read_is_read_to_its_end_before_that_of_th
     assert!(!path.exists());
 }
 
+#[tokio::test]
+async fn a_file_that_was_put_aside_without_a_successor_is_read_on_at_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.log");
+    let settings = format!(
+        r#"{{"path": ["{0}/*.log"], "start_position": "beginning", "sincedb_path": "{0}/positions"}}"#,
+        dir.path().display()
+    );
+    append(&path, b"one\ntwo\n");
+    let mut input = Running::start(&FILE, &settings, EcsCompatibility::V8);
+    let received = input.next().await;
+    assert_eq!(received.text("message"), "one");
+    received.ack.delivered();
+    assert_eq!(input.next().await.text("message"), "two");
+    input.stop().await;
+    append(&path, b"three\n");
+    std::fs::rename(&path, dir.path().join("a.log.1")).unwrap();
+    let mut input = Running::start(&FILE, &settings, EcsCompatibility::V8);
+    let mut seen = vec![next(&mut input).await];
+    while seen.last().unwrap() != "three" {
+        seen.push(next(&mut input).await);
+    }
+    assert!(seen.contains(&"two".to_owned()), "{seen:?}");
+    input.stop().await;
+}
+
 #[test]
 fn lines_that_end_otherwise_are_refused_with_the_remedy() {
     for charset in ["UTF-16LE", "UTF-32BE"] {
