@@ -313,6 +313,33 @@ fn what_the_daemon_rotates_while_it_is_read_through_the_api_arrives_once() {
     assert!(!ship.printed().contains("removed_by_daemon"), "{}", ship.printed());
 }
 
+/// It is removed as soon as it has ended, so that the daemon cannot be asked for them any more.
+#[test]
+fn the_last_words_of_a_container_that_is_removed_arrive_through_the_api() {
+    let place = Place::new("words");
+    let docker = Docker::start(&place.directory("d"));
+    let out = place.directory("out");
+    let ship = from_a_distance(&place, "ship", &docker, &to_files(&out)).start();
+    for round in 0..5 {
+        let name = format!("c{round}");
+        let control = place.directory("control").join(&name);
+        let made = Command::new("mkfifo").arg(&control).status();
+        assert!(made.is_ok_and(|status| status.success()), "{} is no pipe", control.display());
+        let volume = format!("{}:/control", control.display());
+        let script = "echo first; read name < /control; echo second; echo last";
+        let _removed = docker.run_script(&["--rm", "--name", &name, "-v", &volume], script);
+        let has = |wanted: &[&str]| {
+            until("every line", PATIENCE, || {
+                let seen = lines(&out.join(format!("{name}.txt")));
+                if seen == wanted { Ok(()) } else { Err(format!("{seen:?}\n{}", ship.printed())) }
+            });
+        };
+        has(&["stdout first"]);
+        fs::write(&control, "go\n").expect("the container reads");
+        has(&["stdout first", "stdout second", "stdout last"]);
+    }
+}
+
 #[test]
 fn forty_containers_that_are_removed_at_their_end_are_read() {
     let place = Place::new("forty");

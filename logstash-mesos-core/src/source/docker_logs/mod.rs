@@ -87,6 +87,8 @@ const FURTHEST: u64 = 1 << 18;
 const GATHER: Duration = Duration::from_millis(50);
 /// When it has told of so many, they are read.
 const MOST_HEARD: usize = 8192;
+/// So long the first word is waited for.
+const FIRST: Duration = Duration::from_secs(10);
 /// A daemon that has told nothing is asked after a second, and then less and less often, at least once in this time.
 const SILENCE: Duration = Duration::from_secs(30);
 
@@ -168,33 +170,11 @@ impl Reader {
         if self.in_pieces {
             return self.follow_podman(&docker, container, outlet).await;
         }
-        // With the last record, as it is asked only when it is waited for: what came since the reading is heard of then.
+        // With the last record, so that what is there already is heard of. Nothing is read before that: who is followed can be
+        // removed, and what it said last is heard.
         let mut bell = logs(&docker, container, Window::Last(1), true).ready_chunks(AT_ONCE);
-        let (mut heard, mut silence, mut last) = (Vec::new(), RETRY, None);
+        let (mut heard, mut silence, mut last) = (Vec::new(), FIRST, None);
         loop {
-            let before = self.seen;
-            let ended = match self.read_on(&docker, container, heard.len() as u64, outlet).await {
-                // It was removed as soon as it had ended: what it said last is heard.
-                Err(error) if is_gone(&error) => {
-                    while let Ok(Some(outputs)) = timeout(RETRY, bell.next()).await {
-                        heard.extend(outputs.into_iter().flatten());
-                    }
-                    if let Some(ended) = self.pass_on_heard(std::mem::take(&mut heard), outlet).await {
-                        return Ok(Some(ended));
-                    }
-                    return Err(error);
-                }
-                read => read?,
-            };
-            if ended.is_some() {
-                return Ok(ended);
-            }
-            self.status.reached(RUNG);
-            if let Some(last) = last {
-                return last;
-            }
-            silence = if self.seen == before { SILENCE.min(silence * 2) } else { RETRY };
-            heard.clear();
             let quiet = tokio::time::sleep(silence);
             tokio::pin!(quiet);
             let mut rung = loop {
@@ -223,6 +203,29 @@ impl Reader {
                 let enough = last.is_some() || heard.len() >= MOST_HEARD;
                 rung = if enough { None } else { timeout_at(gathered, bell.next()).await.ok() };
             }
+            let before = self.seen;
+            let ended = match self.read_on(&docker, container, heard.len() as u64, outlet).await {
+                // It was removed as soon as it had ended: what it said last is heard.
+                Err(error) if is_gone(&error) => {
+                    while let Ok(Some(outputs)) = timeout(RETRY, bell.next()).await {
+                        heard.extend(outputs.into_iter().flatten());
+                    }
+                    if let Some(ended) = self.pass_on_heard(std::mem::take(&mut heard), outlet).await {
+                        return Ok(Some(ended));
+                    }
+                    return Err(error);
+                }
+                read => read?,
+            };
+            if ended.is_some() {
+                return Ok(ended);
+            }
+            self.status.reached(RUNG);
+            if let Some(last) = last {
+                return last;
+            }
+            silence = if self.seen == before { SILENCE.min(silence * 2) } else { RETRY };
+            heard.clear();
         }
     }
 
