@@ -67,6 +67,8 @@ pub(super) enum Meaning {
 /// What speaks for it that a file holds the content of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Likeness {
+    /// It is not shorter than the other was.
+    pub(super) is_all: bool,
     /// It has the size that the other had in the end.
     pub(super) whole: bool,
     /// So many bytes are the same.
@@ -160,7 +162,13 @@ pub(super) fn meanings(
                 .filter(|k| file.age.is_some() && (known[*k].cut || (file.compressed && !is_there(*k))))
                 // What was cut has one copy; a younger file that begins in the same way is another one.
                 .filter(|k| !known[*k].cut || !meanings.contains(&Meaning::Copy(*k)))
-                .filter_map(|k| Some((alike(k, s)?, k)))
+                .filter_map(|k| {
+                    let likeness = alike(k, s)?;
+                    // What is shorter is the copy if no other file is more like it.
+                    let mut others = (s + 1..seen.len()).filter(|other| seen[*other].same.is_none());
+                    let is_it = likeness.is_all || !others.any(|other| alike(k, other) > Some(likeness));
+                    is_it.then_some((likeness, k))
+                })
                 .max()
                 .map_or(Meaning::New, |(_, k)| Meaning::Copy(k)),
         };
@@ -232,7 +240,7 @@ mod tests {
         Seen { age, identity, modified, compressed, repeats: false, same }
     }
 
-    const ALIKE: Option<Likeness> = Some(Likeness { whole: false, bytes: 9 });
+    const ALIKE: Option<Likeness> = Some(Likeness { is_all: true, whole: false, bytes: 9 });
     const READ: Known = Known { modified: 10, current: true, cut: false };
 
     #[test]

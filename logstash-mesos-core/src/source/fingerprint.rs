@@ -74,6 +74,41 @@ impl Fingerprint {
     }
 }
 
+/// Hashes of the first 4, 8, 16, … 512 bytes of a file, as far as there are so many: tells a file from the beginning of
+/// it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heads([u32; 8]);
+
+impl Heads {
+    /// Of the first bytes of a file.
+    pub(super) fn of(head: &[u8]) -> Self {
+        let mut heads = [0; 8];
+        for (at, hash) in heads.iter_mut().enumerate() {
+            *hash = head.get(..4 << at).map_or(0, short);
+        }
+        Self(heads)
+    }
+
+    /// Whether nothing is known.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// How many bytes are known to be the same in a file that begins with `head`: more than half of those that are
+    /// there, or none.
+    pub(super) fn alike(&self, head: &[u8]) -> u32 {
+        let longest = (0..8).rev().find_map(|at| Some((at, head.get(..4 << at)?)));
+        longest.filter(|(at, head)| self.0[*at] == short(head)).map_or(0, |(at, _)| 4 << at)
+    }
+}
+
+/// The lower half of a hash, and never 0.
+fn short(bytes: &[u8]) -> u32 {
+    let [.., a, b, c, d] = checksum(bytes).to_be_bytes();
+    u32::from_be_bytes([a, b, c, d]).max(1)
+}
+
 /// Some bytes in the middle of a file, hashed: tells whether what was read up to there is still there. A file
 /// that was cut and has grown again may well begin as before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -48,7 +48,17 @@ pub struct Lines {
     offset: u64,
     file: Option<Arc<str>>,
     // Set where `data` is only the beginning of one line that was too long.
-    rest: Option<Rest>,
+    rest: Option<Box<Rest>>,
+    lead: Lead,
+}
+
+/// The beginning of the first line, where that is at the end of another file.
+#[derive(Clone, Copy, Debug, Default)]
+struct Lead {
+    /// So many of the bytes that are held are from there.
+    held: usize,
+    /// And so many were there that are not held, as the line is too long.
+    dropped: u64,
 }
 
 /// What is not held of a line that is too long.
@@ -67,7 +77,7 @@ impl Lines {
     #[must_use]
     pub fn new(data: Vec<u8>, delimiter: Arc<[u8]>, offset: u64) -> Self {
         let max_line_bytes = LineLimit::DEFAULT_BYTES;
-        Self { data, delimiter, max_line_bytes, offset, file: None, rest: None }
+        Self { data, delimiter, max_line_bytes, offset, file: None, rest: None, lead: Lead::default() }
     }
 
     /// Names the content of the file they are from: another one after a rotation or a truncation. With the
@@ -90,12 +100,14 @@ impl Lines {
     /// Where the next line after these starts.
     #[must_use]
     pub fn end(&self) -> u64 {
-        self.rest.map_or(self.offset + self.data.len() as u64, |rest| rest.end)
+        let held = self.data.len() - self.lead.held;
+        self.rest.as_ref().map_or(self.offset + held as u64, |rest| rest.end)
     }
 
     /// The last bytes of them, to know the file by.
     pub(super) fn mark(&self) -> Mark {
-        self.rest.map_or_else(|| Mark::of(&self.data, self.end()), |rest| rest.mark)
+        let of_held = || Mark::of(&self.data[self.lead.held..], self.end());
+        self.rest.as_ref().map_or_else(of_held, |rest| rest.mark)
     }
 
     /// Those that begin at `offset` or behind it, if there are any. It is the beginning of a line, or no line is before
@@ -106,11 +118,23 @@ impl Lines {
         }
         let before = usize::try_from(offset.saturating_sub(self.offset)).unwrap_or(usize::MAX);
         // Within the one line whose beginning this is nothing begins.
-        if self.rest.is_none() {
-            self.data.drain(..before.min(self.data.len()));
-            self.offset = self.offset.max(offset);
+        if self.rest.is_none() && before > 0 {
+            let held = std::mem::take(&mut self.lead).held;
+            self.data.drain(..held.saturating_add(before).min(self.data.len()));
+            self.offset = offset;
         }
         Some(self)
+    }
+
+    /// With the unfinished line `beginning`, at the end of another file, in front of the first of them. That keeps its
+    /// place. Copies all that is held.
+    pub(super) fn after(mut self, beginning: Self) -> Self {
+        let Self { mut data, rest, lead, .. } = beginning;
+        self.lead.held += data.len();
+        self.lead.dropped += lead.dropped + rest.map_or(0, |rest| rest.bytes);
+        data.extend_from_slice(&self.data);
+        self.data = data;
+        self
     }
 
     /// How many bytes are held of them, delimiters included.
@@ -130,8 +154,9 @@ impl IntoIterator for Lines {
             Ok(text) => Block::Utf8(Text::from(text)),
             Err(error) => Block::Bytes(Blob::from(error.into_bytes())),
         };
-        let Self { delimiter, max_line_bytes, offset, rest, .. } = self;
-        LineIter { block, delimiter, max_line_bytes, start: offset, at: 0, rest }
+        let Self { delimiter, max_line_bytes, offset, rest, lead, .. } = self;
+        let rest = rest.map(|rest| rest.bytes);
+        LineIter { block, delimiter, max_line_bytes, start: offset, at: 0, rest, lead }
     }
 }
 
@@ -189,7 +214,9 @@ pub struct LineIter {
     max_line_bytes: usize,
     start: u64,
     at: usize,
-    rest: Option<Rest>,
+    // What is not held of a line that is too long.
+    rest: Option<u64>,
+    lead: Lead,
 }
 
 impl Iterator for LineIter {
@@ -222,8 +249,9 @@ impl Iterator for LineIter {
             },
             Block::Bytes(bytes) => Content::Bytes(bytes.slice(from..end)),
         };
-        let cut = (whole - end) as u64 + self.rest.map_or(0, |rest| rest.bytes);
-        Some(Line { offset: self.start + from as u64, content, cut })
+        let dropped = if from == 0 { self.lead.dropped } else { 0 };
+        let cut = (whole - end) as u64 + self.rest.unwrap_or(0) + dropped;
+        Some(Line { offset: self.start + from.saturating_sub(self.lead.held) as u64, content, cut })
     }
 }
 
@@ -355,7 +383,8 @@ impl Framer {
             delimiter: Arc::clone(delimiter),
             max_line_bytes: *max_line_bytes,
             file: None,
-            rest,
+            rest: rest.map(Box::new),
+            lead: Lead::default(),
         };
         self.start = lines.end();
         lines
@@ -451,8 +480,49 @@ mod tests {
             .prop_map(|pieces| pieces.into_iter().flat_map(|(piece, times)| piece.repeat(times)).collect())
     }
 
+    /// The whole lines of a file, and the unfinished one.
+    fn read(text: &[u8], framing: &Framing) -> (Vec<Lines>, Option<Lines>) {
+        let mut body = Body::new(body_of(text), false);
+        let mut framer = Framer::new(framing.clone(), 0);
+        let mut whole = Vec::new();
+        while framer.fill(&mut body, 1 << 20, usize::MAX).unwrap() > 0 {
+            whole.extend(std::iter::from_fn(|| framer.take()));
+        }
+        (whole, framer.take_rest())
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(400))]
+
+        #[test]
+        fn a_line_that_is_cut_with_its_file_is_one(
+            text in stream(),
+            cut in any::<prop::sample::Index>(),
+            block in 1..20_usize,
+            max in 4..40_usize,
+        ) {
+            let framing = Framing { delimiter: Arc::from(*b"\n"), max_line_bytes: max, block_bytes: block };
+            let (elder, younger) = text.split_at(cut.index(text.len() + 1));
+            let (mut all, mut beginning) = read(elder, &framing);
+            let (whole, rest) = read(younger, &framing);
+            let mut next = 0;
+            for lines in whole.into_iter().chain(rest) {
+                prop_assert_eq!(lines.offset(), next);
+                let lines = beginning.take().into_iter().fold(lines, Lines::after);
+                next = lines.end();
+                prop_assert!(lines.mark().matches(&body_of(younger)).unwrap() || lines.rest.is_some());
+                all.push(lines);
+            }
+            prop_assert_eq!(next, younger.len() as u64);
+            let found: Vec<(String, u64)> = all
+                .into_iter()
+                .chain(beginning)
+                .flatten()
+                .map(|line| (String::from_utf8_lossy(line.content.as_bytes()).into_owned(), line.cut))
+                .collect();
+            let model = model(&text, b"\n", max).into_iter().map(|(_, line, cut)| (line, cut));
+            prop_assert_eq!(found, model.collect::<Vec<_>>());
+        }
 
         #[test]
         fn lines_are_those_of_the_model(text in stream(), delimiter in prop_oneof![Just(&b"\n"[..]), Just(&b"\r\n"[..])],

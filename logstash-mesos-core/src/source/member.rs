@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use super::chain::Known;
 use super::checkpoint::LiveFile;
+use super::copied::Copied;
 use super::holdings::{Hold, Holdings};
 use super::room::Slot;
 use super::writers::{Writer, Writers};
 use super::{
-    Body, Fingerprint, Framer, Framing, Identity, Lines, Mark, Opened, Stat, StreamPositions, TailSettings,
+    Body, Fingerprint, Framer, Framing, Heads, Identity, Lines, Mark, Opened, Stat, StreamPositions,
+    TailSettings,
 };
 
 /// A file that is held: as long as it may still bring something, or something of it has not arrived.
@@ -23,6 +25,7 @@ pub(super) struct Member {
     pub(super) live: LiveFile,
     pub(super) framer: Framer,
     pub(super) fingerprint: Fingerprint,
+    pub(super) heads: Heads,
     pub(super) mark: Mark,
     /// As it was last seen, unpacked if it is compressed.
     pub(super) size: u64,
@@ -32,6 +35,10 @@ pub(super) struct Member {
     pub(super) place: Place,
     /// Its content is not what was read of it any more.
     pub(super) cut: bool,
+    /// An unfinished line at its end goes on in the content that was begun then.
+    pub(super) goes_on: Option<u64>,
+    // It is a copy that goes so far, and more was read of what it was copied from.
+    ends_at: Option<u64>,
     /// Nothing of it has been passed on yet: its name is not on disk.
     pub(super) fresh: bool,
     pub(super) end: End,
@@ -102,14 +109,18 @@ impl Member {
     ) -> io::Result<Self> {
         let Opened { file, identity, rung, notifies } = opened;
         let mut body = Body::new(file, compressed);
-        let (known, mark) = live.known_by();
+        let (known, known_heads, mark) = live.known_by();
         let head = body.head()?;
         // It may have been cut since it was compared with what is known of it: then that says what the file was.
-        let fingerprint = if known.matches_bytes(&head) { Fingerprint::of_bytes(&head) } else { known };
+        let (fingerprint, heads) = match known.matches_bytes(&head) {
+            true => (Fingerprint::of_bytes(&head), Heads::of(&head)),
+            false => (known, known_heads),
+        };
         let modified = Stat::of(&body.file().metadata()?).modified;
         let size = body.len()?;
         // Not only when it is read: it may have to be known again before that.
-        live.seen(size, fingerprint, mark);
+        live.seen(size, modified, fingerprint, heads, mark);
+        let goes_on = live.goes_on();
         Ok(Self {
             body,
             identity,
@@ -117,7 +128,10 @@ impl Member {
             notifies,
             live,
             fingerprint,
+            heads,
             mark,
+            goes_on,
+            ends_at: None,
             size,
             modified,
             noted: None,
@@ -154,7 +168,7 @@ impl Member {
             let hold = self.hold.get_or_insert_with(|| holdings.hold());
             hold.removed(if metadata.nlink() == 0 { metadata.len() } else { 0 });
         }
-        if self.end == End::Read || !self.body.is_plain() || self.cut {
+        if self.end == End::Read || !self.body.is_plain() || self.cut || self.ends_at.is_some() {
             return Ok(self.cut);
         }
         let stat = Stat::of(&self.body.file().metadata()?);
@@ -175,14 +189,29 @@ impl Member {
             && !self.fingerprint.is_full()
             && self.fingerprint.matches(self.body.file())?
         {
-            self.fingerprint = Fingerprint::of(self.body.file())?;
+            let head = Fingerprint::head(self.body.file())?;
+            (self.fingerprint, self.heads) = (Fingerprint::of_bytes(&head), Heads::of(&head));
         }
         Ok(())
     }
 
     fn took_note(&mut self, stat: Stat) {
         (self.size, self.modified) = (stat.size, stat.modified);
-        self.live.seen(self.size, self.fingerprint, self.mark);
+        self.note();
+    }
+
+    fn note(&self) {
+        self.live.seen(self.size, self.modified, self.fingerprint, self.heads, self.mark);
+    }
+
+    /// Only what it was then is known of it: it had so many bytes, and had been changed then.
+    pub(super) fn was(&mut self, size: u64, modified: i64) {
+        if modified < self.modified {
+            self.modified = modified;
+            // What is compressed is not written on.
+            self.size = if self.body.is_plain() { self.size.min(size) } else { self.size };
+            self.note();
+        }
     }
 
     /// It is known which files there were at its last change: what changes later is new, also to the next process.
@@ -202,6 +231,9 @@ impl Member {
         // Behind a line that was too long there may be others already.
         if let Some(lines) = self.framer.take() {
             return Ok(Read::Lines(self.name(lines)));
+        }
+        if self.ends_at.is_some_and(|end| self.framer.position() >= end) {
+            return Ok(Read::Nothing);
         }
         loop {
             if self.at_end || self.doubted {
@@ -269,8 +301,10 @@ impl Member {
 
     fn name(&mut self, mut lines: Lines) -> Lines {
         lines.set_file(self.live.content_key());
-        self.mark = lines.mark();
-        self.live.seen(self.size, self.fingerprint, self.mark);
+        if self.ends_at.is_none_or(|end| lines.end() <= end) {
+            self.mark = lines.mark();
+        }
+        self.note();
         lines
     }
 
@@ -279,13 +313,31 @@ impl Member {
         (self.at_end, self.stamp) = (true, None);
     }
 
-    /// Goes back to what has arrived: the rest was given up on its way.
-    pub(super) fn rewind(&mut self, positions: &StreamPositions, framing: &Framing) {
+    /// Goes back to what has arrived: the rest was given up on its way. Returns how many bytes of that are nowhere any
+    /// more.
+    pub(super) fn rewind(&mut self, positions: &StreamPositions, framing: &Framing) -> u64 {
         let arrived = self.live.arrived().unwrap_or(self.framer.start());
+        let there = self.ends_at.unwrap_or(u64::MAX);
+        let lost = self.framer.position().saturating_sub(there.max(arrived));
+        if lost > 0 {
+            self.set_going_on(None);
+        }
         positions.renew(&mut self.live);
-        self.framer = Framer::new(framing.clone(), arrived);
+        self.framer = Framer::new(framing.clone(), arrived.min(there));
         self.end = End::Open;
         self.look_at_end();
+        lost
+    }
+
+    /// Where an unfinished line at its end goes on: in the content that was begun then.
+    pub(super) fn set_going_on(&mut self, goes_on: Option<u64>) {
+        self.goes_on = goes_on;
+        self.live.set_going_on(goes_on);
+    }
+
+    /// Whether the beginning of a line has been read.
+    pub(super) fn has_rest(&self) -> bool {
+        self.framer.position() > self.framer.start()
     }
 
     /// Whether it is `opened`, reached in another way.
@@ -307,27 +359,27 @@ impl Member {
         self.look_at_end();
     }
 
-    /// Puts another file, with the same content as far as it has been read, in the place of this one, which
-    /// goes on as if it had just been begun.
-    pub(super) fn give_way(
-        &mut self,
-        copy: Opened,
-        compressed: bool,
-        begun: LiveFile,
-        framing: &Framing,
-    ) -> Self {
-        // The beginning of an unfinished line is in the copy too.
-        let start = self.framer.start();
+    /// Puts a copy of this file in the place of it, which goes on as if it had just been begun. What has been read of an
+    /// unfinished line stays read: it may not be in the copy.
+    pub(super) fn give_way(&mut self, copy: Copied, begun: LiveFile, framing: &Framing) -> Self {
+        let framer = std::mem::replace(&mut self.framer, Framer::new(framing.clone(), 0));
         let live = std::mem::replace(&mut self.live, begun);
-        live.reached_by(&copy);
-        let Opened { file, identity, rung, notifies } = copy;
+        live.reached_by(&copy.opened);
+        let Copied { opened, compressed, size, fingerprint, heads, mark } = copy;
+        live.seen(size, self.modified, fingerprint, heads, mark);
+        let Opened { file, identity, rung, notifies } = opened;
         let copy = Self {
             body: Body::new(file, compressed),
             identity,
             rung,
             notifies,
             live,
-            framer: Framer::new(framing.clone(), start),
+            ends_at: (framer.position() > size).then_some(size),
+            framer,
+            fingerprint,
+            heads,
+            mark,
+            size,
             place: Place::Aside,
             hold: None,
             slot: None,
@@ -344,7 +396,8 @@ impl Member {
     /// What comes next is the first byte of another content.
     pub(super) fn start_over(&mut self, framing: &Framing) {
         self.framer = Framer::new(framing.clone(), 0);
-        (self.fingerprint, self.mark) = (Fingerprint::default(), Mark::default());
+        (self.fingerprint, self.heads, self.mark) = Default::default();
+        (self.goes_on, self.ends_at) = (None, None);
         (self.size, self.noted, self.cut, self.fresh) = (0, None, false, true);
         self.look_at_end();
     }

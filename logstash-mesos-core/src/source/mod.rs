@@ -10,6 +10,7 @@ mod body;
 mod chain;
 pub mod checkpoint;
 pub mod container_file;
+mod copied;
 pub mod daemon_log;
 #[cfg(feature = "docker")]
 pub mod daemon_stream;
@@ -48,7 +49,7 @@ pub use checkpoint::{CheckpointError, Checkpoints, FilePosition, StreamPositions
 pub use decoder::{Decoder, Flush, Kept};
 pub use directory::{Directories, Names};
 pub use ending::{Ended, Stop};
-pub use fingerprint::{Fingerprint, Mark};
+pub use fingerprint::{Fingerprint, Heads, Mark};
 pub use follow::{Follow, Readers};
 pub use framing::{Content, Framing, Line, LineIter, Lines};
 pub use holdings::{HoldLimits, raise_descriptor_limit};
@@ -138,6 +139,13 @@ pub struct Opened {
     /// Whether inotify tells of writes to it. It does not for the host's side of an overlay: then the file
     /// is asked more often.
     pub notifies: bool,
+}
+
+impl Opened {
+    /// The same file, once more.
+    pub(crate) fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { file: self.file.try_clone()?, ..*self })
+    }
 }
 
 /// Knows the file that the name of a stream leads to now, and those that rotation has left beside it.

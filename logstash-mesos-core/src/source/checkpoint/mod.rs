@@ -12,7 +12,7 @@ mod shared;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,8 @@ use tracing::{info, warn};
 use self::files::Entry;
 use self::record::Kept;
 use self::shared::{Saver, Shared, State};
-use super::{Fingerprint, Identity, Mark, Opened, Tracker};
+use super::{Fingerprint, Heads, Identity, Mark, Opened, Tracker};
+use crate::event::Ack;
 
 /// The positions of the streams of one reader.
 ///
@@ -88,6 +89,17 @@ pub struct FilePosition {
     /// The last bytes that were read of it.
     #[serde(default)]
     pub mark: Mark,
+    /// Shorter and shorter beginnings of it, as long as its first bytes are few.
+    #[serde(default, skip_serializing_if = "Heads::is_nothing")]
+    pub heads: Heads,
+    /// Its last change when it had [`FilePosition::size`], in nanoseconds since 1970, where that is another one than
+    /// `modified`: after that one files may have come that nobody has seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grown: Option<i64>,
+    /// It is the copy of a file that was cut: an unfinished line at its end goes on at the beginning of the content that
+    /// has this [`FilePosition::begun`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goes_on: Option<u64>,
 }
 
 impl FilePosition {
@@ -351,7 +363,7 @@ impl StreamPositions {
             return Ok(None);
         }
         let live = self.begin(opened.identity, opened.rung, 0, known.map(|(id, _)| (id, true)));
-        live.seen(size, fingerprint, Mark::default());
+        live.seen(size, 0, fingerprint, Heads::default(), Mark::default());
         Ok(Some((live.tracker().clone(), size)))
     }
 
@@ -382,6 +394,9 @@ impl StreamPositions {
                 size: old.as_ref().map_or(offset, |old| old.size.max(offset)),
                 fingerprint: old.as_ref().map(|old| old.fingerprint).unwrap_or_default(),
                 modified: old.as_ref().map(|old| old.modified).unwrap_or_default(),
+                heads: old.as_ref().map(|old| old.heads).unwrap_or_default(),
+                grown: old.as_ref().and_then(|old| old.grown),
+                goes_on: old.as_ref().and_then(|old| old.goes_on),
                 mark: old.map(|old| old.mark).unwrap_or_default(),
             };
             let entry = Entry { stream: Arc::clone(&self.key), position, live: true, forget_at: None };
@@ -395,6 +410,27 @@ impl StreamPositions {
         // Holds the whole, so that positions are saved after the last acknowledgement.
         let checkpoints = self.checkpoints.clone();
         Tracker::new(move |end| checkpoints.shared.advance(id, end))
+    }
+
+    /// What arrives of the first line of a file that nothing has been read of says that `ack` has arrived, too.
+    pub(super) fn lead(&self, live: &mut LiveFile, ack: Ack) {
+        let (checkpoints, id) = (self.checkpoints.clone(), live.id);
+        let ack = Mutex::new(ack);
+        live.tracker = Tracker::new(move |end| {
+            checkpoints.shared.advance(id, end);
+            if end > 0 {
+                std::mem::take(&mut *ack.lock().unwrap_or_else(PoisonError::into_inner)).delivered();
+            }
+        });
+    }
+
+    /// Changes what is known of the file of an entry that nobody reads.
+    pub(super) fn amend(&self, id: u64, amend: impl FnOnce(&mut FilePosition)) {
+        self.checkpoints.shared.change(|state| {
+            if let Some(entry) = state.files.change(id) {
+                amend(&mut entry.position);
+            }
+        });
     }
 
     /// Begins to follow a file again from where it has arrived.
@@ -418,21 +454,40 @@ impl LiveFile {
         self.shared.lock().files.get(self.id).map(|entry| entry.position.offset)
     }
 
+    /// When its content was first seen: no other content has the same.
+    pub(super) fn begun(&self) -> u64 {
+        self.begun
+    }
+
     /// What is known of the file beside the position.
-    pub(super) fn seen(&self, size: u64, fingerprint: Fingerprint, mark: Mark) {
-        self.note(|now| (now.size, now.fingerprint, now.mark) = (size, fingerprint, mark));
+    pub(super) fn seen(&self, size: u64, modified: i64, fingerprint: Fingerprint, heads: Heads, mark: Mark) {
+        let heads = if fingerprint.is_full() { Heads::default() } else { heads };
+        self.note(|now| {
+            (now.size, now.fingerprint, now.heads, now.mark) = (size, fingerprint, heads, mark);
+            now.grown = (modified != now.modified).then_some(modified);
+        });
+    }
+
+    /// The content that an unfinished line at its end goes on in.
+    pub(super) fn goes_on(&self) -> Option<u64> {
+        self.shared.lock().files.get(self.id).and_then(|entry| entry.position.goes_on)
+    }
+
+    /// Says in which one.
+    pub(super) fn set_going_on(&self, goes_on: Option<u64>) {
+        self.note(|now| now.goes_on = goes_on);
     }
 
     /// Its last change.
     pub(super) fn changed(&self, modified: i64) {
-        self.note(|now| now.modified = modified);
+        self.note(|now| (now.modified, now.grown) = (modified, now.grown.filter(|grown| *grown != modified)));
     }
 
     fn note(&self, note: impl FnOnce(&mut FilePosition)) {
         let mut state = self.shared.lock();
         let Some(entry) = state.files.get_mut(self.id) else { return };
         let now = &mut entry.position;
-        let key = |now: &FilePosition| (now.size, now.modified, now.fingerprint, now.mark);
+        let key = |now: &FilePosition| (now.size, now.modified, now.fingerprint, now.mark, now.goes_on);
         let before = key(now);
         note(now);
         if key(now) != before {
@@ -452,8 +507,8 @@ impl LiveFile {
     }
 
     /// What the file began with, and what was read last, by this process or the one before.
-    pub(super) fn known_by(&self) -> (Fingerprint, Mark) {
-        let known = |entry: &Entry| (entry.position.fingerprint, entry.position.mark);
+    pub(super) fn known_by(&self) -> (Fingerprint, Heads, Mark) {
+        let known = |entry: &Entry| (entry.position.fingerprint, entry.position.heads, entry.position.mark);
         self.shared.lock().files.get(self.id).map(known).unwrap_or_default()
     }
 
@@ -527,7 +582,7 @@ mod tests {
 
         let checkpoints = Checkpoints::open(&dir.path().join("data")).unwrap();
         let live = checkpoints.stream("k").begin(opened.identity, "host", 0, None);
-        live.seen(10, fingerprint, Mark::default());
+        live.seen(10, 7, fingerprint, Heads::default(), Mark::default());
         live.changed(7);
         live.tracker().begin(4).delivered();
         checkpoints.stream("docker").cursor_tracker().begin("cursor 7".to_owned()).delivered();

@@ -7,12 +7,13 @@ use std::io;
 use super::{Past, Tail};
 use crate::source::chain::{self, Known, Likeness, Seen};
 use crate::source::checkpoint::FilePosition;
-use crate::source::{Body, Fingerprint, Identity, Mark, Names, Opened, Stat};
+use crate::source::member::Member;
+use crate::source::{Body, Fingerprint, Heads, Identity, Mark, Names, Opened, Stat};
 
 /// A file that a look found, opened when its content has to be known.
 pub(super) struct Candidate {
     pub(super) seen: Seen,
-    size: u64,
+    pub(super) size: u64,
     /// Of a rotated one.
     pub(super) name: Option<OsString>,
     opened: Option<Opened>,
@@ -160,18 +161,18 @@ impl Tail {
     pub(super) fn alike(&self, known: usize, candidate: &mut Candidate) -> io::Result<Option<Likeness>> {
         let saved = known.checked_sub(self.past.len());
         let member = saved.and_then(|at| at.checked_sub(self.saved.len()));
-        let (fingerprint, mark, start, size, is_final) = match (member, saved) {
+        let (fingerprint, heads, mark, size, modified, is_final) = match (member, saved) {
             (Some(at), _) => {
-                let member = &self.members[at];
-                (member.fingerprint, member.mark, member.framer.start(), member.size, !member.cut)
+                let Member { fingerprint, heads, mark, size, modified, cut, .. } = *self.members[at];
+                (fingerprint, heads, mark, size, modified, !cut)
             }
             (None, Some(at)) => {
-                let (_, saved) = &self.saved[at];
-                (saved.fingerprint, saved.mark, saved.offset, saved.size, false)
+                let FilePosition { fingerprint, heads, mark, size, modified, grown, .. } = self.saved[at].1;
+                (fingerprint, heads, mark, size, grown.unwrap_or(modified), false)
             }
             (None, None) => {
-                let past = &self.past[known];
-                (past.fingerprint, Mark::default(), 0, past.size, true)
+                let Past { fingerprint, size, modified, .. } = self.past[known];
+                (fingerprint, Heads::default(), Mark::default(), size, modified, true)
             }
         };
         if fingerprint.len == 0 {
@@ -179,25 +180,33 @@ impl Tail {
         }
         self.open(candidate)?;
         let Some(mut body) = candidate.body()? else { return Ok(None) };
-        if !fingerprint.matches_bytes(&body.head()?) {
+        let head = body.head()?;
+        let same_head = match fingerprint.matches_bytes(&head) {
+            true => fingerprint.len,
+            false if is_final => 0,
+            // Copied before all was written that was seen.
+            false => heads.alike(&head),
+        };
+        if same_head == 0 {
             return Ok(None);
         }
-        let (whole, bytes) = if candidate.seen.compressed {
-            // The size is kept modulo 4 GiB.
-            let unpacked = body.len()?;
-            let whole = unpacked == size & u64::from(u32::MAX);
-            let longer = unpacked >= size || size > u64::from(u32::MAX);
-            if !whole && (is_final || !longer) {
-                return Ok(None);
-            }
-            (whole, 0)
-        } else {
-            if candidate.size < start || !mark.matches(body.file())? {
-                return Ok(None);
-            }
-            (candidate.size == size, mark.bytes.len)
-        };
-        Ok(Some(Likeness { whole, bytes: fingerprint.len + bytes }))
+        let is_plain = !candidate.seen.compressed;
+        let len = body.len()?;
+        // Of a compressed one the size is kept modulo 4 GiB.
+        let wraps = !is_plain && size > u64::from(u32::MAX);
+        let whole = len == if is_plain { size } else { size & u64::from(u32::MAX) };
+        if is_final {
+            return Ok(whole.then_some(Likeness { is_all: true, whole, bytes: same_head }));
+        }
+        let marked = is_plain && mark.end <= len;
+        if marked && !mark.matches(body.file())? {
+            return Ok(None);
+        }
+        let is_all = len >= size || wraps;
+        // Else it was complete before that was written which was seen last.
+        let in_time = is_all || (marked && mark.bytes.len > 0) || candidate.seen.modified <= modified;
+        let bytes = same_head + if marked { mark.bytes.len } else { 0 };
+        Ok(in_time.then_some(Likeness { is_all, whole, bytes }))
     }
 
     fn open(&self, candidate: &mut Candidate) -> io::Result<()> {

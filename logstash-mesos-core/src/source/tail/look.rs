@@ -44,7 +44,7 @@ impl Tail {
                 self.members.iter_mut().for_each(|member| member.note_change());
                 return Ok(());
             }
-            let Some(understood) = self.understand(&names, current, !same_name || cut, now)? else {
+            let Some((understood, copies)) = self.understand(&names, current, !same_name || cut, now)? else {
                 fresh = true;
                 continue;
             };
@@ -54,10 +54,13 @@ impl Tail {
             self.members.iter_mut().for_each(|member| member.note_change());
             self.understood = understood.then(|| names.version());
             self.closed = None;
+            // Before a file is begun anew, and for what comes next in it.
+            self.go_on(&copies);
             // What was cut and has been copied nowhere.
             while let Some(at) = self.members.iter().position(|member| member.cut) {
                 self.start_over(at);
             }
+            self.go_on(&copies);
             if cut {
                 // What they hold now has to be known again when it is rotated in turn.
                 self.look_at_members()?;
@@ -83,15 +86,16 @@ impl Tail {
     }
 
     /// Finds out what the files are to the stream, and takes over those that belong to it. Returns whether there
-    /// is nothing left to find out until the directory changes; `None`, and nothing is done, if files were rotated
-    /// meanwhile, so that some may have been seen twice or not at all. `rotated`: it is known that one was.
+    /// is nothing left to find out until the directory changes, and those that hold the beginning of what the next younger
+    /// file goes on with; `None`, and nothing is done, if files were rotated meanwhile, so that some may have been seen
+    /// twice or not at all. `rotated`: it is known that one was.
     fn understand(
         &mut self,
         names: &Names,
         current: Option<Stat>,
         rotated: bool,
         now: Instant,
-    ) -> io::Result<Option<bool>> {
+    ) -> io::Result<Option<(bool, Vec<Identity>)>> {
         let (mut candidates, listed) = self.candidates(names, current);
         // Another stream may have taken one of them over, under another name.
         self.saved.retain(|(id, _)| self.positions.keeps(*id));
@@ -135,6 +139,8 @@ impl Tail {
             self.put_aside(now);
         }
         let from_end = from_end && self.first_sight;
+        let copied = self.copied(&meanings, &candidates);
+        let mut copies = Vec::new();
         let mut understood = !renamed;
         let mut found_saved = Vec::new();
         let mut here = Vec::new();
@@ -150,10 +156,13 @@ impl Tail {
             .map(|s| Spot {
                 place: if candidates[s].name.is_none() { Place::Current } else { Place::Aside },
                 before: (s..meanings.len()).find_map(member),
+                size: candidates[s].size,
                 modified: candidates[s].seen.modified,
             })
             .collect();
-        for ((candidate, meaning), spot) in candidates.into_iter().zip(meanings).zip(spots) {
+        for (((candidate, meaning), spot), copied) in
+            candidates.into_iter().zip(meanings).zip(spots).zip(copied)
+        {
             let (identity, modified) = (candidate.seen.identity, candidate.seen.modified);
             match meaning {
                 Meaning::Same(k) | Meaning::Copy(k) if k < first_saved => {
@@ -166,16 +175,24 @@ impl Tail {
                         continue;
                     }
                     let compressed = candidate.seen.compressed;
-                    match self.opened(candidate)? {
-                        Some(opened) => {
-                            found_saved.push(id);
-                            self.push(opened, compressed, position.offset, Some((id, true)), spot, now)?;
-                        }
-                        None => understood = false,
+                    let Some(opened) = self.opened(candidate)? else {
+                        understood = false;
+                        continue;
+                    };
+                    found_saved.push(id);
+                    let mut offset = position.offset;
+                    if matches!(meaning, Meaning::Copy(_)) {
+                        let (end, lacks) = self.know_by(&opened, compressed, id, &position)?;
+                        offset = offset.min(end);
+                        copies.extend((copied && lacks == 0).then_some(identity));
                     }
+                    self.push(opened, compressed, offset, Some((id, true)), spot, now)?;
                 }
                 Meaning::Same(k) => self.set_place(members[k - first_member], spot.place, now),
-                Meaning::Copy(k) => self.take_copy(members[k - first_member], candidate)?,
+                Meaning::Copy(k) => {
+                    let is_whole = self.take_copy(members[k - first_member], candidate)?;
+                    copies.extend(is_whole.then_some(identity));
+                }
                 Meaning::Making => {}
                 // Another stream of the same reader has it, under the name that it had: it is taken over when that
                 // is done with it.
@@ -187,6 +204,7 @@ impl Tail {
                         continue;
                     };
                     self.begin(opened, compressed, spot, from_end, now)?;
+                    copies.extend(copied.then_some(identity));
                 }
                 Meaning::Before => here.push(self.past(candidate)),
             }
@@ -197,7 +215,35 @@ impl Tail {
         }
         self.remember(here);
         self.first_sight = false;
-        Ok(Some(understood))
+        Ok(Some((understood, copies)))
+    }
+
+    /// Which of those that are taken over were copied from a file that was there before them, and is younger.
+    fn copied(&self, meanings: &[Meaning], candidates: &[Candidate]) -> Vec<bool> {
+        let first_saved = self.past.len();
+        let is_it = |k: usize, one: &Candidate| {
+            let saved = k.checked_sub(first_saved).and_then(|at| self.saved.get(at));
+            saved.is_some_and(|(_, saved)| saved.identity().may_be(one.seen.identity))
+        };
+        let was_there = |s: usize, younger: usize| {
+            let (one, other) = (&candidates[s].seen, &candidates[younger].seen);
+            let is_known = match meanings[younger] {
+                Meaning::Same(k) | Meaning::Copy(k) => k >= first_saved,
+                // Its position fits no more.
+                _ => (0..self.saved.len()).any(|at| is_it(first_saved + at, &candidates[younger])),
+            };
+            // What is renamed was begun before the file that follows it, a copy after the file that it was made of; what is
+            // compressed is begun later in both cases.
+            let is_born_before = other.identity.born > 0 && other.identity.born < one.identity.born;
+            is_known || (is_born_before && !one.compressed && !other.compressed)
+        };
+        let behind = |s: usize| s + 1..meanings.len();
+        let is_copied = |s: usize| match meanings[s] {
+            Meaning::New => behind(s).any(|younger| was_there(s, younger)),
+            Meaning::Copy(k) => behind(s).any(|younger| is_it(k, &candidates[younger])),
+            _ => false,
+        };
+        (0..meanings.len()).map(is_copied).collect()
     }
 
     /// Whether the same files stand at the names as before, and none was cut since.

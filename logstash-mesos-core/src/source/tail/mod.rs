@@ -6,6 +6,7 @@
 
 mod candidate;
 mod closed;
+mod going_on;
 mod look;
 mod taking;
 
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 use tracing::warn;
 
 use closed::Closed;
+use going_on::Younger;
 
 use super::checkpoint::{FilePosition, LiveFile};
 use super::directory::Version;
@@ -176,15 +178,24 @@ impl Tail {
             }
             let Some(member) = self.members.get_mut(at) else { break };
             if member.end == End::Read {
-                if member.has_arrived() {
+                // As long as the line before it is held, it is known to have come.
+                if member.has_arrived() && self.elder(at).is_none() {
                     self.let_go(at);
                 } else {
                     at += 1;
                 }
                 continue;
             }
+            if self.waits_for_elder(at) {
+                at += 1;
+                continue;
+            }
+            let member = &mut self.members[at];
             match member.read(now, room) {
-                Ok(Read::Lines(lines)) => return self.pass_on(at, lines),
+                Ok(Read::Lines(lines)) => {
+                    self.pass_on(at, lines);
+                    continue;
+                }
                 Ok(Read::NoRoom) => return Step::NoRoom,
                 Ok(Read::StartedOver) => {
                     // If it cannot be found out now what became of it, the next look tries again.
@@ -195,8 +206,8 @@ impl Tail {
                 }
                 // What was renamed first is read first; a younger file waits for it while it still has bytes.
                 Ok(Read::Nothing) => {
-                    if let Some(step) = self.end(at, now, finishing) {
-                        return step;
+                    if self.end(at, now, finishing) {
+                        continue;
                     }
                 }
                 Err(failed) => error = Some(failed),
@@ -270,10 +281,13 @@ impl Tail {
     /// have no name any more.
     pub(super) fn rewind(&mut self) {
         for member in &mut self.members {
-            member.rewind(&self.positions, &self.settings.framing);
+            let lost = member.rewind(&self.positions, &self.settings.framing);
+            self.status.lost(Lost::Truncated, lost);
         }
         for (live, end, reason) in std::mem::take(&mut self.gone) {
             self.count_lost(reason, end - live.arrived().unwrap_or(end));
+            // Else the next process would count it again.
+            live.finish(0);
         }
         self.due.clear();
         self.look_again();
@@ -288,7 +302,14 @@ impl Tail {
         }
     }
 
-    fn pass_on(&mut self, at: usize, lines: Lines) -> Step {
+    /// Has lines passed on by the next step, the first of them with what was begun of it in the files before.
+    fn pass_on(&mut self, at: usize, mut lines: Lines) {
+        if lines.offset() == 0
+            && let Some((beginning, ack)) = self.take_beginning(at)
+        {
+            lines = lines.after(beginning);
+            self.positions.lead(&mut self.members[at].live, ack);
+        }
         let member = &mut self.members[at];
         if let Some(slot) = &mut member.slot {
             slot.is_needed();
@@ -301,10 +322,10 @@ impl Tail {
             status.read_bytes += lines.end() - lines.offset();
         });
         let tracker = member.live.tracker().clone();
-        match std::mem::take(&mut member.fresh) {
+        self.due.push_back(match std::mem::take(&mut member.fresh) {
             true => Step::First(lines, tracker),
             false => Step::Lines(lines, tracker),
-        }
+        });
     }
 
     /// Whether something could not be read when it was tried last.
@@ -344,8 +365,7 @@ impl Tail {
         let rest = member.take_rest();
         let end = member.framer.position();
         if let Some(rest) = rest {
-            let step = self.pass_on(at, rest);
-            self.due.push_back(step);
+            self.pass_on(at, rest);
         }
         self.due.push_back(Step::FileEnded);
         let member = &mut self.members[at];
@@ -381,27 +401,42 @@ impl Tail {
         self.let_arrive(live, end, Lost::NoRoom);
     }
 
-    /// Has a file end that lies aside and has been read: when nobody can write to it any more.
-    fn end(&mut self, at: usize, now: Instant, finishing: bool) -> Option<Step> {
+    /// Has a file end that lies aside and has been read: when nobody can write to it any more. Returns whether there is
+    /// something to be told.
+    fn end(&mut self, at: usize, now: Instant, finishing: bool) -> bool {
+        let younger = self.younger(at, finishing);
         let member = &mut self.members[at];
+        match younger {
+            Younger::Comes => return false,
+            Younger::Came => {
+                let _given_out_before = member.take_rest();
+                member.end = End::Read;
+                member.live.tracker().begin(member.framer.position()).delivered();
+                self.due.push_back(Step::FileEnded);
+                return true;
+            }
+            Younger::Nowhere => {}
+        }
         if !finishing && member.end == End::Open {
             if member.place == Place::Aside && member.is_final(&self.settings, &self.shared.writers, now) {
                 // What came between the last read and the last writer's end is read first.
                 member.end = End::Final;
                 member.look_at_end();
             }
-            return None;
+            return false;
         }
         if let Some(rest) = member.take_rest() {
-            return Some(self.pass_on(at, rest));
+            self.pass_on(at, rest);
+            return true;
         }
         if member.place == Place::Current {
-            return None;
+            return false;
         }
         let unreadable = member.lag();
         member.end = End::Read;
         self.count_lost(Lost::Unreadable, unreadable);
-        Some(Step::FileEnded)
+        self.due.push_back(Step::FileEnded);
+        true
     }
 
     /// Closes a file of which everything has arrived.

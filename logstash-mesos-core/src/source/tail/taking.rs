@@ -6,6 +6,8 @@ use std::time::Instant;
 use super::candidate::{Candidate, fits, is_saved};
 use super::{MOST_PAST, Past, Tail};
 use crate::source::chain;
+use crate::source::checkpoint::FilePosition;
+use crate::source::copied::Copied;
 use crate::source::member::{End, Member, Place};
 use crate::source::room::Slot;
 use crate::source::{Framer, Identity, Lost, Names, Opened, Stat};
@@ -16,7 +18,8 @@ pub(super) struct Spot {
     pub(super) place: Place,
     /// In front of this one, which is younger; of none: at the end.
     pub(super) before: Option<Identity>,
-    /// Its last change when its meaning was found out: what was copied from it later is not known.
+    /// Its size and its last change when its meaning was found out: what was copied from it later is not known.
+    pub(super) size: u64,
     pub(super) modified: i64,
 }
 
@@ -52,19 +55,41 @@ impl Tail {
         }
     }
 
-    /// A copy of a member: read on in it, if the member was cut.
-    pub(super) fn take_copy(&mut self, of: Identity, candidate: Candidate) -> io::Result<()> {
+    /// A copy of a member: read on in it, if the member was cut. Returns whether all that was seen is in it, or has been
+    /// read.
+    pub(super) fn take_copy(&mut self, of: Identity, candidate: Candidate) -> io::Result<bool> {
         let Some(at) = self.members.iter().position(|member| member.identity == of && member.cut) else {
-            return Ok(());
+            return Ok(false);
         };
         let compressed = candidate.seen.compressed;
-        let Some(opened) = self.opened(candidate)? else { return Ok(()) };
+        let Some(opened) = self.opened(candidate)? else { return Ok(false) };
         let member = &mut self.members[at];
+        let copy = Copied::of(opened, compressed, member.size, member.mark)?;
+        let lacks = copy.lacks(member.size, member.framer.position());
         let begun = self.positions.begin(member.identity, member.rung, 0, None);
-        let copy = member.give_way(opened, compressed, begun, &self.settings.framing);
+        let copy = member.give_way(copy, begun, &self.settings.framing);
         self.members.insert(at, Box::new(copy));
+        self.count_lost(Lost::Truncated, lacks);
         self.status.update(|status| status.files += 1);
-        Ok(())
+        Ok(lacks == 0)
+    }
+
+    /// The file of a saved position is known by its copy from now on. Returns how many bytes that has, and how many are
+    /// lost.
+    pub(super) fn know_by(
+        &self,
+        opened: &Opened,
+        compressed: bool,
+        id: u64,
+        position: &FilePosition,
+    ) -> io::Result<(u64, u64)> {
+        let copy = Copied::of(opened.try_clone()?, compressed, position.size, position.mark)?;
+        let lacks = copy.lacks(position.size, position.offset);
+        self.count_lost(Lost::Truncated, lacks);
+        self.positions.amend(id, |now| {
+            (now.fingerprint, now.heads, now.mark) = (copy.fingerprint, copy.heads, copy.mark);
+        });
+        Ok((copy.size, lacks))
     }
 
     /// Begins a file that nobody has read, unless another stream of the same reader has.
@@ -102,7 +127,7 @@ impl Tail {
         let live = self.positions.begin(opened.identity, opened.rung, offset, replaces);
         let framer = Framer::new(self.settings.framing.clone(), offset);
         let mut member = Member::new(opened, compressed, live, framer, spot.place, now)?;
-        member.modified = member.modified.min(spot.modified);
+        member.was(spot.size, spot.modified);
         if spot.place == Place::Current {
             member.slot = self.room();
         }
@@ -141,7 +166,7 @@ impl Tail {
             match found {
                 // Also when nothing was left in it: it may have grown between our end and its rotation.
                 Some(opened) => {
-                    let spot = Spot { place: Place::Aside, before: None, modified: i64::MAX };
+                    let spot = Spot { place: Place::Aside, before: None, size: u64::MAX, modified: i64::MAX };
                     self.push(opened, compressed, position.offset, Some((id, true)), spot, now)?;
                 }
                 None if self.settings.keep_finished && behind == 0 => {}
