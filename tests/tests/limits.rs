@@ -331,3 +331,27 @@ fn forty_configurations_at_work_hold_no_more_than_was_granted() {
     println!("figure: {CONFIGURATIONS} configurations at work: at most {} KiB held", most / 1024);
     assert_eq!(shipper.terminate(PATIENCE).code(), Some(0), "{}", shipper.printed());
 }
+
+#[test]
+fn what_a_filter_makes_of_one_event_is_not_held_as_all_of_it() {
+    const PIECES: usize = 300_000;
+    let place = Place::new("split");
+    let (log, out) = (place.join("log"), place.join("out"));
+    fs::write(&log, "x,".repeat(PIECES) + "\n").expect("it is writable");
+    let text = format!(
+        "input {{ file {{ path => \"{}\" start_position => \"beginning\" }} }}
+         filter {{ split {{ terminator => \",\" }} clone {{ clones => [\"a\"] }} }}
+         output {{ file {{ path => \"{}\" codec => line {{ format => \"%{{message}}\" }} }} }}",
+        log.display(),
+        out.display()
+    );
+    let mut run = executor(place.path(), "split").args(["pipeline", "run", "-w", "1", "-e", &text]).start();
+    until("all events", PATIENCE, || {
+        assert_small(&run);
+        match fs::read_to_string(&out).unwrap_or_default().lines().count() {
+            all if all == 2 * PIECES => Ok(()),
+            some => Err(format!("{some} events: {}", run.printed())),
+        }
+    });
+    assert_eq!(run.terminate(PATIENCE).code(), Some(0), "{}", run.printed());
+}

@@ -249,7 +249,15 @@ mod tests {
     fn flush(filter: &mut dyn Filter, last: bool) -> Vec<String> {
         let mut emitted = Vec::new();
         let decoration = Decoration::default();
-        filter.flush(&mut FilterContext { decoration: &decoration, emitted: &mut emitted, clock: NOW }, last);
+        filter.flush(
+            &mut FilterContext {
+                decoration: &decoration,
+                emitted: &mut emitted,
+                later: &mut None,
+                clock: NOW,
+            },
+            last,
+        );
         emitted.iter().map(fields).collect()
     }
 

@@ -1,5 +1,6 @@
 //! `split`: one event for each item of a list or line of a text.
 
+use crate::compat::ruby::is_space;
 use crate::event::{Event, Text, Value};
 use crate::plugin::field::{Failed, Field};
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
@@ -48,13 +49,13 @@ impl Split {
         let field = self.field.get()?;
         let pieces = match event.get(field) {
             Some(Value::List(_)) if self.target.is_none() => match event.remove(field) {
-                Some(Value::List(items)) => items,
+                Some(Value::List(items)) => Pieces::Items(items.into_iter()),
                 _ => return Err(Failed),
             },
-            Some(Value::List(items)) => items.clone(),
+            Some(Value::List(items)) => Pieces::Items(items.clone().into_iter()),
             Some(Value::Text(text)) => {
-                let pieces = self.pieces(text);
-                if pieces.len() == 1 {
+                let pieces = Pieces::of(text, &self.terminator);
+                if pieces.clone().nth(1).is_none() && pieces.clone().next().is_some() {
                     return Ok(());
                 }
                 // The children do not need the whole text, only their piece of it.
@@ -65,40 +66,74 @@ impl Split {
             }
             _ => return Err(Failed),
         };
-        let target = self.target.as_ref().unwrap_or(&self.field).get()?;
-        for piece in pieces {
-            if matches!(&piece, Value::Null) || piece.as_text().is_some_and(|text| text.is_empty()) {
-                continue;
-            }
-            let mut child = event.clone();
-            child.set(target, piece)?;
-            cx.matched(&mut child);
-            cx.emit(child);
+        let target = self.target.as_ref().unwrap_or(&self.field).get()?.clone();
+        let is_nothing = |piece: &Value| {
+            matches!(piece, Value::Null) || piece.as_text().is_some_and(|text| text.is_empty())
+        };
+        let mut pieces = pieces.filter(move |piece| !is_nothing(piece)).peekable();
+        // Where the first one finds no place, none does.
+        if let Some(piece) = pieces.peek() {
+            event.clone().set(&target, piece.clone())?;
         }
+        let (parent, decoration) = (event.clone(), cx.decoration.clone());
+        cx.emit_all(pieces.filter_map(move |piece| {
+            let mut child = parent.clone();
+            child.set(&target, piece).ok()?;
+            decoration.apply(&mut child);
+            Some(child)
+        }));
         event.cancel();
         Ok(())
     }
+}
 
+/// What a value is split into, one after the other.
+#[derive(Clone)]
+enum Pieces {
+    Items(std::vec::IntoIter<Value>),
+    /// The rest of a text and what ends a piece; `None` behind the last one.
+    Text(Option<Text>, Text),
+}
+
+impl Pieces {
     /// `text.split(terminator, -1)`.
-    fn pieces(&self, text: &Text) -> Vec<Value> {
-        let pieces: Vec<&str> = match self.terminator.as_str() {
-            _ if text.is_empty() => Vec::new(),
+    fn of(text: &Text, terminator: &Text) -> Self {
+        let rest = match terminator.as_str() {
             // A single blank stands for any white space, and what is before the first word is not a piece.
-            " " => {
-                let trimmed = text.as_str().trim_start_matches(crate::compat::ruby::is_space);
-                let mut pieces = Vec::new();
-                let mut rest = trimmed;
-                while let Some(at) = rest.find(crate::compat::ruby::is_space) {
-                    pieces.push(&rest[..at]);
-                    rest = rest[at..].trim_start_matches(crate::compat::ruby::is_space);
-                }
-                pieces.push(rest);
-                pieces
-            }
-            "" => text.as_str().split("").skip(1).collect(),
-            terminator => text.as_str().split(terminator).collect(),
+            " " => text.slice_ref(text.as_str().trim_start_matches(is_space)),
+            _ => text.clone(),
         };
-        pieces.into_iter().map(|piece| Value::Text(text.slice_ref(piece))).collect()
+        Self::Text((!text.is_empty()).then_some(rest), terminator.clone())
+    }
+}
+
+impl Iterator for Pieces {
+    type Item = Value;
+
+    fn next(&mut self) -> Option<Value> {
+        let (rest, terminator) = match self {
+            Self::Items(items) => return items.next(),
+            Self::Text(rest, terminator) => (rest, terminator),
+        };
+        let whole = rest.take()?;
+        let text = whole.as_str();
+        let (piece, behind) = match terminator.as_str() {
+            " " => match text.find(is_space) {
+                Some(at) => (&text[..at], Some(text[at..].trim_start_matches(is_space))),
+                None => (text, None),
+            },
+            // Each character, and nothing behind the last one.
+            "" => {
+                let (piece, behind) = text.split_at(text.chars().next().map_or(0, char::len_utf8));
+                (piece, (!piece.is_empty()).then_some(behind))
+            }
+            terminator => match text.split_once(terminator) {
+                Some((piece, behind)) => (piece, Some(behind)),
+                None => (text, None),
+            },
+        };
+        *rest = behind.map(|behind| whole.slice_ref(behind));
+        Some(Value::Text(whole.slice_ref(piece)))
     }
 }
 

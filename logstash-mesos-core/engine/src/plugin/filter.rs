@@ -35,6 +35,18 @@ pub trait Filter: Send {
     }
 }
 
+/// So many events that filters have made of one are held: the others are made, or go on, when these have gone.
+pub(crate) const PART: usize = 500;
+
+/// Makes events when they are asked for.
+pub struct Emitting(pub(crate) Box<dyn Iterator<Item = Event> + Send>);
+
+impl std::fmt::Debug for Emitting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Emitting").finish_non_exhaustive()
+    }
+}
+
 /// What a filter can do beside changing its event.
 #[derive(Debug)]
 pub struct FilterContext<'a> {
@@ -42,6 +54,8 @@ pub struct FilterContext<'a> {
     pub decoration: &'a Decoration,
     /// Events made by the filter, in order.
     pub emitted: &'a mut Vec<Event>,
+    /// More of them, which come behind those and are made few at a time.
+    pub later: &'a mut Option<Emitting>,
     /// Where the current time comes from.
     pub clock: Clock,
 }
@@ -59,5 +73,14 @@ impl FilterContext<'_> {
     /// Passes on an event the filter made.
     pub fn emit(&mut self, event: Event) {
         self.emitted.push(event);
+    }
+
+    /// Passes on events that the filter makes of the present one. If there are many, all but the first are made later: they
+    /// have gone through the filters behind this one, and to the outputs, before the next ones are there.
+    pub fn emit_all(&mut self, mut events: impl Iterator<Item = Event> + Send + 'static) {
+        self.emitted.extend(events.by_ref().take(PART));
+        if self.emitted.len() >= PART {
+            *self.later = Some(Emitting(Box::new(events)));
+        }
     }
 }

@@ -22,7 +22,8 @@ pub use context::{BuildContext, EcsCompatibility};
 pub(crate) use context::{Warning, Warnings};
 pub use decorate::Decoration;
 pub use error::{BuildError, EncodeError};
-pub use filter::{Filter, FilterContext};
+pub(crate) use filter::PART;
+pub use filter::{Emitting, Filter, FilterContext};
 pub use line_limit::LineLimit;
 pub use spec::{Build, End, Make, PluginSpec};
 

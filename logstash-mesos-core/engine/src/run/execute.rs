@@ -10,7 +10,7 @@ use tracing::warn;
 use super::condition::{Condition, EvaluationError};
 use super::graph::{Graph, Node};
 use crate::event::{Clock, Event};
-use crate::plugin::{Decoration, Filter, FilterContext};
+use crate::plugin::{Decoration, Emitting, Filter, FilterContext, PART};
 
 /// What a plugin has done so far, over all workers.
 #[derive(Debug, Default)]
@@ -104,16 +104,28 @@ impl FilterSlot {
 
     /// Lets the filter work on an event. A panic of it is a bug of the plugin, and no other event's business: the
     /// filter is made anew, and the error says what happened.
-    fn filter(&mut self, event: &mut Event, emitted: &mut Vec<Event>, clock: Clock) -> Result<(), Panicked> {
-        let result = guarded(|| self.filter_one(event, emitted, clock));
+    fn filter(
+        &mut self,
+        event: &mut Event,
+        emitted: &mut Vec<Event>,
+        later: &mut Option<Emitting>,
+        clock: Clock,
+    ) -> Result<(), Panicked> {
+        let result = guarded(|| self.filter_one(event, emitted, later, clock));
         if result.is_err() {
             self.filter = self.filter.fork();
         }
         result
     }
 
-    fn filter_one(&mut self, event: &mut Event, emitted: &mut Vec<Event>, clock: Clock) {
-        let mut cx = FilterContext { decoration: &self.decoration, emitted, clock };
+    fn filter_one(
+        &mut self,
+        event: &mut Event,
+        emitted: &mut Vec<Event>,
+        later: &mut Option<Emitting>,
+        clock: Clock,
+    ) {
+        let mut cx = FilterContext { decoration: &self.decoration, emitted, later, clock };
         self.seen += 1;
         if self.turn == 0 {
             let start = Instant::now();
@@ -165,6 +177,7 @@ impl FilterGraph {
             graph: self.graph.map(FilterSlot::fork),
             clock: self.clock,
             list: Vec::new(),
+            events: Vec::new().into_iter(),
             state: State::default(),
         }
     }
@@ -192,18 +205,41 @@ pub struct FilterWorker {
     clock: Clock,
     /// The events that came of one: kept for its allocation.
     list: Vec<Event>,
+    /// Those that have not gone through the filters.
+    events: std::vec::IntoIter<Event>,
     state: State,
 }
 
 #[derive(Debug, Default)]
 struct State {
     emitted: Vec<Event>,
+    emitting: Option<Emitting>,
+    // Where in the graph the events at hand are, and what goes on from where when they have gone.
+    place: Place,
+    later: Vec<Later>,
     ordinal: u32,
     unanswered: Vec<(Event, EvaluationError)>,
     dropped: u64,
     said: bool,
     flush: Flush,
     broken: Vec<Broken>,
+}
+
+/// A node in a graph: the numbers of the nodes that it is in, each with which of its arms that is, and its own.
+type Place = Vec<(usize, usize)>;
+
+/// What goes on with the node of a place.
+struct Later {
+    place: Place,
+    events: Emitting,
+    // They have no ordinals yet.
+    is_new: bool,
+}
+
+impl std::fmt::Debug for Later {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Later").field("place", &self.place).finish_non_exhaustive()
+    }
 }
 
 /// An event on which a plugin panicked.
@@ -256,19 +292,53 @@ impl FilterWorker {
     /// order. Dropped events are not among it.
     #[must_use]
     pub fn run(&mut self, events: Vec<Event>) -> Vec<Event> {
+        let mut all = self.begin(events);
+        while let Some(mut more) = self.more() {
+            all.append(&mut more);
+        }
+        all
+    }
+
+    /// As [`FilterWorker::run`], and returns when some have come of the events: the others are [to be asked
+    /// for](FilterWorker::more). So few are held at a time, however many filters make of one.
+    #[must_use]
+    pub fn begin(&mut self, events: Vec<Event>) -> Vec<Event> {
         if self.graph.nodes.is_empty() {
             return events;
         }
         self.state.unanswered.clear();
+        self.events = events.into_iter();
+        self.part()
+    }
+
+    /// What else came of the events; `None` when that was all.
+    pub fn more(&mut self) -> Option<Vec<Event>> {
+        let is_all = self.events.len() == 0 && self.state.later.is_empty();
+        (!is_all).then(|| self.part())
+    }
+
+    fn part(&mut self) -> Vec<Event> {
+        let Self { graph, clock, list, events, state } = self;
         let mut out = Vec::with_capacity(events.len());
-        for event in events {
-            if event.is_cancelled() {
-                continue;
+        while out.len() < PART {
+            if let Some(later) = state.later.last_mut() {
+                list.extend(later.events.0.by_ref().take(PART));
+                if later.is_new {
+                    number(list, &mut state.ordinal);
+                }
+                let place = match list.len() {
+                    PART => later.place.clone(),
+                    _ => state.later.pop().map(|later| later.place).unwrap_or_default(),
+                };
+                go_on(graph, &place, list, state, *clock);
+            } else if let Some(event) = events.find(|event| !event.is_cancelled()) {
+                state.ordinal = 0;
+                list.push(event);
+                through(graph, 0, list, state, *clock);
+            } else {
+                break;
             }
-            self.state.ordinal = 0;
-            self.list.push(event);
-            through(&mut self.graph, &mut self.list, &mut self.state, self.clock);
-            out.append(&mut self.list);
+            out.append(list);
         }
         self.report();
         out
@@ -281,8 +351,11 @@ impl FilterWorker {
         let mut out = Vec::new();
         self.state.unanswered.clear();
         self.state.flush = if last { Flush::Last } else { Flush::Regular };
-        through(&mut self.graph, &mut out, &mut self.state, self.clock);
+        through(&mut self.graph, 0, &mut out, &mut self.state, self.clock);
         self.state.flush = Flush::No;
+        while let Some(mut more) = self.more() {
+            out.append(&mut more);
+        }
         self.report();
         out
     }
@@ -318,7 +391,11 @@ impl FilterWorker {
     /// Forgets the events at hand, after a panic outside of a filter.
     pub fn clear(&mut self) {
         self.list.clear();
+        self.events = Vec::new().into_iter();
         self.state.emitted.clear();
+        self.state.emitting = None;
+        self.state.place.clear();
+        self.state.later.clear();
         self.state.flush = Flush::No;
     }
 
@@ -334,48 +411,105 @@ impl FilterWorker {
     }
 }
 
-fn through(graph: &mut Graph<FilterSlot>, list: &mut Vec<Event>, state: &mut State, clock: Clock) {
-    for node in &mut graph.nodes {
+/// Sends the events through the nodes from that with the number `from` on.
+fn through(
+    graph: &mut Graph<FilterSlot>,
+    from: usize,
+    list: &mut Vec<Event>,
+    state: &mut State,
+    clock: Clock,
+) {
+    let depth = state.place.len();
+    state.place.push((from, 0));
+    for (at, node) in graph.nodes.iter_mut().enumerate().skip(from) {
         if list.is_empty() && state.flush == Flush::No {
-            return;
+            break;
         }
+        state.place[depth].0 = at;
         match node {
             Node::Plugin(slot) => apply(slot, list, state, clock),
             Node::If { arms, otherwise } => branch(arms, otherwise, list, state, clock),
         }
+        if list.len() > PART && state.flush == Flush::No {
+            state.put_off(at + 1, Emitting(Box::new(list.split_off(PART).into_iter())), false);
+        }
+    }
+    state.place.truncate(depth);
+}
+
+/// Sends the events through the node of a place and what is behind it.
+fn go_on(
+    graph: &mut Graph<FilterSlot>,
+    place: &[(usize, usize)],
+    list: &mut Vec<Event>,
+    state: &mut State,
+    clock: Clock,
+) {
+    let Some(((at, arm), inner)) = place.split_first() else { return };
+    if let (false, Some(Node::If { arms, otherwise })) = (inner.is_empty(), graph.nodes.get_mut(*at)) {
+        let graph = arms.get_mut(*arm).map_or(otherwise, |(_, graph)| graph);
+        state.place.push((*at, *arm));
+        go_on(graph, inner, list, state, clock);
+        state.place.pop();
+    }
+    through(graph, if inner.is_empty() { *at } else { at + 1 }, list, state, clock);
+}
+
+impl State {
+    /// `events` go on with the node `from` of the graph at hand, before all that was put off earlier.
+    fn put_off(&mut self, from: usize, events: Emitting, is_new: bool) {
+        let mut place = self.place.clone();
+        place.last_mut().into_iter().for_each(|(at, _)| *at = from);
+        self.later.push(Later { place, events, is_new });
+    }
+}
+
+/// Events that come of one have ordinals in the order in which they were made.
+fn number(events: &mut [Event], last: &mut u32) {
+    for origin in events.iter_mut().filter_map(|event| event.origin.as_mut()) {
+        *last += 1;
+        origin.ordinal = *last;
     }
 }
 
 fn apply(slot: &mut FilterSlot, list: &mut Vec<Event>, state: &mut State, clock: Clock) {
     let mut at = 0;
     while at < list.len() {
-        if let Err(panic) = slot.filter(&mut list[at], &mut state.emitted, clock) {
+        if let Err(panic) = slot.filter(&mut list[at], &mut state.emitted, &mut state.emitting, clock) {
             state.emitted.clear();
+            state.emitting = None;
             let event = Some(list.remove(at));
             state.broken.push(slot.broken(panic, event));
             continue;
         }
         let mut next = at + 1;
         if !state.emitted.is_empty() {
-            for event in &mut state.emitted {
-                if let Some(origin) = &mut event.origin {
-                    state.ordinal += 1;
-                    origin.ordinal = state.ordinal;
-                }
-            }
+            number(&mut state.emitted, &mut state.ordinal);
             next += state.emitted.len();
             list.splice(at + 1..at + 1, state.emitted.drain(..));
         }
         at = next;
+        let emitting = state.emitting.take();
+        if emitting.is_some() || at > PART {
+            let this = state.place.last().map_or(0, |(at, _)| *at);
+            if state.flush == Flush::No && at < list.len() {
+                state.put_off(this, Emitting(Box::new(list.split_off(at).into_iter())), false);
+            }
+            if let Some(events) = emitting {
+                state.put_off(this + 1, events, true);
+            }
+        }
     }
     if state.flush != Flush::No && slot.filter.flushes() {
         let last = state.flush == Flush::Last;
-        let mut cx = FilterContext { decoration: &slot.decoration, emitted: &mut state.emitted, clock };
+        let State { emitted, emitting, .. } = state;
+        let mut cx = FilterContext { decoration: &slot.decoration, emitted, later: emitting, clock };
         if let Err(panic) = guarded(|| slot.filter.flush(&mut cx, last)) {
             slot.filter = slot.filter.fork();
             state.broken.push(slot.broken(panic, None));
         }
         list.append(&mut state.emitted);
+        list.extend(state.emitting.take().into_iter().flat_map(|Emitting(events)| events));
     }
     let before = list.len();
     list.retain(|event| !event.is_cancelled());
@@ -394,9 +528,9 @@ fn branch(
 ) {
     // One event and nothing to flush: no list but the one at hand is needed.
     if list.len() == 1 && state.flush == Flush::No {
-        for (condition, graph) in arms {
+        for (arm, (condition, graph)) in arms.iter_mut().enumerate() {
             match condition.holds(&list[0]) {
-                Ok(true) => return through(graph, list, state, clock),
+                Ok(true) => return inside(graph, arm, list, state, clock),
                 Ok(false) => {}
                 Err(error) => {
                     unanswered(list.drain(..), &error, state);
@@ -404,10 +538,10 @@ fn branch(
                 }
             }
         }
-        return through(otherwise, list, state, clock);
+        return inside(otherwise, arms.len(), list, state, clock);
     }
     let mut rest = std::mem::take(list);
-    for (condition, graph) in arms {
+    for (arm, (condition, graph)) in arms.iter_mut().enumerate() {
         let mut taken = Vec::new();
         let mut left = Vec::new();
         for event in rest {
@@ -418,11 +552,19 @@ fn branch(
             }
         }
         rest = left;
-        through(graph, &mut taken, state, clock);
+        inside(graph, arm, &mut taken, state, clock);
         list.append(&mut taken);
     }
-    through(otherwise, &mut rest, state, clock);
+    inside(otherwise, arms.len(), &mut rest, state, clock);
     list.append(&mut rest);
+}
+
+/// Sends the events through an arm of the node at hand.
+fn inside(graph: &mut Graph<FilterSlot>, arm: usize, list: &mut Vec<Event>, state: &mut State, clock: Clock) {
+    if let Some((_, at)) = state.place.last_mut() {
+        *at = arm;
+    }
+    through(graph, 0, list, state, clock);
 }
 
 fn unanswered(events: impl IntoIterator<Item = Event>, error: &EvaluationError, state: &mut State) {
@@ -461,6 +603,8 @@ impl<P> Graph<P> {
 
 #[cfg(test)]
 mod tests {
+    use logstash_mesos_regex::Regex;
+
     use super::*;
     use crate::event::{FieldReference, Origin, StreamKey, Text, Timestamp, Value};
 
@@ -523,6 +667,64 @@ mod tests {
         let mut event = Event::from_message(Text::from(text), NOW);
         event.origin = Some(Origin { stream: StreamKey(Arc::from("s")), offset, ordinal: 0 });
         event
+    }
+
+    /// Emits as many events as its text says, in small parts and large ones, and is gone itself.
+    struct Many(usize);
+
+    impl Filter for Many {
+        fn filter(&mut self, event: &mut Event, cx: &mut FilterContext<'_>) {
+            let (child, count) = (event.clone(), self.0);
+            event.cancel();
+            cx.emit_all((0..count).map(move |number| {
+                let mut child = child.clone();
+                let text = format!("{}-{number}", message(&child));
+                child.fields_mut().insert("message", text);
+                child
+            }));
+        }
+
+        fn fork(&self) -> Box<dyn Filter> {
+            Box::new(Self(self.0))
+        }
+    }
+
+    #[test]
+    fn many_events_that_come_of_one_are_the_same_in_parts() {
+        let has_two_sevens = Regex::new("77").unwrap();
+        let condition = Condition::Matches(FieldReference::field("message"), has_two_sevens);
+        let nested = Node::If {
+            arms: vec![(condition, Graph { nodes: vec![slot("arm", Many(700))] })],
+            otherwise: Graph { nodes: vec![slot("other", Many(3)), slot("last", Triple)] },
+        };
+        let (_, mut worker) = worker(vec![slot("many", Many(2000)), nested, slot("mark", Mark("x", "!"))]);
+        let mut parts = vec![worker.begin(vec![line("a", 1), line("b", 2)])];
+        parts.extend(std::iter::from_fn(|| worker.more()));
+        // One event may be several at each step, and then they wait.
+        let most = parts.iter().map(Vec::len).max();
+        assert!(most < Some(5 * PART), "{most:?}");
+        let mut found: Vec<_> =
+            parts.concat().iter().map(|event| (message(event), event.origin.clone())).collect();
+        let mut expected: Vec<_> = (0..2000)
+            .flat_map(|number| match number.to_string().contains("77") {
+                true => (0..700).map(|inner| format!("{number}-{inner}!")).collect::<Vec<_>>(),
+                false => (0..9).map(|inner| format!("{number}-{}!", inner / 3)).collect(),
+            })
+            .flat_map(|rest| ["a", "b"].map(|first| format!("{first}-{rest}")))
+            .collect();
+        found.sort_by(|one, other| one.0.cmp(&other.0));
+        expected.sort();
+        assert_eq!(
+            found.iter().map(|(message, _)| message).collect::<Vec<_>>(),
+            expected.iter().collect::<Vec<_>>()
+        );
+        let mut names: Vec<_> = found
+            .into_iter()
+            .filter_map(|(_, origin)| Some((origin.as_ref()?.offset, origin?.ordinal)))
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), expected.len(), "each has a name of its own");
     }
 
     #[test]

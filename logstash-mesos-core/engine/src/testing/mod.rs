@@ -7,7 +7,8 @@ pub mod directions;
 use crate::event::{Clock, Event, Text, Timestamp, Value, read_json, write_json, write_json_map};
 use crate::plugin::settings::{Default, Kind, Setting, SettingValue, Settings};
 use crate::plugin::{
-    Build, BuildContext, BuildError, Decoration, EcsCompatibility, Filter, FilterContext, PluginSpec,
+    Build, BuildContext, BuildError, Decoration, EcsCompatibility, Emitting, Filter, FilterContext,
+    PluginSpec,
 };
 
 /// The current time in these tests: 2024-03-05T06:07:08.123Z.
@@ -151,8 +152,12 @@ pub fn run(filter: &mut dyn Filter, event: &mut Event) -> (bool, Vec<Event>) {
 
 /// As [`run`], with common options.
 pub fn run_with(filter: &mut dyn Filter, event: &mut Event, decoration: &Decoration) -> (bool, Vec<Event>) {
-    let mut emitted = Vec::new();
-    filter.filter(event, &mut FilterContext { decoration, emitted: &mut emitted, clock: NOW });
+    let (mut emitted, mut later) = (Vec::new(), None);
+    filter.filter(
+        event,
+        &mut FilterContext { decoration, emitted: &mut emitted, later: &mut later, clock: NOW },
+    );
+    emitted.extend(later.into_iter().flat_map(|Emitting(events)| events));
     (event.is_cancelled(), emitted)
 }
 

@@ -1,13 +1,13 @@
 //! From what a connection has read to the queue. Events take many times what they are made of: they are made in turn, into
-//! room that the queue has, and few at a time.
+//! room that the queue has; those of something long by a worker.
 
 use std::sync::Arc;
 
-use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
-use super::common::{EXPANSION, unacknowledged};
+use super::common::{EVENT_BYTES, EXPANSION, unacknowledged};
 use super::room::{FREE_BYTES, Room};
-use crate::event::{Batch, Blob, Clock, Event};
+use crate::event::{Batch, Blob, Clock, Deferred, Event};
 use crate::pipeline::plugin::{Codec, InputContext};
 
 /// The codec of one peer, and what is done to its events.
@@ -24,20 +24,18 @@ pub(super) struct Read {
     pub(super) ends: bool,
 }
 
-/// How many events of something long are held at a time.
-const PART: usize = 500;
 /// The events of so many bytes are made at once.
 const LONG: usize = 2 * FREE_BYTES;
 
 impl Maker {
     /// Sends the events of what has been read. `None` when the pipeline takes nothing any more.
     pub(super) async fn send(mut self, read: Read, cx: &InputContext) -> Option<Self> {
-        let _turn = self.room.turn().await;
-        if self.codec.kept_bytes() + read.data.len() > LONG {
-            let (queue, clock, runtime) = (Arc::clone(&cx.events), cx.clock, Handle::current());
-            let send = move |batch| runtime.block_on(queue.send(batch));
-            return tokio::task::spawn_blocking(move || self.send_long(read, clock, send)).await.ok()?;
+        // The middle of a line is nothing yet.
+        let may_be_many = read.ends || memchr::memchr(b'\n', &read.data).is_some();
+        if may_be_many && self.codec.kept_bytes() + read.data.len() > LONG {
+            return self.send_long(read, cx).await;
         }
+        let _turn = self.room.turn().await;
         let room = cx.events.room(read.data.len() * EXPANSION).await;
         let mut events = Vec::new();
         let bytes = self.feed(read, cx.clock, &mut |event| events.push(event));
@@ -45,17 +43,22 @@ impl Maker {
         goes_on.then_some(self)
     }
 
-    /// The same where a line may be many events, such as a long array of JSON. It waits for the queue, on a thread of its own.
-    fn send_long(mut self, read: Read, clock: Clock, send: impl Fn(Batch) -> bool) -> Option<Self> {
-        let (mut events, mut goes_on) = (Vec::new(), true);
-        let bytes = self.feed(read, clock, &mut |event| {
-            events.push(event);
-            if events.len() == PART {
-                goes_on = goes_on && send(unacknowledged(std::mem::take(&mut events), 0));
-            }
+    /// The same where a line may be very many events, such as a long array of JSON: a worker makes them, few at a time, and
+    /// gives the codec back.
+    async fn send_long(mut self, read: Read, cx: &InputContext) -> Option<Self> {
+        let byte_size = self.codec.kept_bytes() + read.data.len() + EVENT_BYTES;
+        let clock = Clock::Fixed(cx.clock.now());
+        let (give_back, given_back) = oneshot::channel();
+        let deferred = Deferred::new(move |events| {
+            self.feed(read, clock, &mut |event| events.push(event));
+            // The connection may have gone.
+            drop(give_back.send(self));
         });
-        goes_on = goes_on && (events.is_empty() || send(unacknowledged(events, bytes)));
-        goes_on.then_some(self)
+        let batch = Batch { byte_size, deferred: Some(deferred), ..Batch::default() };
+        if !cx.events.send(batch).await {
+            return None;
+        }
+        given_back.await.ok()
     }
 
     /// Gives events to `emit`. Returns how many bytes went into them.

@@ -81,10 +81,21 @@ impl Slot {
         self.batch.memory() >= self.lane.most_bytes() || self.batch.len() >= self.lane.batching.max_records
     }
 
+    /// The records that were added to those before belong to the source of `ack`.
+    fn note_added(&mut self, ack: &Ack) {
+        let added = (self.batch.len() - self.before) as u64;
+        if added > 0 {
+            self.lane.counters.add(added, 0, 0);
+            self.batch.ack.merge(ack.clone());
+        }
+        self.before = self.batch.len();
+    }
+
     fn hand_over(&mut self) {
         if !self.batch.is_empty() {
             self.lane.push(&mut self.batch);
         }
+        self.before = 0;
     }
 }
 
@@ -198,14 +209,17 @@ impl Worker {
         };
         batch.each_part(at_most, &mut |events| {
             self.counters.events_in.fetch_add(events.len() as u64, Ordering::Relaxed);
-            let sample = audience.as_mut().and_then(|audience| audience.see(&events));
+            let mut sample = audience.as_mut().and_then(|audience| audience.see(&events));
             let dead = self.dead.len();
-            let events = self.filters.run(events);
-            self.take_broken();
-            if let Some(sample) = sample {
-                sample.show(&events, self.fate(&events, dead));
+            let mut passed = Some(self.filters.begin(events));
+            while let Some(events) = passed {
+                self.take_broken();
+                if let Some(sample) = sample.take() {
+                    sample.show(&events, self.fate(&events, dead));
+                }
+                self.encode(&events, &ack);
+                passed = self.filters.more();
             }
-            self.encode(&events, &ack);
         });
         let all_kept = self.bury();
         // Every event is with an output now, which has a clone; is a dead letter; or was dropped on purpose. Events
@@ -278,6 +292,11 @@ impl Worker {
                 if let Err(letter) = slot.encode(event, counters) {
                     dead.push((*letter, Some(Arc::clone(&slot.lane))));
                 }
+                // Few events may be many bytes.
+                if slot.is_full() {
+                    slot.note_added(ack);
+                    slot.hand_over();
+                }
             });
             if let Err(error) = routed {
                 warn!(%error, "Condition has no answer for an event, outputs behind it do not get it");
@@ -291,11 +310,7 @@ impl Worker {
                 0 => {}
                 done => slot.lane.done_with(done),
             }
-            let added = (slot.batch.len() - slot.before) as u64;
-            if added > 0 {
-                slot.lane.counters.add(added, 0, 0);
-                slot.batch.ack.merge(ack.clone());
-            }
+            slot.note_added(ack);
             if expired || slot.is_full() {
                 slot.hand_over();
             }

@@ -262,7 +262,15 @@ mod tests {
     fn flushed(filter: &mut dyn Filter, last: bool) -> Option<Event> {
         let mut emitted = Vec::new();
         let decoration = tagging("metric");
-        filter.flush(&mut FilterContext { decoration: &decoration, emitted: &mut emitted, clock: NOW }, last);
+        filter.flush(
+            &mut FilterContext {
+                decoration: &decoration,
+                emitted: &mut emitted,
+                later: &mut None,
+                clock: NOW,
+            },
+            last,
+        );
         assert!(emitted.len() <= 1);
         emitted.pop()
     }
@@ -368,7 +376,10 @@ mod tests {
         let mut emitted = Vec::new();
         let decoration = tagging("metric");
         let clock = Clock::Fixed(Timestamp::new(NOW.now().secs() + 6, 0));
-        filter.flush(&mut FilterContext { decoration: &decoration, emitted: &mut emitted, clock }, false);
+        filter.flush(
+            &mut FilterContext { decoration: &decoration, emitted: &mut emitted, later: &mut None, clock },
+            false,
+        );
         assert!(fields(&emitted[0]).contains(r#""m":{"count":10,"rate_1m":2.0}"#), "{}", fields(&emitted[0]));
     }
 

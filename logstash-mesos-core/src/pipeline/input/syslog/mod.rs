@@ -370,7 +370,10 @@ fn relay(event: &mut Event, grok: &mut dyn Filter, date: &mut dyn Filter, shared
     let decoration = Decoration::default();
     let mut emitted = Vec::new();
     let mut run = |filter: &mut dyn Filter, event: &mut Event| {
-        filter.filter(event, &mut FilterContext { decoration: &decoration, emitted: &mut emitted, clock });
+        filter.filter(
+            event,
+            &mut FilterContext { decoration: &decoration, emitted: &mut emitted, later: &mut None, clock },
+        );
     };
     let ecs = shared.ecs != EcsCompatibility::Disabled;
     if ecs && let Some(original) = event.get(&shared.syslog_field).cloned() {
