@@ -74,6 +74,8 @@ impl Drop for Podman {
             eprintln!("Podman's processes {left} did not end by themselves");
             end_all(MARK, &self.directory);
         }
+        // What watches over commands in containers waits for minutes, and has another environment.
+        end_all("CONTAINERS_CONF", &self.directory);
         unmount_below(&self.directory);
     }
 }
