@@ -267,8 +267,12 @@ impl Store {
             }
             // First there, then gone here: a crash between the two sends them twice.
             if fate == Fate::Replay && !taken.is_empty() {
-                make_directory(&self.directory.join(REPLAY))?;
-                replace_file(&self.directory.join(REPLAY).join(format!("{first_id:016}{ENDING}")), &taken)?;
+                let replay = self.directory.join(REPLAY);
+                make_directory(&replay)?;
+                // A clock that was set back may have given the number to one that is on its way.
+                let mut names = (first_id..).map(|id| replay.join(format!("{id:016}{ENDING}")));
+                let free = names.find(|name| !name.exists()).ok_or(io::ErrorKind::AlreadyExists)?;
+                replace_file(&free, &taken)?;
             }
             if rest.is_empty() {
                 fs::remove_file(&segment.path)?;

@@ -152,6 +152,29 @@ fn a_damaged_line_costs_itself_and_is_named() {
     assert!(!path.exists());
 }
 
+#[test]
+fn a_clock_that_was_set_back_costs_no_letter_that_is_on_its_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = DeadLetterSettings::default();
+    append(&Store::of(dir.path(), "host/a"), &["first"], &settings);
+    let mut of_tomorrow = letter("of tomorrow");
+    of_tomorrow.stamp(now_micros() + 86_400_000_000, "host/a");
+    let path = last_file(&Store::of(dir.path(), "host/a"));
+    let mut file = OpenOptions::new().append(true).open(path).unwrap();
+    file.write_all(&of_tomorrow.line()).unwrap();
+    for record in ["one", "other"] {
+        // By a process that knows no more than what is there.
+        let store = Store::of(dir.path(), "host/a");
+        append(&store, &[record], &settings);
+        let id = all(&store).pop().unwrap().id;
+        let which = Selection { ids: vec![id], ..Selection::default() };
+        assert_eq!(store.take(&which, Fate::Replay).unwrap(), 1);
+    }
+    let replays = Store::of(dir.path(), "host/a").replays().unwrap();
+    let found: Vec<_> = replays.iter().flat_map(|path| letters_in(path).unwrap().0).collect();
+    assert_eq!(found.iter().map(|letter| letter.text().to_owned()).collect::<Vec<_>>(), ["one", "other"]);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     /// So many letters at once.
