@@ -118,6 +118,8 @@ pub(super) struct Worker {
 
 /// About what an event costs while filters and outputs work on it.
 const EVENT_BYTES: usize = 2 << 10;
+/// A batch of so many bytes goes in the middle of a part. Smaller ones go whole, as the buffers of their lane are made for that.
+const MUCH: usize = 1 << 20;
 /// Going through fewer events at a time costs more than it saves.
 const LEAST_PART: usize = 16;
 /// While there is work, records are gathered for at most this long.
@@ -293,7 +295,7 @@ impl Worker {
                     dead.push((*letter, Some(Arc::clone(&slot.lane))));
                 }
                 // Few events may be many bytes.
-                if slot.is_full() {
+                if slot.batch.memory() >= MUCH {
                     slot.note_added(ack);
                     slot.hand_over();
                 }
