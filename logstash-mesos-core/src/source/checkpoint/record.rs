@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::FilePosition;
 use crate::checksum::checksum;
 
-/// One line.
+/// What one line says of a file or of a stream.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Record<'r> {
