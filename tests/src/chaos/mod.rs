@@ -106,7 +106,6 @@ pub fn run(plan: &Plan) -> Report {
     let mut system = System::start(&place, &ledger);
     let mut rng = Rng::with_seed(plan.seed);
     let only = plan.only.as_deref();
-    let began = Instant::now();
 
     let searching = FILES.iter().filter(|(name, _)| is_searched(name)).count() as u64;
     let receiving = FILES.len() as u64 + 1 - searching;
@@ -115,10 +114,15 @@ pub fn run(plan: &Plan) -> Report {
         .iter()
         .map(|&(name, rotation)| {
             let directory = if name == "search-layer" { system.layer() } else { system.volume() };
-            Writer::file(&directory, name, rotation, rng.fork()).start(each(name), plan.time)
+            (name, Writer::file(&directory, name, rotation, rng.fork()))
         })
         .collect();
-    writers.push(Writer::pipe(&system.pipe(), STDOUT, rng.fork()).start(each(STDOUT), plan.time));
+    // What was rotated before anybody has seen its stream is no part of that.
+    system.await_streams(FILES.map(|(name, _)| name));
+    writers.push((STDOUT, Writer::pipe(&system.pipe(), STDOUT, rng.fork())));
+    let began = Instant::now();
+    let writers: Vec<_> =
+        writers.into_iter().map(|(name, writer)| writer.start(each(name), plan.time)).collect();
 
     let mut report = Report::default();
     while !writers.iter().all(writer::Writing::is_done) {

@@ -174,6 +174,15 @@ impl System {
         (numbers, torn)
     }
 
+    /// Waits until the files of these names are read.
+    pub(super) fn await_streams<const N: usize>(&self, names: [&str; N]) {
+        until("all streams", PATIENCE, || {
+            let status = self.status();
+            let is_read = |name: &&str| status.contains(&format!("/{name}.log\""));
+            names.iter().all(is_read).then_some(()).ok_or(status)
+        });
+    }
+
     /// Waits until nothing is missing, or nothing more comes for a long time.
     pub(super) fn settle(&self, ledger: &Ledger) {
         let mut least = u64::MAX;
