@@ -2,10 +2,10 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::durable::{private, replace_file};
+use crate::source::Identity;
 
 /// One file, written by one program.
 #[derive(Debug)]
@@ -41,10 +41,9 @@ impl Journal {
 
     /// Whether the file behind the name is the one that is open: somebody may have removed it.
     fn is_there(&self) -> bool {
-        let place = |file: &fs::Metadata| (file.dev(), file.ino());
         let open = self.file.as_ref().and_then(|file| file.metadata().ok());
         let named = fs::metadata(&self.path).ok();
-        open.is_some_and(|open| named.is_some_and(|named| place(&open) == place(&named)))
+        open.is_some_and(|open| named.is_some_and(|named| Identity::of(&open) == Identity::of(&named)))
     }
 
     /// Writes it anew, durably.
