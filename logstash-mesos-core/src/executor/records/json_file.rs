@@ -3,8 +3,8 @@
 use jiff::Timestamp as Instant;
 use memchr::{memchr, memmem};
 use serde::Deserialize;
-use tracing::warn;
 
+use super::damage::Damage;
 use super::joiner::Joiner;
 use super::{Channel, Record, Records, SPLIT_AT};
 use crate::event::{Blob, Text, Timestamp};
@@ -14,15 +14,13 @@ use crate::source::{Content, Flush, Kept, Lines};
 #[derive(Debug)]
 pub(crate) struct JsonFile {
     joiner: Joiner,
-    unreadable: u64,
-    // Damage up to here has been counted: lines may be read again.
-    counted_to: u64,
+    damage: Damage,
 }
 
 impl JsonFile {
     /// Of a container with a terminal (`tty`) or without.
     pub(crate) fn new(tty: bool, max_line_bytes: usize) -> Self {
-        Self { joiner: Joiner::new(tty, max_line_bytes), unreadable: 0, counted_to: 0 }
+        Self { joiner: Joiner::new(tty, max_line_bytes), damage: Damage::default() }
     }
 
     fn add(&mut self, piece: Piece, offset: u64, emit: &mut dyn FnMut(Record)) {
@@ -65,16 +63,7 @@ impl JsonFile {
                 }
             }
         }
-        if offset >= self.counted_to {
-            self.counted_to = offset + line.len() as u64 + cut;
-            let lost = lost as u64 + cut;
-            self.unreadable += lost;
-            warn!(
-                offset,
-                lost_bytes = lost,
-                "The daemon's log of a container is damaged, what holds no record is lost"
-            );
-        }
+        self.damage.met(offset, line.len() as u64 + cut, lost as u64 + cut);
     }
 }
 
@@ -105,9 +94,7 @@ impl Records for JsonFile {
     }
 
     fn flush(&mut self, reason: Flush, emit: &mut dyn FnMut(Record)) -> Kept {
-        if reason == Flush::Rotated {
-            self.counted_to = 0;
-        }
+        self.damage.flush(reason);
         self.joiner.flush(reason, emit)
     }
 
@@ -116,7 +103,7 @@ impl Records for JsonFile {
     }
 
     fn take_unreadable(&mut self) -> u64 {
-        std::mem::take(&mut self.unreadable)
+        self.damage.take()
     }
 }
 

@@ -4,39 +4,25 @@
 
 use jiff::Timestamp as Instant;
 use memchr::memchr;
-use tracing::warn;
 
+use super::damage::Damage;
 use super::joiner::Joiner;
 use super::{Channel, Record, Records};
 use crate::event::Timestamp;
-use crate::source::{Content, Flush, Kept, Line, Lines};
+use crate::source::{Content, Flush, Kept, Lines};
 
 /// Unpacks the log and joins lines that were written in pieces. Texts are slices of the block that was read; only pieces
 /// are copied.
 #[derive(Debug)]
 pub(crate) struct K8sFile {
     joiner: Joiner,
-    unreadable: u64,
-    // Damage up to here has been counted: lines may be read again.
-    counted_to: u64,
+    damage: Damage,
 }
 
 impl K8sFile {
     /// Of a container with a terminal (`tty`) or without.
     pub(crate) fn new(tty: bool, max_line_bytes: usize) -> Self {
-        Self { joiner: Joiner::new(tty, max_line_bytes), unreadable: 0, counted_to: 0 }
-    }
-
-    fn lose(&mut self, line: &Line) {
-        let lost_bytes = line.content.as_bytes().len() as u64 + line.cut;
-        if lost_bytes > 0 && line.offset >= self.counted_to {
-            self.counted_to = line.offset + lost_bytes;
-            self.unreadable += lost_bytes;
-            warn!(
-                offset = line.offset,
-                lost_bytes, "The daemon's log of a container is damaged, what holds no record is lost"
-            );
-        }
+        Self { joiner: Joiner::new(tty, max_line_bytes), damage: Damage::default() }
     }
 }
 
@@ -56,7 +42,8 @@ impl Records for K8sFile {
                 }
                 None => {
                     self.joiner.give_up(emit);
-                    self.lose(&line);
+                    let lost = line.content.as_bytes().len() as u64 + line.cut;
+                    self.damage.met(line.offset, lost, lost);
                 }
             }
         }
@@ -69,9 +56,7 @@ impl Records for K8sFile {
     }
 
     fn flush(&mut self, reason: Flush, emit: &mut dyn FnMut(Record)) -> Kept {
-        if reason == Flush::Rotated {
-            self.counted_to = 0;
-        }
+        self.damage.flush(reason);
         self.joiner.flush(reason, emit)
     }
 
@@ -80,7 +65,7 @@ impl Records for K8sFile {
     }
 
     fn take_unreadable(&mut self) -> u64 {
-        std::mem::take(&mut self.unreadable)
+        self.damage.take()
     }
 }
 

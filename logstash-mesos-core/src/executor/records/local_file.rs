@@ -4,8 +4,8 @@
 
 use memchr::memmem;
 use prost::Message;
-use tracing::warn;
 
+use super::damage::Damage;
 use super::joiner::Joiner;
 use super::{Channel, Record, Records, SPLIT_AT};
 use crate::event::{Blob, Timestamp};
@@ -19,9 +19,7 @@ pub(crate) struct LocalFile {
     joiner: Joiner,
     // The beginning of a message, and where it is in the file.
     half: (u64, Vec<u8>),
-    unreadable: u64,
-    // Damage up to here has been counted: blocks may be read again.
-    counted_to: u64,
+    damage: Damage,
 }
 
 /// What is at a place of the file.
@@ -66,7 +64,7 @@ impl LocalFile {
     /// Of a container with a terminal (`tty`) or without.
     pub(crate) fn new(tty: bool, max_line_bytes: usize) -> Self {
         let joiner = Joiner::new(tty, max_line_bytes);
-        Self { joiner, half: (0, Vec::new()), unreadable: 0, counted_to: 0 }
+        Self { joiner, half: (0, Vec::new()), damage: Damage::default() }
     }
 
     fn add(&mut self, entry: Entry, offset: u64, emit: &mut dyn FnMut(Record)) {
@@ -105,25 +103,14 @@ impl LocalFile {
                     // A beginning may go on in the next block.
                     let rest = bytes.len().saturating_sub(LENGTH + START.len() - 1).max(at);
                     let next = start.map_or(rest, |start| behind + start - LENGTH);
-                    self.lose(offset + at as u64, next - at);
+                    let lost = (next - at) as u64;
+                    self.damage.met(offset + at as u64, lost, lost);
                     if start.is_none() {
                         return next;
                     }
                     at = next;
                 }
             }
-        }
-    }
-
-    fn lose(&mut self, offset: u64, bytes: usize) {
-        if offset >= self.counted_to && bytes > 0 {
-            self.counted_to = offset + bytes as u64;
-            self.unreadable += bytes as u64;
-            warn!(
-                offset,
-                lost_bytes = bytes,
-                "The daemon's log of a container is damaged, what holds no record is lost"
-            );
         }
     }
 }
@@ -173,9 +160,9 @@ impl Records for LocalFile {
         } else {
             // No more of it will come.
             let (at, half) = std::mem::take(&mut self.half);
-            self.lose(at, half.len());
-            self.counted_to = 0;
+            self.damage.met(at, half.len() as u64, half.len() as u64);
         }
+        self.damage.flush(reason);
         self.joiner.flush(reason, emit).and(kept)
     }
 
@@ -185,7 +172,7 @@ impl Records for LocalFile {
     }
 
     fn take_unreadable(&mut self) -> u64 {
-        std::mem::take(&mut self.unreadable)
+        self.damage.take()
     }
 }
 
