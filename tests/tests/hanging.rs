@@ -126,7 +126,7 @@ fn a_mount_that_does_not_answer_holds_up_nobody_else() {
     let away = mount.is_away();
     let mut later = Vec::new();
     of_mount(2, &mut later);
-    for what in ["No answer from the file system", "No answer to which files match"] {
+    for what in ["a call for a file", "which files match"] {
         until(what, PATIENCE, || {
             let printed = ship.printed();
             if printed.contains(what) { Ok(()) } else { Err(printed) }

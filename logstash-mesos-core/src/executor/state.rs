@@ -89,6 +89,16 @@ pub(crate) enum Place {
     HostFile { path: PathBuf },
 }
 
+impl Place {
+    /// The path of its file, as its container or the machine calls it.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::ContainerFile { path, .. } | Self::HostFile { path } => Some(path),
+            Self::ContainerOutput { .. } => None,
+        }
+    }
+}
+
 /// One stream: the same place cut in another way is another stream.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct StreamId {

@@ -1,4 +1,5 @@
-//! Which files match patterns: each is asked beside everything else, so that nobody waits for one that does not answer.
+//! Questions about files, as which match a pattern: each is asked beside everything else, so that nobody waits for one that
+//! does not answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -7,12 +8,14 @@ use std::time::Duration;
 
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, timeout_at};
-use tracing::{info, warn};
 
-/// What is known of patterns `P`, and who is being asked. A stuck mount and a container whose shell hangs hold nothing but
-/// their own answer.
+use super::unanswered::Unanswered;
+
+/// What is known of patterns or directories `P`, and who is being asked. A stuck mount and a container whose shell hangs
+/// hold nothing but their own answer.
 #[derive(Debug)]
 pub(crate) struct Asking<P, A> {
+    question: &'static str,
     known: BTreeMap<P, Known<A>>,
     running: JoinSet<(P, A)>,
 }
@@ -22,11 +25,10 @@ struct Known<A> {
     answer: Option<A>,
     asked_at: Option<Instant>,
     // Who finds out; nobody while the answer is there.
-    running: Option<Id>,
-    said: bool,
+    running: Option<(Id, Unanswered)>,
 }
 
-/// Where a pattern is expanded.
+/// Who answers.
 pub(crate) enum Ask<A> {
     /// By a call that may block.
     Look(Box<dyn FnOnce() -> A + Send>),
@@ -37,23 +39,20 @@ pub(crate) enum Ask<A> {
 
 /// Answers that come at once are waited for.
 const AT_ONCE: Duration = Duration::from_millis(250);
-/// Who has not answered for so long is named.
-const NAME_AFTER: Duration = Duration::from_secs(5);
-
-impl<P, A> Default for Asking<P, A> {
-    fn default() -> Self {
-        Self { known: BTreeMap::new(), running: JoinSet::new() }
-    }
-}
 
 impl<P: Ord + Clone + Display + Send + 'static, A: Send + 'static> Asking<P, A> {
+    /// `question` says in the log what is asked.
+    pub(crate) fn new(question: &'static str) -> Self {
+        Self { question, known: BTreeMap::new(), running: JoinSet::new() }
+    }
+
     /// Asks those of `patterns`, which are all that are wanted, whose last question is older than `every` says and has been
     /// answered. Waits a moment for their answers.
     pub(crate) async fn ask(
         &mut self,
         patterns: &[P],
         every: impl Fn(&P) -> Duration,
-        ask: impl Fn(&P) -> Ask<A>,
+        mut ask: impl FnMut(&P) -> Ask<A>,
     ) {
         let now = Instant::now();
         while let Some(answer) = self.running.try_join_next_with_id() {
@@ -64,7 +63,7 @@ impl<P: Ord + Clone + Display + Send + 'static, A: Send + 'static> Asking<P, A> 
         self.known.retain(|pattern, known| known.running.is_some() || wanted.contains(pattern));
         let mut fresh = 0;
         for pattern in patterns {
-            let unknown = || Known { answer: None, asked_at: None, running: None, said: false };
+            let unknown = || Known { answer: None, asked_at: None, running: None };
             let known = self.known.entry(pattern.clone()).or_insert_with(unknown);
             if known.running.is_some() || known.asked_at.is_some_and(|at| now - at < every(pattern)) {
                 continue;
@@ -74,7 +73,7 @@ impl<P: Ord + Clone + Display + Send + 'static, A: Send + 'static> Asking<P, A> 
                 Ask::Look(look) => self.running.spawn_blocking(move || (asked, look())),
                 Ask::Hear(hear) => self.running.spawn(async move { (asked, hear.await) }),
             };
-            (known.asked_at, known.running) = (Some(now), Some(task.id()));
+            (known.asked_at, known.running) = (Some(now), Some((task.id(), Unanswered::new())));
             fresh += 1;
         }
         while fresh > 0
@@ -83,14 +82,8 @@ impl<P: Ord + Clone + Display + Send + 'static, A: Send + 'static> Asking<P, A> 
             fresh -= usize::from(self.answered(answer) == Some(now));
         }
         for (pattern, known) in &mut self.known {
-            let waits =
-                known.running.is_some() && known.asked_at.is_some_and(|at| at.elapsed() >= NAME_AFTER);
-            if waits && !std::mem::replace(&mut known.said, true) {
-                warn!(
-                    %pattern,
-                    "No answer to which files match, others do not wait for it: see whether a mount is stuck, or the \
-                     container's shell"
-                );
+            if let Some((_, unanswered)) = &mut known.running {
+                unanswered.name(pattern, self.question);
             }
         }
     }
@@ -127,13 +120,15 @@ impl<P: Ord + Clone + Display + Send + 'static, A: Send + 'static> Asking<P, A> 
             }
             // It panicked: what is known stays.
             Err(error) => {
-                let known = self.known.iter_mut().find(|(_, known)| known.running == Some(error.id()))?;
+                let known = self
+                    .known
+                    .iter_mut()
+                    .find(|(_, known)| known.running.as_ref().is_some_and(|(id, _)| *id == error.id()))?;
                 (known.0.clone(), known.1)
             }
         };
-        known.running = None;
-        if std::mem::take(&mut known.said) {
-            info!(%pattern, "There is an answer to which files match");
+        if let Some((_, unanswered)) = known.running.take() {
+            unanswered.end(&pattern, self.question);
         }
         known.asked_at
     }
@@ -147,7 +142,7 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_waits_for_one_that_does_not_answer() {
-        let mut asking = Asking::default();
+        let mut asking = Asking::new("which files match");
         let patterns = ["stuck 1".to_owned(), "stuck 2".to_owned(), "good".to_owned()];
         let [stuck_1, stuck_2, good] = &patterns;
         // Those that are stuck answer when they are told to.

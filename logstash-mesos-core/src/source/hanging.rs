@@ -13,17 +13,17 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 use tokio::task::block_in_place;
-use tracing::{info, warn};
 
 use super::StreamStatus;
+use super::unanswered::Unanswered;
 use super::watch;
 
 /// So many calls at a time, each of which may keep a thread for as long as its server is away. Fewer than a runtime has threads
 /// to go on with.
 const TURNS: usize = 64;
-/// Who has not come back for so long is named.
-const NAME_AFTER: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// What a file system is asked here.
+const QUESTION: &str = "a call for a file that is read";
 
 /// The calls of all readers that may hang.
 #[derive(Clone, Debug)]
@@ -45,10 +45,9 @@ struct Calls {
 
 #[derive(Debug)]
 struct Call {
-    since: Instant,
     path: PathBuf,
     status: Arc<StreamStatus>,
-    named: bool,
+    unanswered: Unanswered,
 }
 
 impl Default for Hanging {
@@ -66,11 +65,9 @@ impl Hanging {
     pub(super) async fn watch(self) {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            for call in self.calls().running.values_mut().filter(|call| call.since.elapsed() >= NAME_AFTER) {
-                let secs = call.since.elapsed().as_secs();
-                call.status.update(|status| status.error = Some(no_answer(secs)));
-                if !std::mem::replace(&mut call.named, true) {
-                    warn!(path = %call.path.display(), "No answer from the file system, others do not wait for it: see whether the mount hangs");
+            for Call { path, status, unanswered } in self.calls().running.values_mut() {
+                if let Some(secs) = unanswered.name(&path.display(), QUESTION) {
+                    status.update(|status| status.error = Some(no_answer(secs)));
                 }
             }
         }
@@ -99,20 +96,17 @@ impl Hanging {
             let mut calls = self.calls();
             calls.next += 1;
             let id = calls.next;
-            let call = Call {
-                since: Instant::now(),
-                path: path.to_owned(),
-                status: Arc::clone(status),
-                named: false,
-            };
+            let (path, status) = (path.to_owned(), Arc::clone(status));
+            let call = Call { path, status, unanswered: Unanswered::new() };
             calls.running.insert(id, call);
             id
         };
         let done = block_in_place(call);
         let call = self.calls().running.remove(&id);
-        if let Some(call) = call.filter(|call| call.named) {
-            info!(path = %call.path.display(), after_secs = call.since.elapsed().as_secs(), "The file system answers again");
-            call.status.update(|status| status.error = None);
+        if let Some(Call { path, status, unanswered }) = call
+            && unanswered.end(&path.display(), QUESTION)
+        {
+            status.update(|status| status.error = None);
         }
         done
     }

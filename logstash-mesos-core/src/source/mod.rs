@@ -37,6 +37,7 @@ mod settings;
 mod status;
 mod tail;
 mod tracker;
+mod unanswered;
 mod watch;
 mod writers;
 

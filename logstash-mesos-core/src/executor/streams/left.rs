@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::Streams;
+use super::looks::Look;
 use crate::discovery::Discovered;
 use crate::executor::pipelines::Pipelines;
 use crate::executor::state::{self, Limits, Place, StreamId, Wanted};
@@ -13,7 +14,7 @@ use crate::source::left_of;
 impl Streams {
     /// The streams of such files, which a position tells of. They are looked for once, when there is a configuration for
     /// files of the machine.
-    pub(super) fn left(
+    pub(super) async fn left(
         &mut self,
         wanted: &BTreeMap<StreamId, Wanted>,
         pipelines: &Pipelines,
@@ -23,12 +24,16 @@ impl Streams {
         if self.before.is_empty() || !state::reads_host_files(pipelines.subscriptions()) {
             return Vec::new();
         }
-        let before = std::mem::take(&mut self.before);
+        let looks = self.before.iter().filter_map(|id| {
+            let path = self.below_root(id.place.path()?);
+            Some((id.clone(), Box::new(move || left_of(&path)) as Look<Vec<PathBuf>>))
+        });
+        let found = self.aside.take(looks.collect()).await;
+        self.before.retain(|id| !found.contains_key(id));
         let is_known = |id: &StreamId| wanted.contains_key(id) || self.running.contains_key(id);
         let mut left = Vec::new();
-        for id in before.iter().filter_map(|key| StreamId::of_host_file(key)) {
+        for (id, aside) in found {
             let Place::HostFile { path } = &id.place else { continue };
-            let aside = left_of(&self.below_root(path));
             // A pattern may find it under its new name, too.
             let is_found = |aside: &PathBuf| {
                 let path = path.with_file_name(aside.file_name().unwrap_or_default());
@@ -38,7 +43,7 @@ impl Streams {
                 continue;
             }
             let want = state::wanted_if_there(pipelines.subscriptions(), &picture.containers, limits, &id);
-            left.extend(want.map(|want| (id.clone(), want)));
+            left.extend(want.map(|want| (id, want)));
         }
         left
     }

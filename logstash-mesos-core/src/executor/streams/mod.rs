@@ -1,8 +1,10 @@
 //! The streams that are read: started, shared out, drained and ended.
 
+mod begin;
 mod expand;
 mod ladder;
 mod left;
+mod looks;
 mod report;
 mod start;
 mod stream;
@@ -15,11 +17,13 @@ use std::time::Duration;
 
 use tracing::{debug, info, warn};
 
+use self::begin::Seen;
+use self::looks::Looks;
 use self::stream::Stream;
 use super::metadata::Machine;
 use super::pipelines::Pipelines;
 use super::settings::ShipperSettings;
-use super::state::{self, Limits, Pattern, Place, StreamId, Wanted};
+use super::state::{self, Limits, Pattern, StreamId, Wanted};
 use super::totals::{StreamTotals, Totals};
 #[cfg(feature = "docker")]
 use crate::discovery::DockerEndpoint;
@@ -27,7 +31,7 @@ use crate::discovery::{Container, ContainerId, Discovered};
 use crate::event::Clock;
 use crate::source::asking::Asking;
 use crate::source::container_file::ContainerFiles;
-use crate::source::{Checkpoints, Directories, Identity, Readers};
+use crate::source::{Checkpoints, Directories, Readers};
 
 /// All streams, and what is known of the containers they come from.
 pub(crate) struct Streams {
@@ -44,8 +48,11 @@ pub(crate) struct Streams {
     directories: Directories,
     files: BTreeMap<ContainerId, Arc<ContainerFiles>>,
     running: BTreeMap<StreamId, Stream>,
-    // What was read before the program was started, until it has been looked for what became of it.
-    before: Vec<Arc<str>>,
+    // Of what was found, until it is read.
+    seen: Looks<Seen>,
+    // What was read of the machine before the program was started, until it is known what rotation has left of it.
+    before: Vec<StreamId>,
+    aside: Looks<Vec<PathBuf>>,
     // What was counted by streams that have ended since this was last asked.
     ended: Vec<(String, StreamTotals)>,
 }
@@ -59,8 +66,10 @@ impl Streams {
             clock: settings.compile.clock,
             #[cfg(feature = "docker")]
             docker: settings.docker.clone(),
-            asking: Asking::default(),
-            before: checkpoints.keys(),
+            asking: Asking::new("which files match"),
+            seen: Looks::new("what was found"),
+            before: checkpoints.keys().iter().filter_map(|key| StreamId::of_host_file(key)).collect(),
+            aside: Looks::new("which files were put aside"),
             checkpoints,
             readers,
             directories: Directories::default(),
@@ -174,16 +183,9 @@ impl Streams {
                 }
             }
         }
-        let left = self.left(&wanted, pipelines, picture, limits);
+        let left = self.left(&wanted, pipelines, picture, limits).await;
+        self.leave_what_may_begin(&mut wanted).await;
         for (id, want) in wanted {
-            if want.by_pattern && !self.may_begin(&id) {
-                continue;
-            }
-            if let Some(most) = want.ignore_older_secs
-                && self.age_secs(&id).is_some_and(|age| age > most)
-            {
-                continue;
-            }
             let container = id.container().and_then(|container| picture.containers.get(container)).cloned();
             self.start(id, &want, pipelines, container.as_ref());
         }
@@ -231,34 +233,6 @@ impl Streams {
     pub(crate) fn known(&self) -> BTreeSet<String> {
         let running = self.running.keys().map(StreamId::position_key);
         running.chain(self.checkpoints.keys().iter().map(ToString::to_string)).collect()
-    }
-
-    /// A file found by a pattern is begun unless another stream is still reading it under its old name.
-    fn may_begin(&self, id: &StreamId) -> bool {
-        let identity = match &id.place {
-            Place::ContainerFile { container, path } => {
-                let Some(files) = self.files.get(container) else { return false };
-                if files.rung().is_err() {
-                    return true;
-                }
-                files.stat(path).ok().map(|stat| stat.identity)
-            }
-            Place::HostFile { path } => {
-                std::fs::metadata(self.below_root(path)).ok().map(|metadata| Identity::of(&metadata))
-            }
-            Place::ContainerOutput { .. } => None,
-        };
-        identity.is_some_and(|identity| !self.checkpoints.is_live(identity))
-    }
-
-    fn age_secs(&self, id: &StreamId) -> Option<u64> {
-        let file = match &id.place {
-            Place::ContainerFile { container, path } => self.files.get(container)?.open(path).ok()?.0,
-            Place::HostFile { path } => std::fs::File::open(self.below_root(path)).ok()?,
-            Place::ContainerOutput { .. } => return None,
-        };
-        let modified = file.metadata().ok()?.modified().ok()?;
-        modified.elapsed().ok().map(|age| age.as_secs())
     }
 
     fn forget(&mut self, id: &StreamId) {

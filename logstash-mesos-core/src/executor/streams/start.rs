@@ -123,10 +123,7 @@ impl Streams {
     }
 
     pub(super) fn metadata(&self, place: &Place, container: Option<&Container>) -> Metadata {
-        let path = match place {
-            Place::ContainerFile { path, .. } | Place::HostFile { path } => path.as_path(),
-            Place::ContainerOutput { .. } => Path::new(""),
-        };
+        let path = place.path().unwrap_or(Path::new(""));
         let text = path.to_string_lossy();
         match container {
             None => Metadata::of_host(&self.machine, &text),

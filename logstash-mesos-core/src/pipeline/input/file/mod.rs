@@ -273,7 +273,7 @@ impl Input for File {
             files: HashMap::new(),
             waiting: VecDeque::new(),
             begun_late: HashSet::new(),
-            asking: Asking::default(),
+            asking: Asking::new("which files match"),
             unseen: self.paths.iter().cloned().collect(),
             unlisted: HashMap::new(),
         };
