@@ -45,7 +45,6 @@ mod error;
 mod exec;
 mod first;
 mod linear;
-mod parse_class;
 mod parser;
 mod prefilter;
 mod program;

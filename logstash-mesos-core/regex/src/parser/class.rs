@@ -2,11 +2,9 @@
 
 use regex_syntax::hir::ClassUnicode;
 
-use super::class::{self, CharSet, Named};
-use super::error::{RegexError, RegexErrorKind as Kind};
-use super::parser::{Parser, Range};
-
-type Result<T, E = RegexError> = std::result::Result<T, E>;
+use super::{Parser, Range, Result};
+use crate::class::{self, CharSet, Named};
+use crate::error::{RegexError, RegexErrorKind as Kind};
 
 /// Where a class stands between the ends of a range.
 #[derive(Clone, Copy)]
