@@ -1,6 +1,7 @@
 //! Plugins and the conditions between them.
 
-use super::condition::Condition;
+use super::condition::{Condition, EvaluationError};
+use crate::event::Event;
 
 /// A sequence of plugins and branches, in the order of the configuration.
 ///
@@ -78,6 +79,30 @@ impl<P> Graph<P> {
                 }
             }
         }
+    }
+
+    /// Calls `visit` for every plugin that `event` reaches when each node gets it, as outputs do.
+    ///
+    /// # Errors
+    ///
+    /// [`EvaluationError`] when a condition has no answer; plugins before it have been visited.
+    pub fn route(&mut self, event: &Event, visit: &mut impl FnMut(&mut P)) -> Result<(), EvaluationError> {
+        for node in &mut self.nodes {
+            match node {
+                Node::Plugin(plugin) => visit(plugin),
+                Node::If { arms, otherwise } => {
+                    let mut chosen = otherwise;
+                    for (condition, graph) in arms {
+                        if condition.holds(event)? {
+                            chosen = graph;
+                            break;
+                        }
+                    }
+                    chosen.route(event, visit)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The same shape with other plugins in it.

@@ -1,11 +1,18 @@
 //! Filters at work, in the thread of the caller.
 
+mod broken;
 pub mod condition;
-mod execute;
+mod counters;
 pub mod graph;
+mod passage;
+mod slot;
+#[cfg(test)]
+mod tests;
+mod worker;
 
+pub use broken::{Broken, Panicked, guarded};
 pub use condition::{Condition, EvaluationError};
-pub use execute::{
-    Broken, FilterGraph, FilterSlot, FilterWorker, Panicked, PluginCounters, SAMPLE_EVERY, guarded,
-};
+pub use counters::{PluginCounters, SAMPLE_EVERY};
 pub use graph::{Graph, Node};
+pub use slot::FilterSlot;
+pub use worker::{FilterGraph, FilterWorker};
