@@ -3,7 +3,7 @@
 use super::joiner::Joiner;
 use super::{Channel, Record, Records};
 use crate::event::{Blob, Timestamp};
-use crate::source::{Content, Flush, Kept, Lines};
+use crate::source::{Content, Kept, Lines};
 
 /// Unpacks the records and joins the lines that the daemon split.
 #[derive(Debug)]
@@ -30,12 +30,8 @@ impl Records for ApiLines {
         self.joiner.kept()
     }
 
-    fn flush(&mut self, reason: Flush, emit: &mut dyn FnMut(Record)) -> Kept {
-        self.joiner.flush(reason, emit)
-    }
-
-    fn reset(&mut self) {
-        self.joiner.forget();
+    fn joiner(&mut self) -> Option<&mut Joiner> {
+        Some(&mut self.joiner)
     }
 }
 

@@ -1,14 +1,17 @@
-//! Joins the pieces into which the daemon splits long lines.
+//! Joins the pieces into which the daemon splits long lines, and counts what is no piece.
 
 use logstash_mesos_engine::tools::characters::whole_characters;
 
+use super::damage::Damage;
 use super::{Channel, Record};
 use crate::event::Blob;
 use crate::source::{Content, Flush, Kept};
 
 /// Keeps the beginnings of lines whose ends have not come yet, one for each channel.
 #[derive(Debug)]
-pub(super) struct Joiner {
+pub(crate) struct Joiner {
+    /// What held no piece.
+    pub(super) damage: Damage,
     tty: bool,
     max_line_bytes: usize,
     parts: [Option<Part>; 2],
@@ -30,7 +33,7 @@ struct Part {
 impl Joiner {
     /// For a container with a terminal (`tty`) or without; `max_line_bytes` are passed on of a line at most.
     pub(super) fn new(tty: bool, max_line_bytes: usize) -> Self {
-        Self { tty, max_line_bytes, parts: [None, None] }
+        Self { damage: Damage::default(), tty, max_line_bytes, parts: [None, None] }
     }
 
     /// Takes a piece; `whole` when it ends its line.
@@ -77,6 +80,7 @@ impl Joiner {
 
     /// At the end of the stream what is kept is a line; the next file goes on with it.
     pub(super) fn flush(&mut self, reason: Flush, emit: &mut dyn FnMut(Record)) -> Kept {
+        self.damage.flush(reason);
         match reason {
             Flush::End => self.give_up(emit),
             Flush::Rotated => {

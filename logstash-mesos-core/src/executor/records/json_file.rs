@@ -4,23 +4,21 @@ use jiff::Timestamp as Instant;
 use memchr::{memchr, memmem};
 use serde::Deserialize;
 
-use super::damage::Damage;
 use super::joiner::Joiner;
 use super::{Channel, Record, Records, SPLIT_AT};
 use crate::event::{Blob, Text, Timestamp};
-use crate::source::{Content, Flush, Kept, Lines};
+use crate::source::{Content, Kept, Lines};
 
 /// Unpacks the daemon's log and joins the lines that it split.
 #[derive(Debug)]
 pub(crate) struct JsonFile {
     joiner: Joiner,
-    damage: Damage,
 }
 
 impl JsonFile {
     /// Of a container with a terminal (`tty`) or without.
     pub(crate) fn new(tty: bool, max_line_bytes: usize) -> Self {
-        Self { joiner: Joiner::new(tty, max_line_bytes), damage: Damage::default() }
+        Self { joiner: Joiner::new(tty, max_line_bytes) }
     }
 
     fn add(&mut self, piece: Piece, offset: u64, emit: &mut dyn FnMut(Record)) {
@@ -63,7 +61,7 @@ impl JsonFile {
                 }
             }
         }
-        self.damage.met(offset, line.len() as u64 + cut, lost as u64 + cut);
+        self.joiner.damage.met(offset, line.len() as u64 + cut, lost as u64 + cut);
     }
 }
 
@@ -93,17 +91,8 @@ impl Records for JsonFile {
         max_line_bytes.max(1 << 20)
     }
 
-    fn flush(&mut self, reason: Flush, emit: &mut dyn FnMut(Record)) -> Kept {
-        self.damage.flush(reason);
-        self.joiner.flush(reason, emit)
-    }
-
-    fn reset(&mut self) {
-        self.joiner.forget();
-    }
-
-    fn take_unreadable(&mut self) -> u64 {
-        self.damage.take()
+    fn joiner(&mut self) -> Option<&mut Joiner> {
+        Some(&mut self.joiner)
     }
 }
 
@@ -178,6 +167,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::source::Flush;
 
     const LIMIT: usize = 10 << 20;
 

@@ -5,24 +5,22 @@
 use jiff::Timestamp as Instant;
 use memchr::memchr;
 
-use super::damage::Damage;
 use super::joiner::Joiner;
 use super::{Channel, Record, Records};
 use crate::event::Timestamp;
-use crate::source::{Content, Flush, Kept, Lines};
+use crate::source::{Content, Kept, Lines};
 
 /// Unpacks the log and joins lines that were written in pieces. Texts are slices of the block that was read; only pieces
 /// are copied.
 #[derive(Debug)]
 pub(crate) struct K8sFile {
     joiner: Joiner,
-    damage: Damage,
 }
 
 impl K8sFile {
     /// Of a container with a terminal (`tty`) or without.
     pub(crate) fn new(tty: bool, max_line_bytes: usize) -> Self {
-        Self { joiner: Joiner::new(tty, max_line_bytes), damage: Damage::default() }
+        Self { joiner: Joiner::new(tty, max_line_bytes) }
     }
 }
 
@@ -43,7 +41,7 @@ impl Records for K8sFile {
                 None => {
                     self.joiner.give_up(emit);
                     let lost = line.content.as_bytes().len() as u64 + line.cut;
-                    self.damage.met(line.offset, lost, lost);
+                    self.joiner.damage.met(line.offset, lost, lost);
                 }
             }
         }
@@ -55,17 +53,8 @@ impl Records for K8sFile {
         max_line_bytes + 128
     }
 
-    fn flush(&mut self, reason: Flush, emit: &mut dyn FnMut(Record)) -> Kept {
-        self.damage.flush(reason);
-        self.joiner.flush(reason, emit)
-    }
-
-    fn reset(&mut self) {
-        self.joiner.forget();
-    }
-
-    fn take_unreadable(&mut self) -> u64 {
-        self.damage.take()
+    fn joiner(&mut self) -> Option<&mut Joiner> {
+        Some(&mut self.joiner)
     }
 }
 
@@ -104,6 +93,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::source::Flush;
 
     fn read(records: &mut K8sFile, text: &[u8]) -> (Vec<(String, &'static str, String)>, Kept) {
         let mut seen = Vec::new();

@@ -5,7 +5,6 @@
 use memchr::memmem;
 use prost::Message;
 
-use super::damage::Damage;
 use super::joiner::Joiner;
 use super::{Channel, Record, Records, SPLIT_AT};
 use crate::event::{Blob, Timestamp};
@@ -19,7 +18,6 @@ pub(crate) struct LocalFile {
     joiner: Joiner,
     // The beginning of a message, and where it is in the file.
     half: (u64, Vec<u8>),
-    damage: Damage,
 }
 
 /// What is at a place of the file.
@@ -64,7 +62,7 @@ impl LocalFile {
     /// Of a container with a terminal (`tty`) or without.
     pub(crate) fn new(tty: bool, max_line_bytes: usize) -> Self {
         let joiner = Joiner::new(tty, max_line_bytes);
-        Self { joiner, half: (0, Vec::new()), damage: Damage::default() }
+        Self { joiner, half: (0, Vec::new()) }
     }
 
     fn add(&mut self, entry: Entry, offset: u64, emit: &mut dyn FnMut(Record)) {
@@ -104,7 +102,7 @@ impl LocalFile {
                     let rest = bytes.len().saturating_sub(LENGTH + START.len() - 1).max(at);
                     let next = start.map_or(rest, |start| behind + start - LENGTH);
                     let lost = (next - at) as u64;
-                    self.damage.met(offset + at as u64, lost, lost);
+                    self.joiner.damage.met(offset + at as u64, lost, lost);
                     if start.is_none() {
                         return next;
                     }
@@ -160,19 +158,18 @@ impl Records for LocalFile {
         } else {
             // No more of it will come.
             let (at, half) = std::mem::take(&mut self.half);
-            self.damage.met(at, half.len() as u64, half.len() as u64);
+            self.joiner.damage.met(at, half.len() as u64, half.len() as u64);
         }
-        self.damage.flush(reason);
         self.joiner.flush(reason, emit).and(kept)
+    }
+
+    fn joiner(&mut self) -> Option<&mut Joiner> {
+        Some(&mut self.joiner)
     }
 
     fn reset(&mut self) {
         self.half = (0, Vec::new());
         self.joiner.forget();
-    }
-
-    fn take_unreadable(&mut self) -> u64 {
-        self.damage.take()
     }
 }
 

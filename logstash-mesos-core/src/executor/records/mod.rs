@@ -16,6 +16,7 @@ pub(crate) use k8s_file::K8sFile;
 #[cfg(feature = "docker")]
 pub(crate) use local_file::LocalFile;
 
+use self::joiner::Joiner;
 use crate::event::Timestamp;
 pub(crate) use crate::pipeline::input::stream::Channel;
 use crate::source::{Content, Flush, Kept, Line, Lines};
@@ -68,18 +69,24 @@ pub(crate) trait Records: Send {
         false
     }
 
+    /// What joins records that come in pieces.
+    fn joiner(&mut self) -> Option<&mut Joiner> {
+        None
+    }
+
     /// Gives out what was kept; returns what still is.
     fn flush(&mut self, reason: Flush, emit: &mut dyn FnMut(Record)) -> Kept {
-        let _ = (reason, emit);
-        Kept::NOTHING
+        self.joiner().map_or(Kept::NOTHING, |joiner| joiner.flush(reason, emit))
     }
 
     /// Forgets what is kept.
-    fn reset(&mut self) {}
+    fn reset(&mut self) {
+        self.joiner().into_iter().for_each(Joiner::forget);
+    }
 
     /// How many bytes were met since the last call that hold no record and never will.
     fn take_unreadable(&mut self) -> u64 {
-        0
+        self.joiner().map_or(0, |joiner| joiner.damage.take())
     }
 }
 
