@@ -14,7 +14,8 @@ use super::records::PlainLines;
 use super::records::{Record, Records};
 #[cfg(feature = "docker")]
 use crate::discovery::{ContainerId, DockerEndpoint, LogDriver};
-use crate::source::{FileOpener, last};
+use crate::source::FileOpener;
+use crate::source::last::End;
 #[cfg(feature = "docker")]
 use crate::source::{docker_logs, exec_tail};
 
@@ -72,22 +73,20 @@ impl Source {
     }
 
     async fn read_end(self, delimiter: Vec<u8>, limit: usize) -> Result<Vec<String>, LastLinesError> {
-        let (bytes, from, mut records) = match self {
+        let (end, mut records) = match self {
             Self::File(opener, records) => {
-                let read = tokio::task::spawn_blocking(move || last::of_file(&*opener));
-                let (bytes, from) = read.await.map_err(io::Error::other)??;
-                (bytes, from, records)
+                let read = tokio::task::spawn_blocking(move || End::of_file(&*opener));
+                (read.await.map_err(io::Error::other)??, records)
             }
             #[cfg(feature = "docker")]
             Self::Exec { docker, container, path, .. } => {
-                let (bytes, cut) = exec_tail::last(&docker, &container, &path).await?;
-                (bytes, u64::from(cut), Box::new(PlainLines) as Box<dyn Records>)
+                let end = exec_tail::last(&docker, &container, &path).await?;
+                (end, Box::new(PlainLines) as Box<dyn Records>)
             }
             #[cfg(feature = "docker")]
             Self::Logs { docker, container, driver, records, .. } => {
                 let read = docker_logs::last(&docker, &container, &driver, limit).await;
-                let (bytes, cut) = read.map_err(|error| io::Error::other(crate::error_chain(&error)))?;
-                (bytes, u64::from(cut), records)
+                (read.map_err(|error| io::Error::other(crate::error_chain(&error)))?, records)
             }
             Self::None(reason) => return Err(LastLinesError::Unreadable(reason)),
         };
@@ -99,7 +98,7 @@ impl Source {
             newest.push_back(record);
         };
         // What it keeps is the beginning of a line.
-        records.read(last::lines(bytes, from, &delimiter), &mut keep);
+        records.read(end.lines(&delimiter), &mut keep);
         let text = |record: &Record| String::from_utf8_lossy(record.content.as_bytes()).into_owned();
         Ok(newest.iter().map(text).collect())
     }

@@ -16,7 +16,7 @@ use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 
 use super::daemon_stream::{DaemonReader, DaemonStream, Pause};
-use super::last::LAST_BYTES;
+use super::last::{End, LAST_BYTES};
 use super::outlet::Outlet;
 use super::{Ended, Fingerprint, Flush, Framer, Framing, Lines, StreamPositions, StreamStatus, Tracker};
 use crate::discovery::{ContainerId, DockerEndpoint};
@@ -401,16 +401,12 @@ pub(crate) async fn expand(
         .collect())
 }
 
-/// The last bytes of a file inside the container, asked of its `tail`, and whether there are others before them.
+/// The last bytes of a file inside the container, asked of its `tail`.
 ///
 /// # Errors
 ///
 /// What the daemon says, and where there is no such file or no `tail`.
-pub(crate) async fn last(
-    endpoint: &DockerEndpoint,
-    container: &ContainerId,
-    path: &Path,
-) -> io::Result<(Vec<u8>, bool)> {
+pub(crate) async fn last(endpoint: &DockerEndpoint, container: &ContainerId, path: &Path) -> io::Result<End> {
     // A byte at the end tells an empty file from none.
     let script = format!("[ -f \"$1\" ] && tail -c {LAST_BYTES} \"$1\" && printf .");
     // What was written meanwhile may come, too.
@@ -420,8 +416,10 @@ pub(crate) async fn last(
         let why = "the container has no such file now, or no `sh` with `tail`: let the executor see the host's files";
         return Err(io::Error::new(io::ErrorKind::NotFound, why));
     }
-    let cut = bytes.len() >= LAST_BYTES;
-    Ok((bytes, cut))
+    let from = u64::from(bytes.len() >= LAST_BYTES);
+    let mut end = End { bytes, from };
+    end.shorten();
+    Ok(end)
 }
 
 /// What a script of a container's shell writes, `most` bytes at most. What it is about is an argument and not a part of the

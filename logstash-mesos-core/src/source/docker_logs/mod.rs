@@ -21,7 +21,7 @@ use tracing::{debug, warn};
 use mark::{Mark, Numbers, Search};
 
 use super::daemon_stream::{DaemonReader, DaemonStream, Pause};
-use super::last::LAST_BYTES;
+use super::last::End;
 use super::outlet::Outlet;
 use super::{Ended, Flush, Lines, Lost, StreamPositions, StreamStatus, Tracker};
 use crate::discovery::{ContainerId, DockerEndpoint, LogDriver};
@@ -446,7 +446,7 @@ impl Reader {
     }
 }
 
-/// The last `most` records, or fewer, as the decoder takes them, and whether the first of them may be in part only.
+/// The last `most` records, or fewer, as the decoder takes them.
 ///
 /// # Errors
 ///
@@ -456,18 +456,16 @@ pub(crate) async fn last(
     container: &ContainerId,
     driver: &LogDriver,
     most: usize,
-) -> Result<(Vec<u8>, bool), bollard::errors::Error> {
+) -> Result<End, bollard::errors::Error> {
     let docker = endpoint.connect().await?.docker;
     let mut logs = logs(&docker, container, Window::Last(most as u64), false);
-    let (mut data, mut cut) = (Vec::new(), false);
+    let mut end = End::default();
     while let Some(output) = logs.next().await {
-        records(output?, driver.in_pieces, |_| {}).iter().for_each(|record| record.write(1, &mut data));
-        if data.len() > LAST_BYTES {
-            data.drain(..data.len() - LAST_BYTES);
-            cut = true;
-        }
+        let records = records(output?, driver.in_pieces, |_| {});
+        records.iter().for_each(|record| record.write(1, &mut end.bytes));
+        end.shorten();
     }
-    Ok((data, cut))
+    Ok(end)
 }
 
 fn remember(starts: &mut Starts, more: Vec<(u64, Option<Mark>)>) {
