@@ -217,7 +217,7 @@ fn has_tag(event: &Event, tag: &str) -> bool {
 mod tests {
     use super::*;
     use crate::plugin::Decoration;
-    use crate::testing::{NOW, build, fields, json_event, run};
+    use crate::testing::{self, NOW, build, fields, json_event, run};
 
     const SETTINGS: &str = r#"{"start_tag":"s","end_tag":"e","unique_id_field":"id","timeout":10}"#;
 
@@ -247,18 +247,7 @@ mod tests {
     }
 
     fn flush(filter: &mut dyn Filter, last: bool) -> Vec<String> {
-        let mut emitted = Vec::new();
-        let decoration = Decoration::default();
-        filter.flush(
-            &mut FilterContext {
-                decoration: &decoration,
-                emitted: &mut emitted,
-                later: &mut None,
-                clock: NOW,
-            },
-            last,
-        );
-        emitted.iter().map(fields).collect()
+        testing::flush(filter, &Decoration::default(), NOW, last).iter().map(fields).collect()
     }
 
     #[test]

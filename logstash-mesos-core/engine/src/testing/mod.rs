@@ -161,6 +161,14 @@ pub fn run_with(filter: &mut dyn Filter, event: &mut Event, decoration: &Decorat
     (event.is_cancelled(), emitted)
 }
 
+/// Lets the filter give out what it keeps, at the time of `clock`; for the last time with `last`.
+pub fn flush(filter: &mut dyn Filter, decoration: &Decoration, clock: Clock, last: bool) -> Vec<Event> {
+    let (mut emitted, mut later) = (Vec::new(), None);
+    filter.flush(&mut FilterContext { decoration, emitted: &mut emitted, later: &mut later, clock }, last);
+    emitted.extend(later.into_iter().flat_map(|Emitting(events)| events));
+    emitted
+}
+
 /// Common options that add a tag to events that matched.
 pub fn tagging(tag: &'static str) -> Decoration {
     let tags = SettingValue::Array(vec![SettingValue::String(Text::from_static(tag))]);

@@ -255,22 +255,12 @@ fn seconds_between(from: Timestamp, to: Timestamp) -> f64 {
 mod tests {
     use super::*;
     use crate::event::Clock;
-    use crate::testing::{NOW, build, fields, json_event, run, tagging};
+    use crate::testing::{NOW, build, fields, flush, json_event, run, tagging};
 
     // logstash-filter-metrics/spec/filters/metrics_spec.rb
 
     fn flushed(filter: &mut dyn Filter, last: bool) -> Option<Event> {
-        let mut emitted = Vec::new();
-        let decoration = tagging("metric");
-        filter.flush(
-            &mut FilterContext {
-                decoration: &decoration,
-                emitted: &mut emitted,
-                later: &mut None,
-                clock: NOW,
-            },
-            last,
-        );
+        let mut emitted = flush(filter, &tagging("metric"), NOW, last);
         assert!(emitted.len() <= 1);
         emitted.pop()
     }
@@ -373,13 +363,8 @@ mod tests {
     #[test]
     fn rates_change_with_time() {
         let mut filter = filter(r#"{"meter":"m","rates":[1]}"#, &["{}"; 10]);
-        let mut emitted = Vec::new();
-        let decoration = tagging("metric");
         let clock = Clock::Fixed(Timestamp::new(NOW.now().secs() + 6, 0));
-        filter.flush(
-            &mut FilterContext { decoration: &decoration, emitted: &mut emitted, later: &mut None, clock },
-            false,
-        );
+        let emitted = flush(&mut *filter, &tagging("metric"), clock, false);
         assert!(fields(&emitted[0]).contains(r#""m":{"count":10,"rate_1m":2.0}"#), "{}", fields(&emitted[0]));
     }
 
