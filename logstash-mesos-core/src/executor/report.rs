@@ -126,7 +126,7 @@ pub enum DockerReport {
     Unreachable(String),
 }
 
-/// What kind of stream it is.
+/// Where the bytes of a stream are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamKind {
     /// A file inside a container.
@@ -142,7 +142,7 @@ pub enum StreamKind {
 pub struct StreamReport {
     /// Names it for as long as it lives.
     pub id: String,
-    /// What kind it is.
+    /// Where its bytes are.
     pub kind: StreamKind,
     /// All 64 digits; empty for a file of the machine.
     pub container_id: String,
@@ -193,7 +193,7 @@ pub struct PipelineReport {
     pub lost: BTreeMap<String, u64>,
     /// Events that a condition had no answer for, such as `if [a] > 5` for a text: they are in the dead letters.
     pub unanswered: u64,
-    /// Its dead letters.
+    /// The dead letters that it keeps, and what became of others.
     pub dead_letters: DeadLetterStatus,
     /// Its filters and outputs, in order.
     pub plugins: Vec<PluginReport>,

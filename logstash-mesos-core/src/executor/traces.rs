@@ -18,7 +18,7 @@ pub struct OwnTraces {
 }
 
 impl OwnTraces {
-    /// Of this process.
+    /// What `/proc` says of this process; without a sandbox. What cannot be read there is left out.
     #[must_use]
     pub fn of_this_process(framework_id: Option<String>) -> Self {
         let process = ["/proc/self/cgroup", "/proc/self/mountinfo"]

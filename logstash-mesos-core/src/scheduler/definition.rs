@@ -52,7 +52,7 @@ impl Program {
 /// Everything about the executor that must be equal for two to be the same.
 #[derive(Clone, Debug)]
 pub struct Definition {
-    /// Name of the framework.
+    /// As `--framework-name` says: another name is another framework.
     pub framework_name: String,
     /// Where the program comes from.
     pub program: Program,

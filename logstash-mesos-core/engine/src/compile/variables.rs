@@ -16,7 +16,7 @@ impl Variables {
         Self(Arc::new(look_up))
     }
 
-    /// From a list.
+    /// Names with their values; of several with one name the last counts.
     pub fn from_list(list: impl IntoIterator<Item = (String, String)>) -> Self {
         let known: std::collections::HashMap<_, _> = list.into_iter().collect();
         Self::new(move |name| known.get(name).cloned())

@@ -92,7 +92,7 @@ pub struct Value {
     pub span: Span,
 }
 
-/// The kinds of values.
+/// A value as it is written: nothing is substituted in it yet.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ValueKind {
     /// A word without quotes.

@@ -78,7 +78,7 @@ pub enum Kind {
     Bytes,
     /// A codec, by name or with settings.
     Codec,
-    /// A field reference.
+    /// `name` or `[name][inner]`.
     FieldReference,
     /// One of these words.
     OneOf(&'static [&'static str]),

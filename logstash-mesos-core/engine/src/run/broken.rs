@@ -9,7 +9,7 @@ use crate::event::Event;
 /// An event on which a plugin panicked.
 #[derive(Debug)]
 pub struct Broken {
-    /// The id of the plugin.
+    /// The `id` of the plugin, which is unique in its pipeline.
     pub plugin_id: Arc<str>,
     /// The name of the plugin: `grok`.
     pub plugin: &'static str,

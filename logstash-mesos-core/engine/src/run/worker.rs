@@ -48,7 +48,7 @@ impl FilterGraph {
     }
 }
 
-/// The filters of one worker.
+/// The filters as one worker has them. What filters keep in common is shared with the other workers.
 #[derive(Debug)]
 pub struct FilterWorker {
     graph: Graph<FilterSlot>,

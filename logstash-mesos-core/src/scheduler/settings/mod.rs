@@ -109,9 +109,9 @@ pub enum Master {
 pub enum ExecutorProgram {
     /// Served from this file.
     Served(PathBuf),
-    /// On the agents.
+    /// A command that is there on the agents.
     Command(String),
-    /// In an image.
+    /// The image that it is in, and who runs that.
     Image(String, Containerizer),
 }
 
