@@ -13,7 +13,7 @@ use logstash_mesos_core::source::raise_descriptor_limit;
 
 /// The allocator of the programs.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() {
     let quick = std::env::args().any(|arg| arg == "--quick");

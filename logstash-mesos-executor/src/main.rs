@@ -25,9 +25,10 @@ mod ship;
 mod token;
 
 /// Events are made and dropped by the million, on several threads: this allocator is quicker at that than the C
-/// library's, and gives memory back.
+/// library's. It gives back what is free for half a second, also what a thread has left that now sleeps: its settings are in
+/// `.cargo/config.toml`.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Ships the logs of the containers on one machine through Logstash configurations.
 ///

@@ -246,27 +246,33 @@ const GRANTED: u64 = 64 * MIB;
 /// What the released program has resident of its own file.
 const PROGRAM: u64 = 14 * MIB;
 const CONFIGURATIONS: usize = 40;
+/// What they may hold when they have nothing to do.
+const AT_REST: u64 = 40 * MIB;
 const LINES: usize = 20_000;
 
-/// Forty configurations, each with a file and a pattern of its own, and the output `output`.
+/// Forty configurations, each with a file and a pattern of its own, and the output `output`: so soon after each other that all of
+/// them are busy, and so late that the first ones have the memory of the others.
 fn forty(place: &Place, output: &str) -> Process {
     let (configs, logs) = (place.directory("configs"), place.directory("logs"));
-    fs::create_dir_all(configs.join("host")).expect("it is writable");
+    let host = configs.join("host");
+    fs::create_dir_all(&host).expect("it is writable");
     let text: String = (0..LINES)
         .map(|number| format!("10.0.0.1 - - [01/Jan/2026:00:00:00 +0000] \"GET /{number} HTTP/1.1\" 200 5\n"))
         .collect();
+    let log = |number| logs.join(format!("{number}.log"));
+    (0..CONFIGURATIONS).for_each(|number| fs::write(log(number), &text).expect("it is writable"));
+    let none = format!("unix://{}", place.join("none.sock").display());
+    let shipper = ship_recipe(place.path(), &none, &configs, &place.directory("data")).start();
     for number in 0..CONFIGURATIONS {
-        let log = logs.join(format!("{number}.log"));
-        fs::write(&log, &text).expect("it is writable");
         let text = format!(
             "input {{ file {{ host-path => \"{}\" start_position => \"beginning\" }} }}
              filter {{ grok {{ match => {{ message => \"%{{COMMONAPACHELOG}}\" }} }} }} output {{ {output} }}",
-            log.display()
+            log(number).display()
         );
-        fs::write(configs.join(format!("host/{number}.conf")), text).expect("it is writable");
+        fs::write(host.join(format!("{number}.conf")), text).expect("it is writable");
+        thread::sleep(Duration::from_millis(50));
     }
-    let none = format!("unix://{}", place.join("none.sock").display());
-    ship_recipe(place.path(), &none, &configs, &place.directory("data")).start()
+    shipper
 }
 
 #[track_caller]
@@ -328,7 +334,17 @@ fn forty_configurations_at_work_hold_no_more_than_was_granted() {
             some => Err(format!("{some} lines: {}", shipper.printed())),
         }
     });
-    println!("figure: {CONFIGURATIONS} configurations at work: at most {} KiB held", most / 1024);
+    let rest = until("what nobody uses to be given back", PATIENCE, || {
+        match anonymous_bytes(shipper.id()).unwrap_or(0) {
+            rest if rest < AT_REST => Ok(rest),
+            held => Err(format!("{} MiB: {}", held / MIB, shipper.printed())),
+        }
+    });
+    println!(
+        "figure: {CONFIGURATIONS} configurations at work: at most {} KiB held, {} when all is sent",
+        most / 1024,
+        rest / 1024
+    );
     assert_eq!(shipper.terminate(PATIENCE).code(), Some(0), "{}", shipper.printed());
 }
 
