@@ -21,7 +21,8 @@ pub(super) struct Entry {
 #[derive(Debug, Default)]
 pub(super) struct Files {
     next_id: u64,
-    entries: BTreeMap<u64, Entry>,
+    // In boxes: numbers only grow, so the nodes of the tree stay half empty.
+    entries: BTreeMap<u64, Box<Entry>>,
     of_streams: BTreeSet<(Arc<str>, u64)>,
     at_inodes: BTreeSet<(Inode, u64)>,
     // Of which something that is kept is not written yet; those that are gone, too.
@@ -37,7 +38,7 @@ impl Files {
         self.next_id += 1;
         self.of_streams.insert((Arc::clone(&entry.stream), id));
         self.at_inodes.insert((inode(&entry.position), id));
-        self.entries.insert(id, entry);
+        self.entries.insert(id, Box::new(entry));
         self.changed.insert(id);
         id
     }
@@ -47,16 +48,16 @@ impl Files {
         self.of_streams.remove(&(Arc::clone(&entry.stream), id));
         self.at_inodes.remove(&(inode(&entry.position), id));
         self.changed.insert(id);
-        Some(entry)
+        Some(*entry)
     }
 
     pub(super) fn get(&self, id: u64) -> Option<&Entry> {
-        self.entries.get(&id)
+        self.entries.get(&id).map(Box::as_ref)
     }
 
     /// To change what is known while the program runs.
     pub(super) fn get_mut(&mut self, id: u64) -> Option<&mut Entry> {
-        self.entries.get_mut(&id)
+        self.entries.get_mut(&id).map(Box::as_mut)
     }
 
     /// To change what is kept; whose it is, and where, is changed by the two below.
@@ -104,20 +105,20 @@ impl Files {
     /// Those of the stream, in the order in which they were begun.
     pub(super) fn of_stream(&self, key: &Arc<str>) -> impl DoubleEndedIterator<Item = (u64, &Entry)> {
         let all = (Arc::clone(key), 0)..=(Arc::clone(key), u64::MAX);
-        self.of_streams.range(all).filter_map(|(_, id)| Some((*id, self.entries.get(id)?)))
+        self.of_streams.range(all).filter_map(|(_, id)| Some((*id, self.get(*id)?)))
     }
 
     /// Those that may be the file.
     pub(super) fn that_may_be(&self, file: Identity) -> impl Iterator<Item = (u64, &Entry)> {
         let inode = (file.dev, file.ino);
         let there = self.at_inodes.range((inode, 0)..=(inode, u64::MAX));
-        let entries = there.filter_map(|(_, id)| Some((*id, self.entries.get(id)?)));
+        let entries = there.filter_map(|(_, id)| Some((*id, self.get(*id)?)));
         entries.filter(move |(_, entry)| entry.position.identity().may_be(file))
     }
 
     /// All of them, in the order in which they were begun.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Entry)> {
-        self.entries.iter().map(|(id, entry)| (*id, entry))
+        self.entries.iter().map(|(id, entry)| (*id, entry.as_ref()))
     }
 
     /// Removes those that are not to be kept.

@@ -602,9 +602,10 @@ impl Watched<'_> {
                 self.running.spawn_on(once.read(reading), self.readers.handle())
             }
         } else {
-            // One task for a file and no more: there may be very many of them.
-            let reading = self.readers.reading(follow);
-            self.running.spawn_on(async move { (name, Ok(reading.await)) }, self.readers.handle())
+            // One task for a file and no more: there may be very many of them. An `async` block would have room for two of these
+            // futures, the one that it is given and the one that it waits for.
+            let reading = self.readers.reading(follow).map(|ended| (name, Ok(ended)));
+            self.running.spawn_on(reading, self.readers.handle())
         };
         self.files.insert(path, State::Open(task.id()));
     }
