@@ -3,6 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use logstash_mesos_tests::docker::{BUSYBOX, Docker};
 use logstash_mesos_tests::executor::ship_recipe;
@@ -91,8 +92,11 @@ fn a_mount_that_does_not_answer_holds_up_nobody_else() {
         out.display()
     );
     let name = format!("docker/{}.conf", BUSYBOX.replace(':', "%3A"));
-    fs::write(configs.join(name), format!("input {{ file {{ docker-path => \"/logs/*.log\" }} }} {output}"))
-        .expect("it is writable");
+    let text = format!(
+        "input {{ file {{ docker-path => \"/logs/*.log\" }} \
+         file {{ docker-path => \"/logs/0.old\" ignore_older => 3600 }} }} {output}"
+    );
+    fs::write(configs.join(name), text).expect("it is writable");
     // One that asks for both, and more than there are threads of those that ask only for what does not answer.
     let paths = |paths: &[&Path]| {
         let paths: Vec<_> = paths.iter().map(|path| format!("\"{}/*.log\"", path.display())).collect();
@@ -104,6 +108,16 @@ fn a_mount_that_does_not_answer_holds_up_nobody_else() {
         let text = format!("{} output {{ null {{}} }}", paths(&[&mount.front]));
         fs::write(configs.join(format!("host/hanging{number}.conf")), text).expect("it is writable");
     }
+    append(&mount.behind.join("plain.txt"), "of this there is a position");
+    // What is too old to be read is looked at again and again.
+    append(&mount.behind.join("0.old"), "old");
+    let old = OpenOptions::new().append(true).open(mount.behind.join("0.old")).expect("it is there");
+    old.set_modified(SystemTime::now() - Duration::from_secs(7200)).expect("it is ours");
+    let text = format!(
+        "input {{ file {{ host-path => \"{}/plain.txt\" }} }} output {{ null {{}} }}",
+        mount.front.display()
+    );
+    fs::write(configs.join("host/shipped.conf"), text).expect("it is writable");
     // Each line twice: by the container's configuration, and by the machine's.
     let mut expected = Vec::new();
     let of_mount = |round: u32, expected: &mut Vec<String>| {
@@ -126,7 +140,7 @@ fn a_mount_that_does_not_answer_holds_up_nobody_else() {
     let away = mount.is_away();
     let mut later = Vec::new();
     of_mount(2, &mut later);
-    for what in ["a call for a file", "which files match"] {
+    for what in ["a call for a file", "which files match", "what was found"] {
         until(what, PATIENCE, || {
             let printed = ship.printed();
             if printed.contains(what) { Ok(()) } else { Err(printed) }
@@ -155,5 +169,18 @@ fn a_mount_that_does_not_answer_holds_up_nobody_else() {
     });
     // The system closes what was open there, for which it waits.
     drop(away);
+    assert_eq!(ship.ended_within(PATIENCE).code(), Some(0), "{}", ship.printed());
+
+    // Nor does its beginning, with positions of what is there.
+    let away = mount.is_away();
+    append(&good.join("app.log"), "machine 4");
+    healthy.shell("echo container 4 >> /logs/app.log");
+    expected.extend(["machine 4", "container 4"].map(str::to_owned));
+    let mut ship = ship_recipe(place.path(), docker.host(), &configs, &place.directory("data")).start();
+    expect(&out, &expected, &ship);
+    drop(away);
+    expected.append(&mut later);
+    expect(&out, &expected, &ship);
+    ship.signal(Signal::TERM);
     assert_eq!(ship.ended_within(PATIENCE).code(), Some(0), "{}", ship.printed());
 }
