@@ -125,6 +125,30 @@ impl Client {
         self.command(&["build", "--quiet", "--file", &dockerfile, "--tag", image, &context]);
     }
 
+    /// Removes all containers and ends their daemon, with what it has started below `directory`: at first it is asked to.
+    pub(crate) fn end(&self, daemon: &mut Process, directory: &Path, patience: Duration) {
+        // Containers outlive their daemon, so they go first.
+        let removed = attempt(PATIENCE, || {
+            let containers = self.try_command(&["ps", "-aq"])?;
+            let mut arguments = vec!["rm", "-f"];
+            arguments.extend(containers.lines());
+            if containers.is_empty() { Ok(containers) } else { self.try_command(&arguments) }
+        });
+        if let Err(reason) = removed {
+            eprintln!("cannot remove the containers below {}: {reason}", directory.display());
+        }
+        daemon.signal(Signal::TERM);
+        let ended = attempt(patience, || {
+            let _collected = daemon.status();
+            let left = with_environment(MARK, &directory.display().to_string());
+            left.is_empty().then_some(()).ok_or_else(|| format!("{left:?}"))
+        });
+        if let Err(left) = ended {
+            eprintln!("processes {left} below {} did not end by themselves", directory.display());
+            end_all(MARK, directory);
+        }
+    }
+
     /// Makes an image from a directory.
     #[track_caller]
     pub fn import(&self, root: &Path, image: &str, flags: &[&str]) {
@@ -301,27 +325,7 @@ impl Drop for Docker {
         if self.process.status().is_some() {
             self.process = self.recipe.start();
         }
-        // Containers outlive their daemon, so they go first.
-        let removed = attempt(PATIENCE, || {
-            self.answers()?;
-            let containers = self.try_command(&["ps", "-aq"])?;
-            let mut arguments = vec!["rm", "-f"];
-            arguments.extend(containers.lines());
-            if containers.is_empty() { Ok(containers) } else { self.try_command(&arguments) }
-        });
-        if let Err(reason) = removed {
-            eprintln!("cannot remove the containers below {}: {reason}", self.directory.display());
-        }
-        self.process.signal(Signal::TERM);
-        let ended = attempt(Duration::from_secs(15), || {
-            let _ = self.process.status();
-            let left = with_environment(MARK, &self.directory.display().to_string());
-            left.is_empty().then_some(()).ok_or_else(|| format!("{left:?}"))
-        });
-        if let Err(left) = ended {
-            eprintln!("Docker's processes {left} did not end by themselves");
-            end_all(MARK, &self.directory);
-        }
+        self.client.end(&mut self.process, &self.directory, Duration::from_secs(15));
         if let Some(bridge) = &self.bridge {
             let _ = Command::new("ip").args(["link", "delete", bridge]).status();
         }

@@ -4,12 +4,10 @@ use std::fs;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
-use rustix::process::Signal;
-
 use crate::docker::Client;
-use crate::place::{MARK, unmount_below};
-use crate::process::{Process, Recipe, end_all, with_environment};
-use crate::wait::{PATIENCE, attempt, until};
+use crate::place::unmount_below;
+use crate::process::{Process, Recipe, end_all};
+use crate::wait::{PATIENCE, until};
 
 /// The service of a Podman, with its images and containers. Docker's own client speaks with it.
 #[derive(Debug)]
@@ -55,25 +53,7 @@ impl Deref for Podman {
 
 impl Drop for Podman {
     fn drop(&mut self) {
-        let removed = attempt(PATIENCE, || {
-            let containers = self.try_command(&["ps", "-aq"])?;
-            let mut arguments = vec!["rm", "-f"];
-            arguments.extend(containers.lines());
-            if containers.is_empty() { Ok(containers) } else { self.try_command(&arguments) }
-        });
-        if let Err(reason) = removed {
-            eprintln!("cannot remove the containers below {}: {reason}", self.directory.display());
-        }
-        self.process.signal(Signal::TERM);
-        let ended = attempt(PATIENCE / 4, || {
-            let _ = self.process.status();
-            let left = with_environment(MARK, &self.directory.display().to_string());
-            left.is_empty().then_some(()).ok_or_else(|| format!("{left:?}"))
-        });
-        if let Err(left) = ended {
-            eprintln!("Podman's processes {left} did not end by themselves");
-            end_all(MARK, &self.directory);
-        }
+        self.client.end(&mut self.process, &self.directory, PATIENCE / 4);
         // What watches over commands in containers waits for minutes, and has another environment.
         end_all("CONTAINERS_CONF", &self.directory);
         unmount_below(&self.directory);
