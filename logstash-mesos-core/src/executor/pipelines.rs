@@ -20,6 +20,7 @@ use crate::configs::{ConfigKey, ConfigSet, Configuration, Kind, Matcher, Pipelin
 use crate::discovery::ContainerId;
 use crate::memory::Memory;
 use crate::pipeline::compile::{CompileOptions, compile, secrets};
+use crate::pipeline::input::keeping::Keeping;
 use crate::pipeline::input::stream::{Reads, StreamInput};
 use crate::pipeline::live::Live;
 use crate::pipeline::plugin::BatchSender;
@@ -35,6 +36,7 @@ pub(crate) struct Pipelines {
     pub(super) queue_bytes: usize,
     // What is on its way in all of them.
     memory: Memory,
+    kept: Keeping,
     workers: usize,
     output_closed: CancellationToken,
     sees_sandboxes: bool,
@@ -77,11 +79,13 @@ const REPLACED_PATIENCE: Duration = Duration::from_secs(2);
 impl Pipelines {
     pub(crate) fn new(settings: &ShipperSettings, live: Live) -> Self {
         let spools = Spools::new(&settings.data_dir.join("queue"), settings.disk_bytes);
+        let memory = Memory::new(settings.queue_bytes);
         Self {
             compile: settings.compile.clone(),
             max_line_bytes: settings.compile.max_line_bytes,
             queue_bytes: settings.queue_bytes,
-            memory: Memory::new(settings.queue_bytes),
+            kept: Keeping::new(&memory),
+            memory,
             workers: settings.workers,
             output_closed: settings.output_closed.clone(),
             sees_sandboxes: settings.mesos_work_dir.is_some(),
@@ -254,6 +258,11 @@ impl Pipelines {
     }
 
     /// How long a line may be in streams that begin now.
+    /// The memory for what codecs keep of streams.
+    pub(crate) fn kept(&self) -> Keeping {
+        self.kept.clone()
+    }
+
     pub(crate) fn max_line_bytes(&self) -> usize {
         self.max_line_bytes
     }

@@ -227,6 +227,12 @@ impl Codec for Multiline {
         self.shared.text.encode(event, out)
     }
 
+    fn end_early(&mut self, clock: Clock, emit: &mut dyn FnMut(Event)) {
+        // The limit is lower than it was thought to be.
+        self.bytes = self.bytes.max(self.shared.max_bytes);
+        self.flush(clock, emit);
+    }
+
     fn fork(&self) -> Box<dyn Codec> {
         Box::new(Self::new(Arc::clone(&self.shared), self.rest.fresh()))
     }

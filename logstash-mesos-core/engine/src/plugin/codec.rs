@@ -39,6 +39,11 @@ pub trait Codec: Send {
         let _ = (clock, emit);
     }
 
+    /// There is no room for what was kept: emits it, marked as what has come to a limit of the codec.
+    fn end_early(&mut self, clock: Clock, emit: &mut dyn FnMut(Event)) {
+        self.flush(clock, emit);
+    }
+
     /// Appends `event` in this codec's form, with its delimiter if it has one.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use crate::event::{Clock, Event, Origin, StreamKey};
 use crate::memory::Room;
 use crate::pipeline::input::common::{EVENT_BYTES, EXPANSION};
 use crate::pipeline::input::keeper::{Keeper, Place, decode as decode_content};
+use crate::pipeline::input::keeping::Keeping;
 use crate::pipeline::input::stream::{Channels, StreamInput};
 use crate::pipeline::plugin::{Batch, BatchSender, Deferred, EcsCompatibility, LineLimit};
 use crate::source::{Decoder, Flush, Kept, LineIter, Lines, Lost, StreamStatus};
@@ -161,6 +162,7 @@ pub(crate) struct FanDecoder {
     contents: Vec<StreamKey>,
     clock: Clock,
     status: Arc<StreamStatus>,
+    memory: Keeping,
     // For the targets as they were at the last lines.
     known: Arc<[Target]>,
     groups: Vec<Group>,
@@ -183,6 +185,7 @@ impl FanDecoder {
         key: StreamKey,
         clock: Clock,
         status: Arc<StreamStatus>,
+        memory: Keeping,
     ) -> Self {
         Self {
             fan,
@@ -192,6 +195,7 @@ impl FanDecoder {
             contents: Vec::new(),
             clock,
             status,
+            memory,
             known: Arc::new([]),
             groups: Vec::new(),
         }
@@ -213,7 +217,7 @@ impl FanDecoder {
             match alike {
                 Some(group) => group.members.push(at),
                 None => {
-                    let keeper = || Keeper::new(target.input.codec());
+                    let keeper = || Keeper::new(target.input.codec(), self.memory.clone());
                     let mut group = Group {
                         keepers: [keeper(), keeper()],
                         channels: target.input.channels,
@@ -256,17 +260,20 @@ impl FanDecoder {
         }
     }
 
-    /// Has `feed` give records, and puts the events of each target behind one another into `batch`. With a
-    /// reason to flush, what is kept goes along.
+    /// Has `feed` give records out of a block of so many bytes, and puts the events of each target behind one another into
+    /// `batch`. With a reason to flush, what is kept goes along.
     fn make(
         &mut self,
         batch: &mut Batch,
         flush: Option<Flush>,
+        block: usize,
         feed: impl FnOnce(&mut dyn Records, &mut dyn FnMut(Record)) -> Kept,
     ) -> Kept {
         let Self { records, clock, groups, key, file, status, .. } = self;
         // Asked once: lines that come together were read at the same moment.
         let now = Clock::Fixed(clock.now());
+        let bytes = |groups: &[Group]| groups.iter().map(Group::kept_bytes).sum::<usize>();
+        let kept_bytes = bytes(groups);
         let mut kept = feed(&mut **records, &mut |record| {
             note_cut(status, &key.0, file, &record);
             for group in &mut *groups {
@@ -279,8 +286,10 @@ impl FanDecoder {
         for group in &mut *groups {
             // Others may be quiet while one of the channels is not.
             group.flush(flush.unwrap_or(Flush::Idle), now);
+            group.settle(block, now);
             kept = group.keepers.iter().fold(kept, |kept, keeper| kept.and(keeper.kept()));
         }
+        batch.byte_size += kept_bytes.saturating_sub(bytes(groups));
         let mut ends = Vec::with_capacity(self.known.len());
         for (at, target) in self.known.iter().enumerate() {
             let Some(group) = self.groups.iter_mut().find(|group| group.members.contains(&at)) else {
@@ -396,11 +405,23 @@ impl Group {
         }
     }
 
+    /// Of the last lines, which were slices of a block of so many bytes.
+    fn settle(&mut self, block: usize, now: Clock) {
+        let (events, metadata) = (&mut self.events, &*self.metadata);
+        for keeper in &mut self.keepers {
+            keeper.settle(block, now, &mut |event, first| events.push(finish(event, first, 0, metadata)));
+        }
+    }
+
+    fn kept_bytes(&self) -> usize {
+        self.keepers.iter().map(Keeper::kept_bytes).sum()
+    }
+
     /// Goes on with what `before` keeps.
     fn take_over(&mut self, before: &mut Self, clock: Clock) {
         let (events, metadata) = (&mut self.events, &*self.metadata);
         for (keeper, before) in self.keepers.iter_mut().zip(&mut before.keepers) {
-            let fresh = Keeper::new(before.codec().fork());
+            let fresh = before.fresh();
             keeper.take_over(std::mem::replace(before, fresh), clock, &mut |event, first| {
                 events.push(finish(event, first, 0, metadata));
             });
@@ -439,7 +460,10 @@ impl Decoder for FanDecoder {
         self.name_contents(lines.file());
         match self.defer(lines, batch) {
             Ok(()) => Kept::NOTHING,
-            Err(lines) => self.make(batch, None, |records, emit| records.read(lines, emit)),
+            Err(lines) => {
+                let block = lines.byte_len();
+                self.make(batch, None, block, |records, emit| records.read(lines, emit))
+            }
         }
     }
 
@@ -449,7 +473,7 @@ impl Decoder for FanDecoder {
 
     fn flush(&mut self, reason: Flush, batch: &mut Batch) -> Kept {
         self.regroup();
-        self.make(batch, Some(reason), |records, emit| records.flush(reason, emit))
+        self.make(batch, Some(reason), 0, |records, emit| records.flush(reason, emit))
     }
 
     fn idle_flush(&self) -> Option<Duration> {

@@ -12,6 +12,7 @@ use super::super::records::{JsonFile, PlainLines};
 use super::*;
 use crate::event::Ack;
 use crate::memory::Memory;
+use crate::pipeline::input::keeping::FREE_BYTES;
 use crate::pipeline::queue::Queue;
 use crate::pipeline::{CompileOptions, catalog, compile};
 use crate::source::{
@@ -95,7 +96,8 @@ fn fan_of(targets: Vec<Target>) -> Arc<Fan> {
 
 fn decoder(fan: &Arc<Fan>, records: Box<dyn Records>) -> FanDecoder {
     let key = StreamKey(Arc::from("s"));
-    FanDecoder::new(Arc::clone(fan), records, key, Clock::System, Arc::default())
+    let kept = Keeping::new(&Memory::default());
+    FanDecoder::new(Arc::clone(fan), records, key, Clock::System, Arc::default(), kept)
 }
 
 fn lines(text: &str, offset: u64) -> Lines {
@@ -166,6 +168,81 @@ fn limits_end_an_event_and_tag_it() {
     assert!(tags(0).contains("multiline_codec_max_lines_reached"), "{}", tags(0));
     let offsets: Vec<_> = batch.events.iter().map(|event| event.origin.as_ref().unwrap().offset).collect();
     assert_eq!(offsets, [0, 8]);
+}
+
+#[test]
+fn events_that_there_is_no_memory_for_end_early_and_nothing_is_lost() {
+    const FILES: usize = 50;
+    const BLOCKS: usize = 10;
+    const BLOCK: usize = 32 << 10;
+    const MEMORY: usize = 1 << 20;
+    let memory = Memory::new(MEMORY);
+    let kept = Keeping::new(&memory);
+    let input = stack("max_lines => 1000000");
+    let receiver = Arc::<Receiver>::default();
+    let decoder = || {
+        let fan = fan_of(vec![target("c#0", &input, &receiver)]);
+        let key = StreamKey(Arc::from("s"));
+        let (clock, kept) = (Clock::System, kept.clone());
+        FanDecoder::new(fan, Box::new(PlainLines), key, clock, Arc::default(), kept)
+    };
+    let line = format!(" {}\n", "x".repeat(126));
+    let block = line.repeat(BLOCK / line.len());
+    let mut files: Vec<(FanDecoder, Vec<Event>)> = (0..FILES).map(|_| (decoder(), Vec::new())).collect();
+    for nth in 0..BLOCKS {
+        for (decoder, events) in &mut files {
+            let mut batch = Batch { byte_size: BLOCK, ..Batch::default() };
+            let at = decoder.decode(lines(&block, (nth * BLOCK) as u64), &mut batch);
+            // What ends early is in the batch, and so is the place behind it.
+            assert_eq!(at.is_something(), batch.events.is_empty());
+            let given: usize = batch.events.iter().map(|event| message(event).len()).sum();
+            assert!(batch.byte_size >= given, "{} for {given}", batch.byte_size);
+            events.append(&mut batch.events);
+            // One goes on without room.
+            let most = MEMORY + 2 * BLOCKS * BLOCK + FILES * FREE_BYTES;
+            assert!(memory.used() <= most, "{} of {most}", memory.used());
+        }
+    }
+    let holds_much =
+        |decoder: &FanDecoder| decoder.groups.iter().map(Group::kept_bytes).sum::<usize>() > FREE_BYTES;
+    let waits = files.iter().filter(|(decoder, _)| decoder.idle_flush().is_some()).count();
+    assert_eq!(waits, files.iter().filter(|(decoder, _)| holds_much(decoder)).count());
+    let mut whole = 0;
+    for (decoder, events) in &mut files {
+        let early = events.len();
+        let mut batch = Batch::default();
+        assert_eq!(decoder.flush(Flush::End, &mut batch), Kept::NOTHING);
+        events.append(&mut batch.events);
+        let all: Vec<String> = events.iter().map(message).collect();
+        assert_eq!(all.join("\n") + "\n", block.repeat(BLOCKS));
+        for (at, event) in events.iter().enumerate() {
+            let tags = format!("{:?}", event.fields().get("tags"));
+            assert_eq!(tags.contains("multiline_codec_max_bytes_reached"), at < early, "{tags}");
+        }
+        whole += usize::from(events.len() == 1);
+    }
+    assert!((1..FILES).contains(&whole), "{whole}");
+    drop(files);
+    assert_eq!(memory.used(), 0);
+}
+
+#[test]
+fn a_line_that_is_kept_does_not_hold_what_was_read_with_it() {
+    let memory = Memory::new(16 << 20);
+    let fan = fan_of(vec![target("c#0", &stack(""), &Arc::default())]);
+    let (key, kept) = (StreamKey(Arc::from("s")), Keeping::new(&memory));
+    let mut decoder = FanDecoder::new(fan, Box::new(PlainLines), key, Clock::System, Arc::default(), kept);
+    let line = format!("{}\n", "x".repeat(99));
+    let block = line.repeat(1000);
+    let mut batch = Batch::default();
+    assert_eq!(decoder.decode(lines(&block, 0), &mut batch), from(99_900));
+    assert_eq!(batch.events.len(), 999);
+    assert!((1..1000).contains(&memory.used()), "{}", memory.used());
+    // And goes on to be what it was.
+    let mut batch = Batch::default();
+    assert_eq!(decoder.decode(lines(" more\nb\n", 100_000), &mut batch), from(100_006));
+    assert_eq!(batch.events.iter().map(message).collect::<Vec<_>>(), [format!("{}\n more", line.trim_end())]);
+    assert_eq!(batch.events[0].origin.as_ref().unwrap().offset, 99_900);
 }
 
 #[test]

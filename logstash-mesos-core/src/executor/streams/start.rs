@@ -50,7 +50,8 @@ impl Streams {
         let key = StreamKey(Arc::clone(positions.key()));
         let decoder = |records| {
             let fan = Arc::clone(&fan);
-            Box::new(FanDecoder::new(fan, records, key, self.clock, Arc::clone(&status)))
+            let status = Arc::clone(&status);
+            Box::new(FanDecoder::new(fan, records, key, self.clock, status, pipelines.kept()))
         };
         let sender = Arc::clone(&fan) as Arc<dyn BatchSender>;
         let framing =

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::keeping::{FREE_BYTES, Keeping, Share};
 use super::stream::Channel;
-use crate::event::{Clock, Event, Text, Timestamp, Value};
+use crate::event::{Blob, Clock, Event, Text, Timestamp, Value};
 use crate::pipeline::plugin::Codec;
 use crate::source::{Content, Flush, Kept};
 
@@ -35,11 +36,40 @@ pub(crate) struct Keeper {
     // Whether some of them are in a file before it.
     earlier: bool,
     touched: Instant,
+    memory: Keeping,
+    share: Option<Share>,
+    // Bytes of the lines that are kept, and of the blocks that they are slices of; of these without the last one, of which
+    // so many bytes are kept.
+    bytes: usize,
+    blocks: usize,
+    of_last: usize,
 }
 
+/// While there is too little memory, more than a little is kept only so long when nothing comes.
+const KEPT_FOR: Duration = Duration::from_secs(5);
+/// What a line takes beside its bytes.
+const LINE_BYTES: usize = size_of::<(Content, Place)>() + size_of::<Text>();
+
 impl Keeper {
-    pub(crate) fn new(codec: Box<dyn Codec>) -> Self {
-        Self { codec, lines: Vec::new(), here: None, earlier: false, touched: Instant::now() }
+    /// What it keeps is a part of `memory`.
+    pub(crate) fn new(codec: Box<dyn Codec>, memory: Keeping) -> Self {
+        Self {
+            codec,
+            lines: Vec::new(),
+            here: None,
+            earlier: false,
+            touched: Instant::now(),
+            memory,
+            share: None,
+            bytes: 0,
+            blocks: 0,
+            of_last: 0,
+        }
+    }
+
+    /// One that has decoded nothing yet.
+    pub(crate) fn fresh(&self) -> Self {
+        Self::new(self.codec.fork(), self.memory.clone())
     }
 
     pub(crate) fn codec(&self) -> &dyn Codec {
@@ -78,10 +108,49 @@ impl Keeper {
         }
         if self.codec.keeps() {
             self.here.get_or_insert(place.at);
+            self.bytes += content.as_bytes().len();
+            self.of_last += content.as_bytes().len();
             self.lines.push((content, place));
         } else {
             self.forget();
         }
+    }
+
+    /// The last lines were slices of a block of so many bytes: has what is kept of it held, or given out.
+    pub(crate) fn settle(&mut self, block: usize, clock: Clock, emit: &mut dyn FnMut(Event, &Place)) {
+        if self.lines.is_empty() {
+            self.share = None;
+            return;
+        }
+        if std::mem::take(&mut self.of_last) > 0 {
+            self.blocks += block;
+        }
+        // A few lines shall not hold all that was read with them.
+        if self.blocks > FREE_BYTES.max(2 * self.bytes) {
+            self.copy(clock, emit);
+        }
+        let bytes = self.kept_bytes();
+        let share = self.share.get_or_insert_with(|| self.memory.share());
+        if !self.memory.resize(share, bytes) {
+            self.end_early(clock, emit);
+        }
+    }
+
+    /// About how many bytes what is kept takes.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.blocks.max(self.bytes) + self.lines.len() * LINE_BYTES
+    }
+
+    fn copy(&mut self, clock: Clock, emit: &mut dyn FnMut(Event, &Place)) {
+        let mut before = std::mem::replace(self, self.fresh());
+        for (content, _) in &mut before.lines {
+            *content = match content {
+                Content::Text(text) => Content::Text(Text::from(text.as_str())),
+                Content::Bytes(bytes) => Content::Bytes(Blob::from(&**bytes)),
+            };
+        }
+        before.blocks = before.bytes;
+        self.take_over(before, clock, emit);
     }
 
     /// Gives out what is kept, unless it may wait.
@@ -94,6 +163,9 @@ impl Keeper {
                 return;
             }
             Flush::Idle if !self.is_due() => return,
+            Flush::Idle if self.codec.auto_flush().is_none_or(|after| self.touched.elapsed() < after) => {
+                return self.end_early(clock, emit);
+            }
             Flush::Idle | Flush::End => {}
         }
         let Some(first) = self.first() else { return };
@@ -101,14 +173,24 @@ impl Keeper {
         self.forget();
     }
 
+    /// Gives out what is kept, as there is no memory for it.
+    fn end_early(&mut self, clock: Clock, emit: &mut dyn FnMut(Event, &Place)) {
+        let Some(first) = self.first() else { return };
+        self.memory.ended_early(self.kept_bytes());
+        self.codec.end_early(clock, &mut |event| emit(of_time(event, &first), &first));
+        self.forget();
+    }
+
     /// Goes on with what `before` keeps, which was to be decoded in another way.
     pub(crate) fn take_over(&mut self, before: Self, clock: Clock, emit: &mut dyn FnMut(Event, &Place)) {
-        let (here, earlier) = (before.here, before.earlier);
-        for (content, place) in before.lines {
+        let Self { lines, here, earlier, touched, share, blocks, .. } = before;
+        for (content, place) in lines {
             self.decode(content, place, clock, emit);
         }
+        self.of_last = 0;
         if !self.lines.is_empty() {
-            (self.here, self.earlier) = (here, earlier);
+            (self.here, self.earlier, self.touched) = (here, earlier, touched);
+            (self.share, self.blocks) = (share, blocks);
         }
     }
 
@@ -125,7 +207,12 @@ impl Keeper {
     /// After how long without a line what is kept is an event; `None` while nothing is kept, and where only
     /// the next line can tell.
     pub(crate) fn idle_flush(&self) -> Option<Duration> {
-        if self.lines.is_empty() { None } else { self.codec.auto_flush() }
+        if self.lines.is_empty() {
+            return None;
+        }
+        let gives_room = self.kept_bytes() > FREE_BYTES && self.memory.is_short();
+        let after = gives_room.then_some(KEPT_FOR);
+        self.codec.auto_flush().into_iter().chain(after).min()
     }
 
     /// The place of the first line that is kept.
@@ -140,8 +227,12 @@ impl Keeper {
 
     fn forget(&mut self) {
         self.lines.clear();
+        // As a rule there are not as many.
+        self.lines.shrink_to(64);
         self.here = None;
         self.earlier = false;
+        self.share = None;
+        (self.bytes, self.blocks, self.of_last) = (0, 0, 0);
     }
 }
 

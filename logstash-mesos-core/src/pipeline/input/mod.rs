@@ -12,6 +12,7 @@ pub(crate) mod heartbeat;
 #[cfg(feature = "http")]
 pub(crate) mod http;
 pub(crate) mod keeper;
+pub(crate) mod keeping;
 mod making;
 pub(crate) mod net;
 pub(crate) mod pipeline;

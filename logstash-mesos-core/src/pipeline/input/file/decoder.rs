@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::super::common::{EVENT_BYTES, EXPANSION, InputOptions, SharedField, host_field, host_name};
 use super::super::keeper::{Keeper, Place, decode};
+use super::super::keeping::Keeping;
 use crate::event::{Clock, Event, Map, Origin, Parts, StreamKey, Text, Value};
 use crate::pipeline::plugin::settings::Settings;
 use crate::pipeline::plugin::{Batch, BuildContext, Codec, Deferred, LineLimit};
@@ -37,8 +38,9 @@ impl Common {
         key: &Arc<str>,
         clock: Clock,
         status: Arc<StreamStatus>,
+        memory: Keeping,
     ) -> FileDecoder {
-        FileDecoder { common: Arc::clone(self), stream: Arc::clone(key), clock, status, work: None }
+        FileDecoder { common: Arc::clone(self), stream: Arc::clone(key), clock, status, memory, work: None }
     }
 }
 
@@ -50,6 +52,7 @@ pub(super) struct FileDecoder {
     stream: Arc<str>,
     clock: Clock,
     status: Arc<StreamStatus>,
+    memory: Keeping,
     work: Option<Box<Work>>,
 }
 
@@ -73,9 +76,11 @@ struct Fields {
 impl Work {
     fn flush(&mut self, reason: Flush, batch: &mut Batch) -> Kept {
         let fields = &self.fields;
+        let kept = self.keeper.kept_bytes();
         self.keeper.flush(reason, fields.now(), &mut |event, first| {
             batch.events.push(fields.finish(event, &first.file, first.offset, 0, first.cut));
         });
+        batch.byte_size += kept.saturating_sub(self.keeper.kept_bytes());
         self.keeper.kept()
     }
 }
@@ -149,7 +154,8 @@ impl FileDecoder {
         if self.work.is_none() {
             let codec = self.common.codec.lock().unwrap_or_else(PoisonError::into_inner).fork();
             let fields = Arc::new(Fields::new(self));
-            self.work = Some(Box::new(Work { keeper: Keeper::new(codec), file: None, fields }));
+            self.work =
+                Some(Box::new(Work { keeper: Keeper::new(codec, self.memory.clone()), file: None, fields }));
         }
         self.work.as_mut().expect("it was made above")
     }
@@ -165,6 +171,7 @@ impl Decoder for FileDecoder {
                 work.flush(Flush::Rotated, batch);
             }
             let (fields, now) = (&work.fields, work.fields.now());
+            let (block, kept) = (lines.byte_len(), work.keeper.kept_bytes());
             for Line { content, offset, cut } in lines {
                 fields.note_cut(&stream, offset, cut);
                 let file = Arc::clone(&stream);
@@ -175,7 +182,11 @@ impl Decoder for FileDecoder {
                     ordinal += 1;
                 });
             }
-            batch.byte_size += batch.events.len() * EVENT_BYTES;
+            work.keeper.settle(block, now, &mut |event, first| {
+                batch.events.push(fields.finish(event, &first.file, first.offset, 0, first.cut));
+            });
+            let given = kept.saturating_sub(work.keeper.kept_bytes());
+            batch.byte_size += given + batch.events.len() * EVENT_BYTES;
             return work.keeper.kept();
         }
         let mut codec = work.keeper.codec().fork();

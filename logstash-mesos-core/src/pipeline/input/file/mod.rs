@@ -22,6 +22,7 @@ use decoder::Common;
 
 use super::archive::{Archive, Beginning, Broken, Stamp, stamp};
 use super::common::{duration, line_codec};
+use super::keeping::Keeping;
 use crate::checksum::checksum;
 use crate::event::Text;
 use crate::pipeline::plugin::settings::{Default as Preset, Kind, Setting, Settings, Status};
@@ -274,6 +275,7 @@ impl Input for File {
             waiting: VecDeque::new(),
             begun_late: HashSet::new(),
             asking: Asking::new("which files match"),
+            kept: Keeping::new(&cx.memory),
             unseen: self.paths.iter().cloned().collect(),
             unlisted: HashMap::new(),
         };
@@ -300,6 +302,8 @@ struct Watched<'i> {
     // Of the first look, and not begun yet.
     begun_late: HashSet<PathBuf>,
     asking: Asking<Text, Found>,
+    // Of all files.
+    kept: Keeping,
     // The patterns of which nothing is known yet.
     unseen: HashSet<Text>,
     // Directories that could not be looked into for a pattern.
@@ -579,7 +583,12 @@ impl Watched<'_> {
                 ..TailSettings::default()
             },
             positions: positions.clone(),
-            decoder: Box::new(input.common.decoder(positions.key(), self.cx.clock, Arc::clone(&status))),
+            decoder: Box::new(input.common.decoder(
+                positions.key(),
+                self.cx.clock,
+                Arc::clone(&status),
+                self.kept.clone(),
+            )),
             sender: Arc::clone(&self.cx.events),
             status: Arc::clone(&status),
             stop: self.stop.clone(),
