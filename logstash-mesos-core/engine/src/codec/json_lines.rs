@@ -67,6 +67,10 @@ impl Codec for JsonLines {
         self.lines.kept_bytes()
     }
 
+    fn may_end(&self, data: &[u8]) -> bool {
+        self.lines.may_end(data)
+    }
+
     fn flush(&mut self, clock: Clock, emit: &mut dyn FnMut(Event)) {
         let Self { charset, text, lines, .. } = self;
         lines.flush(emit, |line, emit| text.read(&charset.decode(line), clock, emit));

@@ -44,6 +44,10 @@ impl Codec for Line {
         self.lines.kept_bytes()
     }
 
+    fn may_end(&self, data: &[u8]) -> bool {
+        self.lines.may_end(data)
+    }
+
     fn flush(&mut self, clock: Clock, emit: &mut dyn FnMut(Event)) {
         let text = &self.text;
         self.lines.flush(emit, |line, emit| emit(text.event(text.charset.decode(line), clock)));

@@ -211,6 +211,10 @@ impl Codec for Multiline {
         self.bytes + self.lines.capacity() * size_of::<Text>() + self.rest.kept_bytes()
     }
 
+    fn may_end(&self, data: &[u8]) -> bool {
+        self.rest.may_end(data)
+    }
+
     fn auto_flush(&self) -> Option<Duration> {
         self.shared.auto_flush
     }
@@ -223,14 +227,14 @@ impl Codec for Multiline {
         self.end_event(clock, emit);
     }
 
-    fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        self.shared.text.encode(event, out)
-    }
-
     fn end_early(&mut self, clock: Clock, emit: &mut dyn FnMut(Event)) {
         // The limit is lower than it was thought to be.
         self.bytes = self.bytes.max(self.shared.max_bytes);
         self.flush(clock, emit);
+    }
+
+    fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        self.shared.text.encode(event, out)
     }
 
     fn fork(&self) -> Box<dyn Codec> {

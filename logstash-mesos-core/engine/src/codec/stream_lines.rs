@@ -38,6 +38,11 @@ impl StreamLines {
         self.tokens.kept_bytes()
     }
 
+    /// Whether a line may end within `data`.
+    pub(super) fn may_end(&self, data: &[u8]) -> bool {
+        self.tokens.may_end(data)
+    }
+
     /// Has `decode` make events of every line that `data` completes. Those of a line that was cut get the tag.
     pub(super) fn extract(
         &mut self,
@@ -108,6 +113,21 @@ mod tests {
     use crate::plugin::{Build, EcsCompatibility, PluginSpec};
     use crate::testing::codec::decoded;
     use crate::testing::{context, settings_of};
+
+    #[test]
+    fn where_a_line_may_end_is_known_by_its_delimiter() {
+        for (spec, more) in [
+            (&JSON_LINES, ""),
+            (&LINE, ""),
+            (&CEF, ""),
+            (&MULTILINE, r#","pattern":"x","what":"next","streaming_input":true"#),
+        ] {
+            let codec = crate::testing::codec::codec(spec, &format!(r#"{{"delimiter":"|;"{more}}}"#));
+            // Its beginning may have come before.
+            assert!(codec.may_end(b"a;b"), "{}", spec.name);
+            assert!(!codec.may_end(b"a|\nb"), "{}", spec.name);
+        }
+    }
 
     /// What comes of `text`, in pieces of `size` bytes, with a limit of 8 bytes for a line; and what was cut.
     fn events(spec: &PluginSpec, settings: &str, text: &str, size: usize) -> (Vec<String>, u64, u64) {

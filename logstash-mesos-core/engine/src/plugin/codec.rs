@@ -24,6 +24,11 @@ pub trait Codec: Send {
         0
     }
 
+    /// Whether a unit of input that is kept may end within `data`, so that events come of it.
+    fn may_end(&self, data: &[u8]) -> bool {
+        memchr::memchr(b'\n', data).is_some()
+    }
+
     /// After how long without input [`Codec::flush`] is wanted.
     fn auto_flush(&self) -> Option<std::time::Duration> {
         None

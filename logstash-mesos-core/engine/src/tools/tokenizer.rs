@@ -43,6 +43,11 @@ impl Tokenizer {
         Self { rest: Vec::new(), come: 0, tail: Vec::new(), ..self.clone() }
     }
 
+    /// Whether a delimiter may end within `data`.
+    pub(crate) fn may_end(&self, data: &[u8]) -> bool {
+        self.delimiter.needle().last().is_none_or(|last| memchr::memchr(*last, data).is_some())
+    }
+
     /// Gives out every line that `data` completes, without its delimiter.
     pub(crate) fn extract(&mut self, data: Blob, mut line: impl FnMut(Piece)) {
         let len = self.delimiter.needle().len();

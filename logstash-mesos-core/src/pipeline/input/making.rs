@@ -31,7 +31,7 @@ impl Maker {
     /// Sends the events of what has been read. `None` when the pipeline takes nothing any more.
     pub(super) async fn send(mut self, read: Read, cx: &InputContext) -> Option<Self> {
         // The middle of a line is nothing yet.
-        let may_be_many = read.ends || memchr::memchr(b'\n', &read.data).is_some();
+        let may_be_many = read.ends || self.codec.may_end(&read.data);
         if may_be_many && self.codec.kept_bytes() + read.data.len() > LONG {
             return self.send_long(read, cx).await;
         }

@@ -159,6 +159,10 @@ impl Codec for Cef {
     fn flush(&mut self, clock: Clock, emit: &mut dyn FnMut(Event)) {
         if let Some(rest) = &mut self.rest {
             rest.flush(emit, |unit, emit| emit(self.shared.event(unit, clock)));
+    fn may_end(&self, data: &[u8]) -> bool {
+        self.rest.as_ref().is_none_or(|rest| rest.may_end(data))
+    }
+
         }
     }
 

@@ -35,6 +35,19 @@ fn hold(piece: &mut Piece, bytes: usize) -> Result<(), Refused> {
     piece.try_resize(bytes).then_some(()).ok_or_else(busy)
 }
 
+/// Has `data` have room for `more` bytes, behind which as many as `expected` are to come: by doubling, and never for more
+/// than is known to come. Before it is taken it is held, beside what it is copied from.
+fn make_room(data: &mut Vec<u8>, more: usize, expected: usize, piece: &mut Piece) -> Result<(), Refused> {
+    let needed = data.len() + more;
+    if needed > data.capacity() {
+        let room = needed.max((2 * data.capacity()).min(needed + expected));
+        hold(piece, data.capacity() + room)?;
+        data.reserve_exact(room - data.len());
+        hold(piece, data.capacity())?;
+    }
+    Ok(())
+}
+
 /// Reads a body of at most `longest` bytes, as far as other requests leave room. Headers that say how it was packed are
 /// taken away.
 ///
@@ -68,8 +81,10 @@ pub(super) async fn read(
         if data.len() + bytes.len() > longest {
             return Err(too_long(longest));
         }
+        let expected = body.size_hint().upper().and_then(|bytes| usize::try_from(bytes).ok());
+        let expected = expected.unwrap_or(longest);
+        make_room(&mut data, bytes.len(), expected, &mut piece)?;
         data.extend_from_slice(&bytes);
-        hold(&mut piece, data.capacity())?;
     }
     if let Some(packing) = headers.get(CONTENT_ENCODING).and_then(Packing::parse) {
         headers.remove(CONTENT_ENCODING);
@@ -85,12 +100,18 @@ pub(super) async fn read(
         (data, piece) = unpacked?;
     }
     let charset = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).and_then(charset);
-    let data = match charset {
-        Some(charset) if charset != Charset::Utf8 => charset.decode(Blob::from(data)).into_bytes(),
-        _ => match String::from_utf8(data) {
-            Ok(text) => Blob::from(text.into_bytes()),
-            Err(error) => Blob::from(String::from_utf8_lossy(error.as_bytes()).into_owned().into_bytes()),
-        },
+    let data = match charset.filter(|charset| *charset != Charset::Utf8) {
+        None if std::str::from_utf8(&data).is_ok() => Blob::from(data),
+        charset => {
+            // No byte becomes more than three.
+            hold(&mut piece, 4 * data.len())?;
+            let data = match charset {
+                Some(charset) => charset.decode(Blob::from(data)).into_bytes(),
+                None => Blob::from(String::from_utf8_lossy(&data).into_owned().into_bytes()),
+            };
+            hold(&mut piece, data.len())?;
+            data
+        }
     };
     Ok(WholeBody { data, piece })
 }
@@ -162,4 +183,48 @@ fn unpacked(
 fn is_zlib(data: &[u8]) -> bool {
     matches!(data, [first, second, ..]
         if first & 0x0f == 8 && (u16::from(*first) << 8 | u16::from(*second)).is_multiple_of(31))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::room::Room;
+    use super::*;
+    use crate::memory::Memory;
+
+    #[test]
+    fn a_body_takes_no_more_memory_than_it_is_long() {
+        const BODY: usize = 704 << 10;
+        // Of a length that is known, and of one that is not.
+        for (known, most) in [(true, BODY), (false, 2 * BODY)] {
+            let memory = Memory::new(4 << 20);
+            let (mut piece, mut data) = (Room::new(&memory).piece(), Vec::new());
+            let mut copies = 0;
+            while data.len() < BODY {
+                let left = BODY - data.len() - FREE_BYTES.min(BODY - data.len());
+                let before = data.capacity();
+                assert!(
+                    make_room(&mut data, FREE_BYTES, if known { left } else { 100 << 20 }, &mut piece)
+                        .is_ok()
+                );
+                copies += usize::from(data.capacity() != before);
+                assert!(data.capacity() <= most);
+                data.extend_from_slice(&[0; FREE_BYTES]);
+                assert!(memory.used() + FREE_BYTES >= data.capacity());
+            }
+            assert!(copies < 10, "{copies}");
+            assert_eq!(known, data.capacity() < BODY + FREE_BYTES);
+        }
+    }
+
+    #[test]
+    fn what_it_is_copied_into_is_held_before_it_is_there() {
+        let memory = Memory::new(1 << 20);
+        let room = Room::new(&memory);
+        // It goes on alone, so that nobody else can.
+        let mut alone = room.piece();
+        assert!(alone.try_resize(900 << 10) && alone.try_resize(3 << 20));
+        let (mut piece, mut data) = (room.piece(), vec![0; FREE_BYTES]);
+        assert!(make_room(&mut data, FREE_BYTES, 1 << 20, &mut piece).is_err());
+        assert_eq!(data.capacity(), FREE_BYTES);
+    }
 }

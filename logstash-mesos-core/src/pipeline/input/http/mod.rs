@@ -21,7 +21,7 @@ use tracing::debug;
 
 use super::accept::Listen;
 use super::common::{EVENT_BYTES, InputOptions};
-use super::room::Room;
+use super::room::{FREE_BYTES, Room};
 use crate::event::{Batch, Blob, Clock, Deferred, Event, FieldReference, Outcome, Text, Value, awaited_ack};
 use crate::pipeline::plugin::settings::{
     Default as Preset, Kind, Setting, SettingValue, Settings, Transport,
@@ -266,6 +266,7 @@ impl Server {
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(FREE_BYTES)
             .serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);
         let ended = tokio::select! {
