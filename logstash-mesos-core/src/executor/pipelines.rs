@@ -192,6 +192,7 @@ impl Pipelines {
             options.support_escapes = settings.support_escapes.unwrap_or(options.support_escapes);
             options.escape_style = settings.escape_style.unwrap_or(options.escape_style);
             options.max_line_bytes = self.max_line_bytes;
+            options.max_parsed_bytes = self.queue_bytes;
             options.pipeline_id = key.to_string();
             options.origin = configuration.name.clone();
         });
@@ -257,12 +258,12 @@ impl Pipelines {
         self.memory.resize(self.queue_bytes.saturating_sub(working).max(self.queue_bytes / 4));
     }
 
-    /// How long a line may be in streams that begin now.
     /// The memory for what codecs keep of streams.
     pub(crate) fn kept(&self) -> Keeping {
         self.kept.clone()
     }
 
+    /// How long a line may be in streams that begin now.
     pub(crate) fn max_line_bytes(&self) -> usize {
         self.max_line_bytes
     }

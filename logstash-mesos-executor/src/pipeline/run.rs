@@ -51,11 +51,13 @@ pub(crate) struct Flags {
 pub(super) fn run(flags: &Flags) -> Result<ExitCode, Unusable> {
     super::log_to_stderr();
     let _lock = flags.data_dir.as_deref().map(lock).transpose()?;
+    let queue_bytes = usize::try_from(flags.queue_max_bytes).unwrap_or(usize::MAX);
     let compiled = flags.given.compile(|configuration, options| {
         if flags.given.source.text.is_some() {
             configuration.complete();
         }
         options.data_dir.clone_from(&flags.data_dir);
+        options.max_parsed_bytes = options.max_parsed_bytes.max(queue_bytes);
         // It goes on where a kill interrupted it: what comes again has to be the same document.
         options.deterministic_ids = flags.data_dir.is_some();
         options.serves_streams = false;
@@ -63,7 +65,7 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, Unusable> {
     let Some((compiled, options)) = compiled else { return Ok(ExitCode::FAILURE) };
     let mut settings = RunSettings::default();
     settings.pipeline_id.clone_from(&options.pipeline_id);
-    settings.memory = Memory::new(usize::try_from(flags.queue_max_bytes).unwrap_or(usize::MAX));
+    settings.memory = Memory::new(queue_bytes);
     settings.data_dir.clone_from(&flags.data_dir);
     settings.clock = options.clock;
     let run = flags.given.settings.read()?;

@@ -10,7 +10,7 @@ use crate::event::{Blob, Clock, EscapeStyle, Event, FieldReference, Map, Text, V
 use crate::filter::csv;
 use crate::plugin::charset::Charset;
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
-use crate::plugin::{Build, BuildContext, BuildError, Codec, EncodeError, PluginSpec};
+use crate::plugin::{Build, BuildContext, BuildError, Codec, EncodeError, ParsedLimit, PluginSpec};
 
 pub(crate) static CSV: PluginSpec = PluginSpec {
     name: "csv",
@@ -64,6 +64,7 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Codec>, Build
             original: cx.ecs.select(None, original),
             configured: columns.clone(),
             style: settings.escape_style(),
+            parsed: Arc::clone(&cx.parsed),
             wants_header: AtomicBool::new(settings.bool("include_headers")),
         }),
         columns,
@@ -83,6 +84,7 @@ struct Shared {
     original: Option<FieldReference>,
     configured: Vec<Text>,
     style: EscapeStyle,
+    parsed: Arc<ParsedLimit>,
     // Until one of the workers has written it.
     wants_header: AtomicBool,
 }
@@ -100,6 +102,9 @@ struct Malformed;
 impl Csv {
     fn event(&mut self, line: &Text, clock: Clock) -> Result<Option<Event>, Malformed> {
         let shared = Arc::clone(&self.shared);
+        if !shared.parsed.allows(line, &shared.separator, csv::FIELD_BYTES) {
+            return Err(Malformed);
+        }
         let values = csv::values(line, &shared.separator, &shared.quote).map_err(|()| Malformed)?;
         let values = match values {
             Some(values) => values,

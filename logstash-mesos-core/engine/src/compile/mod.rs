@@ -21,7 +21,7 @@ use crate::lang::{Code, Diagnostic, Diagnostics, PluginKind, Span, parse};
 use crate::plugin::settings::Kind;
 use crate::plugin::{
     Build, BuildContext, BuildError, Catalog, CompiledPlugin, Decoration, EcsCompatibility, LineLimit,
-    ListeningPort, PluginSpec, Warning, Warnings, common,
+    ListeningPort, ParsedLimit, PluginSpec, Warning, Warnings, common,
 };
 use crate::run::{FilterGraph, FilterSlot, Graph, Node};
 
@@ -55,6 +55,8 @@ pub struct CompileOptions {
     pub serves_streams: bool,
     /// `pipeline.max_line_bytes`: what is longer of a line is cut.
     pub max_line_bytes: usize,
+    /// The values of one text may take so much memory.
+    pub max_parsed_bytes: usize,
     /// The plugins there are.
     pub catalog: Catalog,
     /// Whether outputs give documents an id made from the event's place in its source.
@@ -88,6 +90,7 @@ impl CompileOptions {
             check_paths: true,
             serves_streams: true,
             max_line_bytes: LineLimit::DEFAULT_BYTES,
+            max_parsed_bytes: ParsedLimit::DEFAULT_BYTES,
             catalog,
             deterministic_ids: false,
         }
@@ -139,6 +142,8 @@ pub struct Compiled {
     pub outputs: Graph<CompiledPlugin>,
     /// How long a line may be, and how many were cut.
     pub lines: Arc<LineLimit>,
+    /// How much memory the values of a text may take, and how many texts were left as they are.
+    pub parsed: Arc<ParsedLimit>,
     /// What its author should know.
     pub warnings: Diagnostics,
 }
@@ -153,6 +158,7 @@ pub fn compile(source: &str, options: &CompileOptions) -> Result<Compiled, Diagn
     let mut compiler = Compiler {
         checker: Checker { options, source, complaints, unknown: Vec::new() },
         lines: Arc::new(LineLimit::new(options.max_line_bytes)),
+        parsed: Arc::new(ParsedLimit::new(options.max_parsed_bytes)),
         ids: HashMap::new(),
         counts: HashMap::new(),
         guards: Vec::new(),
@@ -170,6 +176,7 @@ pub fn compile(source: &str, options: &CompileOptions) -> Result<Compiled, Diagn
         filters: FilterGraph { graph: filters, clock: options.clock },
         outputs,
         lines: compiler.lines,
+        parsed: compiler.parsed,
         warnings: diagnostics,
     })
 }
@@ -197,6 +204,7 @@ struct Parts {
 struct Compiler<'o> {
     checker: Checker<'o>,
     lines: Arc<LineLimit>,
+    parsed: Arc<ParsedLimit>,
     ids: HashMap<String, Span>,
     counts: HashMap<(PluginKind, &'static str), usize>,
     /// Fields that the conditions around the present place have found to be there.
@@ -310,6 +318,7 @@ impl Compiler<'_> {
             deterministic_ids: options.deterministic_ids,
             serves_streams: options.serves_streams,
             lines: Arc::clone(&self.lines),
+            parsed: Arc::clone(&self.parsed),
             warnings: None,
         };
         let plugin = CompiledPlugin { spec, settings, context, span: written.span };

@@ -1,6 +1,7 @@
 //! A hash that keeps the order in which its keys came.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::OnceLock;
 
 use super::{Text, Value};
@@ -50,6 +51,35 @@ impl Map {
     /// A map of `entries`, whose keys the caller knows to differ.
     pub(crate) fn from_distinct(entries: Vec<Entry>) -> Self {
         Self { entries, index: OnceLock::new() }
+    }
+
+    /// A map of `entries`: where a key comes again, the last value counts, at the place of the first. Unlike with
+    /// [`Map::insert`] nothing stays of what it takes to find that out.
+    pub(crate) fn from_entries(mut entries: Vec<Entry>) -> Self {
+        let state = RandomState::new();
+        let hashed = |(at, entry): (usize, &Entry)| (state.hash_one(entry.key.as_bytes()), at);
+        let mut order: Vec<(u64, usize)> = entries.iter().enumerate().map(hashed).collect();
+        order.sort_unstable();
+        let mut again = Vec::new();
+        for alike in order.chunk_by(|one, next| one.0 == next.0) {
+            for (nth, (_, at)) in alike.iter().enumerate().skip(1) {
+                let same = alike[..nth].iter().find(|(_, first)| entries[*first].key == entries[*at].key);
+                if let Some((_, first)) = same {
+                    entries[*first].value = std::mem::replace(&mut entries[*at].value, Value::Null);
+                    again.push(*at);
+                }
+            }
+        }
+        drop(order);
+        again.sort_unstable();
+        let (mut at, mut again) = (0, again.into_iter().peekable());
+        if again.peek().is_some() {
+            entries.retain(|_| {
+                at += 1;
+                again.next_if_eq(&(at - 1)).is_none()
+            });
+        }
+        Self::from_distinct(entries)
     }
 
     /// Number of keys.

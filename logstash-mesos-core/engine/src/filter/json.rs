@@ -25,13 +25,13 @@ pub(crate) static JSON: PluginSpec = PluginSpec {
     build: Build::Filter(build),
 };
 
-fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, BuildError> {
+fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Filter>, BuildError> {
     Ok(Box::new(Json {
         source: settings.field_of(&settings.text("source").unwrap_or_default()),
         target: settings.text("target").map(|target| settings.field_of(&target)),
         tags: settings.strings("tag_on_failure"),
         skip_invalid: settings.bool("skip_on_invalid_json"),
-        reader: JsonReader::new(JsonRules::FILTER),
+        reader: JsonReader::new(JsonRules::FILTER).within(&cx.parsed),
         style: settings.escape_style(),
     }))
 }
@@ -59,7 +59,7 @@ impl Filter for Json {
             target: self.target.clone(),
             tags: self.tags.clone(),
             skip_invalid: self.skip_invalid,
-            reader: JsonReader::new(JsonRules::FILTER),
+            reader: self.reader.fork(),
             style: self.style,
         })
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::charset::Charset;
 use super::settings::{SettingValue, Settings};
-use super::{Build, BuildError, Catalog, Codec, LineLimit};
+use super::{Build, BuildError, Catalog, Codec, LineLimit, ParsedLimit};
 use crate::event::{Clock, Text};
 use crate::lang::PluginKind;
 
@@ -69,6 +69,8 @@ pub struct BuildContext {
     pub serves_streams: bool,
     /// How long a line may be, and what was cut: one for the whole pipeline.
     pub lines: Arc<LineLimit>,
+    /// How much the values of a text may take, and how many texts took more: one for the whole pipeline.
+    pub parsed: Arc<ParsedLimit>,
     // Where warnings go while a configuration is checked; nobody listens when it starts, as they have been said.
     pub(crate) warnings: Option<Warnings>,
 }
@@ -99,6 +101,7 @@ impl BuildContext {
             deterministic_ids: false,
             serves_streams: false,
             lines: Arc::default(),
+            parsed: Arc::default(),
             warnings: None,
         }
     }

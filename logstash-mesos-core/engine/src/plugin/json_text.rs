@@ -17,11 +17,7 @@ pub(crate) struct JsonText {
 
 impl Clone for JsonText {
     fn clone(&self) -> Self {
-        Self {
-            reader: JsonReader::new(JsonRules::CODEC),
-            target: self.target.clone(),
-            original: self.original.clone(),
-        }
+        Self { reader: self.reader.fork(), target: self.target.clone(), original: self.original.clone() }
     }
 }
 
@@ -37,7 +33,7 @@ impl JsonText {
         };
         let field = FieldReference::parse("[event][original]").ok();
         Ok(Self {
-            reader: JsonReader::new(JsonRules::CODEC),
+            reader: JsonReader::new(JsonRules::CODEC).within(&cx.parsed),
             target,
             original: cx.ecs.select(None, field).filter(|_| original),
         })

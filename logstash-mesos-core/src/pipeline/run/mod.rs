@@ -26,7 +26,7 @@ use super::dead_letter::{DeadLetterStatus, DeadLetters};
 use super::deliver::{Lane, Use};
 use super::plugin::{
     BatchSender, BuildError, CompiledPlugin, Input, InputContext, LineLimit, MakeInput, MakeOutput,
-    OutputContext,
+    OutputContext, ParsedLimit,
 };
 use super::queue::Queue;
 use super::spool::{Home, Lease, Limits};
@@ -90,6 +90,7 @@ pub struct RunningPipeline {
     queue: Arc<Queue>,
     counters: Arc<PipelineCounters>,
     lines: Arc<LineLimit>,
+    parsed: Arc<ParsedLimit>,
     tally: Arc<Tally>,
     filters: Vec<FilterStatus>,
     lanes: Vec<Arc<Lane>>,
@@ -192,6 +193,7 @@ impl RunningPipeline {
             queue,
             counters,
             lines: Arc::clone(&compiled.lines),
+            parsed: Arc::clone(&compiled.parsed),
             tally,
             filters: compiled.filters.counters(),
             lanes,
@@ -361,6 +363,13 @@ impl RunningPipeline {
             warn!(
                 pipeline_id = self.settings.pipeline_id,
                 lines, lost_bytes, "Lines were too long and were cut"
+            );
+        }
+        if self.parsed.texts() > 0 {
+            let (texts, most_bytes) = (self.parsed.texts(), self.parsed.max_bytes());
+            warn!(
+                pipeline_id = self.settings.pipeline_id,
+                texts, most_bytes, "Texts were not parsed, as their values would have taken too much memory"
             );
         }
         if drained {

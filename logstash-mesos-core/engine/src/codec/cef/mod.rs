@@ -15,7 +15,9 @@ use crate::compat::ruby;
 use crate::event::{Blob, Clock, EscapeStyle, Event, FieldReference, Map, Template, Text, Value, write_json};
 use crate::plugin::field::set_named;
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
-use crate::plugin::{Build, BuildContext, BuildError, Codec, EncodeError, LineLimit, PluginSpec};
+use crate::plugin::{
+    Build, BuildContext, BuildError, Codec, EncodeError, LineLimit, ParsedLimit, PluginSpec,
+};
 
 pub(crate) static CEF: PluginSpec = PluginSpec {
     name: "cef",
@@ -97,6 +99,7 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Codec>, Build
         delimiter: settings.text("delimiter").map(|text| text.replace("\\r", "\r").replace("\\n", "\n")),
         mapping,
         style: settings.escape_style(),
+        parsed: Arc::clone(&cx.parsed),
     };
     Ok(Box::new(Cef::new(Arc::new(shared), &cx.lines)))
 }
@@ -113,7 +116,11 @@ struct Shared {
     fields: Vec<(String, FieldReference)>,
     delimiter: Option<String>,
     style: EscapeStyle,
+    parsed: Arc<ParsedLimit>,
 }
+
+/// What an extension takes: by itself, in the event, and in the indexes of both.
+const FIELD_BYTES: usize = 384;
 
 /// A part of the header, and what it is when it would be empty.
 #[derive(Debug)]
@@ -152,6 +159,10 @@ impl Codec for Cef {
         self.rest.as_ref().map_or(0, StreamLines::kept_bytes)
     }
 
+    fn may_end(&self, data: &[u8]) -> bool {
+        self.rest.as_ref().is_none_or(|rest| rest.may_end(data))
+    }
+
     fn is_stateless(&self) -> bool {
         self.rest.is_none()
     }
@@ -159,10 +170,6 @@ impl Codec for Cef {
     fn flush(&mut self, clock: Clock, emit: &mut dyn FnMut(Event)) {
         if let Some(rest) = &mut self.rest {
             rest.flush(emit, |unit, emit| emit(self.shared.event(unit, clock)));
-    fn may_end(&self, data: &[u8]) -> bool {
-        self.rest.as_ref().is_none_or(|rest| rest.may_end(data))
-    }
-
         }
     }
 
@@ -231,6 +238,9 @@ impl Shared {
         };
         let number = version.as_str().strip_prefix("CEF:").unwrap_or(&version);
         set(&mut event, version_field, Value::Text(Text::from(number)))?;
+        if !self.parsed.allows(rest, "=", FIELD_BYTES) {
+            return Err("its fields take too much memory".to_owned());
+        }
         let mut extensions = self.extensions(text, rest)?;
         if self.ecs {
             self.set_times(&mut event, &mut extensions, clock)?;

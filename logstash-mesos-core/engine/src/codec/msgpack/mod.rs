@@ -3,9 +3,11 @@
 mod read;
 mod write;
 
+use std::sync::Arc;
+
 use crate::event::{Blob, Clock, Event, FieldReference, Template, Value};
 use crate::plugin::settings::{Kind, Setting, Settings};
-use crate::plugin::{Build, BuildContext, BuildError, Codec, EncodeError, PluginSpec};
+use crate::plugin::{Build, BuildContext, BuildError, Codec, EncodeError, ParsedLimit, PluginSpec};
 
 use super::json::TARGET;
 use crate::plugin::charset::Charset;
@@ -20,25 +22,29 @@ pub(crate) static MSGPACK: PluginSpec = PluginSpec {
     build: Build::Codec(build),
 };
 
-fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Codec>, BuildError> {
-    Ok(Box::new(MsgPack { format: settings.template("format"), target: settings.field("target") }))
+fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Codec>, BuildError> {
+    Ok(Box::new(MsgPack {
+        format: settings.template("format"),
+        target: settings.field("target"),
+        parsed: Arc::clone(&cx.parsed),
+    }))
 }
 
 #[derive(Clone, Debug)]
 struct MsgPack {
     format: Option<Template>,
     target: Option<FieldReference>,
+    parsed: Arc<ParsedLimit>,
 }
 
 impl MsgPack {
     fn event(&self, data: &[u8], clock: Clock) -> Result<Event, String> {
-        let map = match read::read(data)? {
+        let map = match read::read(data, &self.parsed)? {
             Value::Map(map) => map,
             other => return Err(format!("an event is a hash, not {}", other.type_name())),
         };
         let mut event = match &self.target {
-            None => Event::from_map(std::sync::Arc::unwrap_or_clone(map), clock)
-                .map_err(|error| error.to_string())?,
+            None => Event::from_map(Arc::unwrap_or_clone(map), clock).map_err(|error| error.to_string())?,
             Some(target) => {
                 let mut event = Event::new(clock.now());
                 event.set(target, Value::Map(map)).map_err(|error| error.to_string())?;

@@ -5,18 +5,24 @@ use rmp::Marker;
 use rmp::decode;
 
 use crate::event::{Blob, Map, Text, Value};
+use crate::plugin::ParsedLimit;
 use crate::plugin::charset::Charset;
 
 /// Hashes and lists inside each other.
 const MAX_DEPTH: usize = 100;
 
-/// Reads one value that is all of `data`.
-pub(super) fn read(mut data: &[u8]) -> Result<Value, String> {
-    let value = value(&mut data, 0)?;
+/// Reads one value that is all of `data`, and takes no more memory than it may.
+pub(super) fn read(mut data: &[u8], parsed: &ParsedLimit) -> Result<Value, String> {
+    let (len, mut left) = (data.len(), Some(parsed.max_bytes()));
+    let value = value(&mut data, 0, &mut left).inspect_err(|_| {
+        if left.is_none() {
+            parsed.exceeded(len);
+        }
+    })?;
     if data.is_empty() { Ok(value) } else { Err("there are bytes after the value".into()) }
 }
 
-fn value(rest: &mut &[u8], depth: usize) -> Result<Value, String> {
+fn value(rest: &mut &[u8], depth: usize, left: &mut Option<usize>) -> Result<Value, String> {
     let first = *rest.first().ok_or(TOO_SHORT)?;
     // The marker stays: each of these functions reads it again, and fails only where the data ends.
     Ok(match Marker::from_u8(first) {
@@ -47,11 +53,11 @@ fn value(rest: &mut &[u8], depth: usize) -> Result<Value, String> {
         }
         Marker::FixArray(_) | Marker::Array16 | Marker::Array32 => {
             let len = decode::read_array_len(rest).map_err(short)?;
-            list(rest, len, depth)?
+            list(rest, len, depth, left)?
         }
         Marker::FixMap(_) | Marker::Map16 | Marker::Map32 => {
             let len = decode::read_map_len(rest).map_err(short)?;
-            map(rest, len, depth)?
+            map(rest, len, depth, left)?
         }
         Marker::Reserved
         | Marker::FixExt1
@@ -71,21 +77,23 @@ fn text(rest: &mut &[u8], len: u32) -> Result<Value, String> {
     Ok(Value::Text(Charset::Utf8.decode(Blob::from(text))))
 }
 
-fn list(rest: &mut &[u8], len: u32, depth: usize) -> Result<Value, String> {
+fn list(rest: &mut &[u8], len: u32, depth: usize, left: &mut Option<usize>) -> Result<Value, String> {
     enter(rest, len, depth)?;
-    (0..len).map(|_| value(rest, depth + 1)).collect::<Result<_, _>>().map(Value::List)
+    take(left, len, 2 * size_of::<Value>())?;
+    (0..len).map(|_| value(rest, depth + 1, left)).collect::<Result<_, _>>().map(Value::List)
 }
 
-fn map(rest: &mut &[u8], len: u32, depth: usize) -> Result<Value, String> {
+fn map(rest: &mut &[u8], len: u32, depth: usize, left: &mut Option<usize>) -> Result<Value, String> {
     enter(rest, len, depth)?;
+    take(left, len.saturating_add(1), MEMBER_BYTES)?;
     let mut map = Map::new();
     for _ in 0..len {
-        let key = match value(rest, depth + 1)? {
+        let key = match value(rest, depth + 1, left)? {
             Value::Text(key) => key,
             Value::Int(number) => Text::from(number.to_string()),
             other => return Err(format!("{} is no key", other.type_name())),
         };
-        map.insert(key, value(rest, depth + 1)?);
+        map.insert(key, value(rest, depth + 1, left)?);
     }
     Ok(Value::from(map))
 }
@@ -97,6 +105,15 @@ fn enter(rest: &[u8], items: u32, depth: usize) -> Result<(), String> {
     }
     if depth >= MAX_DEPTH { Err(format!("nested more than {MAX_DEPTH} levels deep")) } else { Ok(()) }
 }
+
+/// Takes `each` for so many of what is left; nothing is left where that is more.
+fn take(left: &mut Option<usize>, count: u32, each: usize) -> Result<(), String> {
+    *left = left.and_then(|left| left.checked_sub((count as usize).saturating_mul(each)));
+    left.map(drop).ok_or_else(|| "the values take too much memory".to_owned())
+}
+
+/// What a key and its value take, growing, and in the index of a large hash.
+const MEMBER_BYTES: usize = 192;
 
 fn short<E>(_: E) -> String {
     TOO_SHORT.into()

@@ -1,5 +1,6 @@
 //! One row, as Ruby's CSV library reads it.
 
+use memchr::memmem;
 use thiserror::Error;
 
 use crate::event::Text;
@@ -58,8 +59,10 @@ fn row<'t>(
                 (Some(value), rest)
             }
             None => {
-                let end =
-                    rest.find(separator).unwrap_or(rest.len()).min(rest.find(row_end).unwrap_or(rest.len()));
+                let end = rest.find(separator).unwrap_or(rest.len());
+                // No further: the end of the row may be far away.
+                let near = &rest.as_bytes()[..(end + row_end.len() - 1).min(rest.len())];
+                let end = memmem::find(near, row_end.as_bytes()).unwrap_or(end);
                 let value = &rest[..end];
                 if value.contains(quote) || value.contains(['\n', '\r']) {
                     return Err(Malformed);

@@ -1,5 +1,7 @@
 //! Through a JSON text, byte by byte.
 
+use std::sync::Arc;
+
 use bigdecimal::BigDecimal;
 use num_bigint::BigInt;
 
@@ -77,7 +79,7 @@ impl<'t, 'r> Cursor<'t, 'r> {
         if self.at == self.bytes.len() || self.reader.rules.tail == Tail::Ignore {
             return Ok(None);
         }
-        let value = self.taken(base);
+        let value = self.taken(base)?;
         self.rest(value).map(Some)
     }
 
@@ -140,20 +142,46 @@ impl<'t, 'r> Cursor<'t, 'r> {
 
     fn object(&mut self) -> Step<Value> {
         let base = self.members()?;
-        Ok(self.taken(base))
+        self.taken(base)
+    }
+
+    /// What stands on a stack from `base` on, and takes so many bytes `beside` it. All of a large stack is not copied.
+    fn off<T>(
+        &mut self,
+        stack: impl Fn(&mut JsonReader) -> &mut Vec<T>,
+        base: usize,
+        beside: usize,
+    ) -> Step<Vec<T>> {
+        let all = stack(self.reader);
+        let count = all.len() - base;
+        if base == 0 && count >= LARGE {
+            let mut all = std::mem::take(all);
+            all.shrink_to_fit();
+            return Ok(all);
+        }
+        if count > 0 {
+            self.take(beside + count * size_of::<T>())?;
+        }
+        Ok(stack(self.reader).drain(base..).collect())
+    }
+
+    /// Takes so many bytes of what may be taken.
+    fn take(&mut self, bytes: usize) -> Step<()> {
+        if self.reader.take(bytes) { Ok(()) } else { self.fail(JsonProblem::Memory) }
     }
 
     /// The hash of the members from `base` on.
-    fn taken(&mut self, base: usize) -> Value {
-        let members = self.reader.entries.drain(base..);
-        if members.len() == 0 {
-            return Value::Map(std::sync::Arc::default());
+    fn taken(&mut self, base: usize) -> Step<Value> {
+        let count = self.reader.entries.len() - base;
+        if count == 0 {
+            return Ok(Value::Map(Arc::clone(&self.reader.empty)));
         }
-        Value::from(if members.len() <= SCANNED_KEYS {
-            Map::from_distinct(members.collect())
+        let entries = self.off(|reader| &mut reader.entries, base, MAP_BYTES)?;
+        Ok(Value::from(if count <= SCANNED_KEYS {
+            Map::from_distinct(entries)
         } else {
-            members.map(|entry| (entry.key, entry.value)).collect()
-        })
+            Map::from_entries(entries)
+        }))
     }
 
     /// Reads a hash and leaves its members on the stack. Returns where they begin.
@@ -186,7 +214,9 @@ impl<'t, 'r> Cursor<'t, 'r> {
             } else {
                 self.value()?
             };
-            self.store(base, &mut seen, key, value);
+            if !self.store(base, &mut seen, key, value) {
+                return self.fail(JsonProblem::Memory);
+            }
             self.skip_space();
             match self.peek() {
                 b',' => {
@@ -202,8 +232,9 @@ impl<'t, 'r> Cursor<'t, 'r> {
         Ok(base)
     }
 
+    /// Puts a member on the stack; `false` where that would take too much memory.
     #[inline(always)]
-    fn store(&mut self, base: usize, seen: &mut u64, key: Text, value: Value) {
+    fn store(&mut self, base: usize, seen: &mut u64, key: Text, value: Value) -> bool {
         let entries = &mut self.reader.entries;
         if entries.len() - base < SCANNED_KEYS {
             let bit = 1_u64 << key_bit(key.as_bytes());
@@ -211,20 +242,30 @@ impl<'t, 'r> Cursor<'t, 'r> {
                 && let Some(same) = entries[base..].iter_mut().find(|entry| entry.key == key)
             {
                 same.value = value;
-                return;
+                return true;
             }
             *seen |= bit;
         }
-        entries.push(Entry { value, key });
+        let has_room = self.reader.has_room_for_entry();
+        if has_room {
+            self.reader.entries.push(Entry { value, key });
+        }
+        has_room
     }
 
     fn array(&mut self) -> Step<Value> {
         let base = self.reader.items.len();
-        self.items(|reader, value| {
-            reader.items.push(value);
-            true
+        let all = self.items(|reader, value| {
+            let has_room = reader.has_room_for_item();
+            if has_room {
+                reader.items.push(value);
+            }
+            has_room
         })?;
-        Ok(Value::List(self.reader.items.drain(base..).collect()))
+        if !all {
+            return self.fail(JsonProblem::Memory);
+        }
+        Ok(Value::List(self.off(|reader| &mut reader.items, base, LIST_BYTES)?))
     }
 
     /// Gives the elements of a list to `each`, until that says `false`.
@@ -289,6 +330,7 @@ impl<'t, 'r> Cursor<'t, 'r> {
             self.reader.unescaped.push_str(&self.text[copied..self.at]);
             match self.bytes.get(self.at) {
                 Some(b'"') => {
+                    self.take(TEXT_BYTES + self.reader.unescaped.len())?;
                     self.at += 1;
                     return Ok(Quoted::Escaped);
                 }
@@ -430,6 +472,7 @@ impl<'t, 'r> Cursor<'t, 'r> {
         } else {
             big_int(&self.text[start..mantissa_to].replace('.', ""))
         };
+        self.take(DECIMAL_BYTES)?;
         Ok(Value::Decimal(Box::new(BigDecimal::new(mantissa, scale))))
     }
 
@@ -440,6 +483,14 @@ impl<'t, 'r> Cursor<'t, 'r> {
         }
     }
 }
+
+/// What is on the heap beside entries, items and characters, with what the allocator adds.
+const MAP_BYTES: usize = 96;
+const LIST_BYTES: usize = 16;
+const TEXT_BYTES: usize = 32;
+const DECIMAL_BYTES: usize = 96;
+/// From so many on.
+const LARGE: usize = 1024;
 
 fn big_int(digits: &str) -> BigInt {
     // The caller has checked each digit, so the default cannot be seen.

@@ -2,11 +2,14 @@
 
 mod cursor;
 
+use std::sync::Arc;
+
 use thiserror::Error;
 
 use self::cursor::{Cursor, MAX_DEPTH};
 use super::map::Entry;
 use super::{EscapeStyle, Map, Text, Value};
+use crate::plugin::ParsedLimit;
 
 /// Reads one JSON value; decimals become doubles, as in Logstash's `json` codecs.
 ///
@@ -101,6 +104,9 @@ pub enum JsonProblem {
     /// More lists and hashes inside each other than Jackson takes.
     #[error("JSON nested more than {MAX_DEPTH} levels deep")]
     Depth,
+    /// Its values would take more memory than they may.
+    #[error("the values of the JSON take too much memory")]
+    Memory,
     /// Something after the value.
     #[error("unexpected text after JSON value")]
     Trailing,
@@ -117,6 +123,10 @@ pub struct JsonReader {
     unescaped: String,
     // The hash before had so many members: the next one has as many, mostly.
     last_members: usize,
+    limit: Option<Arc<ParsedLimit>>,
+    // So many bytes more may be taken for the text at hand.
+    left: usize,
+    empty: Arc<Map>,
 }
 
 /// What became of a text that was to be read into a map.
@@ -135,7 +145,79 @@ impl JsonReader {
     /// A reader; does not allocate yet.
     #[must_use]
     pub fn new(rules: JsonRules) -> Self {
-        Self { rules, entries: Vec::new(), items: Vec::new(), unescaped: String::new(), last_members: 0 }
+        Self {
+            rules,
+            entries: Vec::new(),
+            items: Vec::new(),
+            unescaped: String::new(),
+            last_members: 0,
+            limit: None,
+            left: usize::MAX,
+            empty: Arc::default(),
+        }
+    }
+
+    /// The same, for texts whose values take no more than `limit` allows: what takes more is refused with
+    /// [`JsonProblem::Memory`] before it is taken, and counted there.
+    #[must_use]
+    pub fn within(self, limit: &Arc<ParsedLimit>) -> Self {
+        Self { limit: Some(Arc::clone(limit)), ..self }
+    }
+
+    /// A reader for another thread.
+    pub(crate) fn fork(&self) -> Self {
+        Self { limit: self.limit.clone(), ..Self::new(self.rules) }
+    }
+
+    fn begin(&mut self) {
+        self.left = self.limit.as_ref().map_or(usize::MAX, |limit| limit.max_bytes());
+    }
+
+    /// Gives back what one text alone has needed.
+    fn end(&mut self) {
+        self.entries.clear();
+        self.items.clear();
+        self.entries.shrink_to(KEPT);
+        self.items.shrink_to(KEPT);
+        self.unescaped.shrink_to(KEPT);
+    }
+
+    fn failed(&self, text: &Text, (reason, offset): (JsonProblem, usize)) -> JsonError {
+        if let (JsonProblem::Memory, Some(limit)) = (reason, &self.limit) {
+            limit.exceeded(text.len());
+        }
+        located(text, (reason, offset))
+    }
+
+    /// Whether so many bytes may be taken, which they are then.
+    fn take(&mut self, bytes: usize) -> bool {
+        let left = self.left.checked_sub(bytes);
+        self.left = left.unwrap_or(self.left);
+        left.is_some()
+    }
+
+    /// Whether there is room for one item more. No growth is larger than it has to be: two of them are there while the
+    /// one is copied into the other.
+    #[inline]
+    fn has_room_for_item(&mut self) -> bool {
+        self.items.len() < self.items.capacity() || self.grow(|reader| &mut reader.items)
+    }
+
+    /// The same for a member.
+    #[inline]
+    fn has_room_for_entry(&mut self) -> bool {
+        self.entries.len() < self.entries.capacity() || self.grow(|reader| &mut reader.entries)
+    }
+
+    #[cold]
+    fn grow<T>(&mut self, stack: impl Fn(&mut Self) -> &mut Vec<T>) -> bool {
+        let len = stack(self).len();
+        let more = if len < DOUBLED { len.max(16) } else { len / 4 };
+        let may = self.take(more.saturating_mul(size_of::<T>()));
+        if may {
+            stack(self).reserve_exact(more);
+        }
+        may
     }
 
     /// Reads `text` and appends the members of the hash it holds to `map`, which they need not be moved into then.
@@ -155,9 +237,9 @@ impl JsonReader {
         // What is read stands behind what is there: the map lends its own entries to work on.
         self.entries = map.take_entries();
         self.entries.reserve(room);
-        self.items.clear();
+        self.begin();
         let mut cursor = Cursor::new(text, self);
-        let read = cursor.top_level().map_err(|problem| located(text, problem));
+        let read = cursor.top_level();
         let outcome = match read {
             Ok(Some(value)) => Ok(ReadInto::Value(value)),
             Ok(None) => {
@@ -165,18 +247,21 @@ impl JsonReader {
                 let (have, new) = self.entries.split_at(old);
                 if new.len() <= SCANNED_KEYS && are_new(have, new, style) {
                     Ok(ReadInto::Appended)
+                } else if self.take(2 * (self.entries.len() - old) * size_of::<Entry>()) {
+                    // In a hash of their own, and then in the event.
+                    Ok(ReadInto::Members(Map::from_entries(self.entries.drain(old..).collect())))
                 } else {
-                    Ok(ReadInto::Members(
-                        self.entries.drain(old..).map(|entry| (entry.key, entry.value)).collect(),
-                    ))
+                    Err(self.failed(text, (JsonProblem::Memory, text.len())))
                 }
             }
-            Err(error) => Err(error),
+            Err(problem) => Err(self.failed(text, problem)),
         };
         if !matches!(outcome, Ok(ReadInto::Appended)) {
             self.entries.truncate(old);
+            self.entries.shrink_to(KEPT);
         }
         map.put_entries(std::mem::take(&mut self.entries));
+        self.end();
         outcome
     }
 
@@ -186,10 +271,11 @@ impl JsonReader {
     ///
     /// [`JsonError`] where Jackson refuses the text. Of a hash with a key twice the last value counts.
     pub fn read(&mut self, text: &Text) -> Result<Value, JsonError> {
-        self.entries.clear();
-        self.items.clear();
+        self.begin();
         let mut cursor = Cursor::new(text, self);
-        cursor.document().map_err(|problem| located(text, problem))
+        let read = cursor.document().map_err(|problem| self.failed(text, problem));
+        self.end();
+        read
     }
 }
 
@@ -205,14 +291,20 @@ impl JsonReader {
         text: &Text,
         each: &mut dyn FnMut(Value) -> bool,
     ) -> Result<bool, JsonError> {
-        self.entries.clear();
-        self.items.clear();
+        self.begin();
         let mut cursor = Cursor::new(text, self);
         cursor.skip_space();
         if cursor.peek() != b'[' {
             return Ok(false);
         }
-        cursor.items(|_, value| each(value)).map_err(|problem| located(text, problem))
+        let given = cursor.items(|reader, value| {
+            let goes_on = each(value);
+            // The next one is alone.
+            reader.begin();
+            goes_on
+        });
+        self.end();
+        given.map_err(|problem| self.failed(text, problem))
     }
 }
 
@@ -238,6 +330,11 @@ pub(crate) fn is_reference(key: &str, style: EscapeStyle) -> bool {
         || matches!(key, "tags" | "@timestamp" | "@metadata")
         || (style != EscapeStyle::None && key.contains(['%', '&']))
 }
+
+/// So much working memory is kept, in entries and items.
+const KEPT: usize = 1024;
+/// Up to so many they are made room for by doubling.
+const DOUBLED: usize = 16 << 10;
 
 /// Up to so many keys a duplicate is found by a scan, guarded by a filter of one word.
 const SCANNED_KEYS: usize = 32;

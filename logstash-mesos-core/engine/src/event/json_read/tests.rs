@@ -116,3 +116,76 @@ fn any_prefix_of_a_document_is_refused_without_panic() {
         assert!(read_json(&Text::from(&text[..end])).is_err(), "{}", &text[..end]);
     }
 }
+
+#[test]
+fn values_that_take_too_much_memory_are_refused_before_they_take_it() {
+    let limit = Arc::new(ParsedLimit::new(ParsedLimit::LEAST_BYTES));
+    let mut reader = JsonReader::new(JsonRules::FILTER).within(&limit);
+    let many = |item: &str, count: usize| format!("[{}{item}]", format!("{item},").repeat(count));
+    let members = |value: &str| {
+        format!("{{{}\"z\":0}}", (0..80_000).map(|n| format!("\"{n}\":{value},")).collect::<String>())
+    };
+    for (nth, text) in [
+        many("1", 200_000),
+        many("[]", 200_000),
+        many("[1]", 80_000),
+        many("{}", 200_000),
+        many("{\"a\":1}", 40_000),
+        many("1.5", 40_000),
+        many("\"\\n, which is longer than what fits inline\"", 70_000),
+        members("{}"),
+        format!("{{\"a\":{}}}", many("1", 200_000)),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let text = Text::from(text);
+        assert_eq!(reader.read(&text).unwrap_err().reason, JsonProblem::Memory, "{nth}");
+        let mut map: Map = [("there", 1_i64)].into_iter().collect();
+        let read = reader.read_into(&text, &mut map, EscapeStyle::None);
+        assert_eq!(read.unwrap_err().reason, JsonProblem::Memory, "{nth}");
+        assert_eq!((map.len(), limit.texts()), (1, 2 * (nth as u64 + 1)));
+        assert!(reader.items.capacity() <= KEPT && reader.entries.capacity() <= KEPT, "{nth}");
+        assert_eq!(reader.read(&Text::from("[1]")).unwrap(), Value::List(vec![Value::Int(1)]));
+    }
+    // What fits is as without a limit, and holds no more than it needs.
+    for text in [many("1", 90_000), many("{\"a\":[]}", 15_000)] {
+        let text = Text::from(text);
+        let value = reader.read(&text).unwrap();
+        assert_eq!(value, JsonReader::new(JsonRules::FILTER).read(&text).unwrap());
+        let Value::List(items) = value else { panic!("a list") };
+        assert_eq!(items.capacity(), items.len());
+    }
+    // Each of them is alone.
+    let mut count = 0;
+    let text = Text::from(many("{\"a\":1}", 80_000));
+    assert_eq!(
+        reader.read_items(&text, &mut |_| {
+            count += 1;
+            true
+        }),
+        Ok(true)
+    );
+    assert_eq!(count, 80_001);
+}
+
+#[test]
+fn of_a_key_that_comes_again_the_last_value_counts_at_the_first_place() {
+    let mut random = 1_u32;
+    let mut next = |below: u32| {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (random >> 8) % below
+    };
+    for keys in [1, 10, 40, 1000] {
+        let entries: Vec<(u32, u32)> = (0..300).map(|_| (next(keys), next(100))).collect();
+        let written: Vec<String> = entries.iter().map(|(key, value)| format!("\"k{key}\":{value}")).collect();
+        let Value::Map(map) = read_json(&Text::from(format!("{{{}}}", written.join(",")))).unwrap() else {
+            panic!("a hash")
+        };
+        let mut expected = Map::new();
+        for (key, value) in entries {
+            expected.insert(format!("k{key}"), i64::from(value));
+        }
+        assert!(map.iter().eq(expected.iter()), "{keys}");
+    }
+}

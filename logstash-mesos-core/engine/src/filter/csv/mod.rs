@@ -10,7 +10,7 @@ use crate::compat::ruby::csv;
 use crate::event::{EscapeStyle, Event, FieldReference, Text, Value};
 use crate::plugin::field::{Failed, Field, reference};
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
-use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
+use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, ParsedLimit, PluginSpec};
 
 pub(crate) static CSV: PluginSpec = PluginSpec {
     name: "csv",
@@ -44,7 +44,7 @@ pub(crate) static CSV: PluginSpec = PluginSpec {
     build: Build::Filter(build),
 };
 
-fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, BuildError> {
+fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Filter>, BuildError> {
     let convert = settings
         .hash("convert")
         .iter()
@@ -79,6 +79,7 @@ fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, Build
         skip_header: settings.bool("skip_header"),
         skip_empty_columns: settings.bool("skip_empty_columns"),
         skip_empty_rows: settings.bool("skip_empty_rows"),
+        parsed: Arc::clone(&cx.parsed),
     }))
 }
 
@@ -113,7 +114,11 @@ struct Csv {
     skip_header: bool,
     skip_empty_columns: bool,
     skip_empty_rows: bool,
+    parsed: Arc<ParsedLimit>,
 }
+
+/// What a value takes: in the row, in the event, in the index of that, and of a name that is made for it.
+pub(crate) const FIELD_BYTES: usize = 384;
 
 #[derive(Clone, Debug)]
 struct Naming {
@@ -178,6 +183,9 @@ impl Csv {
             Some(Value::Text(line)) => line.clone(),
             Some(_) => return Err(Failed),
         };
+        if !self.parsed.allows(&line, &self.separator, FIELD_BYTES) {
+            return Err(Failed);
+        }
         let values = csv::first(&line, &self.separator, &self.quote)?;
         if self.autodetect && self.columns.get().is_none() {
             if let Some(values) = values {

@@ -14,7 +14,7 @@ use crate::compat::ruby;
 use crate::event::{EscapeStyle, Event, Map, Template, Text, Value, slice};
 use crate::plugin::field::{Failed, Field, set_named, tag_all};
 use crate::plugin::settings::{Default, Kind, Setting, Settings, Status};
-use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
+use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, ParsedLimit, PluginSpec};
 
 pub(crate) static KV: PluginSpec = PluginSpec {
     name: "kv",
@@ -70,7 +70,7 @@ pub(crate) static KV: PluginSpec = PluginSpec {
 
 const TRANSFORMS: &[&str] = &["lowercase", "uppercase", "capitalize"];
 
-fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, BuildError> {
+fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Filter>, BuildError> {
     let class = |name: &'static str| -> Result<Option<CharClass>, BuildError> {
         settings.text(name).map(|text| CharClass::new(name, &text)).transpose()
     };
@@ -108,6 +108,7 @@ fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, Build
         tags: settings.strings("tag_on_failure"),
         scratch: Scratch::new(),
         style: settings.escape_style(),
+        parsed: Arc::clone(&cx.parsed),
     }))
 }
 
@@ -133,7 +134,11 @@ struct Kv {
     tags: Vec<Text>,
     scratch: Scratch,
     style: EscapeStyle,
+    parsed: Arc<ParsedLimit>,
 }
+
+/// What a pair takes: its places, its field by itself and in the event, and in the index of these.
+const PAIR_BYTES: usize = 256;
 
 /// Why an event is not finished.
 enum Stop {
@@ -194,6 +199,7 @@ impl Filter for Kv {
             tags: self.tags.clone(),
             scratch: Scratch::new(),
             style: self.style,
+            parsed: Arc::clone(&self.parsed),
         })
     }
 }
@@ -257,7 +263,12 @@ impl Kv {
         depth: usize,
     ) -> Result<(), Stop> {
         let mut found = Vec::new();
-        self.scanner.scan(text, scratch, &mut found)?;
+        let most = self.parsed.max_bytes() / PAIR_BYTES;
+        self.scanner.scan(text, scratch, most, &mut found)?;
+        if found.len() > most {
+            self.parsed.exceeded(text.len());
+            return Err(Stop::Failed);
+        }
         for (key, value) in found {
             if value.is_empty() && !self.empty {
                 continue;

@@ -73,12 +73,18 @@ impl Scanner {
         Ok(Self { pairs: regex(at_fault, &pairs)?, separator, quick })
     }
 
-    /// Adds the pairs of `text` to `found`.
-    pub(super) fn scan(&self, text: &Text, scratch: &mut Scratch, found: &mut Vec<Pair>) -> Result<(), Stop> {
+    /// Adds the pairs of `text` to `found`, until these are more than `most`.
+    pub(super) fn scan(
+        &self,
+        text: &Text,
+        scratch: &mut Scratch,
+        most: usize,
+        found: &mut Vec<Pair>,
+    ) -> Result<(), Stop> {
         if let Some(quick) = &self.quick
             && memchr::memchr(b'\\', text.as_bytes()).is_none()
         {
-            quick.scan(text.as_bytes(), found);
+            quick.scan(text.as_bytes(), most, found);
             return Ok(());
         }
         if !self.separator.is_match(text, scratch)? {
@@ -90,7 +96,7 @@ impl Scanner {
                 let value = (2..=groups).find_map(|group| captures.get(group));
                 found.push((key, value.unwrap_or(0..0)));
             }
-            true
+            found.len() <= most
         })?;
         Ok(())
     }
@@ -133,9 +139,9 @@ impl Quick {
         same.then_some(Self { fields, values, lenient, brackets })
     }
 
-    fn scan(&self, text: &[u8], found: &mut Vec<Pair>) {
+    fn scan(&self, text: &[u8], most: usize, found: &mut Vec<Pair>) {
         let mut at = 0;
-        while at < text.len() {
+        while at < text.len() && found.len() <= most {
             let key = at;
             while at < text.len() && !self.fields.has(text[at]) && !self.values.has(text[at]) {
                 at += 1;
@@ -230,8 +236,8 @@ mod tests {
                 }
                 let text = Text::from(text);
                 let (mut one, mut other) = (Vec::new(), Vec::new());
-                assert!(scanner.scan(&text, &mut scratch, &mut one).is_ok());
-                assert!(slow.scan(&text, &mut scratch, &mut other).is_ok());
+                assert!(scanner.scan(&text, &mut scratch, usize::MAX, &mut one).is_ok());
+                assert!(slow.scan(&text, &mut scratch, usize::MAX, &mut other).is_ok());
                 let parts = |pairs: &[Pair]| {
                     pairs
                         .iter()

@@ -3,6 +3,8 @@
 mod convert;
 mod gsub;
 
+use std::sync::Arc;
+
 use convert::Target;
 use gsub::Gsub;
 
@@ -10,7 +12,7 @@ use crate::compat::ruby;
 use crate::event::{Event, Template, Text, Value};
 use crate::plugin::field::{Failed, Field, NamedField};
 use crate::plugin::settings::{Default, Kind, Setting, SettingValue, Settings};
-use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
+use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, ParsedLimit, PluginSpec};
 
 pub(crate) static MUTATE: PluginSpec = PluginSpec {
     name: "mutate",
@@ -44,7 +46,7 @@ pub(crate) static MUTATE: PluginSpec = PluginSpec {
     build: Build::Filter(build),
 };
 
-fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, BuildError> {
+fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Filter>, BuildError> {
     let mut steps = Vec::new();
     let text = |value: &SettingValue| settings.template_of(&value.to_ruby_text());
     // The order is Logstash's, whatever the order in the configuration.
@@ -94,13 +96,15 @@ fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, Build
     for (from, to) in settings.hash("copy") {
         steps.push(Step::Copy(settings.field_of(from), settings.field_of(&to.to_ruby_text())));
     }
-    Ok(Box::new(Mutate { steps, tag: settings.text("tag_on_failure").unwrap_or_default() }))
+    let tag = settings.text("tag_on_failure").unwrap_or_default();
+    Ok(Box::new(Mutate { steps, tag, parsed: Arc::clone(&cx.parsed) }))
 }
 
 #[derive(Clone, Debug)]
 struct Mutate {
     steps: Vec<Step>,
     tag: Text,
+    parsed: Arc<ParsedLimit>,
 }
 
 #[derive(Clone, Debug)]
@@ -128,7 +132,7 @@ enum Change {
 
 impl Filter for Mutate {
     fn filter(&mut self, event: &mut Event, cx: &mut FilterContext<'_>) {
-        let done = self.steps.iter_mut().try_for_each(|step| step.apply(event));
+        let done = self.steps.iter_mut().try_for_each(|step| step.apply(event, &self.parsed));
         if done.is_err() || !cx.matched(event) {
             event.tag(&self.tag);
         }
@@ -140,7 +144,7 @@ impl Filter for Mutate {
 }
 
 impl Step {
-    fn apply(&mut self, event: &mut Event) -> Result<(), Failed> {
+    fn apply(&mut self, event: &mut Event, parsed: &ParsedLimit) -> Result<(), Failed> {
         match self {
             Self::Coerce(field, value) => {
                 let field = field.get()?;
@@ -175,7 +179,12 @@ impl Step {
             Self::Split(field, separator) => {
                 let field = field.get()?;
                 if let Some(Value::Text(text)) = event.get(field) {
-                    let pieces = ruby::split(text, separator.as_ref().map_err(|_| Failed)?);
+                    let separator = separator.as_ref().map_err(|_| Failed)?;
+                    // As texts, and as values.
+                    if !parsed.allows(text, separator, size_of::<Text>() + size_of::<Value>()) {
+                        return Err(Failed);
+                    }
+                    let pieces = ruby::split(text, separator);
                     let pieces: Vec<Value> = pieces.into_iter().map(Value::Text).collect();
                     event.set(field, pieces)?;
                 }

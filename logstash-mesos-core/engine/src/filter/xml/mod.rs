@@ -5,6 +5,8 @@ mod evaluate;
 mod simple;
 mod xpath;
 
+use std::sync::Arc;
+
 use logstash_mesos_regex::Regex;
 
 use dom::Document;
@@ -16,7 +18,7 @@ use crate::compat::ruby;
 use crate::event::{Event, Text, Value};
 use crate::plugin::field::{Failed, Field};
 use crate::plugin::settings::{Default, Kind, Setting, Settings};
-use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, PluginSpec};
+use crate::plugin::{Build, BuildContext, BuildError, Filter, FilterContext, ParsedLimit, PluginSpec};
 
 pub(crate) static XML: PluginSpec = PluginSpec {
     name: "xml",
@@ -46,7 +48,7 @@ pub(crate) static XML: PluginSpec = PluginSpec {
 
 const FAILURE: &str = "_xmlparsefailure";
 
-fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, BuildError> {
+fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Filter>, BuildError> {
     let target = settings.text("target").filter(|target| !target.is_empty());
     let store = settings.bool("store_xml");
     if store && target.is_none() {
@@ -98,6 +100,7 @@ fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Filter>, Build
             suppress_empty: settings.bool("suppress_empty"),
             blank_line: Regex::new(r"^\s*$").map_err(|error| BuildError::plugin(error.to_string()))?,
         },
+        parsed: Arc::clone(&cx.parsed),
     }))
 }
 
@@ -110,7 +113,11 @@ struct Xml {
     namespaces: Vec<(String, String)>,
     remove_namespaces: bool,
     simple: Simple,
+    parsed: Arc<ParsedLimit>,
 }
+
+/// What an element takes, in the tree and in the event.
+const NODE_BYTES: usize = 384;
 
 impl Filter for Xml {
     fn filter(&mut self, event: &mut Event, cx: &mut FilterContext<'_>) {
@@ -140,6 +147,9 @@ impl Xml {
         };
         if text.as_str().trim().is_empty() {
             return Ok(false);
+        }
+        if !self.parsed.allows(&text, "<", NODE_BYTES) {
+            return Err(Failed);
         }
         let mut found = false;
         if !self.xpath.is_empty() {

@@ -89,7 +89,7 @@ impl<'c> Connection<'c> {
             piece: Some(room.piece()),
             room,
             codec: shared.codec.lock().unwrap_or_else(PoisonError::into_inner).fork(),
-            json: JsonReader::new(JsonRules::CODEC),
+            json: JsonReader::new(JsonRules::CODEC).within(&shared.parsed),
             from: shared.known_of(peer, stream),
             frames: FrameReader::default(),
             version: b'2',

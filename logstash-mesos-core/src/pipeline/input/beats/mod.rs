@@ -19,7 +19,7 @@ use crate::event::{FieldReference, Text, Value};
 use crate::pipeline::plugin::settings::{Default as Preset, Kind, Setting, Settings, Status, Transport};
 use crate::pipeline::plugin::{
     Build, BuildContext, BuildError, Codec, EcsCompatibility, Input, InputContext, InputError, LineLimit,
-    MakeInput, PluginSpec,
+    MakeInput, ParsedLimit, PluginSpec,
 };
 use crate::pipeline::tls;
 use crate::tls::Stream;
@@ -104,6 +104,7 @@ fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, Build
             codec_tag: enrich.codec.then(|| format!("beats_input_codec_{name}_applied")),
             codec: Mutex::new(codec),
             lines: Arc::clone(&cx.lines),
+            parsed: Arc::clone(&cx.parsed),
             complaints: Complaints::default(),
             options: InputOptions::new(settings),
             ip_field: enrich
@@ -173,6 +174,7 @@ struct Connections {
     // Only forked; behind a lock so that several tasks may look at it.
     codec: Mutex<Box<dyn Codec>>,
     lines: Arc<LineLimit>,
+    parsed: Arc<ParsedLimit>,
     complaints: Complaints,
     options: InputOptions,
     ip_field: Option<&'static str>,
