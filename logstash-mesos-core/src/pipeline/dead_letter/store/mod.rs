@@ -152,7 +152,6 @@ impl Store {
         let mut segments = self.segments()?;
         self.find_end(&mut segments, &mut end)?;
         let mut done = Appended { expired: expire(&mut segments, settings.retain)?, ..Appended::default() };
-        let on_their_way: u64 = self.replays()?.iter().map(|path| length(path)).sum();
         let most_in_file = SEGMENT_BYTES.min(settings.max_bytes / 8);
         let mut begun = false;
         let mut lines = Vec::new();
@@ -160,12 +159,13 @@ impl Store {
             let id = now_micros().max(end.last_id + 1);
             letter.stamp(id, configuration);
             let line = letter.line();
+            // What is on its way back does not count: its place is kept for it, as it may be refused again.
             let room = |segments: &[Segment]| {
-                let used = on_their_way + segments.iter().map(|segment| segment.bytes).sum::<u64>();
+                let used = segments.iter().map(|segment| segment.bytes).sum::<u64>();
                 used + line.len() as u64 <= settings.max_bytes
             };
-            let may_displace = settings.policy == StoragePolicy::DropOlder
-                && on_their_way + line.len() as u64 <= settings.max_bytes;
+            let may_displace =
+                settings.policy == StoragePolicy::DropOlder && line.len() as u64 <= settings.max_bytes;
             while may_displace && !room(&segments) && !segments.is_empty() {
                 let oldest = segments.remove(0);
                 done.displaced += count_lines(&oldest.path)?;
@@ -483,10 +483,6 @@ fn count_lines(path: &Path) -> io::Result<u64> {
 
 fn newlines(bytes: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', bytes).count() as u64
-}
-
-fn length(path: &Path) -> u64 {
-    fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
 /// What is not there (any more) is no error.

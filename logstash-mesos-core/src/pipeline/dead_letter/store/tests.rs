@@ -116,6 +116,23 @@ fn the_policy_says_which_letters_go_and_each_is_counted() {
 }
 
 #[test]
+fn letters_that_are_refused_again_have_the_room_they_had() {
+    for policy in [StoragePolicy::DropNewer, StoragePolicy::DropOlder] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::of(dir.path(), "host/a");
+        let settings = DeadLetterSettings { max_bytes: 64 << 10, policy, retain: None };
+        let record = "x".repeat(3000);
+        while append(&store, &[&record], &settings).dropped() == 0 {}
+        let there = records(&store);
+        assert_eq!(store.take(&Selection::default(), Fate::Replay).unwrap(), there.len() as u64);
+        for record in &there {
+            assert_eq!(append(&store, &[record], &settings), Appended { stored: 1, ..Appended::default() });
+        }
+        assert_eq!(records(&store), there, "{policy:?}");
+    }
+}
+
+#[test]
 fn letters_expire_by_files_the_newest_of_each_decides() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::of(dir.path(), "host/a");
