@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::event::Ack;
 
-/// Counts the batches on their way, so that a stream is begun anew only when its position stands.
+/// Counts the batches on their way, so that a stream is begun anew only when its position stands, and the lines that
+/// wait until there is room for them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct InFlight(Arc<AtomicUsize>);
 

@@ -149,7 +149,7 @@ impl StreamStatus {
         true
     }
 
-    pub(super) fn update(&self, change: impl FnOnce(&mut StreamSnapshot)) {
+    pub(crate) fn update(&self, change: impl FnOnce(&mut StreamSnapshot)) {
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         let before = now.read_bytes;
         change(&mut now);

@@ -111,6 +111,8 @@ impl BatchSender for Fan {
             let at = rooms.len();
             // Nothing is held meanwhile: it may be long, and the others have other streams.
             drop(rooms);
+            // What waits to be read is on its way too: nobody ends the stream for being quiet.
+            let _waits = self.in_flight.begin();
             waited = Some((at, full.sender.room(bytes).await));
         }
     }

@@ -540,6 +540,8 @@ async fn who_waits_for_room_in_one_pipeline_holds_none_in_another() {
     });
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(!waiting.is_finished() && memory.used() == 1000, "{}", memory.used());
+    assert!(!fan.in_flight.is_settled(), "its lines wait, it is not quiet");
     drop(full.try_pop());
     assert_eq!(waiting.await.unwrap(), 20);
+    assert!(fan.in_flight.is_settled());
 }

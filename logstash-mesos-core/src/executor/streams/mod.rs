@@ -31,7 +31,7 @@ use crate::discovery::{Container, ContainerId, Discovered};
 use crate::event::Clock;
 use crate::source::asking::Asking;
 use crate::source::container_file::ContainerFiles;
-use crate::source::{Checkpoints, Directories, Readers};
+use crate::source::{Checkpoints, Directories, Lost, Readers};
 
 /// All streams, and what is known of the containers they come from.
 pub(crate) struct Streams {
@@ -114,7 +114,7 @@ impl Streams {
     }
 
     /// Forgets the positions of containers that were removed while nobody looked.
-    pub(crate) fn forget_removed(&self, containers: &BTreeMap<ContainerId, Arc<Container>>) {
+    pub(crate) fn forget_removed(&mut self, containers: &BTreeMap<ContainerId, Arc<Container>>) {
         for key in self.checkpoints.keys() {
             let id = key.strip_prefix("container:").and_then(|rest| rest.split(':').next());
             if let Some(id) = id
@@ -124,8 +124,14 @@ impl Streams {
                     .keys()
                     .any(|stream| stream.container().is_some_and(|running| running.0 == *id))
             {
-                info!(stream = %key, "Container was removed while nobody read it, its position is forgotten");
-                self.checkpoints.forget(&key);
+                let lost_bytes = self.checkpoints.forget(&key);
+                if lost_bytes == 0 {
+                    info!(stream = %key, "Container was removed while nobody read it, its position is forgotten");
+                    continue;
+                }
+                warn!(stream = %key, lost_bytes, "Container was removed while nobody read it, with lines that have not arrived");
+                let lost = [(Lost::GoneWhileStopped.as_str().to_owned(), lost_bytes)].into();
+                self.ended.push((key.to_string(), StreamTotals { lost, ..StreamTotals::default() }));
             }
         }
     }
@@ -170,6 +176,7 @@ impl Streams {
                         Some(want) if gone => {
                             stream.retarget(&want, pipelines);
                             stream.drain(Duration::ZERO, self.drain_timeout);
+                            stream.count_left();
                         }
                         Some(want) => {
                             stream.retarget(&want, pipelines);

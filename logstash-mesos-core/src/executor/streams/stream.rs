@@ -13,7 +13,7 @@ use super::super::pipelines::Pipelines;
 use super::super::state::{StreamId, Wanted};
 use super::super::totals::StreamTotals;
 use crate::discovery::{Container, ContainerState};
-use crate::source::{Ended, Stop, StreamStatus};
+use crate::source::{Ended, Lost, Stop, StreamStatus};
 
 /// A stream that is read, by whom, and how.
 pub(super) struct Stream {
@@ -49,9 +49,11 @@ pub(super) enum Method {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Reading,
-    /// Its container has ended or is gone: it is read to its end, at most until then.
+    /// Its container has ended or is gone: it is read to its end, at most until then if nothing comes any more.
     Draining {
         until: Instant,
+        /// So many bytes had been read when that was decided.
+        read_bytes: u64,
     },
     /// Everything has been read of a container that has ended.
     Drained,
@@ -110,7 +112,7 @@ impl Stream {
     pub(super) fn drain(&mut self, after: Duration, at_most: Duration) {
         match self.phase {
             Phase::Reading => {
-                self.phase = Phase::Draining { until: Instant::now() + after + at_most };
+                self.phase = Phase::Draining { until: Instant::now() + after + at_most, read_bytes: 0 };
                 let stop = self.stop.at_end.clone();
                 tokio::spawn(async move {
                     tokio::time::sleep(after).await;
@@ -118,8 +120,13 @@ impl Stream {
                 });
             }
             // While an output takes nothing the descriptors are kept: they may be all that is left of the lines.
-            Phase::Draining { until } if Instant::now() > until && self.in_flight.is_settled() => {
-                self.stop();
+            Phase::Draining { until, read_bytes } => {
+                let now = self.status.snapshot().read_bytes;
+                if now != read_bytes || !self.in_flight.is_settled() {
+                    self.phase = Phase::Draining { until: Instant::now() + at_most, read_bytes: now };
+                } else if Instant::now() > until {
+                    self.stop();
+                }
             }
             _ => {}
         }
@@ -128,6 +135,18 @@ impl Stream {
     pub(super) fn stop(&mut self) {
         self.stop.now.cancel();
         self.phase = Phase::Stopping;
+    }
+
+    /// What could not be read of a container that is gone, when its time is over, is lost.
+    pub(super) fn count_left(&self) {
+        let left = self.status.snapshot().lag_bytes;
+        if self.phase == Phase::Stopping && self.is_over() && left > 0 {
+            warn!(
+                lost_bytes = left,
+                "The rest of the log of a container that is gone could not be read in time"
+            );
+            self.status.lost(Lost::Unreadable, left);
+        }
     }
 
     /// Whether nothing of it runs any more and its position stands.
@@ -148,5 +167,47 @@ impl Stream {
             (_, Some(now), Some(then)) if matches!(self.method, Method::Unreadable(_)) => now != then,
             _ => true,
         }
+    }
+}
+
+#[cfg(all(test, feature = "docker"))]
+mod tests {
+    use super::super::super::metadata::{Machine, Metadata};
+    use super::*;
+
+    #[test]
+    fn a_stream_is_drained_as_long_as_something_comes_or_waits() {
+        let in_flight = InFlight::default();
+        let mut stream = Stream {
+            fan: Fan::new(Vec::new(), Metadata::of_host(&Machine::default(), "/x"), in_flight.clone()),
+            status: Arc::default(),
+            stop: Stop::default(),
+            reader: None,
+            container: None,
+            described: None,
+            method: Method::File,
+            phase: Phase::Draining { until: Instant::now(), read_bytes: 0 },
+            readers: Vec::new(),
+            generation: Vec::new(),
+            in_flight: in_flight.clone(),
+            lag: Lag::default(),
+        };
+        let stops = |stream: &mut Stream, at_most: u64| {
+            std::thread::sleep(Duration::from_millis(1));
+            stream.drain(Duration::ZERO, Duration::from_secs(at_most));
+            stream.phase == Phase::Stopping
+        };
+        let waits = in_flight.begin();
+        assert!(!stops(&mut stream, 0), "an output takes nothing");
+        waits.delivered();
+        stream.status.read_on(10, 10);
+        assert!(!stops(&mut stream, 3600), "something came");
+        assert!(!stops(&mut stream, 0), "that was not long ago");
+        stream.phase = Phase::Draining { until: Instant::now(), read_bytes: 10 };
+        assert!(stops(&mut stream, 0));
+        // Nobody reads it any more, so what is left of it is lost.
+        stream.status.update(|status| status.lag_bytes = 7);
+        stream.count_left();
+        assert_eq!(stream.status.snapshot().lost[&Lost::Unreadable], 7);
     }
 }

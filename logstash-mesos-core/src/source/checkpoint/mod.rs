@@ -195,12 +195,17 @@ impl Checkpoints {
         self.shared.change(|state| state.files.retain(|entry| entry.live || entry.position.at >= oldest));
     }
 
-    /// Forgets everything about the stream `key`, which nobody reads any more.
-    pub fn forget(&self, key: &str) {
+    /// Forgets everything about the stream `key`, which nobody reads any more. Returns how many bytes were known to be there
+    /// and have not arrived.
+    pub fn forget(&self, key: &str) -> u64 {
+        let mut left = 0;
         self.shared.change(|state| {
+            let unread = |entry: &Entry| entry.position.size.saturating_sub(entry.position.offset);
+            left = state.files.of_stream(&Arc::from(key)).map(|(_, entry)| unread(entry)).sum();
             state.files.retain(|entry| &*entry.stream != key);
             state.cursors.remove(key);
         });
+        left
     }
 
     /// Writes what has changed, now and durably.
