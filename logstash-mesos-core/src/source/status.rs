@@ -29,6 +29,8 @@ pub enum Lost {
     DatagramDropped,
     /// No pipeline listened at an address of an output `pipeline` that does not insist. Counted for each such address.
     NobodyListens,
+    /// A pipeline ended before its outputs took what a source had given that cannot be read again.
+    GivenUp,
 }
 
 impl Lost {
@@ -47,6 +49,7 @@ impl Lost {
             Self::DatagramTooLong => "datagram_too_long",
             Self::DatagramDropped => "datagram_dropped",
             Self::NobodyListens => "nobody_listens",
+            Self::GivenUp => "given_up",
         }
     }
 }

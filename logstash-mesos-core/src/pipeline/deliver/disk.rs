@@ -75,6 +75,8 @@ enum Duty {
     Source(Ack),
     /// It is on disk too.
     Disk(Ticket),
+    /// So is a copy of it, behind others: whatever becomes of this one, that is sent.
+    Copied,
 }
 
 /// A batch on its way that is among the lane's [`Sent`]. Dropped without [`Noted::arrived`], it has not arrived: its
@@ -98,7 +100,7 @@ impl Noted {
     pub(super) fn is_on_disk(&self) -> bool {
         let state = self.lane.lock();
         let sent = state.sent.iter().find(|sent| sent.number == self.number);
-        sent.is_some_and(|sent| matches!(sent.duty, Duty::Disk(_)))
+        sent.is_some_and(|sent| !matches!(sent.duty, Duty::Source(_)))
     }
 
     /// Leaves the batch where it is on disk, to be read again when the others there have been. It comes back if it is not
@@ -110,7 +112,7 @@ impl Noted {
                 let sent = state.sent.iter().find(|sent| sent.number == self.number);
                 sent.filter(|sent| sent.is_whole).and_then(|sent| match sent.duty {
                     Duty::Disk(ticket) => Some(ticket),
-                    Duty::Source(_) => None,
+                    Duty::Source(_) | Duty::Copied => None,
                 })
             };
             let goes = |ticket| self.lane.disk.with_queue(|queue| queue.is_in_the_way(ticket));
@@ -131,7 +133,7 @@ impl Noted {
                 let lane = Arc::clone(&self.lane);
                 blocking(move || lane.arrived(ticket)).await;
             }
-            None => {}
+            Some(Duty::Copied) | None => {}
         }
     }
 
@@ -146,7 +148,7 @@ impl Noted {
                     Outcome::NotDelivered => lane.read_again(),
                 })
             }
-            None => Ack::none(),
+            Some(Duty::Copied) | None => Ack::none(),
         }
     }
 
@@ -252,6 +254,11 @@ impl Lane {
         self.sink.takes_bytes().then(owner)
     }
 
+    /// There will be a place on disk: from now on it is known what is on its way.
+    pub(crate) fn await_disk(&self) {
+        self.lock().awaits_disk = true;
+    }
+
     /// There is a place on disk from now on, with what was left there by an earlier run.
     pub(crate) fn open(&self, how: Use, home: Home, owner: Owner, lease: Lease, queue: Option<DiskQueue>) {
         let mut place = self.disk.lock();
@@ -278,6 +285,57 @@ impl Lane {
         state.uses_disk = state.uses_disk.max(Use::WhenFull);
         drop(state);
         self.room.notify_all();
+    }
+
+    /// What is in memory goes to the disk, and what still comes. `false` if there is no place on disk.
+    pub(crate) async fn put_down(self: &Arc<Self>) -> bool {
+        let has_disk = {
+            let mut state = self.lock();
+            state.uses_disk = Use::Always;
+            state.has_disk && !state.ended
+        };
+        self.room.notify_all();
+        if has_disk {
+            let lane = Arc::clone(self);
+            blocking(move || lane.put_memory_down()).await;
+        }
+        has_disk
+    }
+
+    fn put_memory_down(&self) {
+        let state = self.lock();
+        let nothing = state.on_disk || state.waiting.is_empty() && state.sent.is_empty();
+        drop(state);
+        if !nothing {
+            self.put_on_disk(&mut RecordBatch::default());
+        }
+        // A worker may be about to take the same along.
+        drop(self.disk.lock());
+        // What a run before this one has left there is not waited for, so that there may be more in memory.
+        let mut state = self.lock();
+        state.bytes = 0;
+        let waiting = std::mem::take(&mut state.waiting);
+        let of_source = state.sent.iter().filter(|sent| matches!(sent.duty, Duty::Source(_)));
+        let sent: Vec<_> = of_source.map(|sent| (sent.number, Arc::clone(&sent.batch))).collect();
+        drop(state);
+        for (number, batch) in sent {
+            let mut copy = batch.only(&(0..batch.len()).collect::<Vec<_>>());
+            let is_there = self.put_on_disk(&mut copy);
+            let mut state = self.lock();
+            let told = state
+                .sent
+                .iter_mut()
+                .find(|sent| is_there && sent.number == number && matches!(sent.duty, Duty::Source(_)));
+            let duty = told.map(|sent| std::mem::replace(&mut sent.duty, Duty::Copied));
+            drop(state);
+            if let Some(Duty::Source(ack)) = duty {
+                ack.delivered();
+            }
+        }
+        for (mut batch, _held) in waiting {
+            // Without room there it is given up.
+            self.put_on_disk(&mut batch);
+        }
     }
 
     /// Appends a batch to the queue on disk, and all that is before it. `false` when that cannot be: then the batch
@@ -373,7 +431,7 @@ impl Lane {
         batch: &Arc<RecordBatch>,
         ack: Ack,
     ) -> Result<Noted, Ack> {
-        if !state.has_disk && !self.is_aside() {
+        if !state.awaits_disk && !self.is_aside() {
             return Err(ack);
         }
         Ok(self.note_duty(state, batch, Duty::Source(ack)))

@@ -70,7 +70,9 @@ struct State {
     closed: bool,
     // Nobody drives the lane any more: what is pushed is given up.
     ended: bool,
-    // There is a place on disk, and when it is used.
+    // There will be a place on disk, perhaps when the run before this one has left it.
+    awaits_disk: bool,
+    // There is one, and when it is used.
     has_disk: bool,
     uses_disk: Use,
     // Something there is to be read, so what is pushed goes behind it.

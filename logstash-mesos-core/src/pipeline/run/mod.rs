@@ -18,24 +18,26 @@ use logstash_mesos_engine::compile::Compiled;
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, error, info, info_span, warn};
 
 use super::dead_letter::{DeadLetterStatus, DeadLetters};
-use super::deliver::{Lane, Use};
+use super::deliver::Lane;
 use super::plugin::{
     BatchSender, BuildError, CompiledPlugin, Input, InputContext, LineLimit, MakeInput, MakeOutput,
     OutputContext, ParsedLimit,
 };
 use super::queue::Queue;
-use super::spool::{Home, Lease, Limits};
 use crate::backoff::Backoff;
 use crate::error_chain;
-use crate::source::Tally;
+use crate::source::{Lost, Tally};
 
 mod counted;
 mod counters;
+mod on_disk;
+mod once;
 mod replay;
 mod settings;
 mod worker;
@@ -43,6 +45,8 @@ mod worker;
 pub(crate) use counted::add_lost;
 pub use counted::{Counted, CountedOutput, Counter};
 pub use counters::{FilterStatus, OutputStatus, PipelineCounters};
+use on_disk::open_queues;
+use once::{Once, Watched};
 use replay::Replayer;
 pub use settings::{OutputQueue, RunSettings};
 use worker::{Slot, Worker};
@@ -92,6 +96,7 @@ pub struct RunningPipeline {
     lines: Arc<LineLimit>,
     parsed: Arc<ParsedLimit>,
     tally: Arc<Tally>,
+    once: Arc<Once>,
     filters: Vec<FilterStatus>,
     lanes: Vec<Arc<Lane>>,
     letters: Arc<DeadLetters>,
@@ -104,6 +109,8 @@ pub struct RunningPipeline {
     give_up: CancellationToken,
     workers: Vec<oneshot::Receiver<()>>,
     drivers: Vec<JoinHandle<()>>,
+    // Waits for the queues on disk, while the run before this one has them.
+    opening: Option<JoinHandle<()>>,
     // Whether what is on disk may stay there.
     leaves: bool,
 }
@@ -151,7 +158,7 @@ impl RunningPipeline {
         let span = info_span!("pipeline", pipeline_id = settings.pipeline_id);
         // Who sends to its input sends to others too.
         let shared = lanes.len() > 1 || compiled.inputs.iter().any(|input| input.spec.name == "pipeline");
-        open_queues(&settings, shared, &lanes, &give_up)?;
+        let opening = open_queues(&settings, shared, &lanes, &give_up)?;
         let drivers = lanes
             .iter()
             .map(|lane| tokio::spawn(Arc::clone(lane).drive(give_up.clone()).instrument(span.clone())))
@@ -194,6 +201,7 @@ impl RunningPipeline {
             counters,
             lines: Arc::clone(&compiled.lines),
             parsed: Arc::clone(&compiled.parsed),
+            once: Once::new(&tally),
             tally,
             filters: compiled.filters.counters(),
             lanes,
@@ -205,6 +213,7 @@ impl RunningPipeline {
             give_up,
             workers,
             drivers,
+            opening,
             leaves: false,
         })
     }
@@ -223,8 +232,13 @@ impl RunningPipeline {
                 Ok((plugin.clone(), input))
             })
             .collect::<Result<_, _>>()?;
+        // The same for all: by it they are known to be of one run.
+        let senders = [false, true].map(|peers_are_told| -> Arc<dyn BatchSender> {
+            Arc::new(Watched { events: self.sender(), once: Arc::clone(&self.once), peers_are_told })
+        });
         for (plugin, input) in made {
-            let (sender, shutdown) = (self.sender(), self.stop_inputs.clone());
+            let shutdown = self.stop_inputs.clone();
+            let sender = Arc::clone(&senders[usize::from(plugin.spec.name == "http")]);
             let (clock, bus) = (self.settings.clock, self.settings.bus.clone());
             let (persisted, memory) = (self.settings.output_queue.persisted, self.settings.memory.clone());
             let (tally, host_root) = (Arc::clone(&self.tally), self.settings.host_root.clone());
@@ -334,7 +348,7 @@ impl RunningPipeline {
 
     /// Stops the inputs and delivers what is left, however long that takes.
     pub async fn finish(self) -> Shutdown {
-        self.end(std::future::pending(), GIVE_UP_GRACE).await
+        self.end(std::future::pending(), None, GIVE_UP_GRACE).await
     }
 
     /// Stops the inputs, drains the queue, delivers what is left. What is not delivered in time is given up, so that
@@ -342,22 +356,41 @@ impl RunningPipeline {
     pub async fn shutdown(mut self, grace: Duration) -> Shutdown {
         self.leaves = true;
         let last = (grace / 5).min(GIVE_UP_GRACE);
-        self.end(tokio::time::sleep(grace.saturating_sub(last)), last).await
+        let deadline = Instant::now() + grace.saturating_sub(last);
+        // What must go to the disk first takes its time.
+        let once = self.once.is_on_its_way();
+        let stalled = self.stalled(grace / 4);
+        let too_long = async move {
+            tokio::select! {
+                () = stalled, if once => {}
+                () = tokio::time::sleep_until(deadline) => {}
+            }
+        };
+        self.end(too_long, Some(deadline), last).await
     }
 
     /// The same for a pipeline whose successor is at work: it may take as long as its outputs take events, and gives up
     /// as soon as one of them is in trouble, or nothing has moved for `patience`.
     pub async fn retire(self, patience: Duration) -> Shutdown {
         let stalled = self.stalled(patience);
-        self.end(stalled, GIVE_UP_GRACE).await
+        self.end(stalled, None, GIVE_UP_GRACE).await
     }
 
-    async fn end(mut self, too_long: impl Future<Output = ()>, last: Duration) -> Shutdown {
+    async fn end(
+        mut self,
+        too_long: impl Future<Output = ()>,
+        deadline: Option<Instant>,
+        last: Duration,
+    ) -> Shutdown {
         self.stop_inputs.cancel();
-        let drained = tokio::select! {
+        let mut drained = tokio::select! {
             () = self.drain() => true,
             () = too_long => false,
         };
+        let until = |patience| deadline.unwrap_or_else(|| Instant::now() + patience);
+        if !drained && self.put_on_disk(until(QUEUE_PATIENCE)).await {
+            drained = tokio::time::timeout_at(until(DISK_PATIENCE), self.drain()).await.is_ok();
+        }
         if self.lines.lines_cut() > 0 {
             let (lines, lost_bytes) = (self.lines.lines_cut(), self.lines.bytes_cut());
             warn!(
@@ -386,7 +419,29 @@ impl RunningPipeline {
         self.give_up.cancel();
         // Filters in the middle of a batch end soon; a sink in the middle of a call is dropped.
         let _late = tokio::time::timeout(last, self.drain()).await;
+        if let Some(lost_bytes) = self.tally.lost().get(&Lost::GivenUp) {
+            error!(
+                pipeline_id = self.settings.pipeline_id,
+                lost_bytes, "Events that no source can give again were given up"
+            );
+        }
         Shutdown::GivenUp
+    }
+
+    /// Puts on disk what its outputs have not taken, if something of it cannot be read again and there is a place. `false`
+    /// if not, or if the run before this one does not leave it until then.
+    async fn put_on_disk(&mut self, until: Instant) -> bool {
+        let mut any = false;
+        if self.once.is_on_its_way() {
+            self.leaves = true;
+            if let Some(opening) = self.opening.take() {
+                let _late = tokio::time::timeout_at(until, opening).await;
+            }
+            for lane in &self.lanes {
+                any |= lane.put_down().await;
+            }
+        }
+        any
     }
 
     /// Returns when an output is in trouble, or nothing has moved for `patience`.
@@ -394,13 +449,13 @@ impl RunningPipeline {
         let (lanes, counters) = (self.lanes.clone(), Arc::clone(&self.counters));
         async move {
             let mut look = tokio::time::interval(STALL_LOOK);
-            let (mut seen, mut moved) = (0, tokio::time::Instant::now());
+            let (mut seen, mut moved) = (0, Instant::now());
             while lanes.iter().all(|lane| lane.delivery.trouble().is_none()) && moved.elapsed() < patience {
                 look.tick().await;
                 let delivered = lanes.iter().map(|lane| lane.delivery.delivered() + lane.delivery.rejected());
                 let now = counters.events_out() + delivered.sum::<u64>();
                 if now != seen {
-                    (seen, moved) = (now, tokio::time::Instant::now());
+                    (seen, moved) = (now, Instant::now());
                 }
             }
         }
@@ -450,50 +505,6 @@ impl Drop for RunningPipeline {
     }
 }
 
-/// Gives the lanes their queues on disk, at once or when the run before this one has left them. `shared` are lanes
-/// whose events others have too.
-fn open_queues(
-    settings: &RunSettings,
-    shared: bool,
-    lanes: &[Arc<Lane>],
-    give_up: &CancellationToken,
-) -> Result<(), StartError> {
-    let OutputQueue { persisted, most_bytes } = settings.output_queue;
-    let pipeline_id = settings.pipeline_id.clone();
-    let Some(home) = settings.spools.home(&pipeline_id, Limits::of(most_bytes)) else { return Ok(()) };
-    let how = match shared {
-        _ if persisted => Use::Always,
-        true => Use::WhenFull,
-        false => Use::Never,
-    };
-    let of_lane = |lane: &Arc<Lane>| [(Arc::clone(lane), how)].into_iter().chain(lane.of_aside());
-    let lanes: Vec<_> = lanes.iter().flat_map(of_lane).collect();
-    let open = move |home: Home, lease: &Lease| {
-        let (lanes, owners): (Vec<_>, Vec<_>) =
-            lanes.iter().filter_map(|lane| Some((lane, lane.0.owner()?))).unzip();
-        let queues = home.claim(&owners)?;
-        for (((lane, how), owner), queue) in lanes.into_iter().zip(owners).zip(queues) {
-            lane.open(*how, home.clone(), owner, Arc::clone(lease), queue);
-        }
-        Ok(())
-    };
-    if let Some(lease) = home.try_lease() {
-        return open(home, &lease).map_err(|source| StartError::Queue { pipeline_id, source });
-    }
-    let give_up = give_up.clone();
-    tokio::spawn(async move {
-        let lease = tokio::select! {
-            lease = home.lease() => lease,
-            () = give_up.cancelled() => return,
-        };
-        let opened = tokio::task::spawn_blocking(move || open(home, &lease)).await;
-        if let Err(error) = opened.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
-            error!(%error, pipeline_id, "Queues on disk cannot be used, their events are not sent");
-        }
-    });
-    Ok(())
-}
-
 /// Runs an input to its end. One that panics is made anew, after a pause that grows with each time.
 async fn run_input(
     plugin: CompiledPlugin,
@@ -537,6 +548,10 @@ async fn run_input(
 
 /// How long what was given up may take to end.
 const GIVE_UP_GRACE: Duration = Duration::from_secs(2);
+/// How long a replaced pipeline waits for its queues on disk: each of those before it may take a few seconds to end.
+const QUEUE_PATIENCE: Duration = Duration::from_secs(60);
+/// How long it may take to put on disk what a replaced pipeline has.
+const DISK_PATIENCE: Duration = Duration::from_secs(10);
 /// How often a pipeline that is to end is looked at.
 const STALL_LOOK: Duration = Duration::from_millis(50);
 

@@ -1,5 +1,7 @@
 //! Outputs that take nothing for a while, beside others that do.
 
+use std::collections::BTreeMap;
+
 use super::*;
 
 /// One event after the other, in the order of their numbers.
@@ -196,6 +198,75 @@ async fn what_is_damaged_on_disk_is_lost_and_counted_in_bytes() {
     let lost = counter.counted().lost;
     let about = (each as u64 - 2)..=(each as u64 + 2);
     assert!(about.contains(&lost["damaged_on_disk"]) && lost.len() == 1, "{lost:?}, of {each} each");
+}
+
+/// An input that nobody can ask again, as those of the network.
+const GENERATED: &str = "input { generator { count => 100 message => 'one' } }";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_again_goes_to_the_disk_when_its_pipeline_ends() {
+    for (name, replaced) in [("q10", true), ("q11", false)] {
+        let (dir, config) = (tempfile::tempdir().unwrap(), ONE.replace("NAME", name));
+        let settings = settings(&spools(&dir), false, 1 << 20);
+        let pipeline = start_with(&format!("{GENERATED} {config}"), settings.clone());
+        pipeline.inputs_ended().await;
+        until("the output is tried", || pipeline.outputs()[0].trouble.is_some()).await;
+        let (counter, lost) = (pipeline.counter(), |counter: &Counter| counter.counted().lost);
+        let ended = if replaced {
+            pipeline.retire(Duration::from_secs(60)).await
+        } else {
+            pipeline.shutdown(Duration::from_secs(5)).await
+        };
+        assert_eq!((ended, lost(&counter)), (Shutdown::OnDisk, BTreeMap::new()), "{name}");
+        let gate = format!("gate-{name}");
+        open(&gate);
+        let pipeline = start_with(&config, settings);
+        until("all arrive", || lines(&gate).len() == 100).await;
+        assert_eq!(pipeline.finish().await, Shutdown::Drained);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pipelines_that_are_replaced_one_after_the_other_leave_all_on_disk() {
+    let (dir, config) = (tempfile::tempdir().unwrap(), ONE.replace("NAME", "q13"));
+    let settings = settings(&spools(&dir), false, 1 << 20);
+    let make = || {
+        let settings = RunSettings { memory: Memory::new(8192), ..settings.clone() };
+        start_with(&format!("{GENERATED} {config}"), settings)
+    };
+    // The second has no place on disk as long as the first is there.
+    let (first, second) = (make(), make());
+    for pipeline in [&first, &second] {
+        pipeline.inputs_ended().await;
+        until("the output is tried", || pipeline.outputs()[0].trouble.is_some()).await;
+    }
+    let counters = [first.counter(), second.counter()];
+    let patience = Duration::from_secs(60);
+    let ended = tokio::join!(second.retire(patience), first.retire(patience));
+    assert_eq!(ended, (Shutdown::OnDisk, Shutdown::OnDisk));
+    assert_eq!(counters.map(|counter| counter.counted().lost), [BTreeMap::new(), BTreeMap::new()]);
+    open("gate-q13");
+    let pipeline = start_with(&config, settings);
+    until("all arrive", || lines("gate-q13").len() == 200).await;
+    assert_eq!(pipeline.finish().await, Shutdown::Drained);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_again_and_has_no_place_on_disk_is_counted_when_it_is_given_up() {
+    let config = format!("{GENERATED} output {{ probe {{ name => 'gate-q12' }} }}");
+    let pipeline = start(&config, None, 1);
+    until("the output is tried", || pipeline.outputs()[0].trouble.is_some()).await;
+    let counter = pipeline.counter();
+    assert_eq!(pipeline.shutdown(Duration::from_secs(1)).await, Shutdown::GivenUp);
+    let events = counter.counted().events_in;
+    let lost = counter.counted().lost;
+    assert!(lost["given_up"] >= 3 * events && lost.len() == 1, "{lost:?} of {events}");
+    // What has arrived is not lost.
+    let pipeline = start(&config.replace("gate", "ok"), None, 1);
+    pipeline.inputs_ended().await;
+    let counter = pipeline.counter();
+    assert_eq!(pipeline.finish().await, Shutdown::Drained);
+    assert_eq!((lines("ok-q12").len(), counter.counted().lost), (100, BTreeMap::new()));
 }
 
 fn files_below(dir: &Path) -> Vec<std::path::PathBuf> {
