@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::sync::Notify;
 
+use super::sockets::{self, Sockets};
 use crate::event::{Ack, Batch, BatchSender, Outcome, Text};
 
 /// Where the inputs and outputs `pipeline` find each other. Pipelines that are started with clones of one bus can send to
@@ -19,6 +20,7 @@ pub struct Bus(Arc<Inner>);
 struct Inner {
     places: Mutex<HashMap<Text, Place>>,
     changed: Notify,
+    sockets: sockets::Shared,
 }
 
 impl std::fmt::Debug for Bus {
@@ -65,6 +67,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 impl Bus {
     fn lock(&self) -> MutexGuard<'_, HashMap<Text, Place>> {
         self.0.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a new run of a pipeline has of the sockets of the run before.
+    pub(super) fn sockets(&self, pipeline_id: &str) -> Sockets {
+        self.0.sockets.of(pipeline_id)
     }
 
     /// Listens at `address`: `sender` puts into the queue of `events`. A new run of the same pipeline takes the

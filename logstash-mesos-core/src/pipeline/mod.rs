@@ -16,6 +16,7 @@ pub mod plugin;
 pub mod queue;
 pub mod registry;
 pub mod run;
+mod sockets;
 mod spool;
 mod tls;
 

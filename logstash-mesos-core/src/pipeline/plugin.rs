@@ -12,6 +12,7 @@ use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
 use super::bus::Bus;
+pub use super::sockets::Sockets;
 pub use crate::event::{Batch, BatchSender, Deferred};
 use crate::event::{Clock, Event};
 use crate::memory::Memory;
@@ -37,6 +38,8 @@ pub struct InputContext {
     pub tally: Arc<Tally>,
     /// The machine's root directory as this process sees it: `/`, unless it runs in a container.
     pub host_root: PathBuf,
+    /// What the run before this one listens on.
+    pub sockets: Sockets,
 }
 
 /// An input at work: it produces events until it is told to stop.

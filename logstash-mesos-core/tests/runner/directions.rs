@@ -5,7 +5,7 @@ use std::path::Path;
 use logstash_mesos_engine::testing::directions::{against, beside_their_folders, circles};
 
 /// From the lowest to the highest.
-const ROOMS: [&str; 45] = [
+const ROOMS: [&str; 46] = [
     "backoff",
     "checksum",
     "columns",
@@ -28,6 +28,7 @@ const ROOMS: [&str; 45] = [
     "discovery",
     "source",
     "sink",
+    "pipeline/sockets",
     "pipeline/bus",
     "pipeline/directory_name",
     "pipeline/plugin",

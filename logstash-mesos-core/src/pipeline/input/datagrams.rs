@@ -6,6 +6,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::net::{RecvFlags, SocketAddrAny, recvfrom};
@@ -37,7 +38,9 @@ pub(super) struct Datagram {
 /// A socket that takes datagrams.
 pub(super) struct Datagrams {
     address: String,
-    socket: UdpSocket,
+    socket: Arc<UdpSocket>,
+    // While nobody takes any.
+    dropped: Option<Dropped>,
     buffer: Vec<u8>,
     cut: Seldom,
 }
@@ -47,8 +50,15 @@ impl Datagrams {
     /// shall end.
     pub(super) async fn listen(host: &str, port: u16, longest: usize, cx: &InputContext) -> Option<Self> {
         let address = format!("udp {host}:{port}");
-        let socket = net::bound(&address, cx, || UdpSocket::bind((host, port))).await?;
-        Some(Self { address, socket, buffer: vec![0; longest], cut: Seldom::default() })
+        let socket = net::listening(&address, cx, || UdpSocket::bind((host, port))).await?;
+        let dropped = Dropped::of(&*socket, address.clone());
+        Some(Self {
+            address,
+            socket,
+            dropped: Some(dropped),
+            buffer: vec![0; longest],
+            cut: Seldom::default(),
+        })
     }
 
     /// To set it up.
@@ -58,7 +68,7 @@ impl Datagrams {
 
     /// Has `make` make batches of what has come, one or many, and sends them, until the input or the pipeline ends.
     pub(super) async fn serve(mut self, cx: &InputContext, make: impl FnMut(Vec<Datagram>) -> Batch) {
-        let mut dropped = Dropped::of(&self.socket, self.address.clone());
+        let Some(mut dropped) = self.dropped.take() else { return };
         let counting = async {
             let mut every = interval(LOOK_EVERY);
             every.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -150,18 +160,25 @@ struct Dropped {
 impl Dropped {
     fn of(socket: impl AsFd, address: String) -> Self {
         let inode = rustix::fs::fstat(socket).map(|stat| stat.st_ino).ok();
-        Self { address, inode, known: 0, said: Seldom::default() }
+        let mut dropped = Self { address, inode, known: 0, said: Seldom::default() };
+        // Before it was handed over, if it was: the run before this one has counted these.
+        dropped.known = dropped.now();
+        dropped
+    }
+
+    /// Those that it has dropped since the socket was opened.
+    fn now(&self) -> u64 {
+        let mut tables = ["udp", "udp6"].iter();
+        let found = tables.find_map(|name| {
+            let table = std::fs::read_to_string(format!("/proc/self/net/{name}")).ok()?;
+            drops_of(&table, self.inode?)
+        });
+        found.unwrap_or(0)
     }
 
     /// Counts those that it has dropped since it was last asked.
     fn count(&mut self, cx: &InputContext) {
-        let Some(inode) = self.inode else { return };
-        let mut tables = ["udp", "udp6"].iter();
-        let now = tables.find_map(|name| {
-            let table = std::fs::read_to_string(format!("/proc/self/net/{name}")).ok()?;
-            drops_of(&table, inode)
-        });
-        let new = now.unwrap_or(0).saturating_sub(self.known);
+        let new = self.now().saturating_sub(self.known);
         if new == 0 {
             return;
         }
@@ -189,8 +206,6 @@ fn drops_of(table: &str, inode: u64) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::super::testing::{free_port, receiving};
     use super::*;
     use crate::event::{Event, Text, Timestamp};

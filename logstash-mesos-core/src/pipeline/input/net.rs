@@ -1,11 +1,13 @@
 //! What the inputs that listen on the network share.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
+use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::making::{Maker, Read};
@@ -51,6 +53,20 @@ where
             () = cx.shutdown.cancelled() => return None,
         }
     }
+}
+
+/// What `bind` gives, when it works, or what the run before this one listens on; `None` when the input shall end.
+pub(super) async fn listening<T, F>(address: &str, cx: &InputContext, bind: impl Fn() -> F) -> Option<Arc<T>>
+where
+    T: Send + Sync + 'static,
+    F: Future<Output = std::io::Result<T>>,
+{
+    if let Some(socket) = cx.sockets.inherit(address) {
+        return Some(socket);
+    }
+    let socket = Arc::new(bound(address, cx, bind).await?);
+    cx.sockets.keep(address, &socket);
+    Some(socket)
 }
 
 /// Listens on `host` and `port`.
@@ -139,6 +155,26 @@ impl MissingFields {
     }
 }
 
+/// What a peer has sent when the input is to end is read: it may be on its way.
+#[derive(Debug, Default)]
+pub(super) struct LastWords(Option<Instant>);
+
+impl LastWords {
+    const QUIET: Duration = Duration::from_millis(100);
+    const LONGEST: Duration = Duration::from_millis(300);
+
+    /// Returns when the input is to end and nothing comes for a moment, or not much later if all the time something does.
+    ///
+    /// # Cancellation safety
+    ///
+    /// It may be called anew after each thing that has come.
+    pub(super) async fn over(&mut self, cx: &InputContext) {
+        cx.shutdown.cancelled().await;
+        let end = *self.0.get_or_insert_with(|| Instant::now() + Self::LONGEST);
+        tokio::time::sleep_until(end.min(Instant::now() + Self::QUIET)).await;
+    }
+}
+
 /// Events of so many lines are made at a time.
 const LINES: usize = 500;
 
@@ -168,6 +204,7 @@ pub(super) async fn pump(
     let mut piece = maker.room.piece();
     let mut block = vec![0; FREE_BYTES];
     let mut data = first;
+    let mut last_words = LastWords::default();
     loop {
         match send(maker, data, false, cx).await {
             Some(goes_on) => maker = goes_on,
@@ -192,7 +229,7 @@ pub(super) async fn pump(
         };
         let come = tokio::select! {
             come = come => come,
-            () = cx.shutdown.cancelled() => Come::End(Ok(())),
+            () = last_words.over(cx) => Come::End(Ok(())),
         };
         data = match come {
             Come::Data(len) => &block[..len],

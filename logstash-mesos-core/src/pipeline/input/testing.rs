@@ -106,6 +106,7 @@ pub(crate) fn receiving() -> (InputContext, mpsc::UnboundedReceiver<Received>) {
         persisted: false,
         tally: Arc::default(),
         host_root: "/".into(),
+        sockets: Default::default(),
     };
     (cx, events)
 }

@@ -236,7 +236,9 @@ impl RunningPipeline {
         let senders = [false, true].map(|peers_are_told| -> Arc<dyn BatchSender> {
             Arc::new(Watched { events: self.sender(), once: Arc::clone(&self.once), peers_are_told })
         });
+        let sockets = self.settings.bus.sockets(&self.settings.pipeline_id);
         for (plugin, input) in made {
+            let sockets = sockets.clone();
             let shutdown = self.stop_inputs.clone();
             let sender = Arc::clone(&senders[usize::from(plugin.spec.name == "http")]);
             let (clock, bus) = (self.settings.clock, self.settings.bus.clone());
@@ -251,11 +253,16 @@ impl RunningPipeline {
                 persisted,
                 tally: Arc::clone(&tally),
                 host_root: host_root.clone(),
+                sockets: sockets.clone(),
             };
             let counters = Arc::clone(&self.counters);
             self.inputs.spawn(run_input(plugin, input, context, counters));
         }
         self.inputs.close();
+        tokio::spawn(async move {
+            tokio::time::sleep(INPUTS_BEGIN).await;
+            sockets.let_go();
+        });
         Ok(())
     }
 
@@ -546,6 +553,8 @@ async fn run_input(
     }
 }
 
+/// Inputs have begun to listen after this time, where the run before this one has.
+const INPUTS_BEGIN: Duration = Duration::from_secs(2);
 /// How long what was given up may take to end.
 const GIVE_UP_GRACE: Duration = Duration::from_secs(2);
 /// How long a replaced pipeline waits for its queues on disk: each of those before it may take a few seconds to end.

@@ -153,6 +153,7 @@ async fn peers_that_wait_are_told_so_and_those_that_have_gone_are_noticed() {
         persisted: false,
         tally: Arc::default(),
         host_root: "/".into(),
+        sockets: Default::default(),
     }));
     // As a beat that hears nothing and connects again with the same window.
     let whole = window(&[r#"{"message":"x"}"#]);

@@ -225,6 +225,7 @@ async fn nobody_is_answered_before_the_queue_has_the_event_and_too_many_are_sent
         persisted: false,
         tally: Arc::default(),
         host_root: "/".into(),
+        sockets: Default::default(),
     });
     let running = tokio::spawn(run);
     let mut waiting = [connect(port).await, connect(port).await];

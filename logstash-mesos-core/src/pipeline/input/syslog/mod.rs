@@ -177,11 +177,12 @@ async fn read_messages(
     let (mut events, mut bytes, mut counted) = (Vec::new(), 0, false);
     // While events are held, with room for them in the queue.
     let mut turn = None;
+    let mut last_words = net::LastWords::default();
     loop {
         // Cancelled only at the end: what was read of a message is in `read`.
         let cut = tokio::select! {
             cut = frames::read(&mut reader, &mut read, longest, &mut piece) => cut?,
-            () = cx.shutdown.cancelled() => 0,
+            () = last_words.over(cx) => 0,
         };
         if read.is_empty() {
             return Ok(());
