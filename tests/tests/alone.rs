@@ -3,10 +3,11 @@
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use logstash_mesos_tests::door::Door;
-use logstash_mesos_tests::executor::{executor, ship_recipe};
+use logstash_mesos_tests::executor::{executor, program, ship_recipe};
 use logstash_mesos_tests::place::{Place, free_port};
 use logstash_mesos_tests::process::Recipe;
 use logstash_mesos_tests::scheduler::local_scheduler;
@@ -153,4 +154,51 @@ fn what_happens_to_files_while_the_output_is_down_loses_nothing() {
     let printed = shipper.printed();
     // The last line says what was counted.
     assert!(printed.contains("lost_bytes=0 "), "{printed}");
+}
+
+#[test]
+fn a_file_that_is_compressed_and_cut_comes_once() {
+    for who in ["run", "ship", "agent"] {
+        let place = Place::new(&format!("packed-{who}"));
+        let (logs, out) = (place.directory("logs"), place.join("out.txt"));
+        let text = format!(
+            "input {{ file {{ {} => \"{}/app.log\" start_position => \"beginning\" }} }}
+             output {{ file {{ path => \"{}\" codec => line {{ format => \"%{{message}}\" }} }} }}",
+            if who == "run" { "path" } else { "host-path" },
+            logs.display(),
+            out.display()
+        );
+        let mut process = program(who, &place, &text).start();
+        let mut expected = String::new();
+        for round in 0..3 {
+            let numbers = 0..5000_u64;
+            let lines: String =
+                numbers.map(|n| format!("{round} {n} {:x}\n", n.wrapping_mul(0x9e37_79b9_7f4a))).collect();
+            expected.push_str(&lines);
+            let mut log = fs::OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(logs.join("app.log"))
+                .expect("it is writable");
+            log.write_all(lines.as_bytes()).expect("it is writable");
+            let arrived = || {
+                let seen = fs::read_to_string(&out).unwrap_or_default();
+                if seen == expected {
+                    Ok(())
+                } else {
+                    Err(format!("{} of {}: {}", seen.len(), expected.len(), process.printed()))
+                }
+            };
+            until(&format!("the lines of {who}"), PATIENCE, arrived);
+            // The archive is seen while it is made.
+            let script =
+                "for n in 2 1; do [ -e app.log.$n.gz ] && mv app.log.$n.gz app.log.$((n + 1)).gz; done
+                          gzip -c app.log > whole; head -c 9000 whole > app.log.1.gz; sleep 0.7
+                          tail -c +9001 whole >> app.log.1.gz; sleep 0.7; : > app.log; sleep 0.7";
+            let ended = Command::new("sh").args(["-c", script]).current_dir(&logs).status();
+            assert!(ended.is_ok_and(|status| status.success()), "{who}");
+            until(&format!("no more of {who}"), PATIENCE, arrived);
+        }
+        assert_eq!(process.terminate(PATIENCE).code(), Some(0), "{}", process.printed());
+    }
 }

@@ -6,10 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use logstash_mesos_tests::executor::{executor, ship_recipe};
-use logstash_mesos_tests::place::{Place, free_port};
+use logstash_mesos_tests::executor::{executor, program};
+use logstash_mesos_tests::place::Place;
 use logstash_mesos_tests::process::Recipe;
-use logstash_mesos_tests::scheduler::local_scheduler;
 use logstash_mesos_tests::wait::{PATIENCE, until};
 
 /// Several times as many as may be open.
@@ -112,21 +111,6 @@ fn everything() -> Vec<String> {
 
 fn run(directory: &Path, text: &str) -> Recipe {
     executor(directory, "run").args(["pipeline", "run", "-w", "1", "-e", text])
-}
-
-/// The configuration `text` under a program that runs on.
-fn program(who: &str, place: &Place, text: &str) -> Recipe {
-    if who == "run" {
-        return run(place.path(), text);
-    }
-    let configs = place.directory("configs");
-    fs::create_dir_all(configs.join("host")).expect("it is writable");
-    fs::write(configs.join("host/a.conf"), text).expect("it is writable");
-    if who == "ship" {
-        let none = format!("unix://{}", place.join("none.sock").display());
-        return ship_recipe(place.path(), &none, &configs, &place.directory("data"));
-    }
-    local_scheduler(&place.directory("s"), free_port()).arg("--config-dir").arg(&configs)
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::os::unix::fs::FileExt;
 
 use flate2::read::MultiGzDecoder;
 
-use super::Fingerprint;
+use super::fingerprint::read_at;
+use super::{Fingerprint, Mark};
 
 /// Read from any place; going back in a compressed one begins it again.
 #[derive(Debug)]
@@ -67,6 +68,45 @@ impl Body {
         Ok(head)
     }
 
+    /// Whether the bytes of `mark` are there. What lies far behind the beginning of a compressed file is not unpacked to find out:
+    /// `None`.
+    pub(super) fn has(&mut self, mark: &Mark) -> io::Result<Option<bool>> {
+        if let Self::Plain(file) = self {
+            return mark.matches(file).map(Some);
+        }
+        if mark.end > MOST_UNPACKED {
+            return Ok(None);
+        }
+        let Some((start, len)) = mark.place() else { return Ok(Some(false)) };
+        let mut found = Vec::with_capacity(len);
+        self.read_at(&mut found, start)?;
+        found.truncate(len);
+        Ok(Some(mark.is_of(&found)))
+    }
+
+    /// Whether what is in a compressed file, as far as it can be unpacked by now, is what `plain` begins with; and then, whether
+    /// it is all that `plain` holds. What lies far behind its beginning is not unpacked to find out.
+    pub(super) fn repeats(&mut self, plain: &File) -> io::Result<Repeats> {
+        let (mut at, mut bytes, mut same) = (0, Vec::with_capacity(CHUNK), vec![0; CHUNK]);
+        loop {
+            bytes.clear();
+            let read = self.read_at(&mut bytes, at);
+            let same = same.get_mut(..bytes.len()).unwrap_or_default();
+            if read_at(plain, same, at)? < bytes.len() || *same != bytes {
+                return Ok(Repeats::Nothing);
+            }
+            at += bytes.len() as u64;
+            match read {
+                Ok(0) if at == plain.metadata()?.len() => return Ok(Repeats::All),
+                Ok(0) => return Ok(Repeats::Beginning),
+                Ok(_) if at < MOST_UNPACKED => {}
+                Ok(_) => return Ok(Repeats::SoFar),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Repeats::SoFar),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// How many bytes there are when unpacked; of a compressed file, the last four bytes say it, modulo 4 GiB.
     pub(super) fn len(&self) -> io::Result<u64> {
         let len = self.file().metadata()?.len();
@@ -78,6 +118,24 @@ impl Body {
         Ok(u64::from(u32::from_le_bytes(size)))
     }
 }
+
+/// What a compressed file holds of a plain one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Repeats {
+    /// All of it.
+    All,
+    /// It is whole, and holds what the plain one begins with.
+    Beginning,
+    /// It holds what the plain one begins with, and goes on.
+    SoFar,
+    /// Something else.
+    Nothing,
+}
+
+/// So much is compared at a time,
+const CHUNK: usize = 16 << 10;
+/// and so much of a file at most is unpacked to compare it: others wait meanwhile.
+const MOST_UNPACKED: u64 = 64 << 20;
 
 impl Unpacking {
     fn of(file: &File) -> io::Result<Self> {

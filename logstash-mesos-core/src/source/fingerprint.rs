@@ -143,10 +143,20 @@ impl Mark {
     /// What reading the file says.
     pub fn matches(&self, file: &File) -> io::Result<bool> {
         let mut found = [0; MARK];
-        let Some(found) = found.get_mut(..self.bytes.len as usize) else { return Ok(false) };
-        let Some(start) = self.end.checked_sub(found.len() as u64) else { return Ok(false) };
-        let have = read_at(file, found, start)?;
-        Ok(have == found.len() && Fingerprint::of_bytes(found).hash == self.bytes.hash || found.is_empty())
+        let Some((start, len)) = self.place() else { return Ok(false) };
+        let have = read_at(file, &mut found[..len], start)?;
+        Ok(self.is_of(&found[..have]))
+    }
+
+    /// Where they begin, and how many they are; `None` if there can be no such bytes.
+    pub(super) fn place(&self) -> Option<(u64, usize)> {
+        let len = usize::try_from(self.bytes.len).ok().filter(|len| *len <= MARK)?;
+        Some((self.end.checked_sub(len as u64)?, len))
+    }
+
+    /// Whether `found` is what is at its place.
+    pub(super) fn is_of(&self, found: &[u8]) -> bool {
+        self.bytes.len == 0 || Fingerprint::of_bytes(found) == self.bytes
     }
 }
 

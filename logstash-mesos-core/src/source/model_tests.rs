@@ -55,6 +55,8 @@ enum Act {
     /// The same, and between the two the program ends its line and writes so many others, and perhaps half a line: what
     /// nobody reads in time is lost.
     CopiesAndCutsLate(u8, bool),
+    /// The file is compressed beside itself and cut: `gzip -c app.log > app.log.1.gz && : > app.log`.
+    PacksAndCuts,
     /// A rotated file is compressed: the newest, or (`delaycompress`) the one before.
     Compresses(usize),
     /// The file is removed while the program has it open, which finishes its line and goes on in a new one.
@@ -78,6 +80,8 @@ enum Micro {
     Cut,
     /// The compressed file of this number has so many quarters.
     Pack(usize, usize),
+    /// The compressed copy has so many quarters.
+    PackCopy(usize),
     RemovePacked(usize),
 }
 
@@ -88,6 +92,7 @@ fn act() -> impl Strategy<Value = Act> {
         2 => Just(Act::Renames),
         3 => Just(Act::CopiesAndCuts),
         2 => (0..3_u8, any::<bool>()).prop_map(|(lines, begins)| Act::CopiesAndCutsLate(lines, begins)),
+        1 => Just(Act::PacksAndCuts),
         1 => (1..3_usize).prop_map(Act::Compresses),
         1 => Just(Act::Removes),
     ]
@@ -122,6 +127,7 @@ impl Act {
                 steps.push(Micro::Cut);
                 steps
             }
+            Self::PacksAndCuts => shifts.chain((0..=4).map(Micro::PackCopy)).chain([Micro::Cut]).collect(),
             Self::Compresses(which) => {
                 let pack = (0..=4).map(|quarters| Micro::Pack(which, quarters));
                 pack.chain([Micro::RemovePacked(which)]).collect()
@@ -142,9 +148,10 @@ struct Disk {
     // How many halves of lines had been written when it was copied last; and those that are in no copy.
     copied: u32,
     at_risk: BTreeSet<u32>,
-    // The files that the reader has seen; those that were cut behind these halves, and of their copies if they had not
-    // been seen before; and the halves of which nothing tells what they go on with.
+    // The files that the reader has seen, and those that a look has left it with; those that were cut behind these halves,
+    // and of their copies if they had not been seen before; and the halves of which nothing tells what they go on with.
     seen: HashSet<Identity>,
+    held: HashSet<Identity>,
     cut_behind: Vec<(Identity, u32)>,
     untold: BTreeSet<u32>,
     // Files do not say when they were made, as in containers; and inodes have these numbers.
@@ -167,6 +174,7 @@ impl Disk {
             copied: 0,
             at_risk: BTreeSet::new(),
             seen: HashSet::new(),
+            held: HashSet::new(),
             cut_behind: Vec::new(),
             untold: BTreeSet::new(),
             inodes: None,
@@ -245,18 +253,30 @@ impl Disk {
                 copy.write_all(&all[there..copied]).unwrap();
                 self.copied = self.halves();
             }
+            Micro::PackCopy(quarters) => {
+                if quarters == 0 {
+                    self.tick();
+                }
+                let packed = super::tests::packed(&fs::read(self.path(0)).unwrap());
+                fs::write(self.packed(1), &packed[..packed.len() * quarters / 4]).unwrap();
+                self.copied = self.halves();
+            }
             Micro::Cut => {
                 self.writer.set_len(0).unwrap();
                 self.at_risk.extend(self.copied..self.halves());
-                let copy = fs::metadata(self.path(1)).unwrap();
+                let (plain, packed) = (fs::metadata(self.path(1)), fs::metadata(self.packed(1)));
+                let nothing = if plain.is_ok() { 0 } else { super::tests::packed(b"").len() as u64 };
+                let is_packed = plain.is_err();
+                let copy = plain.or(packed).unwrap();
                 if !self.copied.is_multiple_of(2) {
                     let half = self.copied - 1;
                     let cut = Identity::of(&self.writer.metadata().unwrap());
                     self.cut_behind.push((cut, half));
                     let is_new = !self.seen.contains(&cut);
                     self.cut_behind.extend(is_new.then(|| (Identity::of(&copy), half)));
+                    self.untold.extend((is_packed && !self.held.contains(&cut)).then_some(half));
                 }
-                if self.begun && copy.len() == 0 {
+                if self.begun && copy.len() == nothing {
                     // It is as if it had been cut and copied nowhere.
                     self.untold.insert(2 * self.written);
                 }
@@ -422,6 +442,12 @@ impl World {
 
     fn look(&mut self) {
         self.tail().look(Instant::now());
+        self.note_held();
+    }
+
+    fn note_held(&mut self) {
+        let held = self.tail().current().map(|(file, _)| file);
+        self.disk().held.extend(held);
     }
 
     fn take(&mut self) -> bool {
@@ -431,7 +457,9 @@ impl World {
     /// `finishing`: nothing more will come.
     fn take_if(&mut self, finishing: bool) -> bool {
         self.tail().look_again();
-        match self.tail().step(Instant::now(), finishing, usize::MAX) {
+        let step = self.tail().step(Instant::now(), finishing, usize::MAX);
+        self.note_held();
+        match step {
             Step::First(lines, tracker) | Step::Lines(lines, tracker) => {
                 let ack = tracker.begin(lines.end());
                 let events = lines.into_iter().map(|line| event(line.content.as_bytes()));

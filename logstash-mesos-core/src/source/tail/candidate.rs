@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 
 use super::{Past, Tail};
+use crate::source::body::Repeats;
 use crate::source::chain::{self, Known, Likeness, Seen};
 use crate::source::checkpoint::FilePosition;
 use crate::source::member::Member;
@@ -62,14 +63,31 @@ impl Tail {
                 // What was in such a file before is in a copy; what it holds now may have been compressed since.
                 let mut cut = self.members.iter().filter(|member| member.cut && member.body.is_plain());
                 let found = cut.find(|member| {
-                    self.file(one).is_some_and(|file| is_packed(file, member.body.file()).unwrap_or(false))
+                    matches!(self.repeats(one, member.body.file()), Repeats::All | Repeats::SoFar)
                 });
                 one.packed_of = found.map(|member| member.identity);
                 one.seen.repeats = one.packed_of.is_some();
+                // One that is older than the file was made of another.
+                let modified = u64::try_from(one.seen.modified).unwrap_or_default();
+                let may_be_of = |behind: &&mut &mut Candidate| {
+                    behind.seen.same.is_some() && behind.seen.identity.born <= modified
+                };
+                if let Some(behind) = behind.as_mut().filter(may_be_of)
+                    && !self.members.back().is_some_and(|last| last.cut)
+                    && let Some(behind) = self.file(behind)
+                {
+                    one.seen.repeats = self.repeats(one, behind) != Repeats::Nothing;
+                }
             } else if let Some(behind) = behind.as_mut().and_then(|behind| self.file(behind)) {
                 one.seen.repeats = self.file(one).is_some_and(|file| begins(file, behind).unwrap_or(false));
             }
         }
+    }
+
+    /// What `packed` holds of `plain`; nothing, if that cannot be told.
+    fn repeats(&self, packed: &mut Candidate, plain: &File) -> Repeats {
+        let body = self.open(packed).and_then(|()| packed.body()).ok().flatten();
+        body.and_then(|mut body| body.repeats(plain).ok()).unwrap_or(Repeats::Nothing)
     }
 
     /// The file, if it can be opened.
@@ -195,13 +213,14 @@ impl Tail {
         // Of a compressed one the size is kept modulo 4 GiB.
         let wraps = !is_plain && size > u64::from(u32::MAX);
         let whole = len == if is_plain { size } else { size & u64::from(u32::MAX) };
+        let marked = if mark.end <= len { body.has(&mark)? } else { None };
+        if marked == Some(false) {
+            return Ok(None);
+        }
         if is_final {
             return Ok(whole.then_some(Likeness { is_all: true, whole, bytes: same_head }));
         }
-        let marked = is_plain && mark.end <= len;
-        if marked && !mark.matches(body.file())? {
-            return Ok(None);
-        }
+        let marked = marked.is_some();
         let is_all = len >= size || wraps;
         // Else it was complete before that was written which was seen last.
         let in_time = is_all || (marked && mark.bytes.len > 0) || candidate.seen.modified <= modified;
@@ -264,11 +283,4 @@ fn begins(part: &File, whole: &File) -> io::Result<bool> {
     Ok(whole.metadata()?.len() >= end
         && Fingerprint::of(part)?.matches(whole)?
         && Mark::at(part, end)?.matches(whole)?)
-}
-
-/// Whether `packed` is, as far as can be told by its size and its head, what `plain` is when compressed.
-fn is_packed(packed: &File, plain: &File) -> io::Result<bool> {
-    let mut body = Body::new(packed.try_clone()?, true);
-    let size = plain.metadata()?.len();
-    Ok(body.len()? == size & u64::from(u32::MAX) && Fingerprint::of(plain)?.matches_bytes(&body.head()?))
 }

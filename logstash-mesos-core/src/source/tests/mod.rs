@@ -13,6 +13,8 @@ use super::*;
 use crate::event::{Batch, BatchSender};
 use crate::event::{Event, Text, Timestamp};
 
+mod archives;
+
 /// Makes an event of every line.
 struct Plain;
 
