@@ -192,7 +192,8 @@ impl Pipelines {
             options.support_escapes = settings.support_escapes.unwrap_or(options.support_escapes);
             options.escape_style = settings.escape_style.unwrap_or(options.escape_style);
             options.max_line_bytes = self.max_line_bytes;
-            options.max_parsed_bytes = self.queue_bytes;
+            // One text is there at a time, mostly, and an ordinary one takes five times its length.
+            options.max_parsed_bytes = 2 * self.queue_bytes;
             options.pipeline_id = key.to_string();
             options.origin = configuration.name.clone();
         });

@@ -57,7 +57,7 @@ pub(super) fn run(flags: &Flags) -> Result<ExitCode, Unusable> {
             configuration.complete();
         }
         options.data_dir.clone_from(&flags.data_dir);
-        options.max_parsed_bytes = options.max_parsed_bytes.max(queue_bytes);
+        options.max_parsed_bytes = options.max_parsed_bytes.max(queue_bytes.saturating_mul(2));
         // It goes on where a kill interrupted it: what comes again has to be the same document.
         options.deterministic_ids = flags.data_dir.is_some();
         options.serves_streams = false;

@@ -20,8 +20,8 @@ pub struct ParsedLimit {
 }
 
 impl ParsedLimit {
-    /// The limit unless something else is said: 16 MiB.
-    pub const DEFAULT_BYTES: usize = 16 << 20;
+    /// The limit unless something else is said: 24 MiB, which an ordinary document of some 4 MB takes.
+    pub const DEFAULT_BYTES: usize = 24 << 20;
     /// The least it may be, in bytes.
     pub const LEAST_BYTES: usize = 4 << 20;
 
@@ -65,7 +65,7 @@ impl ParsedLimit {
                 texts,
                 byte_size = bytes,
                 most_bytes = self.max_bytes,
-                "Texts are not parsed, their values would take more memory than queues have; grant more"
+                "Texts are not parsed, their values would take more memory than they may; give the queues more"
             );
         }
     }
@@ -90,8 +90,8 @@ mod tests {
     use crate::plugin::{Build, EcsCompatibility, PluginKind};
     use crate::testing::{NOW, context, fields, settings_of};
 
-    /// About so many values are too many for 16 MiB, whatever they are.
-    const MANY: usize = 600_000;
+    /// About so many values are too many for 24 MiB, whatever they are.
+    const MANY: usize = 1_000_000;
 
     #[test]
     fn what_would_take_too_much_is_left_as_a_text_that_cannot_be_read() {
