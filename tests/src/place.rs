@@ -102,6 +102,14 @@ pub fn files_below(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// Whether a file below `directory`, with a name that ends so, holds all of these texts.
+#[must_use]
+pub fn keeps(directory: &Path, ending: &str, texts: &[&str]) -> bool {
+    let files = files_below(directory).into_iter().filter(|file| file.to_string_lossy().ends_with(ending));
+    let mut contents = files.map(|file| fs::read_to_string(file).unwrap_or_default());
+    contents.any(|content| texts.iter().all(|text| content.contains(text)))
+}
+
 /// Returns a loopback port that is free and was not handed out before.
 ///
 /// The ports lie below the range from which the kernel takes those of outgoing connections, so that none is

@@ -19,6 +19,7 @@ mod explain;
 mod failover;
 mod faults;
 mod found;
+mod gone;
 mod grpc;
 mod guides;
 mod hanging;

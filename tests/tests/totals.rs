@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use logstash_mesos_tests::executor::{executor, ship_recipe};
-use logstash_mesos_tests::place::{Place, free_port};
+use logstash_mesos_tests::place::{Place, free_port, keeps};
 use logstash_mesos_tests::process::{Process, Recipe};
 use logstash_mesos_tests::scheduler::{Api, local_scheduler};
 use logstash_mesos_tests::wait::{PATIENCE, until};
@@ -47,6 +47,11 @@ fn count_over_a_kill(place: &Place, recipe: &Recipe, configuration: &str) -> Str
     fs::write(logs.join("a.log"), LINES).expect("it is writable");
     let mut first = recipe.start();
     wait(&first, [10, 2, 1, 7]);
+    // What has arrived is known to have: else the file that is removed would be counted.
+    let offset = format!("\"offset\":{}", LINES.len());
+    until("the position", PATIENCE, || {
+        if keeps(&data, ".json", &["a.log", &offset]) { Ok(()) } else { Err(first.printed()) }
+    });
     first.kill();
     fs::remove_file(logs.join("a.log")).expect("it is there");
     fs::write(logs.join("b.log"), LINES).expect("it is writable");

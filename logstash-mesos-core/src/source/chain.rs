@@ -121,6 +121,13 @@ pub(super) fn is_compressed(name: &OsStr) -> bool {
     name.as_bytes().ends_with(b".gz")
 }
 
+/// Whether a name says that its file is compressed in a way that is not read.
+pub(super) fn is_unreadable_archive(name: &OsStr) -> bool {
+    [".xz", ".zst", ".bz2", ".lz4", ".lzo", ".Z", ".zip", ".7z"]
+        .iter()
+        .any(|ending| name.as_bytes().ends_with(ending.as_bytes()))
+}
+
 /// Puts what was seen in order, oldest first, the name of the stream last. Names decide where they can be
 /// compared, times where they cannot.
 pub(super) fn sort<T>(found: &mut [T], seen: impl Fn(&T) -> &Seen) {

@@ -47,6 +47,10 @@ impl FileOpener for DaemonLog {
         true
     }
 
+    fn device(&self) -> Option<u64> {
+        self.file.device()
+    }
+
     fn watched_directory(&self) -> Option<&Path> {
         self.file.watched_directory()
     }

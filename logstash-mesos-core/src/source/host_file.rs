@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -72,6 +72,14 @@ impl FileOpener for HostFile {
         names.or_else(|error| none_if_absent::<Names>(error).map(Option::unwrap_or_default))
     }
 
+    fn device(&self) -> Option<u64> {
+        let way = std::path::absolute(&self.path).ok()?;
+        way.ancestors()
+            .skip(1)
+            .find_map(|directory| std::fs::metadata(directory).ok())
+            .map(|found| found.dev())
+    }
+
     fn watched_directory(&self) -> Option<&Path> {
         Some(directory(&self.path))
     }
@@ -83,6 +91,11 @@ pub(crate) fn left_of(path: &Path) -> Vec<PathBuf> {
     let directory = directory(path);
     let names = std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.file_name());
     names.filter(|name| chain::age(base, name).is_some()).map(|name| directory.join(name)).collect()
+}
+
+/// Whether nothing is at `path`.
+pub(crate) fn is_gone(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_err_and(|error| none_if_absent::<()>(error).is_ok())
 }
 
 fn directory(path: &Path) -> &Path {

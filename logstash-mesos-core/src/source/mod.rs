@@ -55,7 +55,7 @@ pub use follow::{Follow, Readers};
 pub use framing::{Content, Framing, Line, LineIter, Lines};
 pub use holdings::{HoldLimits, raise_descriptor_limit};
 pub use host_file::HostFile;
-pub(crate) use host_file::left_of;
+pub(crate) use host_file::{is_gone, left_of};
 pub use host_glob::files_matching;
 pub(crate) use logstash_mesos_engine::tools::glob;
 pub use settings::{StartPosition, TailSettings};
@@ -183,6 +183,11 @@ pub trait FileOpener: Send + Sync + 'static {
     /// Whether its files are behind mounts that this process has, and no others: not those inside containers.
     fn has_own_mounts(&self) -> bool {
         false
+    }
+
+    /// The device that its directory is on, or what is left of the way to it; `None` where that is not known.
+    fn device(&self) -> Option<u64> {
+        None
     }
 
     /// The directory, for inotify to tell of changes in it.

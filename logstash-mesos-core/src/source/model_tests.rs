@@ -541,6 +541,10 @@ impl FileOpener for Interrupted {
     fn names(&self, _: bool) -> io::Result<Names> {
         self.file().names(true)
     }
+
+    fn device(&self) -> Option<u64> {
+        self.file.device()
+    }
 }
 
 fn tail(disk: &Arc<Mutex<Disk>>, checkpoints: &Checkpoints, room: &Room) -> (Tail, Arc<StreamStatus>) {

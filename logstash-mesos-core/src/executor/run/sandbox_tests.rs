@@ -222,3 +222,33 @@ async fn a_work_directory_that_cannot_be_listed_is_named_for_as_long_as_it_is_mi
     until("nothing to be missed", || report.borrow().sandboxes.is_empty()).await;
     stop(shipper).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_gone_when_somebody_reads_again_is_counted_once() {
+    let place = Place::new();
+    write(&place.run("web.1", "8f0fb7b4", &["web.1"]), "stdout", "web 1\nunfinished");
+    let logs = place.dir.path().join("logs");
+    write(&logs, "app.log", "app 1\nunfinished");
+    let input = format!("sandbox {{ }} file {{ host-path => \"{}/*.log\" }}", logs.display());
+    let configuration = Configuration::host("tasks", place.text(&input, "%{message}"));
+    let shipper = place.shipper(configuration.clone(), Vec::new()).await;
+    place.arrives(&["app 1", "web 1"]).await;
+    let positions = || fs::read_to_string(place.dir.path().join("data/positions.json")).unwrap_or_default();
+    let arrived = |stream: &str| {
+        let is_it = |line: &str| line.contains(stream) && line.contains("\"offset\":6,\"size\":16");
+        positions().lines().any(is_it)
+    };
+    until("the ends to be seen", || arrived("stdout") && arrived("app.log")).await;
+    stop(shipper).await;
+    fs::remove_dir_all(place.work(EXECUTORS)).unwrap();
+    fs::create_dir_all(place.work(EXECUTORS)).unwrap();
+    fs::remove_file(logs.join("app.log")).unwrap();
+    for _ in 0..2 {
+        let shipper = place.shipper(configuration.clone(), Vec::new()).await;
+        let seen = shipper.handle().report();
+        let lost = || seen.borrow().sum.lost();
+        until("what is lost to be counted", || lost().get("gone_while_stopped") == Some(&20)).await;
+        until("its position to be forgotten", || !positions().contains("8f0fb7b4")).await;
+        stop(shipper).await;
+    }
+}

@@ -18,6 +18,7 @@ use std::time::Duration;
 use tracing::{debug, info, warn};
 
 use self::begin::Seen;
+use self::left::Became;
 use self::looks::Looks;
 use self::stream::Stream;
 use super::metadata::Machine;
@@ -52,7 +53,7 @@ pub(crate) struct Streams {
     seen: Looks<Seen>,
     // What was read of the machine before the program was started, until it is known what rotation has left of it.
     before: Vec<StreamId>,
-    aside: Looks<Vec<PathBuf>>,
+    aside: Looks<Became>,
     // What was counted by streams that have ended since this was last asked.
     ended: Vec<(String, StreamTotals)>,
 }

@@ -9,6 +9,7 @@ mod journal;
 mod record;
 mod shared;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -109,6 +110,12 @@ impl FilePosition {
         Identity::of(file).may_be(self.identity()) && file.len() <= self.offset
     }
 
+    /// Bytes that were seen and have not arrived.
+    #[must_use]
+    pub fn behind(&self) -> u64 {
+        self.size.saturating_sub(self.offset)
+    }
+
     /// Which file it is about.
     #[must_use]
     pub fn identity(&self) -> Identity {
@@ -187,6 +194,19 @@ impl Checkpoints {
         keys.sort_unstable();
         keys.dedup();
         keys
+    }
+
+    /// The files of which something was seen that has not arrived, and that nobody reads, by the keys of their streams.
+    #[must_use]
+    pub fn behind(&self) -> BTreeMap<Arc<str>, Vec<FilePosition>> {
+        let state = self.shared.lock();
+        let mut behind = BTreeMap::<_, Vec<_>>::new();
+        for (_, Entry { stream, position, live, .. }) in state.files.iter() {
+            if !live && position.behind() > 0 {
+                behind.entry(Arc::clone(stream)).or_default().push(position.clone());
+            }
+        }
+        behind
     }
 
     /// Forgets the files that nobody reads now and whose position has not moved for so long.

@@ -60,6 +60,12 @@ impl FileOpener for ContainerFile {
         }
     }
 
+    fn device(&self) -> Option<u64> {
+        use std::os::unix::fs::MetadataExt;
+        let mut way = self.path.ancestors().skip(1);
+        way.find_map(|directory| self.files.directory_stat(directory).ok()).map(|found| found.dev())
+    }
+
     fn names(&self, fresh: bool) -> io::Result<Names> {
         let stat = match self.files.directory_stat(self.directory()) {
             Ok(stat) => stat,

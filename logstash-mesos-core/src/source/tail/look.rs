@@ -210,8 +210,9 @@ impl Tail {
             }
         }
         self.saved.retain(|(id, _)| !found_saved.contains(id));
-        if (current.is_some() || self.closed.is_some()) && !self.saved.is_empty() {
-            self.look_everywhere(names, now)?;
+        let has_successor = current.is_some() || self.closed.is_some();
+        if (has_successor || self.first_sight) && !self.saved.is_empty() {
+            self.look_everywhere(names, has_successor, now)?;
         }
         self.remember(here);
         self.first_sight = false;

@@ -1,7 +1,10 @@
 //! Files are taken over into a stream, or put aside in it.
 
+use std::ffi::OsStr;
 use std::io;
 use std::time::Instant;
+
+use tracing::{info, warn};
 
 use super::candidate::{Candidate, fits, is_saved};
 use super::{MOST_PAST, Past, Tail};
@@ -150,8 +153,14 @@ impl Tail {
         self.reserved.take().or_else(|| self.shared.room.take(&self.sleeper))
     }
 
-    /// Looks for what is left of the saved positions under every name, and counts what is gone.
-    pub(super) fn look_everywhere(&mut self, names: &Names, now: Instant) -> io::Result<()> {
+    /// Looks for what is left of the saved positions under every name, and counts what is gone. Without a successor under the
+    /// name of the stream a file may come back: its position is kept.
+    pub(super) fn look_everywhere(
+        &mut self,
+        names: &Names,
+        has_successor: bool,
+        now: Instant,
+    ) -> io::Result<()> {
         // They are older than what stands at the names of the chain.
         let younger = std::mem::take(&mut self.members);
         for (id, position) in std::mem::take(&mut self.saved) {
@@ -162,7 +171,7 @@ impl Tail {
             let compressed = name.is_some_and(chain::is_compressed);
             let opened = name.map(|name| self.opener.open(Some(name))).transpose()?.flatten();
             let found = opened.filter(|opened| is_saved(&position, opened, compressed).unwrap_or(false));
-            let behind = position.size.saturating_sub(position.offset);
+            let behind = position.behind();
             match found {
                 // Also when nothing was left in it: it may have grown between our end and its rotation.
                 Some(opened) => {
@@ -170,6 +179,10 @@ impl Tail {
                     self.push(opened, compressed, position.offset, Some((id, true)), spot, now)?;
                 }
                 None if self.settings.keep_finished && behind == 0 => {}
+                // What it was on may not be there yet.
+                None if !has_successor && self.opener.device() != Some(position.dev) => {
+                    self.saved.push((id, position));
+                }
                 None => {
                     let replaced = younger.iter().any(|member| member.identity.may_be(position.identity()));
                     let reason = match self.closed.as_ref().is_some_and(|closed| closed.id == id) {
@@ -178,12 +191,34 @@ impl Tail {
                         false => Lost::GoneWhileStopped,
                     };
                     self.count_lost(reason, behind);
-                    self.positions.remove(id);
+                    self.tell_gone(names, reason, behind);
+                    if has_successor {
+                        self.positions.remove(id);
+                    } else {
+                        // Counted once, whoever looks for it next.
+                        let end = position.offset;
+                        self.positions.amend(id, |now| now.size = end);
+                        self.saved.push((id, FilePosition { size: end, ..position }));
+                    }
                 }
             }
         }
         self.members.extend(younger);
         Ok(())
+    }
+
+    /// Says that a file is gone of which all but `behind` bytes have arrived, as far as is known.
+    fn tell_gone(&self, names: &Names, reason: Lost, behind: u64) {
+        let path = self.opener.path();
+        let base = path.file_name().unwrap_or_default();
+        let is_archive = |name: &&OsStr| chain::is_unreadable_archive(name);
+        let archives: Vec<_> = names.beginning_with(base).filter(is_archive).collect();
+        let (path, reason) = (path.display(), reason.as_str());
+        if behind > 0 {
+            warn!(%path, reason, byte_size = behind, ?archives, "A file is gone, or cut, with bytes that were seen and are not known to have arrived. Whether more was written to it, which nobody has seen, is not known");
+        } else {
+            info!(%path, reason, ?archives, "A file is gone, or cut, of which all that was seen has arrived. Whether more was written to it, which nobody has seen, is not known");
+        }
     }
 
     pub(super) fn remember(&mut self, here: Vec<Past>) {

@@ -14,6 +14,7 @@ use crate::event::{Batch, BatchSender};
 use crate::event::{Event, Text, Timestamp};
 
 mod archives;
+mod gone;
 
 /// Makes an event of every line.
 struct Plain;
@@ -84,11 +85,21 @@ impl Bed {
     }
 
     fn follow_file(&self, name: &str, checkpoints: &Checkpoints, settings: TailSettings) -> Stream {
+        let file = HostFile::new(self.path(name), &Directories::default());
+        self.follow_by(Arc::new(file), checkpoints.stream(name), settings)
+    }
+
+    fn follow_by(
+        &self,
+        opener: Arc<dyn FileOpener>,
+        positions: StreamPositions,
+        settings: TailSettings,
+    ) -> Stream {
         let (stop, status) = (Stop::default(), Arc::<StreamStatus>::default());
         let task = self.readers.follow(Follow {
-            opener: Arc::new(HostFile::new(self.path(name), &Directories::default())),
+            opener,
             settings,
-            positions: checkpoints.stream(name),
+            positions,
             decoder: Box::new(Plain),
             sender: Arc::clone(&self.received) as _,
             status: Arc::clone(&status),

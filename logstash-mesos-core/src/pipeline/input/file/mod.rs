@@ -2,7 +2,7 @@
 
 mod decoder;
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::ffi::OsStr;
 use std::fs::Metadata;
 use std::io::{self, ErrorKind, Write};
@@ -31,8 +31,8 @@ use crate::pipeline::plugin::{
 };
 use crate::source::asking::{Ask, Asking};
 use crate::source::{
-    Checkpoints, Directories, Ended, Follow, Framing, HoldLimits, HostFile, Identity, Readers, StartPosition,
-    Stop, StreamPositions, StreamStatus, TailSettings, glob, host_glob, left_of,
+    Checkpoints, Directories, Ended, FilePosition, Follow, Framing, HoldLimits, HostFile, Identity, Readers,
+    StartPosition, Stop, StreamPositions, StreamStatus, TailSettings, glob, host_glob, is_gone, left_of,
 };
 
 pub(crate) static FILE: PluginSpec = PluginSpec {
@@ -316,25 +316,43 @@ struct Found {
     files: Vec<(PathBuf, io::Result<Metadata>)>,
     // Directories that could not be listed.
     unlisted: Vec<(PathBuf, io::Error)>,
-    // Files that were read before, and were put aside without a successor.
+    // Files that were read before, and were put aside or removed without a successor.
     left: Vec<PathBuf>,
 }
 
-/// What there is to `pattern` beside the files that are `read`; `before` are those that were read by an earlier process.
-/// May take as long as the file system does.
-fn unread(pattern: &str, exclude: &[Text], read: &HashSet<Arc<Path>>, before: &[Arc<str>]) -> Found {
+/// What there is to `pattern` beside the files that are `read`; `before` is what is left of those that were read by an earlier
+/// process. May take as long as the file system does.
+fn unread(pattern: &str, exclude: &[Text], read: &HashSet<Arc<Path>>, before: &Before) -> Found {
     let (mut paths, unlisted) = host_glob::look(Path::new("/"), pattern);
+    let would_find = |path: &&Path| glob::would_find(pattern, path) && !is_excluded(path, exclude);
     let is_left = |path: &&Path| {
         // The pattern may find it under its new name, too.
         let left = left_of(path);
         !left.is_empty() && !left.iter().any(|left| paths.binary_search(left).is_ok())
     };
-    let before = before.iter().map(|key| Path::new(&**key));
-    let before = before.filter(|path| glob::would_find(pattern, path) && !is_excluded(path, exclude));
-    let left = before.filter(is_left).map(Path::to_path_buf).collect();
+    let keys = before.keys.iter().map(|key| Path::new(&**key));
+    let mut left: Vec<PathBuf> = keys.filter(would_find).filter(is_left).map(Path::to_path_buf).collect();
     paths.retain(|path| !is_excluded(path, exclude) && !read.contains(&**path));
-    let files = paths.into_iter().map(|path| (path.clone(), std::fs::metadata(path))).collect();
+    let files: Vec<_> = paths.into_iter().map(|path| (path.clone(), std::fs::metadata(path))).collect();
+    let is_there = |position: &FilePosition| {
+        let mut found = files.iter().filter_map(|(_, metadata)| Some(Identity::of(metadata.as_ref().ok()?)));
+        found.any(|file| file.may_be(position.identity()))
+    };
+    let behind = before.behind.iter().map(|(key, files)| (Path::new(&**key), files));
+    // Its stream counts what is gone.
+    let gone =
+        behind.filter(|(path, files)| would_find(path) && is_gone(path) && !files.iter().all(is_there));
+    left.extend(gone.map(|(path, _)| path.to_path_buf()));
     Found { files, unlisted, left }
+}
+
+/// What an earlier process has left of its streams.
+#[derive(Default)]
+struct Before {
+    // The streams.
+    keys: Vec<Arc<str>>,
+    // The files of which something was seen that has not arrived.
+    behind: BTreeMap<Arc<str>, Vec<FilePosition>>,
 }
 
 fn is_excluded(path: &Path, exclude: &[Text]) -> bool {
@@ -465,8 +483,12 @@ impl Watched<'_> {
         let every = |_: &_| if again { Duration::ZERO } else { Duration::MAX };
         let ask = |pattern: &Text| {
             let (exclude, read) = (self.input.exclude.clone(), Arc::clone(&read));
-            let begins = self.unseen.contains(pattern) && glob::is_pattern(pattern) && !self.input.reads;
-            let before = if begins { self.checkpoints.keys() } else { Vec::new() };
+            let mut before = Before::default();
+            if self.unseen.contains(pattern) && (glob::is_pattern(pattern) || self.input.reads) {
+                before.behind = self.checkpoints.behind();
+                // What is read once is not followed under other names.
+                before.keys = if self.input.reads { Vec::new() } else { self.checkpoints.keys() };
+            }
             let pattern = pattern.clone();
             Ask::Look(Box::new(move || unread(&pattern, &exclude, &read, &before))
                 as Box<dyn FnOnce() -> Found + Send>)
