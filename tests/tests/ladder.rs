@@ -1,7 +1,9 @@
 //! The ways to reach a file inside a container, each through rotation and truncation.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use logstash_mesos_tests::docker::{BUSYBOX, Container, Docker};
 use logstash_mesos_tests::executor::ship_recipe;
@@ -226,4 +228,29 @@ fn a_link_to_standard_output_is_named_with_its_remedy() {
         let printed = shipper.printed();
         if printed.contains("docker { }") { Ok(()) } else { Err(printed) }
     });
+}
+
+#[test]
+fn what_a_container_has_put_aside_before_it_is_looked_at_is_read() {
+    let place = Place::new("aside");
+    let docker = Docker::start(&place.directory("d"));
+    let (configs, out) = configured(&place, "/logs/app.log");
+    let shipper = shipper(&place, &docker, &configs, None).start();
+    until("the daemon to be seen", PATIENCE, || {
+        let printed = shipper.printed();
+        if printed.contains("Docker daemon answers") { Ok(()) } else { Err(printed) }
+    });
+    // Another container has left something in the volume.
+    let volume = place.directory("volume");
+    let left = fs::File::create(volume.join("app.log.9")).expect("it is writable");
+    (&left).write_all(b"of another\n").expect("it is writable");
+    left.set_modified(SystemTime::now() - Duration::from_secs(3600)).expect("it is ours");
+    let script = "cd /logs; i=0; for generation in 1 2 3 4; do [ -e app.log.2 ] && mv app.log.2 app.log.3; \
+                  [ -e app.log.1 ] && mv app.log.1 app.log.2; [ -e app.log ] && mv app.log app.log.1; \
+                  for line in 1 2 3 4 5; do echo \"file $i\" >> app.log; echo \"out $i\"; i=$((i + 1)); done; done; \
+                  exec sleep 100000";
+    let _writer = docker.run_script(&["-v", &format!("{}:/logs", volume.display())], script);
+    all_arrived(&out, 0, 20);
+    let text = fs::read_to_string(&out).expect("it is there");
+    assert!(!text.contains("of another"), "{text}");
 }

@@ -80,8 +80,8 @@ pub(super) struct Likeness {
 pub(super) enum Look {
     /// Nothing, and only the file behind the name is a part of the stream where nothing is known of it.
     First,
-    /// Nothing, and the stream is whatever lies there.
-    FirstOfAll,
+    /// Nothing, and the stream is what lies there and was changed then or later.
+    FirstSince(i64),
     /// The same directory: what was there then is known.
     Again,
 }
@@ -196,7 +196,11 @@ pub(super) fn meanings(
             (Some(youngest), Some(last)) => s > youngest || seen[s].modified > last,
             // Nothing that was known lies aside. What has not changed since is older.
             (None, Some(last)) => seen[s].modified >= last,
-            (_, None) => look != Look::First,
+            (_, None) => match look {
+                Look::First => false,
+                Look::FirstSince(then) => seen[s].modified >= then,
+                Look::Again => true,
+            },
         };
         if !is_part {
             *meaning = Meaning::Before;
@@ -292,7 +296,9 @@ mod tests {
         let strangers: Vec<Seen> = chain.iter().map(|seen| Seen { same: None, ..seen.clone() }).collect();
         let found = meanings(&[], &strangers, Look::First, |_, _| None);
         assert_eq!(found, [Before, Before, Before, Before, New]);
-        assert_eq!(meanings(&[], &strangers, Look::FirstOfAll, |_, _| None), [New; 5]);
+        assert_eq!(meanings(&[], &strangers, Look::FirstSince(i64::MIN), |_, _| None), [New; 5]);
+        let found = meanings(&[], &strangers, Look::FirstSince(3), |_, _| None);
+        assert_eq!(found, [Before, Before, New, New, New]);
         // The known one was rotated away: times tell.
         let known = Known { modified: 3, ..READ };
         let found = meanings(&[known], &strangers, Look::First, |_, _| None);

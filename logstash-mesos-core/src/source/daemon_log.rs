@@ -43,8 +43,8 @@ impl FileOpener for DaemonLog {
         self.file.names(fresh)
     }
 
-    fn owns_all(&self) -> bool {
-        true
+    fn owns_since(&self) -> Option<i64> {
+        Some(i64::MIN)
     }
 
     fn device(&self) -> Option<u64> {

@@ -128,13 +128,34 @@ fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
+/// When it was made, in nanoseconds since 1970, if that is known.
+pub(super) fn born(directory: &Metadata) -> Option<i64> {
+    let born = directory.created().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(born.as_nanos()).ok()
+}
+
 /// The directories of the machine in which streams have files.
-#[derive(Clone, Debug, Default)]
-pub struct Directories(Arc<Mutex<HashMap<PathBuf, Weak<Directory>>>>);
+#[derive(Clone, Debug)]
+pub struct Directories {
+    known: Arc<Mutex<HashMap<PathBuf, Weak<Directory>>>>,
+    began: i64,
+}
+
+impl Default for Directories {
+    fn default() -> Self {
+        Self { known: Arc::default(), began: i64::try_from(now().as_nanos()).unwrap_or(i64::MAX) }
+    }
+}
 
 impl Directories {
+    /// When somebody began to read in them, in nanoseconds since 1970: all files of one that was made later are known to
+    /// have come later.
+    pub(crate) fn began(&self) -> i64 {
+        self.began
+    }
+
     pub(super) fn of(&self, path: &Path) -> Arc<Directory> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(directory) = known.get(path).and_then(Weak::upgrade) {
             return directory;
         }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::chain;
-use super::directory::Directory;
+use super::directory::{self, Directory};
 use super::{Directories, FileOpener, Identity, Names, Opened, Stat};
 
 /// Opens the file at a path; links are followed.
@@ -16,6 +16,7 @@ use super::{Directories, FileOpener, Identity, Names, Opened, Stat};
 pub struct HostFile {
     path: PathBuf,
     names: Arc<Directory>,
+    reader_began: i64,
 }
 
 impl HostFile {
@@ -24,7 +25,7 @@ impl HostFile {
     pub fn new(path: impl Into<PathBuf>, directories: &Directories) -> Self {
         let path = path.into();
         let names = directories.of(directory(&path));
-        Self { path, names }
+        Self { path, names, reader_began: directories.began() }
     }
 
     /// Opens the file at `path`, once.
@@ -70,6 +71,11 @@ impl FileOpener for HostFile {
             std::fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
         });
         names.or_else(|error| none_if_absent::<Names>(error).map(Option::unwrap_or_default))
+    }
+
+    fn owns_since(&self) -> Option<i64> {
+        let directory = std::fs::metadata(directory(&self.path)).ok()?;
+        directory::born(&directory).filter(|born| *born >= self.reader_began)
     }
 
     fn device(&self) -> Option<u64> {

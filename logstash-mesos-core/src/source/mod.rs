@@ -175,9 +175,10 @@ pub trait FileOpener: Send + Sync + 'static {
     /// they have to be `fresh`, those of a large directory may be some milliseconds old.
     fn names(&self, fresh: bool) -> io::Result<Names>;
 
-    /// Whether rotated files that nothing is known of are a part of the stream, from their first byte.
-    fn owns_all(&self) -> bool {
-        false
+    /// Since when rotated files that nothing is known of are a part of the stream, from their first byte: those that were
+    /// changed then or later, in nanoseconds since 1970. None are, if `None`.
+    fn owns_since(&self) -> Option<i64> {
+        None
     }
 
     /// Whether its files are behind mounts that this process has, and no others: not those inside containers.

@@ -252,3 +252,25 @@ async fn what_is_gone_when_somebody_reads_again_is_counted_once() {
         stop(shipper).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_task_has_put_aside_before_it_is_looked_at_is_read() {
+    let place = Place::new();
+    let configuration = Configuration::host("tasks", place.text("sandbox { }", "%{message}"));
+    // It was there before.
+    let before = place.run("web.1", "8f0fb7b4", &["web.1"]);
+    write(&before, "stdout.1", "not read\n");
+    write(&before, "stdout", "a 1\n");
+    let shipper = place.shipper(configuration, Vec::new()).await;
+    place.arrives(&["a 1"]).await;
+    // At once: nobody has seen it half-way.
+    let made = place.work("made");
+    write(&made, "stdout.2", "b 1\n");
+    write(&made, "stdout.1", "b 2\n");
+    write(&made, "stdout", "b 3\n");
+    let run = place.run("web.2", "0b1e7a6b", &["web.2"]);
+    fs::remove_dir(&run).unwrap();
+    fs::rename(made, run).unwrap();
+    place.arrives(&["a 1", "b 1", "b 2", "b 3"]).await;
+    stop(shipper).await;
+}

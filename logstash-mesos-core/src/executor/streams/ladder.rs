@@ -79,7 +79,8 @@ impl Streams {
             let reason = unseen.to_string();
             return Source::Exec { docker, container: container.id.clone(), path: path.to_owned(), reason };
         }
-        Source::File(Arc::new(ContainerFile::new(Arc::clone(files), path)), Box::new(PlainLines))
+        let file = ContainerFile::new(Arc::clone(files), path, self.directories.began());
+        Source::File(Arc::new(file), Box::new(PlainLines))
     }
 
     /// The daemon's own file where it can be read, the logs API otherwise.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{ContainerFiles, Rung, ViewError};
-use crate::source::directory::Directory;
+use crate::source::directory::{self, Directory};
 use crate::source::{FileOpener, Names, Opened, Stat};
 
 /// Opens the file at a path inside a container, by whichever rung of the ladder works at the moment.
@@ -15,13 +15,18 @@ pub struct ContainerFile {
     files: Arc<ContainerFiles>,
     path: PathBuf,
     names: Arc<Directory>,
+    reader_began: i64,
 }
 
+/// A container writes some time before the daemon says that it has started.
+const BEFORE_START: i64 = 1_000_000_000;
+
 impl ContainerFile {
-    /// For `path` in the container behind `files`.
+    /// For `path` in the container behind `files`. If that began after the reader did, in nanoseconds since 1970, all that has
+    /// been written since is a part of the stream.
     #[must_use]
-    pub fn new(files: Arc<ContainerFiles>, path: impl Into<PathBuf>) -> Self {
-        Self { files, path: path.into(), names: Arc::default() }
+    pub fn new(files: Arc<ContainerFiles>, path: impl Into<PathBuf>, reader_began: i64) -> Self {
+        Self { files, path: path.into(), names: Arc::default(), reader_began }
     }
 
     fn directory(&self) -> &Path {
@@ -58,6 +63,18 @@ impl FileOpener for ContainerFile {
             Ok(stat) => Ok(Some(stat)),
             Err(error) => none_if_absent(error),
         }
+    }
+
+    fn owns_since(&self) -> Option<i64> {
+        let container = self.files.container();
+        let (began, before) = if container.sandbox.is_some() {
+            // It was made for the task.
+            (directory::born(&self.files.directory_stat(Path::new("/")).ok()?)?, 0)
+        } else {
+            let started = container.started_at.parse::<jiff::Timestamp>().ok()?;
+            (i64::try_from(started.as_nanosecond()).ok()?, BEFORE_START)
+        };
+        (began >= self.reader_began).then_some(began - before)
     }
 
     fn device(&self) -> Option<u64> {

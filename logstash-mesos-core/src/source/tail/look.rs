@@ -115,8 +115,7 @@ impl Tail {
         let seen: Vec<Seen> = candidates.iter().map(|candidate| candidate.seen.clone()).collect();
         let from_end = self.settings.start == StartPosition::End && self.saved.is_empty();
         let look = match self.first_sight {
-            true if from_end || !self.opener.owns_all() => Look::First,
-            true => Look::FirstOfAll,
+            true => self.opener.owns_since().filter(|_| !from_end).map_or(Look::First, Look::FirstSince),
             false => Look::Again,
         };
         let meanings = chain::meanings(&known, &seen, look, |known, seen| {
@@ -196,7 +195,11 @@ impl Tail {
                 Meaning::Making => {}
                 // Another stream of the same reader has it, under the name that it had: it is taken over when that
                 // is done with it.
-                Meaning::New if self.is_held_elsewhere(identity, spot.place) => understood = false,
+                Meaning::New if self.is_held_elsewhere(identity, spot.place) => match look {
+                    // It does not go on in this one.
+                    Look::FirstSince(_) if spot.place == Place::Aside => here.push(self.past(candidate)),
+                    _ => understood = false,
+                },
                 Meaning::New => {
                     let compressed = candidate.seen.compressed;
                     let Some(opened) = self.opened(candidate)? else {

@@ -14,6 +14,7 @@ use crate::event::{Batch, BatchSender};
 use crate::event::{Event, Text, Timestamp};
 
 mod archives;
+mod fresh;
 mod gone;
 
 /// Makes an event of every line.
