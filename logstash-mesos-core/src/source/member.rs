@@ -393,6 +393,13 @@ impl Member {
         copy
     }
 
+    /// What is in front of the place of `framer` is read in another file, under the position that this one had.
+    pub(super) fn go_on_at(&mut self, framer: Framer) {
+        (self.framer, self.mark, self.noted, self.fresh) = (framer, Mark::default(), None, true);
+        self.note();
+        self.look_at_end();
+    }
+
     /// What comes next is the first byte of another content.
     pub(super) fn start_over(&mut self, framing: &Framing) {
         self.framer = Framer::new(framing.clone(), 0);

@@ -151,6 +151,7 @@ impl Tail {
             Meaning::Same(k) | Meaning::Copy(k) => k.checked_sub(first_member).map(|at| members[at]),
             _ => candidates[s].packed_of,
         };
+        let identities: Vec<Identity> = seen.iter().map(|seen| seen.identity).collect();
         let spots: Vec<Spot> = (0..meanings.len())
             .map(|s| Spot {
                 place: if candidates[s].name.is_none() { Place::Current } else { Place::Aside },
@@ -206,8 +207,17 @@ impl Tail {
                         understood = false;
                         continue;
                     };
-                    self.begin(opened, compressed, spot, from_end, now)?;
-                    copies.extend(copied.then_some(identity));
+                    let rewritten = match spot.place {
+                        Place::Current if !from_end => self.rewritten(&opened, &identities, names)?,
+                        _ => None,
+                    };
+                    if let Some((id, offset)) = rewritten {
+                        found_saved.push(id);
+                        self.push(opened, false, offset, Some((id, true)), spot, now)?;
+                    } else {
+                        self.begin(opened, compressed, spot, from_end, now)?;
+                        copies.extend(copied.then_some(identity));
+                    }
                 }
                 Meaning::Before => here.push(self.past(candidate)),
             }

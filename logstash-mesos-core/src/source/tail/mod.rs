@@ -8,6 +8,7 @@ mod candidate;
 mod closed;
 mod going_on;
 mod look;
+mod rewritten;
 mod taking;
 
 use std::collections::VecDeque;
