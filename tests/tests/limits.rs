@@ -371,3 +371,86 @@ fn what_a_filter_makes_of_one_event_is_not_held_as_all_of_it() {
     });
     assert_eq!(run.terminate(PATIENCE).code(), Some(0), "{}", run.printed());
 }
+
+#[test]
+fn events_of_many_files_that_do_not_end_are_not_held_as_a_whole() {
+    const FILES: usize = 40;
+    const LINES: usize = 4000;
+    let place = Place::new("many-unfinished");
+    let (configs, logs, out) = (place.directory("configs"), place.directory("logs"), place.join("out"));
+    fs::create_dir_all(configs.join("host")).expect("it is writable");
+    let line = format!(" {}\n", "x".repeat(998));
+    let log = |number: usize| logs.join(format!("{number}.log"));
+    for number in 0..FILES {
+        fs::write(log(number), line.repeat(LINES)).expect("it is writable");
+    }
+    let text = format!(
+        "input {{ file {{ host-path => \"{}/*.log\"
+           codec => multiline {{ pattern => \"^ \" what => previous max_lines => 1000000 }} }} }}
+         output {{ file {{ path => \"{}\" codec => line {{ format => \"%{{message}}\" }} }} }}",
+        logs.display(),
+        out.display()
+    );
+    fs::write(configs.join("host/a.conf"), text).expect("it is writable");
+    let none = format!("unix://{}", place.join("none.sock").display());
+    let mut shipper = ship_recipe(place.path(), &none, &configs, &place.directory("data")).start();
+    let all = (FILES * LINES * line.len()) as u64;
+    let mut most = 0;
+    let mut look = |shipper: &Process| {
+        assert_small(shipper);
+        most = most.max(anonymous_bytes(shipper.id()).unwrap_or(0));
+    };
+    until("all files to be read", PATIENCE, || {
+        look(&shipper);
+        match bytes_read(shipper.id()).unwrap_or(0) {
+            read if read >= all => Ok(()),
+            read => Err(format!("{read} of {all}: {}", shipper.printed())),
+        }
+    });
+    for number in 0..FILES {
+        let mut file = fs::OpenOptions::new().append(true).open(log(number)).expect("it is there");
+        file.write_all(b"next\n").expect("it is writable");
+    }
+    until("every line, each once", PATIENCE, || {
+        look(&shipper);
+        match fs::metadata(&out).map_or(0, |out| out.len()) {
+            come if come == all => Ok(()),
+            come => Err(format!("{come} of {all}: {}", shipper.printed())),
+        }
+    });
+    println!("figure: {FILES} files with unfinished events of 4 MB: at most {} KiB held", most / 1024);
+    assert!(shipper.printed().contains("Unfinished events"), "{}", shipper.printed());
+    assert_eq!(shipper.terminate(PATIENCE).code(), Some(0), "{}", shipper.printed());
+}
+
+#[test]
+fn lines_that_hold_very_many_values_are_left_as_they_are() {
+    let place = Place::new("many-values");
+    let (log, out) = (place.join("log"), place.join("out"));
+    let many = |item: &str| {
+        format!("{{\"a\":[{}{item}]}}\n", format!("{item},").repeat(9_000_000 / (item.len() + 1)))
+    };
+    fs::write(&log, many("1") + &many("[]") + &many("{}") + "{\"b\":2}\n").expect("it is writable");
+    let text = format!(
+        "input {{ file {{ path => \"{}\" start_position => \"beginning\" }} }}
+         filter {{ json {{ source => \"message\" }} }} {}",
+        log.display(),
+        short(&out)
+    );
+    let mut run = executor(place.path(), "values").args(["pipeline", "run", "-w", "1", "-e", &text]).start();
+    until("all events", PATIENCE, || {
+        assert_small(&run);
+        let seen = fs::read_to_string(&out).unwrap_or_default();
+        let lines: Vec<&str> = seen.lines().collect();
+        match lines[..] {
+            [.., last] if lines.len() == 4 => {
+                assert!(lines[..3].iter().all(|line| *line == "{\"a\" _jsonparsefailure"), "{lines:?}");
+                assert!(last.starts_with("{\"b\" "), "{lines:?}");
+                Ok(())
+            }
+            _ => Err(format!("{seen:.200}: {}", run.printed())),
+        }
+    });
+    assert_eq!(run.terminate(PATIENCE).code(), Some(0), "{}", run.printed());
+    assert!(run.printed().contains("Texts were not parsed"), "{}", run.printed());
+}
