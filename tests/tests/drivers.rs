@@ -13,7 +13,7 @@ use logstash_mesos_tests::docker::{BUSYBOX, Client, Container, Docker};
 use logstash_mesos_tests::door::Door;
 use logstash_mesos_tests::executor::ship_recipe;
 use logstash_mesos_tests::place::Place;
-use logstash_mesos_tests::process::Recipe;
+use logstash_mesos_tests::process::{Process, Recipe};
 use logstash_mesos_tests::wait::{PATIENCE, until};
 
 /// `ship` with `output` for what every container writes, below a directory of its own.
@@ -216,6 +216,24 @@ impl Bursts {
         });
         (0..count).map(|number| format!("{name}.{number} {:080}", 0)).collect()
     }
+
+    /// Returns a hundred lines, when `ship` holds the file that has the last of them.
+    fn write_seen(&mut self, name: &str, ship: &Process) -> Vec<String> {
+        let lines = self.write(name, 100);
+        until("the newest file to be held", PATIENCE, || {
+            if holds(ship.id(), &self.log) { Ok(()) } else { Err(ship.printed()) }
+        });
+        lines
+    }
+}
+
+/// Writes the lines to a door.
+fn to_door(door: &Door) -> String {
+    format!(
+        "http {{ url => \"{}\" http_method => \"post\" format => \"message\" message => \"%{{message}}\" \
+         automatic_retries => 0 }}",
+        door.url()
+    )
 }
 
 /// Whether a process has this file open, whatever its name is.
@@ -232,19 +250,46 @@ fn what_the_daemon_rotates_while_the_output_is_down_arrives() {
     let docker = Docker::start(&place.directory("d"));
     for driver in ["json-file", "local"] {
         let door = Door::shut();
-        let output = format!(
-            "http {{ url => \"{}\" http_method => \"post\" format => \"message\" message => \"%{{message}}\" \
-             automatic_retries => 0 }}",
-            door.url()
-        );
-        let mut ship = shipper(&place, driver, &docker, &output).start();
+        let mut ship = shipper(&place, driver, &docker, &to_door(&door)).start();
         // Two files are kept, and several times as much is written.
         let mut bursts = Bursts::start(&place, &docker, driver, driver, &["--log-opt", "max-file=2"]);
         let mut expected = Vec::new();
         for burst in 0..12 {
-            expected.extend(bursts.write(&burst.to_string(), 100));
-            until("the newest file to be held", PATIENCE, || {
-                if holds(ship.id(), &bursts.log) { Ok(()) } else { Err(ship.printed()) }
+            expected.extend(bursts.write_seen(&burst.to_string(), &ship));
+        }
+        door.open();
+        door.expect(&expected, || ship.printed());
+        assert_eq!(ship.terminate(PATIENCE).code(), Some(0), "{}", ship.printed());
+        assert!(ship.printed().contains("lost_bytes=0 "), "{}", ship.printed());
+    }
+}
+
+#[test]
+fn what_a_container_has_left_arrives_though_others_take_all_the_room_when_it_is_removed() {
+    let place = Place::new("left");
+    let docker = Docker::start(&place.directory("d"));
+    for driver in ["json-file", "local"] {
+        let door = Door::shut();
+        let limits = ["--queue-megabytes", "1", "--drain-timeout-secs", "0"];
+        let mut ship = shipper(&place, driver, &docker, &to_door(&door)).args(limits).start();
+        let start = |name: &str, files: &str| {
+            let options = ["--log-opt", files];
+            Bursts::start(&place, &docker, &format!("{driver}-{name}"), driver, &options)
+        };
+        let (mut busy, mut short_lived) = (start("busy", "max-file=9"), start("short", "max-file=2"));
+        let mut expected = Vec::new();
+        for burst in 0..40 {
+            expected.extend(busy.write_seen(&format!("busy.{burst}"), &ship));
+        }
+        for burst in 0..12 {
+            expected.extend(short_lived.write_seen(&format!("short.{burst}"), &ship));
+        }
+        drop(short_lived);
+        // It has been looked at again since then, and its time was over.
+        for later in 0..3 {
+            let later = docker.run_script(&["--name", &format!("{driver}-{later}")], "exec sleep 100000");
+            until("it is seen", PATIENCE, || {
+                if ship.printed().contains(later.id()) { Ok(()) } else { Err(ship.printed()) }
             });
         }
         door.open();

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use logstash_mesos_tests::cluster::Cluster;
 use logstash_mesos_tests::executor::{executor, ship_recipe};
@@ -309,6 +311,133 @@ fn a_persisted_queue_of_an_agent_outlives_its_executor_and_its_source() {
         let seen = executor()?;
         if seen["outputs"][0]["pending"] == 0 { Ok(()) } else { Err(seen.to_string()) }
     });
+}
+
+/// Sends lines to an input `tcp` that will listen on `port`.
+fn send_lines(port: u16, lines: &[String], printed: &dyn Fn() -> String) {
+    until("the input listens", PATIENCE, || {
+        let sent = TcpStream::connect(("127.0.0.1", port))
+            .and_then(|mut stream| stream.write_all((lines.join("\n") + "\n").as_bytes()));
+        sent.map_err(|error| format!("{error}\n{}", printed()))
+    });
+}
+
+fn from_tcp_to_tcp(from: u16, to: u16) -> String {
+    format!("input {{ tcp {{ host => \"127.0.0.1\" port => {from} }} }} output {{ {} }}", to_tcp(to))
+}
+
+#[test]
+fn what_nobody_can_send_again_outlives_the_end_of_its_pipeline_while_its_output_is_away() {
+    let place = Place::new("once");
+    for name in ["run", "ship", "changed"] {
+        let (input, metrics, port) = (free_port(), free_port(), free_port());
+        let lines = numbered(name, 100);
+        let text = from_tcp_to_tcp(input, port);
+        let program = if name == "run" {
+            run(&place, &text)
+        } else {
+            ship(&place, &[(&format!("{name}.conf"), &text)])
+        };
+        let program = program.args(["--metrics-bind", &format!("127.0.0.1:{metrics}")]);
+        let mut process = program.start();
+        send_lines(input, &lines, &|| process.printed());
+        let shows = |what: &str| {
+            let answer = request("GET", &format!("http://127.0.0.1:{metrics}/metrics"), None)?;
+            if answer.body.lines().any(|line| line.ends_with(what)) { Ok(()) } else { Err(process.printed()) }
+        };
+        until("the lines were taken", PATIENCE, || shows("at=\"in\"} 100"));
+        if name == "changed" {
+            let file = place.join("configs/host/changed.conf");
+            fs::write(file, format!("# a comment\n{text}")).expect("it is writable");
+            until("they are the successor's", PATIENCE, || shows(&format!("tcp 127.0.0.1:{port}\"}} 100")));
+        }
+        assert_eq!(process.terminate(PATIENCE).code(), Some(0), "{}", process.printed());
+        assert!(process.printed().contains("lost_bytes=0"), "{}", process.printed());
+        let receiver = Receiver::open(port);
+        let mut process = program.start();
+        receiver.expect("all lines", &lines, &|| process.printed());
+        assert_eq!(process.terminate(PATIENCE).code(), Some(0), "{}", process.printed());
+        if name != "run" {
+            fs::remove_file(place.join(&format!("configs/host/{name}.conf"))).expect("it is there");
+        }
+    }
+}
+
+#[test]
+fn what_nobody_can_send_again_outlives_a_change_of_an_agents_configuration() {
+    let cluster = Cluster::with_agents("once", 1);
+    let (input, port) = (free_port(), free_port());
+    let lines = numbered("agent", 100);
+    let scheduler = Scheduler::start(&cluster.place.directory("scheduler"), cluster.options());
+    let _ = scheduler.running_executors(1);
+    let configure = |text: &str| {
+        let body = json!({"input": text});
+        scheduler.request("PUT", "/api/host-config?name=a", Some(&body)).expect("it answers");
+    };
+    let executor = || scheduler.status().map(|status| status["agents"][0]["executor"].clone());
+    let printed = || executor().map_or_else(|error| error, |seen| seen.to_string());
+    // Returns the version of the configuration that has them.
+    let all_wait = |but: &str| {
+        until("all lines to wait", PATIENCE, || {
+            let seen = executor()?;
+            let version = seen["applied"]["set_version"].as_str().unwrap_or_default();
+            let wait = seen["outputs"][0]["pending"] == 100 && version != but;
+            if wait { Ok(version.to_owned()) } else { Err(seen.to_string()) }
+        })
+    };
+    let text = from_tcp_to_tcp(input, port);
+    configure(&text);
+    send_lines(input, &lines, &printed);
+    let before = all_wait("");
+    configure(&format!("# a comment\n{text}"));
+    all_wait(&before);
+    Receiver::open(port).expect("all lines", &lines, &printed);
+}
+
+#[test]
+fn nothing_that_is_sent_while_a_configuration_changes_is_lost() {
+    let place = Place::new("changes");
+    let (udp, tcp, out) = (free_port(), free_port(), place.join("out"));
+    let text = format!(
+        "input {{ udp {{ host => \"127.0.0.1\" port => {udp} }} tcp {{ host => \"127.0.0.1\" port => {tcp} }} }}
+         output {{ {} }}",
+        to_file(&out)
+    );
+    let mut process = ship(&place, &[("a.conf", &text)]).start();
+    send_lines(tcp, &["first".to_owned()], &|| process.printed());
+    expect_in_file("the first line", &out, &["first".to_owned()], &|| process.printed());
+    let ends = Arc::new(AtomicBool::new(false));
+    let sending = std::thread::spawn({
+        let ends = Arc::clone(&ends);
+        move || {
+            let socket = UdpSocket::bind(("127.0.0.1", 0)).expect("there is a port");
+            let mut lines = Vec::new();
+            while !ends.load(Ordering::Relaxed) {
+                let line = format!("datagram {}", lines.len());
+                socket.send_to(line.as_bytes(), ("127.0.0.1", udp)).expect("it listens");
+                lines.push(line);
+                // Each in a connection of its own, which nobody may refuse.
+                let line = format!("line {}", lines.len());
+                let mut stream = TcpStream::connect(("127.0.0.1", tcp)).expect("it listens");
+                stream.write_all(format!("{line}\n").as_bytes()).expect("it listens");
+                lines.push(line);
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            lines
+        }
+    });
+    let file = place.join("configs/host/a.conf");
+    for change in 1..4 {
+        fs::write(&file, format!("# {change}\n{text}")).expect("it is writable");
+        until("the change", PATIENCE, || {
+            let started = process.printed().matches("Pipeline started").count();
+            if started > change { Ok(()) } else { Err(process.printed()) }
+        });
+    }
+    ends.store(true, Ordering::Relaxed);
+    let lines = sending.join().expect("it sends");
+    expect_in_file("all that was sent", &out, &lines, &|| process.printed());
+    assert_eq!(process.terminate(PATIENCE).code(), Some(0), "{}", process.printed());
 }
 
 #[test]
