@@ -65,6 +65,8 @@ impl Record {
 
 const RUNG: &str = "logs-api";
 const RETRY: Duration = Duration::from_secs(1);
+/// So often a daemon that fails is asked again before what was heard of it is forgotten.
+const TRIES: usize = 10;
 /// Records that are there already are passed on together, up to this many.
 const AT_ONCE: usize = 512;
 /// A piece of a line that the daemon split has this many bytes.
@@ -204,7 +206,16 @@ impl Reader {
                 rung = if enough { None } else { timeout_at(gathered, bell.next()).await.ok() };
             }
             let before = self.seen;
-            let ended = match self.read_on(&docker, container, heard.len() as u64, outlet).await {
+            let about = heard.len() as u64;
+            let mut read = self.read_on(&docker, container, about, outlet).await;
+            for _ in 0..TRIES {
+                if !read.as_ref().is_err_and(may_be_gone) {
+                    break;
+                }
+                tokio::time::sleep(RETRY).await;
+                read = self.read_on(&docker, container, about, outlet).await;
+            }
+            let ended = match read {
                 // It was removed as soon as it had ended: what it said last is heard.
                 Err(error) if is_gone(&error) => {
                     while let Ok(Some(outputs)) = timeout(RETRY, bell.next()).await {
@@ -491,6 +502,11 @@ fn before(starts: &mut Starts, kept: Option<u64>) -> Option<Option<Mark>> {
     starts.front().map(|(_, before)| *before)
 }
 
+/// Whether the container may be about to be removed: its files go before the daemon says that it is.
+fn may_be_gone(error: &bollard::errors::Error) -> bool {
+    matches!(error, bollard::errors::Error::DockerResponseServerError { status_code: 500, .. })
+}
+
 /// Whether the container is removed, or is about to be.
 fn is_gone(error: &bollard::errors::Error) -> bool {
     matches!(error, bollard::errors::Error::DockerResponseServerError { status_code: 404 | 409, .. })
@@ -556,43 +572,4 @@ fn stamp(bytes: &[u8]) -> Option<(i64, &[u8])> {
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-
-    use super::*;
-
-    fn taken_apart(message: impl Into<Bytes>) -> Vec<Record> {
-        records(LogOutput::Console { message: message.into() }, false, |bytes| {
-            panic!("{bytes} bytes without a time")
-        })
-    }
-
-    fn record(time: i64, content: &str) -> Record {
-        Record { channel: 'o', time, content: content.as_bytes().to_vec(), whole: true }
-    }
-
-    #[test]
-    fn messages_are_taken_apart() {
-        let message = "2026-11-23T02:00:00.000000001Z hello world\n";
-        assert_eq!(taken_apart(message), [record(1_795_399_200_000_000_001, "hello world")]);
-        let long = "x".repeat(SPLIT_AT);
-        let split = format!("2026-11-23T02:00:00.000000001Z {long}2026-11-23T02:00:00.000000002Z end\r\n");
-        let found = taken_apart(split);
-        assert_eq!(found.len(), 2);
-        assert!(!found[0].whole && found[1].whole);
-        // A terminal's carriage return is the decoder's business, as with the daemon's file.
-        assert_eq!(found[1].content, b"end\r");
-        // The next line of a terminal, behind a split one whose end is not there.
-        let found = taken_apart(format!(
-            "2026-11-23T02:00:00Z {long}2026-11-23T02:00:00Z end\r2026-11-23T02:00:00Z a\rb\r\n"
-        ));
-        let seen: Vec<_> = found.iter().map(|record| (record.content.len(), record.whole)).collect();
-        assert_eq!(seen, [(SPLIT_AT, false), (4, true), (4, true)]);
-        let part = taken_apart(format!("2026-11-23T02:00:00.000000001Z {long}"));
-        assert!(!part[0].whole);
-        let last = taken_apart("2026-11-23T02:00:00Z bye");
-        assert!(last[0].whole);
-        let empty = taken_apart("2026-11-23T02:00:00Z \n");
-        assert_eq!(empty, [record(1_795_399_200_000_000_000, "")]);
-    }
-}
+mod tests;
