@@ -465,7 +465,12 @@ impl StreamPositions {
 }
 
 impl LiveFile {
-    /// Names the content of the file for as long as its position is kept.
+    /// The number of the file's content, for as long as its position is kept.
+    pub(super) fn content(&self) -> u64 {
+        self.begun
+    }
+
+    /// Names that content.
     pub(super) fn content_key(&self) -> Arc<str> {
         Arc::from(format!("{:x}", self.begun))
     }

@@ -1,7 +1,7 @@
 //! A line that is cut with its file: its beginning is at the end of the copy, its end at the beginning of the next
 //! younger file.
 
-use super::{Step, Tail};
+use super::Tail;
 use crate::event::Ack;
 use crate::source::member::End;
 use crate::source::{Identity, Lines};
@@ -97,7 +97,7 @@ impl Tail {
             line = line.after(beginning);
             ack.merge(of_elder);
         }
-        self.due.push_back(Step::FileEnded);
+        self.tell_end(elder);
         Some((line, ack))
     }
 }

@@ -43,7 +43,7 @@ pub(super) enum Step {
     /// The same, and they are the first of their file: its position has to be on disk before they are sent, so
     /// that they have the same name whatever happens.
     First(Lines, Tracker),
-    /// A rotated, removed or cut file has been read to its end.
+    /// No more comes of the file that lines were passed on of last, or what comes next is of another one.
     FileEnded,
     /// There is something to read, and no room was given for it.
     NoRoom,
@@ -83,6 +83,9 @@ pub(super) struct Tail {
     gone: Vec<(LiveFile, u64, Lost)>,
     // To be told before anything else is read.
     due: VecDeque<Step>,
+    // The content that lines were passed on of, until its end is told. A file that lies aside may end long after the next one
+    // was begun: that is no end of what came last.
+    told_of: Option<u64>,
     // The directory as it was when all of it was last understood.
     understood: Option<Version>,
     // When that was. What changed since, and is not known, is new.
@@ -156,6 +159,7 @@ impl Tail {
             past: Vec::new(),
             gone: Vec::new(),
             due: VecDeque::new(),
+            told_of: None,
             understood: None,
             understood_at: None,
             first_sight: true,
@@ -291,6 +295,7 @@ impl Tail {
             live.finish(0);
         }
         self.due.clear();
+        self.told_of = None;
         self.look_again();
     }
 
@@ -311,6 +316,10 @@ impl Tail {
             lines = lines.after(beginning);
             self.positions.lead(&mut self.members[at].live, ack);
         }
+        let content = self.members[at].live.content();
+        if self.told_of.replace(content).is_some_and(|before| before != content) {
+            self.due.push_back(Step::FileEnded);
+        }
         let member = &mut self.members[at];
         if let Some(slot) = &mut member.slot {
             slot.is_needed();
@@ -327,6 +336,14 @@ impl Tail {
             true => Step::First(lines, tracker),
             false => Step::Lines(lines, tracker),
         });
+    }
+
+    /// No more will come of what was passed on of a file, if that came last.
+    fn tell_end(&mut self, at: usize) {
+        let content = self.members[at].live.content();
+        if self.told_of.take_if(|told_of| *told_of == content).is_some() {
+            self.due.push_back(Step::FileEnded);
+        }
     }
 
     /// Whether something could not be read when it was tried last.
@@ -368,7 +385,7 @@ impl Tail {
         if let Some(rest) = rest {
             self.pass_on(at, rest);
         }
-        self.due.push_back(Step::FileEnded);
+        self.tell_end(at);
         let member = &mut self.members[at];
         let begun = self.positions.begin(member.identity, member.rung, 0, None);
         let before = std::mem::replace(&mut member.live, begun);
@@ -386,6 +403,7 @@ impl Tail {
 
     /// Gives up a file for which there is no room, with what was not read of it.
     fn give_up(&mut self, at: usize) {
+        self.tell_end(at);
         let Some(member) = self.members.remove(at) else { return };
         // The beginning of an unfinished line has been read and not been passed on.
         let end = member.framer.start();
@@ -396,7 +414,6 @@ impl Tail {
             byte_size = unread,
             "A rotated file is given up: more are held open for outputs that take nothing than there is room for"
         );
-        self.due.push_back(Step::FileEnded);
         let Member { identity, modified, fingerprint, size, live, .. } = *member;
         self.past.push(Past { identity, modified, fingerprint, size });
         self.let_arrive(live, end, Lost::NoRoom);
@@ -413,7 +430,7 @@ impl Tail {
                 let _given_out_before = member.take_rest();
                 member.end = End::Read;
                 member.live.tracker().begin(member.framer.position()).delivered();
-                self.due.push_back(Step::FileEnded);
+                self.tell_end(at);
                 return true;
             }
             Younger::Nowhere => {}
@@ -436,7 +453,7 @@ impl Tail {
         let unreadable = member.lag();
         member.end = End::Read;
         self.count_lost(Lost::Unreadable, unreadable);
-        self.due.push_back(Step::FileEnded);
+        self.tell_end(at);
         true
     }
 

@@ -17,6 +17,7 @@ mod archives;
 mod fresh;
 mod gone;
 mod rewritten;
+mod switched;
 
 /// Makes an event of every line.
 struct Plain;
