@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
-use logstash_mesos_engine::tools::seldom::Seldom;
+use logstash_mesos_engine::time::Seldom;
 use tracing::warn;
 
 use super::HoldLimits;

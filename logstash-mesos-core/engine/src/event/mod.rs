@@ -18,6 +18,7 @@ mod json_read;
 mod json_writer;
 mod map;
 mod origin;
+mod parsed_limit;
 mod sprintf;
 mod value;
 
@@ -34,6 +35,7 @@ pub use json_writer::JsonWriter;
 pub(crate) use map::Entry;
 pub use map::{IntoIter, Map};
 pub use origin::{Origin, StreamKey};
+pub use parsed_limit::ParsedLimit;
 pub use sprintf::{SprintfError, Template};
 pub use value::Value;
 

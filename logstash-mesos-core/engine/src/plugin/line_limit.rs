@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tracing::warn;
 
-use crate::tools::seldom::Seldom;
+use crate::time::Seldom;
 
 /// How much of a line is kept: the rest is left out without being held, its event has a tag, and it is counted here.
 ///

@@ -12,7 +12,6 @@ pub mod field;
 mod filter;
 pub(crate) mod json_text;
 mod line_limit;
-mod parsed_limit;
 pub mod settings;
 mod spec;
 
@@ -26,7 +25,7 @@ pub use error::{BuildError, EncodeError};
 pub(crate) use filter::PART;
 pub use filter::{Emitting, Filter, FilterContext};
 pub use line_limit::LineLimit;
-pub use parsed_limit::ParsedLimit;
 pub use spec::{Build, End, Make, PluginSpec};
 
+pub use crate::event::ParsedLimit;
 pub use crate::lang::PluginKind;

@@ -7,7 +7,6 @@ mod error_chain;
 pub mod glob;
 pub mod host;
 pub(crate) mod one_of_all;
-pub mod seldom;
 pub(crate) mod tokenizer;
 pub(crate) mod yaml;
 

@@ -19,7 +19,7 @@ use super::net;
 use crate::event::{Batch, Blob};
 use crate::pipeline::plugin::InputContext;
 use crate::source::Lost;
-use logstash_mesos_engine::tools::seldom::Seldom;
+use logstash_mesos_engine::time::Seldom;
 
 /// The longest that the protocol has.
 pub(super) const LONGEST: usize = 65_536;

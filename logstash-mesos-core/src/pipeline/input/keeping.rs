@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use logstash_mesos_engine::tools::seldom::Seldom;
+use logstash_mesos_engine::time::Seldom;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::warn;
 

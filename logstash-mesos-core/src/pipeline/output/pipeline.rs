@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use logstash_mesos_engine::tools::seldom::Seldom;
+use logstash_mesos_engine::time::Seldom;
 use tracing::warn;
 
 use crate::event::{Ack, Event, Text};

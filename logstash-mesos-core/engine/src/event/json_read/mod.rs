@@ -8,8 +8,7 @@ use thiserror::Error;
 
 use self::cursor::{Cursor, MAX_DEPTH};
 use super::map::Entry;
-use super::{EscapeStyle, Map, Text, Value};
-use crate::plugin::ParsedLimit;
+use super::{EscapeStyle, Map, ParsedLimit, Text, Value};
 
 /// Reads one JSON value; decimals become doubles, as in Logstash's `json` codecs.
 ///

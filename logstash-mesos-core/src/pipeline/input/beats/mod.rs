@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use logstash_mesos_engine::tools::seldom::Seldom;
+use logstash_mesos_engine::time::Seldom;
 use tracing::{debug, warn};
 
 use self::connection::Connection;

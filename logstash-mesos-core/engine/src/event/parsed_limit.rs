@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use memchr::memmem;
 use tracing::warn;
 
-use crate::tools::seldom::Seldom;
+use crate::time::Seldom;
 
 /// What a text holds may take many times its bytes: each number of `[1,1,1]` takes 32. A text whose values would take more
 /// than this is treated as one that cannot be read, and is counted here.
