@@ -36,19 +36,26 @@ struct Place {
     outputs: usize,
 }
 
+impl Place {
+    /// Whether the listener is the one with this traffic.
+    fn is_of(&self, traffic: &Arc<Traffic>) -> bool {
+        self.listener.as_ref().is_some_and(|there| Arc::ptr_eq(&there.traffic, traffic))
+    }
+}
+
 /// Somebody listens there.
 #[derive(Debug, Error)]
 #[error("the address `{address}` is taken by pipeline `{by}`; give each pipeline its own")]
 pub(super) struct AddressTaken {
     address: Text,
-    pub(super) by: String,
+    pub(super) by: Arc<str>,
 }
 
 #[derive(Clone)]
 struct Listener {
-    pipeline_id: String,
-    // What tells one run of a pipeline from the next.
-    queue: usize,
+    // Whose input that is, and of which run.
+    pipeline_id: Arc<str>,
+    run: u64,
     sender: Arc<dyn BatchSender>,
     traffic: Arc<Traffic>,
 }
@@ -74,34 +81,30 @@ impl Bus {
         self.0.sockets.of(pipeline_id)
     }
 
-    /// Listens at `address`: `sender` puts into the queue of `events`. A new run of the same pipeline takes the
-    /// place of the one before.
+    /// Listens at `address` for the run of a pipeline that `sockets` are of. A new run of the same pipeline takes the place of
+    /// the one before, also if the inputs of that one begin later: then nothing comes to them.
     ///
     /// # Errors
     ///
-    /// [`AddressTaken`] by another pipeline, or by this one already.
+    /// [`AddressTaken`] by another pipeline, or by this run already.
     pub(super) fn listen(
         &self,
         address: &Text,
-        pipeline_id: &str,
-        events: &Arc<dyn BatchSender>,
+        sockets: &Sockets,
         sender: Arc<dyn BatchSender>,
     ) -> Result<Listening, AddressTaken> {
-        let queue = Arc::as_ptr(events).cast::<()>() as usize;
+        let (pipeline_id, run) = (Arc::clone(sockets.pipeline_id()), sockets.run());
         let mut places = self.lock();
         let place = places.entry(address.clone()).or_default();
         if let Some(there) = &place.listener
-            && (there.pipeline_id != pipeline_id || there.queue == queue)
+            && (there.pipeline_id != pipeline_id || there.run == run)
         {
-            return Err(AddressTaken { address: address.clone(), by: there.pipeline_id.clone() });
+            return Err(AddressTaken { address: address.clone(), by: Arc::clone(&there.pipeline_id) });
         }
         let traffic = Arc::new(Traffic { sending: AtomicUsize::new(0), last: Mutex::new(Instant::now()) });
-        place.listener = Some(Listener {
-            pipeline_id: pipeline_id.to_owned(),
-            queue,
-            sender,
-            traffic: Arc::clone(&traffic),
-        });
+        if place.listener.as_ref().is_none_or(|there| there.run < run) {
+            place.listener = Some(Listener { pipeline_id, run, sender, traffic: Arc::clone(&traffic) });
+        }
         drop(places);
         self.0.changed.notify_waiters();
         Ok(Listening { bus: self.clone(), address: address.clone(), traffic })
@@ -145,7 +148,7 @@ impl Bus {
                         return true;
                     }
                     // That pipeline has ended: the next run of it will listen here.
-                    self.forget(address, listener.queue);
+                    self.forget(address, &listener);
                 }
                 None if !insists => return false,
                 None => changed.await,
@@ -153,9 +156,9 @@ impl Bus {
         }
     }
 
-    fn forget(&self, address: &Text, queue: usize) {
+    fn forget(&self, address: &Text, listener: &Listener) {
         if let Some(place) = self.lock().get_mut(address)
-            && place.listener.as_ref().is_some_and(|there| there.queue == queue)
+            && place.is_of(&listener.traffic)
         {
             place.listener = None;
         }
@@ -197,7 +200,7 @@ impl Listening {
             {
                 let places = self.bus.lock();
                 let place = places.get(&self.address);
-                let mine = place.is_some_and(|place| self.is_mine(place));
+                let mine = place.is_some_and(|place| place.is_of(&self.traffic));
                 if !mine || place.is_none_or(|place| place.outputs == 0) {
                     return;
                 }
@@ -208,17 +211,13 @@ impl Listening {
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
-
-    fn is_mine(&self, place: &Place) -> bool {
-        place.listener.as_ref().is_some_and(|there| Arc::ptr_eq(&there.traffic, &self.traffic))
-    }
 }
 
 impl Drop for Listening {
     fn drop(&mut self) {
         let mut places = self.bus.lock();
         if let Some(place) = places.get_mut(&self.address) {
-            if self.is_mine(place) {
+            if place.is_of(&self.traffic) {
                 place.listener = None;
             }
             if place.listener.is_none() && place.outputs == 0 {

@@ -50,6 +50,16 @@ impl Shared {
 }
 
 impl Sockets {
+    /// Which run of the pipeline it is: one that starts later has a higher number.
+    pub(crate) fn run(&self) -> u64 {
+        self.run
+    }
+
+    /// The pipeline that it is a run of.
+    pub(crate) fn pipeline_id(&self) -> &Arc<str> {
+        &self.pipeline_id
+    }
+
     /// The socket of this pipeline at `address`, if the run before this one has one. Both take what comes until that ends.
     pub(crate) fn inherit<T: Send + Sync + 'static>(&self, address: &str) -> Option<Arc<T>> {
         let mut open = self.shared.0.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -57,7 +67,8 @@ impl Sockets {
         let there = open.get_mut(&(Arc::clone(&self.pipeline_id), address.to_owned()))?;
         // Two inputs of one configuration may not share a socket.
         let socket = there.socket.upgrade().filter(|_| there.run != self.run)?.downcast().ok()?;
-        there.run = self.run;
+        // An input may begin later than its successor.
+        there.run = there.run.max(self.run);
         Some(socket)
     }
 

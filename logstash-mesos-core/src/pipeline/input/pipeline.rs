@@ -23,21 +23,16 @@ pub(crate) static PIPELINE: PluginSpec = PluginSpec {
     build: Build::Input(&MakeInput::new(build)),
 };
 
-fn build(settings: &Settings, cx: &BuildContext) -> Result<Box<dyn Input>, BuildError> {
+fn build(settings: &Settings, _: &BuildContext) -> Result<Box<dyn Input>, BuildError> {
     let address = settings.text("address").unwrap_or_default();
     if address.is_empty() {
         return Err(BuildError::setting("address", "is empty"));
     }
-    Ok(Box::new(Pipeline {
-        address,
-        pipeline_id: cx.pipeline_id.clone(),
-        options: InputOptions::new(settings),
-    }))
+    Ok(Box::new(Pipeline { address, options: InputOptions::new(settings) }))
 }
 
 struct Pipeline {
     address: Text,
-    pipeline_id: String,
     options: InputOptions,
 }
 
@@ -49,7 +44,8 @@ const AGAIN: Duration = Duration::from_millis(500);
 #[async_trait]
 impl Input for Pipeline {
     async fn run(self: Box<Self>, cx: InputContext) -> Result<(), InputError> {
-        let Self { address, pipeline_id, options } = *self;
+        let Self { address, options } = *self;
+        let pipeline_id = &**cx.sockets.pipeline_id();
         let receiving: Arc<dyn BatchSender> = Arc::new(Receiving {
             events: Arc::clone(&cx.events),
             options,
@@ -59,10 +55,10 @@ impl Input for Pipeline {
         let begun = Instant::now();
         let mut said = false;
         let listening: Listening = loop {
-            match cx.bus.listen(&address, &pipeline_id, &cx.events, Arc::clone(&receiving)) {
+            match cx.bus.listen(&address, &cx.sockets, Arc::clone(&receiving)) {
                 Ok(listening) => break listening,
                 Err(taken) => {
-                    if taken.by == pipeline_id || begun.elapsed() >= PATIENCE {
+                    if *taken.by == *pipeline_id || begun.elapsed() >= PATIENCE {
                         return Err(InputError::other(taken));
                     }
                     if !said {

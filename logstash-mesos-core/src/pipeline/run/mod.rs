@@ -232,7 +232,6 @@ impl RunningPipeline {
                 Ok((plugin.clone(), input))
             })
             .collect::<Result<_, _>>()?;
-        // The same for all: by it they are known to be of one run.
         let senders = [false, true].map(|peers_are_told| -> Arc<dyn BatchSender> {
             Arc::new(Watched { events: self.sender(), once: Arc::clone(&self.once), peers_are_told })
         });

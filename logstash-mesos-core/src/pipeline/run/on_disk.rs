@@ -38,14 +38,17 @@ pub(super) fn open_queues(
         }
         Ok(())
     };
-    if let Some(lease) = home.try_lease() {
-        let opened = open(home, &lease).map(|()| None);
-        return opened.map_err(|source| StartError::Queue { pipeline_id, source });
-    }
+    let lease = match home.lease() {
+        Ok(lease) => {
+            let opened = open(home, &lease).map(|()| None);
+            return opened.map_err(|source| StartError::Queue { pipeline_id, source });
+        }
+        Err(lease) => lease,
+    };
     let give_up = give_up.clone();
     Ok(Some(tokio::spawn(async move {
         let lease = tokio::select! {
-            lease = home.lease() => lease,
+            lease = lease => lease,
             () = give_up.cancelled() => return,
         };
         let opened = tokio::task::spawn_blocking(move || open(home, &lease)).await;

@@ -10,6 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedMutexGuard;
 use tracing::warn;
@@ -49,14 +50,14 @@ pub(crate) type Lease = Arc<OwnedMutexGuard<()>>;
 const OWNER: &str = "owner.json";
 
 impl Home {
-    /// The right to use the queues, if nobody has it.
-    pub(crate) fn try_lease(&self) -> Option<Lease> {
-        Arc::clone(&self.lease).try_lock_owned().ok().map(Arc::new)
-    }
-
-    /// Waits for the right to use the queues.
-    pub(crate) async fn lease(&self) -> Lease {
-        Arc::new(Arc::clone(&self.lease).lock_owned().await)
+    /// The right to use the queues, or what waits for it: in the order of these calls, whoever is polled first.
+    pub(crate) fn lease(&self) -> Result<Lease, impl Future<Output = Lease> + use<>> {
+        let mut lease = Box::pin(Arc::clone(&self.lease).lock_owned());
+        // The first poll puts it in line.
+        match lease.as_mut().now_or_never() {
+            Some(lease) => Ok(Arc::new(lease)),
+            None => Err(async { Arc::new(lease.await) }),
+        }
     }
 
     /// Opens the queues that there are for these outputs.
@@ -191,6 +192,21 @@ mod tests {
         assert_eq!(assign(&[Owner { aside: true, ..owner("1", "a") }], &there), [None]);
         // Two of them never take the same.
         assert_eq!(assign(&[owner("8", "a"), owner("9", "a")], &there[..1]), [Some(0), None]);
+    }
+
+    #[test]
+    fn runs_have_the_queues_in_the_order_of_their_starts() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = super::super::Spools::new(dir.path(), 1).home("a", Limits::of(1)).unwrap();
+        let first = home.lease().ok().unwrap();
+        let (second, third) = (home.lease().err().unwrap(), home.lease().err().unwrap());
+        let (mut second, mut third) = (Box::pin(second), Box::pin(third));
+        drop(first);
+        assert!(third.as_mut().now_or_never().is_none(), "the one before it comes first");
+        let of_second = second.as_mut().now_or_never().unwrap();
+        assert!(third.as_mut().now_or_never().is_none());
+        drop(of_second);
+        assert!(third.as_mut().now_or_never().is_some());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Pipelines that send to each other.
 
+use futures_util::FutureExt;
+
 use super::*;
 use crate::pipeline::Bus;
 
@@ -160,6 +162,37 @@ async fn a_pipeline_is_replaced_under_those_that_send_to_it() {
     let mut sorted = names.clone();
     sorted.sort();
     assert_eq!(lines, sorted);
+}
+
+#[test]
+fn an_input_that_begins_after_its_successor_takes_nothing_from_it() {
+    struct Counts(AtomicUsize);
+
+    #[async_trait]
+    impl BatchSender for Counts {
+        async fn send(&self, batch: Batch) -> bool {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            batch.ack.delivered();
+            true
+        }
+    }
+
+    let bus = Bus::default();
+    let (address, [older, newer]) = (Text::from("nine"), [0; 2].map(|_| bus.sockets("down9")));
+    let counts = [0; 2].map(|_| Arc::new(Counts(AtomicUsize::new(0))));
+    let listen = |run, counts: &Arc<Counts>| {
+        bus.listen(&address, run, Arc::clone(counts) as Arc<dyn BatchSender>).unwrap()
+    };
+    let of_newer = listen(&newer, &counts[1]);
+    let of_older = listen(&older, &counts[0]);
+    assert_eq!(of_older.nothing_more().now_or_never(), Some(()));
+    drop(of_older);
+    let outcomes = Outcomes::default();
+    let make = |ack| Batch { ack, ..Batch::default() };
+    assert_eq!(bus.send(&address, true, make, &batch(&[], &outcomes).ack).now_or_never(), Some(true));
+    assert_eq!(counts.each_ref().map(|counts| counts.0.load(Ordering::Relaxed)), [0, 1]);
+    drop(of_newer);
+    assert_eq!(bus.send(&address, true, make, &batch(&[], &outcomes).ack).now_or_never(), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
