@@ -319,7 +319,7 @@ impl Lane {
         let sent: Vec<_> = of_source.map(|sent| (sent.number, Arc::clone(&sent.batch))).collect();
         drop(state);
         for (number, batch) in sent {
-            let mut copy = batch.only(&(0..batch.len()).collect::<Vec<_>>());
+            let mut copy = RecordBatch::clone(&batch);
             let is_there = self.put_on_disk(&mut copy);
             let mut state = self.lock();
             let told = state

@@ -1,31 +1,32 @@
-//! From the workers to a sink: gathers records, keeps several batches on their way, repeats what did not
-//! arrive, and lets go of the acknowledgement of what did.
+//! From the workers to a sink: what waits for it, in memory or on disk ([`drive`]), and each batch on its way ([`send`]).
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use logstash_mesos_engine::run::PluginCounters;
 use tokio::sync::Notify;
-use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, error, info, warn};
 
-use super::dead_letter::{DeadLetters, Form, Letter};
+use super::dead_letter::{DeadLetters, Letter};
 use crate::backoff::Backoff;
-use crate::event::{Ack, Event};
+use crate::event::Event;
 use crate::memory::{Account, Held};
-use crate::sink::{Batching, Delivered, LogSink, RecordBatch, Rejection, SinkError};
+use crate::sink::{Batching, LogSink, RecordBatch};
 use crate::source::Tally;
 
 mod aside;
+mod counters;
 mod disk;
+mod drive;
 mod pieces;
+mod send;
 
+pub use counters::DeliveryCounters;
 pub(super) use disk::Use;
-use disk::{Disk, Noted, Sent};
-use pieces::Pieces;
+use disk::{Disk, Sent};
+use send::Told;
 
 /// The way to one output, shared by all workers.
 #[derive(Debug)]
@@ -101,52 +102,6 @@ impl State {
         let full = std::mem::replace(batch, empty);
         self.bytes += full.byte_size();
         self.waiting.push_back((full, held));
-    }
-}
-
-/// What became of the records of an output.
-#[derive(Debug, Default)]
-pub struct DeliveryCounters {
-    delivered: AtomicU64,
-    delivered_bytes: AtomicU64,
-    rejected: AtomicU64,
-    retries: AtomicU64,
-    trouble: Mutex<Option<String>>,
-}
-
-impl DeliveryCounters {
-    /// Records that arrived.
-    #[must_use]
-    pub fn delivered(&self) -> u64 {
-        self.delivered.load(Ordering::Relaxed)
-    }
-
-    /// The bytes of the records that were delivered, as they were encoded.
-    #[must_use]
-    pub fn delivered_bytes(&self) -> u64 {
-        self.delivered_bytes.load(Ordering::Relaxed)
-    }
-
-    /// Records that were refused and became dead letters.
-    #[must_use]
-    pub fn rejected(&self) -> u64 {
-        self.rejected.load(Ordering::Relaxed)
-    }
-
-    /// Why nothing arrives at the moment.
-    #[must_use]
-    pub fn trouble(&self) -> Option<String> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set_trouble(&self, trouble: Option<String>) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
-    }
-
-    /// Deliveries that had to be tried again.
-    #[must_use]
-    pub fn retries(&self) -> u64 {
-        self.retries.load(Ordering::Relaxed)
     }
 }
 
@@ -286,28 +241,6 @@ impl Lane {
         self.delivery.rejected.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// Keeps what the sink refused for good. `false` when that could not be stored, which has been said: then the records
-    /// have gone nowhere.
-    async fn bury(&self, batch: &RecordBatch, rejected: &[Rejection]) -> bool {
-        if rejected.is_empty() {
-            return true;
-        }
-        let letter = |rejection: &Rejection| {
-            let record = batch.bytes(rejection.record);
-            let mut letter = Letter::new(&self.id, self.name, &rejection.reason, Form::Record, record);
-            letter.route = batch.records[rejection.record].route.as_ref().map(ToString::to_string);
-            letter
-        };
-        let letters: Vec<_> = rejected.iter().map(letter).collect();
-        let (count, store) = (letters.len() as u64, Arc::clone(&self.letters));
-        // It waits for the disk.
-        let kept = tokio::task::spawn_blocking(move || store.keep(letters).is_ok()).await.unwrap_or(false);
-        if kept {
-            self.refused(count);
-        }
-        kept
-    }
-
     /// Records that wait on disk, their bytes, and how many more were damaged there.
     pub(super) fn on_disk(&self) -> (u64, u64, u64) {
         (self.disk.events(), self.disk.bytes(), self.disk.damaged())
@@ -328,283 +261,6 @@ impl Lane {
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.filled.notify_one();
-    }
-
-    /// Drives the lane, and what waits aside, until it is closed and all is empty, or until `give_up`.
-    pub(super) async fn drive(self: Arc<Self>, give_up: CancellationToken) {
-        let aside = self.aside.as_ref().map(|aside| {
-            let driven = Arc::clone(aside).drive_alone(give_up.clone());
-            (aside, tokio::spawn(driven.in_current_span()))
-        });
-        Arc::clone(&self).drive_alone(give_up).await;
-        if let Some((aside, driven)) = aside {
-            aside.close();
-            if let Err(error) = driven.await {
-                error!(%error, plugin_id = %self.id, "Delivery of what waits aside ended early");
-            }
-        }
-        if let Err(error) = self.sink.flush().await {
-            warn!(%error, plugin_id = %self.id, "Output could not be flushed");
-        }
-    }
-
-    async fn drive_alone(self: Arc<Self>, give_up: CancellationToken) {
-        let mut on_the_way = JoinSet::new();
-        loop {
-            let next = match self.next() {
-                Next::Disk { again } => {
-                    self.wait_for_room(&mut on_the_way).await;
-                    self.next_on_disk(again, &give_up).await
-                }
-                next => next,
-            };
-            match next {
-                Next::Batch(batch, duty, held) => {
-                    self.wait_for_room(&mut on_the_way).await;
-                    let lane = Arc::clone(&self);
-                    let give_up = give_up.clone();
-                    on_the_way.spawn(async move { lane.deliver(batch, duty, held, &give_up).await });
-                }
-                Next::Disk { .. } => {}
-                Next::Wait => tokio::select! {
-                    () = self.filled.notified() => {}
-                    Some(done) = on_the_way.join_next() => self.delivered(Some(done)),
-                    () = tokio::time::sleep(SPARES_FOR), if self.has_spares() => self.drop_spares(),
-                },
-                Next::Closed => break,
-            }
-            if give_up.is_cancelled() {
-                break;
-            }
-        }
-        while let Some(done) = on_the_way.join_next().await {
-            self.delivered(Some(done));
-        }
-        self.end();
-    }
-
-    async fn wait_for_room(&self, on_the_way: &mut JoinSet<()>) {
-        while on_the_way.len() >= self.batching.in_flight.max(1) {
-            self.delivered(on_the_way.join_next().await);
-        }
-    }
-
-    /// Reads from disk; after a pause if it did not go well.
-    async fn next_on_disk(self: &Arc<Self>, again: bool, give_up: &CancellationToken) -> Next {
-        let pause = async || {
-            tokio::select! {
-                () = tokio::time::sleep(PAUSE) => {}
-                () = give_up.cancelled() => {}
-                () = self.leave.cancelled() => {}
-            }
-        };
-        if again {
-            pause().await;
-        }
-        match self.from_disk().await {
-            Ok(Some((batch, noted))) => {
-                // It is bounded by the number of those on their way.
-                let held = self.memory.charge(batch.held_bytes());
-                Next::Batch(batch, Told::Noted(noted), held)
-            }
-            Ok(None) => Next::Disk { again: false },
-            Err(error) => {
-                let trouble = format!("what waits on disk cannot be read: {error}");
-                error!(%error, plugin_id = %self.id, "What waits on disk cannot be read, trying until it can");
-                self.delivery.set_trouble(Some(trouble));
-                self.failed.store(true, Ordering::Relaxed);
-                pause().await;
-                Next::Disk { again }
-            }
-        }
-    }
-
-    /// A delivery that panicked has given up its batch, which is read again.
-    fn delivered(&self, done: Option<Result<(), JoinError>>) {
-        if let Some(Err(error)) = done {
-            error!(%error, plugin_id = %self.id, "Output failed, its batch is given up");
-            self.delivery.set_trouble(Some(format!("the plugin failed, its batch is read again: {error}")));
-            self.failed.store(true, Ordering::Relaxed);
-        }
-    }
-
-    fn next(self: &Arc<Self>) -> Next {
-        let mut state = self.lock();
-        let Some((mut batch, mut held)) = state.waiting.pop_front() else {
-            return match &*state {
-                State { on_disk: true, closed, .. } if (*closed || self.is_aside()) && self.leaves() => {
-                    Next::Closed
-                }
-                State { on_disk: true, rewind, .. } => Next::Disk { again: *rewind },
-                State { closed: true, .. } => Next::Closed,
-                _ => Next::Wait,
-            };
-        };
-        state.bytes -= batch.byte_size();
-        // What came meanwhile goes along, until there is enough.
-        let (mut bytes, mut records) = (batch.byte_size(), batch.len());
-        let fits = |(more, _): &&(RecordBatch, Held)| {
-            let enough = bytes >= ENOUGH;
-            (bytes, records) = (bytes + more.byte_size(), records + more.len());
-            !enough && bytes <= self.batching.max_bytes && records <= self.batching.max_records
-        };
-        let along = state.waiting.iter().take_while(fits).count();
-        let along: Vec<_> = state.waiting.drain(..along).collect();
-        batch.reserve(
-            along.iter().map(|(more, _)| more.body.len()).sum(),
-            along.iter().map(|(more, _)| more.len()).sum(),
-        );
-        for (mut more, of_more) in along {
-            state.bytes -= more.byte_size();
-            batch.append(&mut more);
-            held.merge(of_more);
-            self.keep_spare(&mut state, more);
-        }
-        let ack = std::mem::take(&mut batch.ack);
-        let batch = Arc::new(batch);
-        let told = self.note(&mut state, &batch, ack).map_or_else(Told::Source, Told::Noted);
-        drop(state);
-        self.room.notify_all();
-        Next::Batch(batch, told, held)
-    }
-
-    /// Tries until everything has arrived, was refused for good, or waits aside. Whatever ends it before has not
-    /// delivered.
-    async fn deliver(
-        self: &Arc<Self>,
-        mut batch: Arc<RecordBatch>,
-        mut told: Told,
-        held: Held,
-        give_up: &CancellationToken,
-    ) {
-        let nobody = Ack::none();
-        let mut kept = true;
-        let mut backoff = self.pace();
-        let (mut trouble, mut tries) = (Trouble::default(), 0);
-        let (mut pieces, mut reason) = (self.pieces(), String::new());
-        loop {
-            let mut goes_on = false;
-            let start = Instant::now();
-            // What was tried and is on disk has time until the next start.
-            let may_leave = (trouble.is_there || self.is_aside()) && told.is_on_disk();
-            let piece = pieces.next(batch.len());
-            let sent = match piece.len() == batch.len() {
-                true => Arc::clone(&batch),
-                false => Arc::new(batch.only(&piece.clone().collect::<Vec<_>>())),
-            };
-            let result = tokio::select! {
-                result = self.sink.hand_on(&sent, told.source(&nobody)) => result,
-                () = give_up.cancelled() => return,
-                () = self.leave.cancelled(), if may_leave => return,
-            };
-            match result {
-                Ok(delivered) => {
-                    drop(sent);
-                    goes_on = pieces.answered(&piece, delivered.left().len());
-                    let delivered = delivered.of_piece(&piece, batch.len());
-                    self.count(&batch, &delivered, start);
-                    kept &= self.bury(&batch, &delivered.rejected).await;
-                    if std::mem::take(&mut trouble.is_there) {
-                        if std::mem::take(&mut trouble.is_said) {
-                            info!(plugin_id = %self.id, output = self.sink.name(), "Output takes events again");
-                        }
-                        if !self.is_aside() {
-                            self.delivery.set_trouble(None);
-                        }
-                        backoff.reset();
-                    }
-                    if self.failed.swap(false, Ordering::Relaxed) {
-                        self.delivery.set_trouble(None);
-                    }
-                    let left = delivered.left();
-                    if left.is_empty() {
-                        break;
-                    }
-                    if left.len() < batch.len() {
-                        batch = Arc::new(batch.only(&left));
-                        if let Told::Noted(noted) = &told {
-                            noted.is_less(&batch);
-                        }
-                        if self.is_aside() {
-                            backoff.reset();
-                        }
-                    }
-                    tries += 1;
-                    told = match self.set_aside(&batch, told, kept, &delivered, tries).await {
-                        Some(told) => told,
-                        None => return,
-                    };
-                }
-                Err(error) => {
-                    if matches!(error, SinkError::Closed { .. }) {
-                        self.closed.cancel();
-                    }
-                    self.say(&error, &mut trouble);
-                    if pieces.failed(&piece) {
-                        backoff.reset();
-                    }
-                    reason = error.to_string();
-                }
-            }
-            if pieces.are_to_blame(batch.len(), self.delivery.delivered()) {
-                let blamed = Delivered::all_aside(batch.len(), reason.clone());
-                told = match self.set_aside(&batch, told, kept, &blamed, tries).await {
-                    Some(told) => told,
-                    None => {
-                        self.delivery.set_trouble(None);
-                        return;
-                    }
-                };
-            }
-            if goes_on {
-                continue;
-            }
-            self.delivery.retries.fetch_add(1, Ordering::Relaxed);
-            let may_leave = (trouble.is_there || self.is_aside()) && told.is_on_disk();
-            tokio::select! {
-                () = tokio::time::sleep(backoff.next_wait()) => {}
-                () = give_up.cancelled() => return,
-                () = self.leave.cancelled(), if may_leave => return,
-            }
-            // One in whose parts something is looked for has its turn until that is done.
-            if pieces.is_whole() {
-                told = match self.let_others_try(&batch, told, kept, &mut backoff).await {
-                    Some(told) => told,
-                    None => return,
-                };
-            }
-        }
-        match told {
-            Told::Source(ack) if kept => ack.delivered(),
-            Told::Noted(noted) if kept => noted.arrived().await,
-            // A dead letter could not be stored.
-            told => drop(told),
-        }
-        self.give_back(batch, held);
-    }
-
-    fn count(&self, batch: &RecordBatch, delivered: &Delivered, start: Instant) {
-        let rejected = delivered.rejected.iter().map(|rejection| rejection.record);
-        let left = delivered.left();
-        let bytes_of_others = left.iter().copied().chain(rejected).map(|at| batch.range(at).len());
-        let bytes = batch.byte_size() - bytes_of_others.sum::<usize>();
-        let records = (batch.len() - left.len()) as u64;
-        let nanos = u64::try_from(start.elapsed().as_nanos()).unwrap_or(0);
-        self.counters.add(0, records, nanos);
-        let arrived = records - delivered.rejected.len() as u64;
-        self.delivery.delivered.fetch_add(arrived, Ordering::Relaxed);
-        self.delivery.delivered_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-
-    /// Keeps the buffers for the next batch.
-    fn give_back(&self, batch: Arc<RecordBatch>, held: Held) {
-        // A connection that is not quite done with the bytes keeps them; then there is nothing to reuse.
-        let empty = Arc::try_unwrap(batch).ok();
-        drop(held);
-        if let Some(mut empty) = empty {
-            empty.clear();
-            self.keep_spare(&mut self.lock(), empty);
-        }
     }
 
     /// Keeps an empty batch, if it is not too large and nobody lacks the memory.
@@ -640,82 +296,10 @@ impl Lane {
         self.leave_disk();
     }
 
-    fn say(&self, error: &SinkError, trouble: &mut Trouble) {
-        trouble.is_there = true;
-        if self.is_aside() {
-            // The output is well without these.
-            *self.why.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
-            return;
-        }
-        self.delivery.set_trouble(Some(error.to_string()));
-        if trouble.said_at.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
-            trouble.said_at = Some(Instant::now());
-            trouble.is_said = true;
-            let attempt = self.delivery.retries();
-            warn!(%error, plugin_id = %self.id, attempt, "Output does not take events, trying until it does");
-        }
-    }
-
-    fn pieces(&self) -> Pieces {
-        let patience = match (self.sink.sends_together(), self.is_aside()) {
-            (false, _) => u32::MAX,
-            (true, false) => TRIES_AS_A_WHOLE,
-            (true, true) => 0,
-        };
-        Pieces::new(patience, self.delivery.delivered())
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// That an output does not take a batch now.
-#[derive(Debug, Default)]
-struct Trouble {
-    is_there: bool,
-    // In the log, and not yet that it is over.
-    is_said: bool,
-    said_at: Option<Instant>,
-}
-
-enum Next {
-    Batch(Arc<RecordBatch>, Told, Held),
-    /// Something is on disk; perhaps it is read again.
-    Disk {
-        again: bool,
-    },
-    Wait,
-    Closed,
-}
-
-/// Who is told that a batch has arrived.
-enum Told {
-    Source(Ack),
-    Noted(Noted),
-}
-
-impl Told {
-    /// For a sink that shares the duty: it hands events on, and these are never on disk.
-    fn source<'a>(&'a self, nobody: &'a Ack) -> &'a Ack {
-        match self {
-            Self::Source(ack) => ack,
-            Self::Noted(_) => nobody,
-        }
-    }
-
-    fn is_on_disk(&self) -> bool {
-        matches!(self, Self::Noted(noted) if noted.is_on_disk())
-    }
-}
-
-/// A batch of so many bytes goes alone: a larger one would save less than it costs to copy both into a larger buffer.
-const ENOUGH: usize = 256 << 10;
-/// Before that is read again from disk which could not be read, or which a broken plugin did not deliver.
-const PAUSE: Duration = Duration::from_secs(1);
-/// A lane that has nothing to do keeps its spare buffers so long.
-const SPARES_FOR: Duration = Duration::from_secs(1);
-/// So often a request may fail as a whole before one of its records is suspected.
-const TRIES_AS_A_WHOLE: u32 = 2;
 /// An output that does not take events says so this often.
 const SAY_EVERY: Duration = Duration::from_secs(15);
