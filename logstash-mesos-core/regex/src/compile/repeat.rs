@@ -80,17 +80,21 @@ impl Compiler {
             self.enter_or_leave(first, body, follow, end, lazy)?;
         }
         self.bind(body);
-        let round = node.nullable().then(|| self.register());
-        if let Some(register) = round {
-            self.push(Inst::RoundStart(register))?;
-        }
-        self.emit(node, inside)?;
-        if let Some(register) = round {
-            self.push(Inst::RoundEnd(register, end))?;
-        }
+        self.round(node, inside, end)?;
         self.enter_or_leave(first, body, follow, end, lazy)?;
         self.bind(end);
         Ok(())
+    }
+
+    /// The body of a loop. A round in which it matches nothing is the last: behind it is `end`.
+    fn round(&mut self, node: &Node, inside: Follow, end: Target) -> Result {
+        if !node.nullable() {
+            return self.emit(node, inside);
+        }
+        let register = self.register();
+        self.push(Inst::RoundStart(register))?;
+        self.emit(node, inside)?;
+        self.push(Inst::RoundEnd(register, end))
     }
 
     /// A loop that counts its rounds in a register, for repeats too long to be written out.
@@ -112,14 +116,7 @@ impl Compiler {
         self.bind(head);
         self.push(Inst::Counter(number))?;
         self.bind(body);
-        let round = node.nullable().then(|| self.register());
-        if let Some(register) = round {
-            self.push(Inst::RoundStart(register))?;
-        }
-        self.emit(node, inside)?;
-        if let Some(register) = round {
-            self.push(Inst::RoundEnd(register, end))?;
-        }
+        self.round(node, inside, end)?;
         self.push(Inst::CounterNext(register))?;
         self.push(Inst::Jump(head))?;
         self.bind(end);
