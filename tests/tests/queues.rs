@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -394,18 +395,26 @@ fn what_nobody_can_send_again_outlives_a_change_of_an_agents_configuration() {
     Receiver::open(port).expect("all lines", &lines, &printed);
 }
 
+fn write_to(mut peer: impl Write, number: usize) -> String {
+    let line = format!("line {number}");
+    peer.write_all(format!("{line}\n").as_bytes()).expect("it listens");
+    line
+}
+
 #[test]
 fn nothing_that_is_sent_while_a_configuration_changes_is_lost() {
     let place = Place::new("changes");
-    let (udp, tcp, out) = (free_port(), free_port(), place.join("out"));
+    let (udp, tcp, unix, out) = (free_port(), free_port(), place.join("log.sock"), place.join("out"));
     let text = format!(
-        "input {{ udp {{ host => \"127.0.0.1\" port => {udp} }} tcp {{ host => \"127.0.0.1\" port => {tcp} }} }}
-         output {{ {} }}",
+        "input {{ udp {{ host => \"127.0.0.1\" port => {udp} }} tcp {{ host => \"127.0.0.1\" port => {tcp} }}
+           unix {{ path => \"{}\" }} }} output {{ {} }}",
+        unix.display(),
         to_file(&out)
     );
     let mut process = ship(&place, &[("a.conf", &text)]).start();
     send_lines(tcp, &["first".to_owned()], &|| process.printed());
     expect_in_file("the first line", &out, &["first".to_owned()], &|| process.printed());
+    until("the socket", PATIENCE, || UnixStream::connect(&unix).map(drop).map_err(|_| process.printed()));
     let ends = Arc::new(AtomicBool::new(false));
     let sending = std::thread::spawn({
         let ends = Arc::clone(&ends);
@@ -417,10 +426,10 @@ fn nothing_that_is_sent_while_a_configuration_changes_is_lost() {
                 socket.send_to(line.as_bytes(), ("127.0.0.1", udp)).expect("it listens");
                 lines.push(line);
                 // Each in a connection of its own, which nobody may refuse.
-                let line = format!("line {}", lines.len());
-                let mut stream = TcpStream::connect(("127.0.0.1", tcp)).expect("it listens");
-                stream.write_all(format!("{line}\n").as_bytes()).expect("it listens");
-                lines.push(line);
+                let stream = TcpStream::connect(("127.0.0.1", tcp)).expect("it listens");
+                lines.push(write_to(stream, lines.len()));
+                let stream = UnixStream::connect(&unix).expect("it listens");
+                lines.push(write_to(stream, lines.len()));
                 std::thread::sleep(Duration::from_millis(5));
             }
             lines

@@ -52,7 +52,7 @@ impl Listen {
     {
         let address = format!("{}:{}", self.host, self.port);
         let bind = || net::listen(&self.host, self.port, self.keep_alive);
-        let Some(listener) = net::listening(&address, cx, bind).await else { return };
+        let Some(listener) = net::listening(&address, cx, |_| true, bind).await else { return };
         let accept = || async {
             let (stream, peer) = listener.accept().await?;
             if self.keep_alive {

@@ -50,7 +50,7 @@ impl Datagrams {
     /// shall end.
     pub(super) async fn listen(host: &str, port: u16, longest: usize, cx: &InputContext) -> Option<Self> {
         let address = format!("udp {host}:{port}");
-        let socket = net::listening(&address, cx, || UdpSocket::bind((host, port))).await?;
+        let socket = net::listening(&address, cx, |_| true, || UdpSocket::bind((host, port))).await?;
         let dropped = Dropped::of(&*socket, address.clone());
         Some(Self {
             address,

@@ -31,7 +31,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 const SAY_EVERY: u32 = 15;
 
 /// Tries until `bind` works; `None` when the input shall end.
-pub(super) async fn bound<T, F>(what: &str, cx: &InputContext, bind: impl Fn() -> F) -> Option<T>
+async fn bound<T, F>(what: &str, cx: &InputContext, bind: impl Fn() -> F) -> Option<T>
 where
     F: Future<Output = std::io::Result<T>>,
 {
@@ -55,13 +55,19 @@ where
     }
 }
 
-/// What `bind` gives, when it works, or what the run before this one listens on; `None` when the input shall end.
-pub(super) async fn listening<T, F>(address: &str, cx: &InputContext, bind: impl Fn() -> F) -> Option<Arc<T>>
+/// What the run before this one listens on, if it `serves` this one too, or else what `bind` gives, when it works; `None` when
+/// the input shall end.
+pub(super) async fn listening<T, F>(
+    address: &str,
+    cx: &InputContext,
+    serves: impl FnOnce(&T) -> bool,
+    bind: impl Fn() -> F,
+) -> Option<Arc<T>>
 where
     T: Send + Sync + 'static,
     F: Future<Output = std::io::Result<T>>,
 {
-    if let Some(socket) = cx.sockets.inherit(address) {
+    if let Some(socket) = cx.sockets.inherit(address).filter(|socket| serves(socket)) {
         return Some(socket);
     }
     let socket = Arc::new(bound(address, cx, bind).await?);

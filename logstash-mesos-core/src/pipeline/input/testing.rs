@@ -14,6 +14,7 @@ use crate::event::{Ack, Event, FieldReference, Text, write_json};
 use crate::pipeline::plugin::{
     Batch, BatchSender, BuildError, EcsCompatibility, Input, InputContext, InputError, MakeInput, PluginSpec,
 };
+use crate::pipeline::sockets::Sockets;
 
 /// No event takes longer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -106,7 +107,7 @@ pub(crate) fn receiving() -> (InputContext, mpsc::UnboundedReceiver<Received>) {
         persisted: false,
         tally: Arc::default(),
         host_root: "/".into(),
-        sockets: Default::default(),
+        sockets: Sockets::default(),
     };
     (cx, events)
 }
@@ -114,8 +115,19 @@ pub(crate) fn receiving() -> (InputContext, mpsc::UnboundedReceiver<Received>) {
 impl Running {
     /// Starts the input with settings written as a JSON object.
     pub(crate) fn start(spec: &PluginSpec, settings: &str, ecs: EcsCompatibility) -> Self {
+        Self::run_with(Sockets::default(), spec, settings, ecs)
+    }
+
+    /// The same in a run of a pipeline that has `sockets`.
+    pub(crate) fn run_with(
+        sockets: Sockets,
+        spec: &PluginSpec,
+        settings: &str,
+        ecs: EcsCompatibility,
+    ) -> Self {
         let input = build(spec, settings, ecs).expect("the settings are fine");
         let (cx, events) = receiving();
+        let cx = InputContext { sockets, ..cx };
         let shutdown = cx.shutdown.clone();
         Self { events, shutdown, task: tokio::spawn(input.run(cx)) }
     }

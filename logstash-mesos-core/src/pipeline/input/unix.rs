@@ -135,9 +135,11 @@ const CONNECT_AGAIN: Duration = Duration::from_secs(1);
 
 impl Unix {
     async fn serve(&self, path: &Path, room: Room, cx: &Arc<InputContext>) {
-        let address = path.display().to_string();
+        let address = format!("unix {}", path.display());
+        // What lies there now may be another's.
+        let serves = |socket: &Socket| socket.is_at_its_path() && allow(path, self.permissions).is_ok();
         let bind = || Socket::bind(path, self.takes_over, self.permissions);
-        let Some(socket) = net::bound(&address, cx, bind).await else { return };
+        let Some(socket) = net::listening(&address, cx, serves, bind).await else { return };
         let accept = || async { socket.listener.accept().await.map(|(stream, _)| stream) };
         let read = |stream, cx: Arc<InputContext>| {
             let (connections, room) = (Arc::clone(&self.connections), room.clone());
@@ -197,7 +199,7 @@ impl Socket {
         {
             // Whoever runs the applications has to come to the socket, whatever the umask.
             DirBuilder::new().mode(0o755).create(directory)?;
-            fs::set_permissions(directory, Permissions::from_mode(0o755))?;
+            allow(directory, 0o755)?;
         }
         let listener = match UnixListener::bind(path) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
@@ -214,15 +216,18 @@ impl Socket {
             }
             bound => bound?,
         };
-        fs::set_permissions(path, Permissions::from_mode(permissions))?;
+        allow(path, permissions)?;
         Ok(Self { listener, path: path.to_owned(), file: file(path) })
+    }
+
+    fn is_at_its_path(&self) -> bool {
+        self.file.is_some() && file(&self.path) == self.file
     }
 }
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        if self.file.is_some()
-            && file(&self.path) == self.file
+        if self.is_at_its_path()
             && let Err(error) = fs::remove_file(&self.path)
         {
             warn!(%error, path = %self.path.display(), "Socket cannot be removed, the next start does it");
@@ -233,6 +238,10 @@ impl Drop for Socket {
 /// Whether nobody listens on a socket.
 async fn is_left(path: &Path) -> bool {
     UnixStream::connect(path).await.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+fn allow(path: &Path, permissions: u32) -> io::Result<()> {
+    fs::set_permissions(path, Permissions::from_mode(permissions))
 }
 
 fn file(path: &Path) -> Option<(u64, u64)> {
@@ -316,6 +325,41 @@ mod tests {
         connect(&path).await.write_all(b"third\n").await.unwrap();
         assert_eq!(third.next().await.text("message"), "third");
         third.stop().await;
+    }
+
+    #[tokio::test]
+    async fn the_next_run_of_a_pipeline_listens_on_the_same_socket_if_it_is_still_there() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("log.sock");
+        let bus = crate::pipeline::Bus::default();
+        let run = |mode: &str| {
+            let settings = format!(r#"{{"path":"{}","socket_mode":"{mode}"}}"#, path.display());
+            Running::run_with(bus.sockets("a"), &UNIX, &settings, EcsCompatibility::V8)
+        };
+        let has_mode = async |mode: u32| {
+            while fs::metadata(&path).is_ok_and(|file| file.permissions().mode() & 0o777 != mode) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let first = run("0600");
+        drop(connect(&path).await);
+        let bound = file(&path).unwrap();
+        let mut second = run("0660");
+        has_mode(0o660).await;
+        first.stop().await;
+        assert_eq!(file(&path), Some(bound));
+        UnixStream::connect(&path).await.unwrap().write_all(b"second\n").await.unwrap();
+        assert_eq!(second.next().await.text("message"), "second");
+
+        // Nobody comes to a socket whose file is gone.
+        fs::remove_file(&path).unwrap();
+        let mut third = run("0600");
+        connect(&path).await.write_all(b"third\n").await.unwrap();
+        assert_eq!(third.next().await.text("message"), "third");
+        second.stop().await;
+        assert!(path.exists());
+        third.stop().await;
+        assert!(!path.exists());
     }
 
     #[tokio::test]
