@@ -1,7 +1,6 @@
 //! The inputs, one file each, named after the plugin.
 
 mod accept;
-mod archive;
 pub(crate) mod beats;
 pub(crate) mod common;
 mod datagrams;

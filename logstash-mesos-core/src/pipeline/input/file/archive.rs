@@ -18,8 +18,12 @@ use crate::source::{Ended, Flush, Follow, Framer, HostFile, OnTheWay};
 pub(super) type Stamp = (u64, SystemTime);
 
 pub(super) fn stamp(path: &Path) -> Option<Stamp> {
-    let metadata = std::fs::metadata(path).ok()?;
-    Some((metadata.len(), metadata.modified().ok()?))
+    stamp_of(&std::fs::metadata(path).ok()?)
+}
+
+/// The same of a file that the system has told of.
+pub(super) fn stamp_of(file: &std::fs::Metadata) -> Option<Stamp> {
+    Some((file.len(), file.modified().ok()?))
 }
 
 /// A compressed file that is to be read.
