@@ -348,6 +348,15 @@ fn forty_configurations_at_work_hold_no_more_than_was_granted() {
     assert_eq!(shipper.terminate(PATIENCE).code(), Some(0), "{}", shipper.printed());
 }
 
+/// What the last line of a program says behind `name`.
+#[track_caller]
+fn counted_in_all(process: &Process, name: &str) -> String {
+    let printed = process.printed();
+    let line = printed.lines().find(|line| line.contains("Counted in all")).unwrap_or(&printed);
+    let word = line.split_whitespace().find_map(|word| word.strip_prefix(name));
+    word.unwrap_or_else(|| panic!("no {name} in {line}")).to_owned()
+}
+
 #[test]
 fn what_a_filter_makes_of_one_event_is_not_held_as_all_of_it() {
     const PIECES: usize = 300_000;
@@ -421,6 +430,8 @@ fn events_of_many_files_that_do_not_end_are_not_held_as_a_whole() {
     println!("figure: {FILES} files with unfinished events of 4 MB: at most {} KiB held", most / 1024);
     assert!(shipper.printed().contains("Unfinished events"), "{}", shipper.printed());
     assert_eq!(shipper.terminate(PATIENCE).code(), Some(0), "{}", shipper.printed());
+    let counted = counted_in_all(&shipper, "ended_early=");
+    assert!(counted.parse::<usize>().is_ok_and(|events| events > 0), "{counted}");
 }
 
 #[test]
@@ -453,4 +464,5 @@ fn lines_that_hold_very_many_values_are_left_as_they_are() {
     });
     assert_eq!(run.terminate(PATIENCE).code(), Some(0), "{}", run.printed());
     assert!(run.printed().contains("Texts were not parsed"), "{}", run.printed());
+    assert_eq!(counted_in_all(&run, "unparsed="), "3");
 }

@@ -24,6 +24,7 @@ pub fn text(report: &Report) -> String {
     out.one(&table::LAG_AGE, number(oldest.unwrap_or(0)));
     out.one(&table::READ, number(report.sum.streams.read_bytes + report.sum.pipelines.read_bytes));
     out.many(&table::LOST, report.sum.lost().into_iter().map(|(reason, bytes)| ([reason], number(bytes))));
+    out.one(&table::ENDED_EARLY, number(report.sum.ended_early()));
     pipelines(&report.pipelines, &mut out);
     out.one(&table::LEFT_QUEUES, report.left_queues.len() as f64);
     out.one(&table::LEFT_QUEUE_SIZE, number(report.left_queues.iter().map(|left| left.bytes).sum()));
@@ -59,6 +60,7 @@ fn pipelines(pipelines: &[PipelineReport], out: &mut Exposition) {
             ("dropped", total.dropped),
             ("unanswered", total.unanswered),
             ("dead", total.dead),
+            ("unparsed", total.unparsed),
         ]
         .map(|(at, count)| ([name.as_str(), at], number(count)))
     });

@@ -40,6 +40,8 @@ pub struct StreamTotals {
     pub read_bytes: u64,
     /// Events that were made of them.
     pub events: u64,
+    /// Those of them that ended early, as there was no memory to keep them until their end.
+    pub ended_early: u64,
     /// Bytes that will never arrive, by reason.
     pub lost: BTreeMap<String, u64>,
 }
@@ -58,6 +60,7 @@ impl StreamTotals {
     pub fn add(&mut self, more: &Self) {
         self.read_bytes += more.read_bytes;
         self.events += more.events;
+        self.ended_early += more.ended_early;
         add_lost(&mut self.lost, &more.lost);
     }
 }
@@ -65,7 +68,8 @@ impl StreamTotals {
 impl From<&StreamSnapshot> for StreamTotals {
     fn from(now: &StreamSnapshot) -> Self {
         let lost = now.lost.iter().map(|(reason, bytes)| (reason.as_str().to_owned(), *bytes));
-        Self { read_bytes: now.read_bytes, events: now.events, lost: lost.collect() }
+        let StreamSnapshot { read_bytes, events, ended_early, .. } = *now;
+        Self { read_bytes, events, ended_early, lost: lost.collect() }
     }
 }
 
@@ -148,6 +152,12 @@ impl Sum {
         lost
     }
 
+    /// Events that ended early, as there was no memory to keep them until their end.
+    #[must_use]
+    pub fn ended_early(&self) -> u64 {
+        self.streams.ended_early + self.pipelines.ended_early
+    }
+
     /// The last line of a program: what became of everything since its data directory was made.
     pub fn say(&self) {
         let (counted, outputs, lost) = (&self.pipelines, self.pipelines.all_outputs(), self.lost());
@@ -159,6 +169,8 @@ impl Sum {
             dropped = counted.dropped,
             dead_letters = counted.dead,
             dead_letters_dropped = counted.dead_dropped,
+            unparsed = counted.unparsed,
+            ended_early = self.ended_early(),
             lost_bytes = lost.values().sum::<u64>(),
             lost = ?lost,
             "Counted in all"
@@ -232,7 +244,12 @@ mod tests {
     use crate::pipeline::run::CountedOutput;
 
     fn lost(bytes: u64) -> StreamTotals {
-        StreamTotals { read_bytes: 10, events: 1, lost: [("truncated".to_owned(), bytes)].into() }
+        StreamTotals {
+            read_bytes: 10,
+            events: 1,
+            ended_early: 1,
+            lost: [("truncated".to_owned(), bytes)].into(),
+        }
     }
 
     #[test]
@@ -243,7 +260,7 @@ mod tests {
         totals.add_stream("a", &lost(2));
         totals.add_stream("b", &lost(4));
         let outputs = [(String::new(), CountedOutput { delivered: 2, ..CountedOutput::default() })].into();
-        let counted = Counted { events_in: 3, outputs, ..Counted::default() };
+        let counted = Counted { events_in: 3, unparsed: 5, ended_early: 2, outputs, ..Counted::default() };
         totals.add_pipeline("host/a", &counted);
         totals.save(dir.path()).unwrap();
         let mut again = Totals::load(dir.path());
@@ -253,7 +270,7 @@ mod tests {
         again.add_pipeline("host/a", &counted);
         let sum = again.sum();
         assert_eq!((sum.streams.read_bytes, sum.streams.events, sum.lost()["truncated"]), (30, 3, 7));
-        assert_eq!(sum.pipelines.events_in, 6);
+        assert_eq!((sum.pipelines.events_in, sum.pipelines.unparsed, sum.ended_early()), (6, 10, 7));
         again.forget_pipelines(|name| name == "host/b");
         assert_eq!((again.pipelines.len(), again.sum()), (0, sum));
         fs::write(dir.path().join("totals.json"), "{half").unwrap();

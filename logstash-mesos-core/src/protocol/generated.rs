@@ -285,6 +285,9 @@ pub struct StreamTotals {
     /// Bytes that will never arrive, by reason.
     #[prost(btree_map = "string, uint64", tag = "3")]
     pub lost: ::prost::alloc::collections::BTreeMap<::prost::alloc::string::String, u64>,
+    /// Events of them that ended early, as there was no memory to keep them until their end.
+    #[prost(uint64, tag = "4")]
+    pub ended_early: u64,
 }
 /// What became of events in pipelines.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -319,6 +322,12 @@ pub struct Counted {
     /// Bytes that the inputs of the pipelines read of files; what is read again is counted again.
     #[prost(uint64, tag = "10")]
     pub read_bytes: u64,
+    /// Texts that were not parsed, as their values would have taken too much memory.
+    #[prost(uint64, tag = "11")]
+    pub unparsed: u64,
+    /// Events of the inputs of the pipelines that ended early, as there was no memory to keep them until their end.
+    #[prost(uint64, tag = "12")]
+    pub ended_early: u64,
 }
 /// What one plugin has done so far.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -58,6 +58,7 @@ impl Lost {
 #[derive(Debug, Default)]
 pub struct Tally {
     read: AtomicU64,
+    ended_early: AtomicU64,
     lost: Mutex<BTreeMap<Lost, u64>>,
 }
 
@@ -66,6 +67,12 @@ impl Tally {
     #[must_use]
     pub fn read_bytes(&self) -> u64 {
         self.read.load(Ordering::Relaxed)
+    }
+
+    /// Events that ended early, as there was no memory to keep them until their end.
+    #[must_use]
+    pub fn ended_early(&self) -> u64 {
+        self.ended_early.load(Ordering::Relaxed)
     }
 
     /// Bytes that will never arrive, by reason.
@@ -103,6 +110,8 @@ pub struct StreamSnapshot {
     pub read_bytes: u64,
     /// Events passed on.
     pub events: u64,
+    /// Those of them that ended early, as there was no memory to keep them until their end.
+    pub ended_early: u64,
     /// Files begun: 1 plus the rotations and truncations.
     pub files: u64,
     /// Bytes that will never arrive, by reason.
@@ -128,6 +137,14 @@ impl StreamStatus {
     /// counted when they are passed on.
     pub fn count_events(&self, count: u64) {
         self.update(|status| status.events += count);
+    }
+
+    /// Counts an event that ended early.
+    pub(crate) fn ended_early(&self) {
+        self.update(|status| status.ended_early += 1);
+        if let Some(tally) = &self.tally {
+            tally.ended_early.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Counts bytes that will never arrive.

@@ -118,6 +118,11 @@ table! {
         .bytes()
         .by(ServedBy::Executors)
         .labels(&["reason"]);
+    ENDED_EARLY = counter(
+        "logstash_mesos_ended_early_total",
+        "Events of several lines that ended early, as there was no memory to keep them, over restarts.",
+    )
+    .by(ServedBy::Executors);
     PIPELINE_EVENTS = counter("logstash_mesos_pipeline_events_total", "Events by what became of them, over restarts.")
         .by(ServedBy::Executors)
         .labels(&["pipeline", "at"]);

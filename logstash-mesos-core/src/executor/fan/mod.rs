@@ -219,7 +219,8 @@ impl FanDecoder {
             match alike {
                 Some(group) => group.members.push(at),
                 None => {
-                    let keeper = || Keeper::new(target.input.codec(), self.memory.clone());
+                    let keeper =
+                        || Keeper::new(target.input.codec(), Arc::clone(&self.status), self.memory.clone());
                     let mut group = Group {
                         keepers: [keeper(), keeper()],
                         channels: target.input.channels,

@@ -17,7 +17,7 @@ use crate::pipeline::queue::Queue;
 use crate::pipeline::{CompileOptions, catalog, compile};
 use crate::source::{
     Checkpoints, Directories, Ended, Follow, Framer, Framing, HostFile, Readers, Stop, StreamPositions,
-    TailSettings,
+    TailSettings, Tally,
 };
 
 /// Keeps what was sent, and its acknowledgements until they are let go.
@@ -179,12 +179,13 @@ fn events_that_there_is_no_memory_for_end_early_and_nothing_is_lost() {
     let memory = Memory::new(MEMORY);
     let kept = Keeping::new(&memory);
     let input = stack("max_lines => 1000000");
-    let receiver = Arc::<Receiver>::default();
+    let (receiver, tally) = (Arc::<Receiver>::default(), Arc::<Tally>::default());
+    let status = Arc::new(StreamStatus::one_of(Arc::clone(&tally)));
     let decoder = || {
         let fan = fan_of(vec![target("c#0", &input, &receiver)]);
         let key = StreamKey(Arc::from("s"));
         let (clock, kept) = (Clock::System, kept.clone());
-        FanDecoder::new(fan, Box::new(PlainLines), key, clock, Arc::default(), kept)
+        FanDecoder::new(fan, Box::new(PlainLines), key, clock, Arc::clone(&status), kept)
     };
     let line = format!(" {}\n", "x".repeat(126));
     let block = line.repeat(BLOCK / line.len());
@@ -207,6 +208,11 @@ fn events_that_there_is_no_memory_for_end_early_and_nothing_is_lost() {
         |decoder: &FanDecoder| decoder.groups.iter().map(Group::kept_bytes).sum::<usize>() > FREE_BYTES;
     let waits = files.iter().filter(|(decoder, _)| decoder.idle_flush().is_some()).count();
     assert_eq!(waits, files.iter().filter(|(decoder, _)| holds_much(decoder)).count());
+    let ended_early: usize = files.iter().map(|(_, events)| events.len()).sum();
+    assert_eq!(
+        (status.snapshot().ended_early, tally.ended_early()),
+        (ended_early as u64, ended_early as u64)
+    );
     let mut whole = 0;
     for (decoder, events) in &mut files {
         let early = events.len();

@@ -425,6 +425,8 @@ fn counted_to_wire(counted: &Counted) -> wire::Counted {
         unanswered: counted.unanswered,
         dead: counted.dead,
         dead_dropped: counted.dead_dropped,
+        unparsed: counted.unparsed,
+        ended_early: counted.ended_early,
         delivered: outputs.delivered,
         delivered_bytes: outputs.delivered_bytes,
         lost: counted.lost.clone(),
@@ -433,7 +435,8 @@ fn counted_to_wire(counted: &Counted) -> wire::Counted {
 }
 
 fn total_to_wire(total: &StreamTotals) -> wire::StreamTotals {
-    wire::StreamTotals { read_bytes: total.read_bytes, events: total.events, lost: total.lost.clone() }
+    let StreamTotals { read_bytes, events, ended_early, ref lost } = *total;
+    wire::StreamTotals { read_bytes, events, ended_early, lost: lost.clone() }
 }
 
 fn stream_to_wire(stream: &StreamReport) -> wire::StreamStatus {

@@ -7,7 +7,7 @@ use super::keeping::{FREE_BYTES, Keeping, Share};
 use super::stream::Channel;
 use crate::event::{Blob, Clock, Event, Text, Timestamp, Value};
 use crate::pipeline::plugin::Codec;
-use crate::source::{Content, Flush, Kept};
+use crate::source::{Content, Flush, Kept, StreamStatus};
 
 /// Where a line is from.
 #[derive(Clone, Debug)]
@@ -36,6 +36,7 @@ pub(crate) struct Keeper {
     // Whether some of them are in a file before it.
     earlier: bool,
     touched: Instant,
+    status: Arc<StreamStatus>,
     memory: Keeping,
     share: Option<Share>,
     // Bytes of the lines that are kept, and of the blocks that they are slices of; of these without the last one, of which
@@ -51,14 +52,15 @@ const KEPT_FOR: Duration = Duration::from_secs(5);
 const LINE_BYTES: usize = size_of::<(Content, Place)>() + size_of::<Text>();
 
 impl Keeper {
-    /// What it keeps is a part of `memory`.
-    pub(crate) fn new(codec: Box<dyn Codec>, memory: Keeping) -> Self {
+    /// What it keeps is a part of `memory`, and `status` counts for what there was too little.
+    pub(crate) fn new(codec: Box<dyn Codec>, status: Arc<StreamStatus>, memory: Keeping) -> Self {
         Self {
             codec,
             lines: Vec::new(),
             here: None,
             earlier: false,
             touched: Instant::now(),
+            status,
             memory,
             share: None,
             bytes: 0,
@@ -69,7 +71,7 @@ impl Keeper {
 
     /// One that has decoded nothing yet.
     pub(crate) fn fresh(&self) -> Self {
-        Self::new(self.codec.fork(), self.memory.clone())
+        Self::new(self.codec.fork(), Arc::clone(&self.status), self.memory.clone())
     }
 
     pub(crate) fn codec(&self) -> &dyn Codec {
@@ -177,6 +179,7 @@ impl Keeper {
     fn end_early(&mut self, clock: Clock, emit: &mut dyn FnMut(Event, &Place)) {
         let Some(first) = self.first() else { return };
         self.memory.ended_early(self.kept_bytes());
+        self.status.ended_early();
         self.codec.end_early(clock, &mut |event| emit(of_time(event, &first), &first));
         self.forget();
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::PipelineCounters;
 use crate::pipeline::dead_letter::DeadLetters;
 use crate::pipeline::deliver::DeliveryCounters;
-use crate::pipeline::plugin::LineLimit;
+use crate::pipeline::plugin::{LineLimit, ParsedLimit};
 use crate::source::{Lost, Tally};
 
 /// What became of the events of a pipeline.
@@ -29,6 +29,10 @@ pub struct Counted {
     pub dead: u64,
     /// Dead letters that were dropped, for want of room or for their age.
     pub dead_dropped: u64,
+    /// Texts that were not parsed, as their values would have taken too much memory.
+    pub unparsed: u64,
+    /// Events of its own inputs that ended early, as there was no memory to keep them until their end.
+    pub ended_early: u64,
     /// Bytes that its own inputs left out, or that were damaged in the queues of its outputs, by reason.
     pub lost: BTreeMap<String, u64>,
     /// What each output has done, by its id.
@@ -57,6 +61,8 @@ impl Counted {
         self.unanswered += more.unanswered;
         self.dead += more.dead;
         self.dead_dropped += more.dead_dropped;
+        self.unparsed += more.unparsed;
+        self.ended_early += more.ended_early;
         add_lost(&mut self.lost, &more.lost);
         for (id, output) in &more.outputs {
             self.outputs.entry(id.clone()).or_default().add(*output);
@@ -93,6 +99,7 @@ pub struct Counter {
     pub(super) pipeline: Arc<PipelineCounters>,
     pub(super) letters: Arc<DeadLetters>,
     pub(super) lines: Arc<LineLimit>,
+    pub(super) parsed: Arc<ParsedLimit>,
     pub(super) tally: Arc<Tally>,
     pub(super) outputs: Vec<(Arc<str>, Arc<DeliveryCounters>)>,
 }
@@ -122,6 +129,8 @@ impl Counter {
             unanswered: self.pipeline.unanswered(),
             dead: letters.stored + letters.refused,
             dead_dropped: letters.dropped(),
+            unparsed: self.parsed.texts(),
+            ended_early: self.tally.ended_early(),
             lost: lost.map(|(reason, bytes)| (reason.as_str().to_owned(), bytes)).collect(),
             outputs,
         }

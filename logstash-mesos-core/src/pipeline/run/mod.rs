@@ -325,6 +325,7 @@ impl RunningPipeline {
             pipeline: Arc::clone(&self.counters),
             letters: Arc::clone(&self.letters),
             lines: Arc::clone(&self.lines),
+            parsed: Arc::clone(&self.parsed),
             tally: Arc::clone(&self.tally),
             outputs: outputs.collect(),
         }

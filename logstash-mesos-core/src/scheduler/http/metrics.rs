@@ -113,7 +113,7 @@ impl<'a> Counted<'a> {
                 continue;
             };
             let mut lost = BTreeMap::<&str, u64>::new();
-            let mut read = 0;
+            let (mut read, mut ended_early) = (0, 0);
             if let Some(counted) = &totals.pipelines {
                 let events = [
                     ("in", counted.events_in),
@@ -122,17 +122,21 @@ impl<'a> Counted<'a> {
                     ("dropped", counted.dropped),
                     ("unanswered", counted.unanswered),
                     ("dead", counted.dead),
+                    ("unparsed", counted.unparsed),
                 ];
                 all.events.extend(events.map(|(at, count)| ([agent, at], count as f64)));
                 all.bytes.push(([agent, "delivered"], counted.delivered_bytes as f64));
                 all.letters_dropped.push(([agent], counted.dead_dropped as f64));
                 read += counted.read_bytes;
+                ended_early += counted.ended_early;
                 counted.lost.iter().for_each(|(reason, bytes)| *lost.entry(reason).or_default() += bytes);
             }
             if let Some(streams) = &totals.streams {
                 read += streams.read_bytes;
+                ended_early += streams.ended_early;
                 streams.lost.iter().for_each(|(reason, bytes)| *lost.entry(reason).or_default() += bytes);
             }
+            all.events.push(([agent, "ended_early"], ended_early as f64));
             all.bytes.push(([agent, "read"], read as f64));
             all.lost.extend(lost.into_iter().map(|(reason, bytes)| ([agent, reason], bytes as f64)));
         }

@@ -154,8 +154,8 @@ impl FileDecoder {
         if self.work.is_none() {
             let codec = self.common.codec.lock().unwrap_or_else(PoisonError::into_inner).fork();
             let fields = Arc::new(Fields::new(self));
-            self.work =
-                Some(Box::new(Work { keeper: Keeper::new(codec, self.memory.clone()), file: None, fields }));
+            let keeper = Keeper::new(codec, Arc::clone(&self.status), self.memory.clone());
+            self.work = Some(Box::new(Work { keeper, file: None, fields }));
         }
         self.work.as_mut().expect("it was made above")
     }

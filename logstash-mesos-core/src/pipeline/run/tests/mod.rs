@@ -250,18 +250,23 @@ async fn one_worker_keeps_the_order() {
 async fn what_was_read_and_what_null_took_is_counted() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.log");
-    std::fs::write(&path, "one\ntwo\nthree\n").unwrap();
+    let many = format!("[{}1]\n", "1,".repeat(1_000_000));
+    std::fs::write(&path, format!("one\ntwo\n{many}")).unwrap();
     let input = format!(
         "input {{ file {{ path => '{}' mode => read exit_after_read => true file_completed_action => log \
          file_completed_log_path => '/dev/null' }} }}",
         path.display()
     );
-    let pipeline = start(&format!("{input} output {{ null {{ id => 'n' }} }}"), Some(dir.path()), 1);
+    let filter = "filter { json { source => message target => 't' } }";
+    let pipeline = start(&format!("{input} {filter} output {{ null {{ id => 'n' }} }}"), Some(dir.path()), 1);
     pipeline.inputs_ended().await;
     let counter = pipeline.counter();
     assert_eq!(pipeline.finish().await, Shutdown::Drained);
     let counted = counter.counted();
-    assert_eq!((counted.read_bytes, counted.events_in, counted.outputs["n"].delivered), (14, 3, 3));
+    let read_bytes = 8 + many.len() as u64;
+    assert_eq!((counted.read_bytes, counted.events_in, counted.outputs["n"].delivered), (read_bytes, 3, 3));
+    // Two are no JSON at all.
+    assert_eq!(counted.unparsed, 1);
 }
 
 /// In the order of their reasons: which of two comes first is not told.

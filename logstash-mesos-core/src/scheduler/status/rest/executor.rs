@@ -223,6 +223,10 @@ struct PipelineTotals {
     dead: u64,
     /// Dead letters that were dropped, for want of room or for their age.
     dead_dropped: u64,
+    /// Texts that were not parsed, as their values would have taken too much memory.
+    unparsed: u64,
+    /// Events of inputs of its own that ended early, as there was no memory to keep them until their end.
+    ended_early: u64,
     /// Records that outputs have confirmed.
     delivered: u64,
     /// The bytes of these records.
@@ -383,6 +387,8 @@ impl PipelineTotals {
             unanswered: counted.unanswered,
             dead: counted.dead,
             dead_dropped: counted.dead_dropped,
+            unparsed: counted.unparsed,
+            ended_early: counted.ended_early,
             delivered: counted.delivered,
             delivered_bytes: counted.delivered_bytes,
             lost: counted.lost.clone(),

@@ -11,6 +11,8 @@ use utoipa::ToSchema;
 pub(super) struct StreamSum {
     read_bytes: u64,
     events: u64,
+    /// Events that ended early, as there was no memory to keep them until their end.
+    ended_early: u64,
     /// Bytes that will never become an event, by reason.
     lost: BTreeMap<String, u64>,
 }
@@ -49,7 +51,8 @@ pub(in crate::scheduler) struct Stream {
 
 impl StreamSum {
     pub(super) fn of(total: &StreamTotals) -> Self {
-        Self { read_bytes: total.read_bytes, events: total.events, lost: total.lost.clone() }
+        let StreamTotals { read_bytes, events, ended_early, ref lost } = *total;
+        Self { read_bytes, events, ended_early, lost: lost.clone() }
     }
 }
 
