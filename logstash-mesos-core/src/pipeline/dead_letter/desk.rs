@@ -84,7 +84,7 @@ fn stores(data_dir: &Path, query: &Query) -> io::Result<Vec<Store>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{DeadLetterSettings, Form};
+    use super::super::{Appended, DeadLetterSettings, Form};
     use super::*;
 
     #[test]
@@ -101,7 +101,8 @@ mod tests {
                     format!("{configuration} {round}").as_bytes(),
                 )];
                 let settings = DeadLetterSettings::default();
-                Store::of(dir.path(), configuration).append(configuration, &mut letter, &settings).unwrap();
+                let (store, mut done) = (Store::of(dir.path(), configuration), Appended::default());
+                store.append(configuration, &mut letter, &settings, &mut done).unwrap();
             }
         }
         let mut query = Query::default();

@@ -76,15 +76,13 @@ impl DeadLetters {
     /// When they cannot be stored, which has been said: their events have gone nowhere then.
     pub fn keep(&self, mut letters: Vec<Letter>) -> io::Result<()> {
         let Some(last) = letters.last().cloned() else { return Ok(()) };
-        let done = match &self.store {
-            None => Appended::default(),
-            Some(store) => {
-                store.append(&self.configuration, &mut letters, &self.settings).inspect_err(|failed| {
-                    let path = store.directory().display();
-                    error!(error = %failed, %path, count = letters.len(), "Dead letters could not be stored");
-                })?
-            }
-        };
+        let mut done = Appended::default();
+        let stored = self.store.as_ref().map_or(Ok(()), |store| {
+            store.append(&self.configuration, &mut letters, &self.settings, &mut done).inspect_err(|failed| {
+                let path = store.directory().display();
+                error!(error = %failed, %path, count = letters.len(), "Dead letters could not be stored");
+            })
+        });
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.done.add(done);
         let dropped = done.refused + done.displaced;
@@ -99,6 +97,7 @@ impl DeadLetters {
             );
         }
         state.full = dropped > 0;
+        stored?;
         state.unsaid += letters.len();
         if state.last_said.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
             let record: String = last.text().chars().take(EXCERPT).collect();

@@ -136,22 +136,43 @@ impl Store {
         &self.directory
     }
 
-    /// Stores letters, which get their ids and times; returns when they are on disk.
+    /// Stores letters, which get their ids and times; returns when they are on disk. What became of them, and of older ones,
+    /// is added to `done`.
     ///
     /// # Errors
     ///
-    /// When they could not be stored, all or some of them: none of them counts as stored then.
+    /// When they could not be stored, all or some of them: none of them counts as stored or as refused then. What had gone of
+    /// older ones by then counts all the same.
     pub fn append(
         &self,
         configuration: &str,
         letters: &mut [Letter],
         settings: &DeadLetterSettings,
+        done: &mut Appended,
+    ) -> io::Result<()> {
+        let mut put_out = Appended::default();
+        let stored = self.append_all(configuration, letters, settings, &mut put_out);
+        let (new, stored) =
+            stored.map_or_else(|error| (Appended::default(), Err(error)), |new| (new, Ok(())));
+        done.add(put_out);
+        done.add(new);
+        stored
+    }
+
+    /// What became of `letters`; what has gone of older ones is added to `put_out` as it goes.
+    fn append_all(
+        &self,
+        configuration: &str,
+        letters: &mut [Letter],
+        settings: &DeadLetterSettings,
+        put_out: &mut Appended,
     ) -> io::Result<Appended> {
         let _lock = self.lock()?;
         let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
         let mut segments = self.segments()?;
         self.find_end(&mut segments, &mut end)?;
-        let mut done = Appended { expired: expire(&mut segments, settings.retain)?, ..Appended::default() };
+        expire(&mut segments, settings.retain, &mut put_out.expired)?;
+        let mut done = Appended::default();
         let most_in_file = SEGMENT_BYTES.min(settings.max_bytes / 8);
         let mut begun = false;
         let mut lines = Vec::new();
@@ -167,14 +188,12 @@ impl Store {
             let may_displace =
                 settings.policy == StoragePolicy::DropOlder && line.len() as u64 <= settings.max_bytes;
             while may_displace && !room(&segments) && !segments.is_empty() {
-                let oldest = segments.remove(0);
-                done.displaced += count_lines(&oldest.path)?;
+                put_out.displaced += remove(&segments.remove(0).path)?;
                 if segments.is_empty() {
                     // What was to be written to it.
                     done.displaced += newlines(&lines);
                     lines.clear();
                 }
-                or_none(fs::remove_file(&oldest.path))?;
             }
             if !room(&segments) {
                 done.refused += 1;
@@ -235,7 +254,7 @@ impl Store {
     }
 
     /// Takes out the letters that are meant; returns how many. A line that is no letter goes with its file when all
-    /// are meant, and stays otherwise.
+    /// are discarded, and stays otherwise.
     ///
     /// # Errors
     ///
@@ -246,7 +265,7 @@ impl Store {
         }
         let _lock = self.lock()?;
         let mut count = 0;
-        let all = *which == Selection::default();
+        let all = fate == Fate::Discard && *which == Selection::default();
         for segment in self.segments()? {
             let content = fs::read(&segment.path)?;
             let (mut taken, mut rest, mut first_id) = (Vec::new(), Vec::new(), 0);
@@ -404,12 +423,11 @@ impl Selection {
 const ROOM: &str = "dead-letters";
 const REPLAY: &str = "replay";
 
-/// Removes the files in which everything is older than `retain`: each is as old as the next one is at its beginning, the
-/// last as old as its last change.
-fn expire(segments: &mut Vec<Segment>, retain: Option<Duration>) -> io::Result<u64> {
-    let Some(retain) = retain else { return Ok(0) };
+/// Removes the files in which everything is older than `retain`, and counts their letters: each is as old as the next one is
+/// at its beginning, the last as old as its last change.
+fn expire(segments: &mut Vec<Segment>, retain: Option<Duration>, expired: &mut u64) -> io::Result<()> {
+    let Some(retain) = retain else { return Ok(()) };
     let oldest = now_micros().saturating_sub(u64::try_from(retain.as_micros()).unwrap_or(u64::MAX));
-    let mut expired = 0;
     while let Some(first) = segments.first() {
         let newest = match segments.get(1) {
             Some(next) => next.first_id,
@@ -418,11 +436,17 @@ fn expire(segments: &mut Vec<Segment>, retain: Option<Duration>) -> io::Result<u
         if newest >= oldest {
             break;
         }
-        expired += count_lines(&first.path)?;
-        fs::remove_file(&first.path)?;
+        *expired += remove(&first.path)?;
         segments.remove(0);
     }
-    Ok(expired)
+    Ok(())
+}
+
+/// Removes a file with letters; returns how many there were.
+fn remove(path: &Path) -> io::Result<u64> {
+    let count = count_lines(path)?;
+    or_none(fs::remove_file(path))?;
+    Ok(count)
 }
 
 /// The files with letters in `directory`, by their first letter.

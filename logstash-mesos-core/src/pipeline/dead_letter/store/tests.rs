@@ -11,7 +11,9 @@ fn letter(record: &str) -> Letter {
 
 fn append(store: &Store, records: &[&str], settings: &DeadLetterSettings) -> Appended {
     let mut letters: Vec<_> = records.iter().map(|record| letter(record)).collect();
-    store.append("host/a", &mut letters, settings).unwrap()
+    let mut done = Appended::default();
+    store.append("host/a", &mut letters, settings, &mut done).unwrap();
+    done
 }
 
 fn all(store: &Store) -> Vec<Letter> {
@@ -116,6 +118,24 @@ fn the_policy_says_which_letters_go_and_each_is_counted() {
 }
 
 #[test]
+fn letters_that_were_put_out_are_counted_though_the_next_one_cannot_be_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::of(dir.path(), "host/a");
+    let settings = DeadLetterSettings { max_bytes: 64 << 10, policy: StoragePolicy::DropOlder, retain: None };
+    let record = "x".repeat(3000);
+    while append(&store, &[&record], &settings).dropped() == 0 {}
+    let segments = store.segments().unwrap();
+    let put_out = count_lines(&segments[0].path).unwrap();
+    assert!(put_out > 0);
+    // The second one cannot be put out.
+    fs::remove_file(&segments[1].path).unwrap();
+    fs::create_dir(&segments[1].path).unwrap();
+    let mut done = Appended::default();
+    store.append("host/a", &mut [letter(&"x".repeat(30_000))], &settings, &mut done).unwrap_err();
+    assert_eq!(done, Appended { displaced: put_out, ..Appended::default() });
+}
+
+#[test]
 fn letters_that_are_refused_again_have_the_room_they_had() {
     for policy in [StoragePolicy::DropNewer, StoragePolicy::DropOlder] {
         let dir = tempfile::tempdir().unwrap();
@@ -164,6 +184,7 @@ fn a_damaged_line_costs_itself_and_is_named() {
     assert_eq!(found, ["a", "c"]);
     let first = Selection { plugin_id: Some("es".to_owned()), ..Selection::default() };
     assert_eq!(store.take(&first, Fate::Discard).unwrap(), 2);
+    assert_eq!(store.take(&Selection::default(), Fate::Replay).unwrap(), 0);
     assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 1, "it is left for a person to look at");
     store.take(&Selection::default(), Fate::Discard).unwrap();
     assert!(!path.exists());

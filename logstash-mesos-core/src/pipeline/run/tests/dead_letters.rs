@@ -81,7 +81,7 @@ async fn a_letter_without_its_output_stays_and_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::of(dir.path(), "main");
     let letter = Letter::new("gone", "probe", "no", Form::Record, b"x");
-    store.append("main", &mut [letter], &DeadLetterSettings::default()).unwrap();
+    store.append("main", &mut [letter], &DeadLetterSettings::default(), &mut Appended::default()).unwrap();
     for _ in 0..2 {
         assert_eq!(store.take(&Selection::default(), Fate::Replay).unwrap(), 1);
         let pipeline = start("output { probe { name => 'ok-alone' } }", Some(dir.path()), 1);
@@ -104,7 +104,7 @@ async fn letters_that_are_not_delivered_are_sent_by_the_next_pipeline() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::of(dir.path(), "main");
     let letter = Letter::new("p", "probe", "no", Form::Record, b"x");
-    store.append("main", &mut [letter], &DeadLetterSettings::default()).unwrap();
+    store.append("main", &mut [letter], &DeadLetterSettings::default(), &mut Appended::default()).unwrap();
     store.take(&Selection::default(), Fate::Replay).unwrap();
     let stuck = start("output { probe { id => 'p' name => 'stuck-back' } }", Some(dir.path()), 1);
     while stuck.outputs()[0].trouble.is_none() {

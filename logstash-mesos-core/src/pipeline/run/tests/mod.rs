@@ -20,7 +20,7 @@ use self::plugins::{BUGGY, HOLD, PROBE, UNSTEADY, sink};
 use super::*;
 use crate::event::{Ack, Event, Outcome, Text, Timestamp, Value};
 use crate::memory::Memory;
-use crate::pipeline::dead_letter::{DeadLetterSettings, Fate, Form, Letter, Selection, Store};
+use crate::pipeline::dead_letter::{Appended, DeadLetterSettings, Fate, Form, Letter, Selection, Store};
 use crate::pipeline::plugin::settings::{Kind, Setting, Settings};
 use crate::pipeline::plugin::{
     Batch, Build, BuildContext, Deferred, EncodeError, Filter, FilterContext, InputError, MakeInput,
