@@ -31,6 +31,9 @@ pub enum Lost {
     NobodyListens,
     /// A pipeline ended before its outputs took what a source had given that cannot be read again.
     GivenUp,
+    /// A position that nobody had used for long was forgotten while bytes were known to be unread: a file that is still there
+    /// is read as a new one if it is wanted again.
+    Forgotten,
 }
 
 impl Lost {
@@ -50,6 +53,7 @@ impl Lost {
             Self::DatagramDropped => "datagram_dropped",
             Self::NobodyListens => "nobody_listens",
             Self::GivenUp => "given_up",
+            Self::Forgotten => "forgotten",
         }
     }
 }

@@ -150,7 +150,7 @@ impl Driver {
                 }
                 _ = look.tick() => self.reconcile().await,
                 _ = tidy.tick() => {
-                    self.checkpoints.forget_unmoved(FORGET_AFTER);
+                    self.streams.forget_unmoved(FORGET_AFTER);
                     let known = self.streams.known();
                     self.totals.forget_streams(|id| known.contains(id));
                     self.totals.forget_pipelines(|configuration| self.pipelines.is_at_work(configuration));
@@ -322,5 +322,59 @@ impl Driver {
             sum,
             memory_bytes: resident_bytes(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+    use crate::configs::Configuration;
+    use crate::discovery::Container;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn old_positions_of_files_that_nobody_reads_are_forgotten_and_what_was_left_is_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let dev = std::fs::metadata(dir.path()).unwrap().dev();
+        let position = |behind: u64| {
+            serde_json::json!([{ "rung": "host", "dev": dev, "ino": 1, "fingerprint": { "len": 0, "hash": 0 },
+                "offset": 10 - behind, "size": 10, "at": 1 }])
+        };
+        let key = |name: &str| format!("host:file:{}", dir.path().join(name).display());
+        let (read, left, whole) = (key("read.log"), key("left.log"), key("whole.log"));
+        // It goes with its container, however long that rests.
+        let stopped = format!("container:{}:output", "0".repeat(64));
+        let files = serde_json::json!({ &read: position(5), &left: position(6), &whole: position(0), &stopped: position(7) });
+        let kept = serde_json::json!({ "version": 1, "files": files });
+        std::fs::write(dir.path().join("positions.json"), kept.to_string()).unwrap();
+
+        let settings = ShipperSettings::new(dir.path());
+        let lock = DataDirLock::take(dir.path(), "test").unwrap();
+        let (_picture, picture) = watch::channel(Arc::new(Discovered::default()));
+        let text = format!(
+            "input {{ file {{ host-path => \"{}\" }} }} output {{ null {{ }} }}",
+            dir.path().join("read.log").display()
+        );
+        let set = ConfigSet { configurations: vec![Configuration::host("a", text)], ..ConfigSet::default() };
+        let mut driver = Driver::start(settings, Live::default(), picture, lock, Some(set)).await.unwrap();
+        let lost = |driver: &Driver| driver.counted().sum().streams.lost;
+        // The one that is read is looked for, and is gone.
+        super::super::tests::until("it is looked for", || lost(&driver).contains_key("gone_while_stopped"))
+            .await;
+        driver.streams.forget_unmoved(FORGET_AFTER);
+        assert_eq!(
+            driver.checkpoints.keys().iter().map(|key| &**key).collect::<Vec<_>>(),
+            [&*stopped, &*read]
+        );
+        let expected = [("forgotten".to_owned(), 6), ("gone_while_stopped".to_owned(), 5)];
+        assert_eq!(lost(&driver), expected.into());
+        // It is removed in the end, and nobody has read it.
+        let container = Container::new("0".repeat(64), "rests", "nginx");
+        driver.streams.update_containers(&[(container.id.clone(), Arc::new(container))].into());
+        driver.streams.update_containers(&BTreeMap::new());
+        assert_eq!(driver.checkpoints.keys().len(), 1);
+        assert_eq!(lost(&driver)["gone_while_stopped"], 5 + 7);
+        driver.stop(Duration::from_secs(1)).await;
     }
 }

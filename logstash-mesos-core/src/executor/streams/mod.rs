@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use self::begin::Seen;
 use self::left::Became;
@@ -99,7 +99,7 @@ impl Streams {
             self.files.remove(&id);
             let of_it = format!("container:{id}:");
             for key in self.checkpoints.keys().into_iter().filter(|key| key.starts_with(&of_it)) {
-                self.checkpoints.forget(&key);
+                self.forget_container(&key);
             }
         }
     }
@@ -125,16 +125,36 @@ impl Streams {
                     .keys()
                     .any(|stream| stream.container().is_some_and(|running| running.0 == *id))
             {
-                let lost_bytes = self.checkpoints.forget(&key);
-                if lost_bytes == 0 {
-                    info!(stream = %key, "Container was removed while nobody read it, its position is forgotten");
-                    continue;
-                }
-                warn!(stream = %key, lost_bytes, "Container was removed while nobody read it, with lines that have not arrived");
-                let lost = [(Lost::GoneWhileStopped.as_str().to_owned(), lost_bytes)].into();
-                self.ended.push((key.to_string(), StreamTotals { lost, ..StreamTotals::default() }));
+                self.forget_container(&key);
             }
         }
+    }
+
+    /// Forgets the position `key` of a container that is gone, and counts what nobody has read.
+    fn forget_container(&mut self, key: &str) {
+        let lost_bytes = self.checkpoints.forget(key);
+        if lost_bytes == 0 {
+            debug!(stream = %key, "Container is gone, its position is forgotten");
+        } else {
+            warn!(stream = %key, lost_bytes, "Container was removed while nobody read it, with lines that have not arrived");
+            self.count_lost(key, Lost::GoneWhileStopped, lost_bytes);
+        }
+    }
+
+    /// Forgets the positions of files of the machine that no stream is for and that have not moved for so long. Those of
+    /// containers go with their container, those of a stream that is read may be all that tells what is new of a quiet file.
+    pub(crate) fn forget_unmoved(&mut self, since: Duration) {
+        let running: BTreeSet<String> = self.running.keys().map(StreamId::position_key).collect();
+        let is_left = |key: &str| StreamId::of_host_file(key).is_some() && !running.contains(key);
+        for (key, bytes) in self.checkpoints.forget_unmoved(since, is_left) {
+            self.count_lost(&key, Lost::Forgotten, bytes);
+        }
+    }
+
+    /// Counts what will not arrive of a stream that is not read.
+    fn count_lost(&mut self, key: &str, reason: Lost, bytes: u64) {
+        let lost = [(reason.as_str().to_owned(), bytes)].into();
+        self.ended.push((key.to_owned(), StreamTotals { lost, ..StreamTotals::default() }));
     }
 
     /// Starts what is wanted and not there, ends what is there and not wanted, and leaves the rest alone.
@@ -177,7 +197,9 @@ impl Streams {
                         Some(want) if gone => {
                             stream.retarget(&want, pipelines);
                             stream.drain(Duration::ZERO, self.drain_timeout);
-                            stream.count_left();
+                            if stream.is_over() {
+                                stream.count_left(self.checkpoints.forget(&id.position_key()));
+                            }
                         }
                         Some(want) => {
                             stream.retarget(&want, pipelines);

@@ -137,14 +137,10 @@ impl Stream {
         self.phase = Phase::Stopping;
     }
 
-    /// What could not be read of a container that is gone, when its time is over, is lost.
-    pub(super) fn count_left(&self) {
-        let left = self.status.snapshot().lag_bytes;
-        if self.phase == Phase::Stopping && self.is_over() && left > 0 {
-            warn!(
-                lost_bytes = left,
-                "The rest of the log of a container that is gone could not be read in time"
-            );
+    /// `left` bytes of a container that is gone will never be read: their time is over, or nobody can read them.
+    pub(super) fn count_left(&self, left: u64) {
+        if left > 0 {
+            warn!(lost_bytes = left, "The rest of the log of a container that is gone could not be read");
             self.status.lost(Lost::Unreadable, left);
         }
     }
@@ -206,8 +202,7 @@ mod tests {
         stream.phase = Phase::Draining { until: Instant::now(), read_bytes: 10 };
         assert!(stops(&mut stream, 0));
         // Nobody reads it any more, so what is left of it is lost.
-        stream.status.update(|status| status.lag_bytes = 7);
-        stream.count_left();
+        stream.count_left(7);
         assert_eq!(stream.status.snapshot().lost[&Lost::Unreadable], 7);
     }
 }

@@ -15,6 +15,7 @@ use crate::pipeline::plugin::{
     Batch, BatchSender, BuildError, EcsCompatibility, Input, InputContext, InputError, MakeInput, PluginSpec,
 };
 use crate::pipeline::sockets::Sockets;
+use crate::source::Tally;
 
 /// No event takes longer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -53,6 +54,8 @@ pub(crate) struct Running {
     events: mpsc::UnboundedReceiver<Received>,
     shutdown: CancellationToken,
     task: JoinHandle<Result<(), InputError>>,
+    /// What it has counted.
+    pub(crate) tally: Arc<Tally>,
 }
 
 /// An event, and the acknowledgement of its batch.
@@ -128,8 +131,8 @@ impl Running {
         let input = build(spec, settings, ecs).expect("the settings are fine");
         let (cx, events) = receiving();
         let cx = InputContext { sockets, ..cx };
-        let shutdown = cx.shutdown.clone();
-        Self { events, shutdown, task: tokio::spawn(input.run(cx)) }
+        let (shutdown, tally) = (cx.shutdown.clone(), Arc::clone(&cx.tally));
+        Self { events, shutdown, task: tokio::spawn(input.run(cx)), tally }
     }
 
     /// The next event.

@@ -121,13 +121,11 @@ impl Files {
         self.entries.iter().map(|(id, entry)| (*id, entry.as_ref()))
     }
 
-    /// Removes those that are not to be kept.
-    pub(super) fn retain(&mut self, keep: impl Fn(&Entry) -> bool) {
+    /// Removes and returns those that are not to be kept.
+    pub(super) fn retain(&mut self, keep: impl Fn(&Entry) -> bool) -> Vec<Entry> {
         let others: Vec<u64> =
             self.entries.iter().filter(|(_, entry)| !keep(entry)).map(|(id, _)| *id).collect();
-        for id in &others {
-            self.remove(*id);
-        }
+        others.into_iter().filter_map(|id| self.remove(id)).collect()
     }
 }
 

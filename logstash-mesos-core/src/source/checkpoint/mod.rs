@@ -151,10 +151,27 @@ impl Checkpoints {
         behind
     }
 
-    /// Forgets the files that nobody reads now and whose position has not moved for so long.
-    pub fn forget_unmoved(&self, since: Duration) {
+    /// Forgets the files that nobody reads now and whose position has not moved for so long, of the streams for whose keys
+    /// `is_left` holds: they are not read any more. Says so, and returns how many bytes were known to be there and have not
+    /// arrived, of each stream of which there are any.
+    pub fn forget_unmoved(&self, since: Duration, is_left: impl Fn(&str) -> bool) -> BTreeMap<Arc<str>, u64> {
         let oldest = now_secs().saturating_sub(since.as_secs());
-        self.shared.change(|state| state.files.retain(|entry| entry.live || entry.position.at >= oldest));
+        let mut gone = Vec::new();
+        self.shared.change(|state| {
+            let keep = |entry: &Entry| entry.live || entry.position.at >= oldest || !is_left(&entry.stream);
+            gone = state.files.retain(keep);
+        });
+        let mut behind = BTreeMap::<_, u64>::new();
+        for Entry { stream, position, .. } in gone.iter().filter(|entry| entry.position.behind() > 0) {
+            *behind.entry(Arc::clone(stream)).or_default() += position.behind();
+        }
+        for (stream, byte_size) in &behind {
+            warn!(%stream, byte_size, "Position that nobody has used for long is forgotten, with bytes that were seen and have not arrived: if the file is still there and is wanted again, it is read as a new one");
+        }
+        if !gone.is_empty() {
+            info!(count = gone.len(), "Positions that nobody has used for long are forgotten");
+        }
+        behind
     }
 
     /// Forgets everything about the stream `key`, which nobody reads any more. Returns how many bytes were known to be there
@@ -162,9 +179,8 @@ impl Checkpoints {
     pub fn forget(&self, key: &str) -> u64 {
         let mut left = 0;
         self.shared.change(|state| {
-            let unread = |entry: &Entry| entry.position.size.saturating_sub(entry.position.offset);
-            left = state.files.of_stream(&Arc::from(key)).map(|(_, entry)| unread(entry)).sum();
-            state.files.retain(|entry| &*entry.stream != key);
+            let gone = state.files.retain(|entry| &*entry.stream != key);
+            left = gone.iter().map(|entry| entry.position.behind()).sum();
             state.cursors.remove(key);
         });
         left

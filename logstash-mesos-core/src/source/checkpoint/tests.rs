@@ -43,6 +43,32 @@ fn a_finished_file_is_forgotten_with_its_last_acknowledgement() {
     assert_eq!(checkpoints.stream("k").unfinished().len(), 0);
 }
 
+#[test]
+fn what_nobody_has_used_for_long_is_forgotten_and_what_was_left_of_it_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let checkpoints = Checkpoints::in_memory();
+    let mut open = Vec::new();
+    for (name, stays_open) in [("a", false), ("b", false), ("read", true)] {
+        let log = dir.path().join(name);
+        fs::write(&log, "0123456789").unwrap();
+        let opened = HostFile::open_once(&log).unwrap().unwrap();
+        let live = checkpoints.stream(name).begin(opened.identity, "host", 0, None);
+        live.seen(10, 7, Fingerprint::of(&opened.file).unwrap(), Heads::default(), Mark::default());
+        live.tracker().begin(4).delivered();
+        open.extend(stays_open.then_some(live));
+    }
+    let forgotten = |checkpoints: &Checkpoints| checkpoints.forget_unmoved(FORTNIGHT, |key| key != "b");
+    assert!(forgotten(&checkpoints).is_empty() && checkpoints.keys().len() == 3);
+    for key in ["a", "b"] {
+        let stream = checkpoints.stream(key);
+        stream.amend(stream.unfinished()[0].0, |position| position.at -= FORTNIGHT.as_secs() + 1);
+    }
+    assert_eq!(forgotten(&checkpoints), [(Arc::from("a"), 6)].into());
+    assert_eq!(checkpoints.keys(), [Arc::from("b"), Arc::from("read")]);
+}
+
+const FORTNIGHT: Duration = Duration::from_secs(14 * 86_400);
+
 /// A stream for each of `keys`, with a position of its own.
 fn with_cursors(dir: &Path, keys: &[&str]) -> Checkpoints {
     let checkpoints = Checkpoints::open(dir).unwrap();

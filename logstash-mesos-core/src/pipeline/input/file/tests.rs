@@ -6,6 +6,7 @@ use flate2::write::GzEncoder;
 use super::super::testing::{Running, refused};
 use super::*;
 use crate::pipeline::plugin::EcsCompatibility;
+use crate::source::Lost;
 
 fn start(dir: &Path, pattern: &str, more: &str) -> Running {
     let path = dir.join(pattern).display().to_string();
@@ -113,6 +114,21 @@ async fn what_comes_after_a_rest_has_all_that_what_came_before_had() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         append(&path, b"two\n");
     }
+    input.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_left_of_a_file_whose_position_is_too_old_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let positions = dir.path().join("positions.json");
+    let position =
+        r#"{"rung":"host","dev":1,"ino":1,"fingerprint":{"len":0,"hash":0},"offset":4,"size":10,"at":1}"#;
+    std::fs::write(&positions, format!(r#"{{"version":1,"files":{{"/var/log/gone":[{position}]}}}}"#))
+        .unwrap();
+    append(&dir.path().join("app.log"), b"one\n");
+    let mut input = start(dir.path(), "app.log", &format!("\"sincedb_path\": \"{}\"", positions.display()));
+    assert_eq!(next(&mut input).await, "one");
+    assert_eq!(input.tally.lost(), [(Lost::Forgotten, 6)].into());
     input.stop().await;
 }
 

@@ -22,8 +22,8 @@ use crate::event::Text;
 use crate::pipeline::plugin::{Input, InputContext, InputError};
 use crate::source::asking::{Ask, Asking};
 use crate::source::{
-    Checkpoints, Directories, Ended, Follow, Framing, HoldLimits, HostFile, Identity, Readers, StartPosition,
-    Stop, StreamPositions, StreamStatus, TailSettings, glob,
+    Checkpoints, Directories, Ended, Follow, Framing, HoldLimits, HostFile, Identity, Lost, Readers,
+    StartPosition, Stop, StreamPositions, StreamStatus, TailSettings, glob,
 };
 
 /// What is read, and how.
@@ -61,7 +61,8 @@ impl Input for File {
             }
         };
         if let Some(after) = self.forget_after {
-            checkpoints.forget_unmoved(after);
+            let left = checkpoints.forget_unmoved(after, |_| true);
+            left.into_values().for_each(|bytes| cx.tally.add_lost(Lost::Forgotten, bytes));
         }
         let process = HoldLimits::default();
         let limits = HoldLimits { open: process.open.min(self.most_open), ..process };
