@@ -298,7 +298,7 @@ pub struct Counted {
     /// That came out of the filters.
     #[prost(uint64, tag = "2")]
     pub events_out: u64,
-    /// That filters dropped, as they were told to.
+    /// That filters and outputs dropped, as they were told to.
     #[prost(uint64, tag = "3")]
     pub dropped: u64,
     /// That a condition had no answer for; they are dead letters.

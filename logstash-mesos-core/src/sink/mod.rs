@@ -141,6 +141,8 @@ impl Default for Pauses {
 pub struct Delivered {
     /// Records that will never be taken: they go to the dead letters.
     pub rejected: Vec<Rejection>,
+    /// Records that it does not have, and that need not arrive, as its settings have it: indices. The sink says so.
+    pub dropped: Vec<usize>,
     /// Not taken now: indices of the records to deliver again, before those of the next batches that go the same way.
     pub again: Vec<usize>,
     /// Not taken now, and in nobody's way.
@@ -191,6 +193,7 @@ impl Delivered {
     pub fn add_part(&mut self, part: Self, first: usize) {
         let moved = |record: usize| first + record;
         self.again.extend(part.again.into_iter().map(moved));
+        self.dropped.extend(part.dropped.into_iter().map(moved));
         self.rejected.extend(
             part.rejected.into_iter().map(|refused| Rejection { record: moved(refused.record), ..refused }),
         );

@@ -64,7 +64,7 @@ impl LogSink for TcpClientSink {
 }
 
 /// Writes the bytes of the records to every client that is connected. As in Logstash, what comes while there
-/// is none is gone.
+/// is none is gone: it counts as dropped.
 #[derive(Debug)]
 pub struct TcpServerSink {
     host: String,
@@ -77,6 +77,8 @@ pub struct TcpServerSink {
 struct Clients {
     accepted: mpsc::UnboundedReceiver<mpsc::Sender<Arc<RecordBatch>>>,
     writers: Vec<mpsc::Sender<Arc<RecordBatch>>>,
+    // There is none, which was said.
+    nobody: bool,
 }
 
 /// Batches that wait for a slow client; then everybody waits.
@@ -123,7 +125,7 @@ impl TcpServerSink {
                 });
             }
         });
-        Ok(Clients { accepted, writers: Vec::new() })
+        Ok(Clients { accepted, writers: Vec::new(), nobody: false })
     }
 }
 
@@ -134,7 +136,12 @@ async fn feed(mut stream: Stream, mut waiting: mpsc::Receiver<Arc<RecordBatch>>)
             error => error,
         };
         if let Err(error) = written {
-            return debug!(%error, "Client went away");
+            waiting.close();
+            let mut count = batch.len();
+            while let Some(batch) = waiting.recv().await {
+                count += batch.len();
+            }
+            return info!(%error, count, "Client went away, and may not have the last records");
         }
     }
 }
@@ -162,10 +169,21 @@ impl LogSink for TcpServerSink {
             clients.writers.push(writer);
         }
         let clients = place.insert(clients);
+        let mut is_sent = false;
         for writer in &clients.writers {
-            let _client_went_away = writer.send(Arc::clone(batch)).await;
+            is_sent |= writer.send(Arc::clone(batch)).await.is_ok();
         }
         clients.writers.retain(|writer| !writer.is_closed());
-        Ok(Delivered::default())
+        if !is_sent && !clients.nobody {
+            warn!(
+                output = self.name(),
+                "No client is connected, what comes meanwhile is dropped and counted"
+            );
+        }
+        clients.nobody = !is_sent;
+        Ok(Delivered {
+            dropped: if is_sent { Vec::new() } else { (0..batch.len()).collect() },
+            ..Delivered::default()
+        })
     }
 }

@@ -9,6 +9,7 @@ pub struct DeliveryCounters {
     pub(super) delivered: AtomicU64,
     pub(super) delivered_bytes: AtomicU64,
     pub(super) rejected: AtomicU64,
+    pub(super) dropped: AtomicU64,
     pub(super) retries: AtomicU64,
     trouble: Mutex<Option<String>>,
 }
@@ -30,6 +31,12 @@ impl DeliveryCounters {
     #[must_use]
     pub fn rejected(&self) -> u64 {
         self.rejected.load(Ordering::Relaxed)
+    }
+
+    /// Records that went nowhere, as the settings of the output have it.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
     }
 
     /// Why nothing arrives at the moment.

@@ -165,14 +165,17 @@ impl Lane {
     }
 
     fn count(&self, batch: &RecordBatch, delivered: &Delivered, start: Instant) {
-        let rejected = delivered.rejected.iter().map(|rejection| rejection.record);
+        let others = delivered.rejected.iter().map(|rejection| rejection.record);
+        let others = others.chain(delivered.dropped.iter().copied());
         let left = delivered.left();
-        let bytes_of_others = left.iter().copied().chain(rejected).map(|at| batch.range(at).len());
+        let bytes_of_others = left.iter().copied().chain(others).map(|at| batch.range(at).len());
         let bytes = batch.byte_size() - bytes_of_others.sum::<usize>();
         let records = (batch.len() - left.len()) as u64;
         let nanos = u64::try_from(start.elapsed().as_nanos()).unwrap_or(0);
         self.counters.add(0, records, nanos);
-        let arrived = records - delivered.rejected.len() as u64;
+        let dropped = delivered.dropped.len() as u64;
+        let arrived = records - delivered.rejected.len() as u64 - dropped;
+        self.delivery.dropped.fetch_add(dropped, Ordering::Relaxed);
         self.delivery.delivered.fetch_add(arrived, Ordering::Relaxed);
         self.delivery.delivered_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }

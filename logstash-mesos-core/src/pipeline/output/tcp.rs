@@ -151,9 +151,10 @@ mod tests {
     async fn every_client_gets_every_event() {
         let port = free_port();
         let mut tcp = output(&TCP, &format!(r#"{{"host":"127.0.0.1","port":{port},"mode":"server"}}"#));
-        // Nobody is connected: nothing waits.
+        // Nobody is connected: nothing waits, and it is known what is gone.
         let sink = tcp.sink();
-        sink.deliver(&batch(&mut *tcp, &[r#"{"a":1}"#])).await.unwrap();
+        let delivered = sink.deliver(&batch(&mut *tcp, &[r#"{"a":1}"#, r#"{"a":1}"#])).await.unwrap();
+        assert_eq!(delivered.dropped, [0, 1]);
         let mut clients = [connect(port).await, connect(port).await];
         let records = batch(&mut *tcp, &[r#"{"a":2}"#]);
         for client in &mut clients {
@@ -167,5 +168,6 @@ mod tests {
             }
             assert_eq!(&begin, br#"{"a":2}"#);
         }
+        assert!(sink.deliver(&records).await.unwrap().dropped.is_empty());
     }
 }

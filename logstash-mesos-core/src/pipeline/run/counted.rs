@@ -21,7 +21,7 @@ pub struct Counted {
     pub events_in: u64,
     /// That came out of the filters.
     pub events_out: u64,
-    /// That filters dropped, as they were told to.
+    /// That filters and outputs dropped, as they were told to.
     pub dropped: u64,
     /// That a condition had no answer for; they are dead letters.
     pub unanswered: u64,
@@ -125,7 +125,8 @@ impl Counter {
             read_bytes: self.tally.read_bytes(),
             events_in: self.pipeline.events_in(),
             events_out: self.pipeline.events_out(),
-            dropped: self.pipeline.dropped(),
+            dropped: self.pipeline.dropped()
+                + self.outputs.iter().map(|(_, output)| output.dropped()).sum::<u64>(),
             unanswered: self.pipeline.unanswered(),
             dead: letters.stored + letters.refused,
             dead_dropped: letters.dropped(),

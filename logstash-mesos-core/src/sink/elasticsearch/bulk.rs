@@ -60,13 +60,13 @@ pub(super) fn outcome(
     }
     let mut delivered = Delivered::default();
     let mut aside = Aside { busy: true, ..Aside::default() };
-    let (mut conflicts, mut dropped, mut example) = (0, 0, None);
+    let (mut conflicts, mut example) = (0, None);
     for (record, item) in bulk.items.into_iter().enumerate() {
         let Some((_, item)) = item.into_iter().next() else { continue };
         match item.status {
             200..=299 => {}
             _ if settings.drop_error_types.iter().any(|kind| is_kind(&item, kind)) => {
-                dropped += 1;
+                delivered.dropped.push(record);
                 example.get_or_insert(item);
             }
             // There is such a document already, or a newer version of it: nothing to be done.
@@ -95,8 +95,12 @@ pub(super) fn outcome(
     delivered.aside = Some(aside).filter(|aside| !aside.records.is_empty());
     if let Some(example) = example {
         let reason = reason(&example);
-        if dropped > 0 {
-            warn!(reason, count = dropped, "Documents are dropped, as `drop_error_types` says");
+        if !delivered.dropped.is_empty() {
+            warn!(
+                reason,
+                count = delivered.dropped.len(),
+                "Documents are dropped, as `drop_error_types` says"
+            );
         }
         if conflicts > 0 {
             warn!(reason, count = conflicts, "Documents are there already");
@@ -152,6 +156,18 @@ mod tests {
         assert_eq!(delivered.rejected.len(), 1);
         assert_eq!(delivered.rejected[0].record, 1);
         assert!(delivered.rejected[0].reason.contains("mapper_parsing_exception"));
+    }
+
+    #[test]
+    fn what_is_dropped_as_the_settings_have_it_is_named() {
+        let settings = ElasticsearchSettings {
+            drop_error_types: vec!["mapper_parsing_exception".to_owned()],
+            ..ElasticsearchSettings::default()
+        };
+        let body = br#"{"errors":true,"items":[{"index":{"status":201}},{"index":{"status":400,
+            "error":{"type":"mapper_parsing_exception","reason":"no"}}}]}"#;
+        let delivered = outcome(&Answer(Bytes::from_static(body)), 2, &settings).unwrap();
+        assert_eq!(delivered, Delivered { dropped: vec![1], ..Delivered::default() });
     }
 
     #[test]

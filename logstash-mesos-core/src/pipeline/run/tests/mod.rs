@@ -60,6 +60,18 @@ fn batch(messages: &[&str], outcomes: &Outcomes) -> Batch {
 const GRACE: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_filters_and_outputs_drop_is_counted() {
+    let config = "filter { if [message] == 'dropped' { drop { } } } output { tcp { mode => server host => '127.0.0.1' port => 0 } }";
+    let pipeline = start(config, None, 1);
+    let (outcomes, counter) = (Outcomes::default(), pipeline.counter());
+    assert!(pipeline.sender().send(batch(&["dropped", "for nobody", "for nobody"], &outcomes)).await);
+    assert_eq!(pipeline.shutdown(GRACE).await, Shutdown::Drained);
+    let counted = counter.counted();
+    let delivered: u64 = counted.outputs.values().map(|output| output.delivered).sum();
+    assert_eq!((counted.events_in, counted.dropped, delivered), (3, 3, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_event_arrives_once_it_can() {
     let pipeline = start(
         "filter { if [message] == 'dropped' { drop { } } } output { probe { name => 'flaky-1' } probe { name => 'ok-1' } }",
