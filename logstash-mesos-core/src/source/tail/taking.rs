@@ -111,7 +111,11 @@ impl Tail {
             Some((id, position)) if fits(&position, &opened, compressed)? => {
                 (position.offset, Some((id, true)))
             }
-            Some((id, _)) => (0, Some((id, false))),
+            Some((id, position)) => {
+                self.count_lost(Lost::ReplacedWhileStopped, position.behind());
+                self.tell_gone(&Names::default(), Lost::ReplacedWhileStopped, position.behind());
+                (0, Some((id, false)))
+            }
             None if from_end && spot.place == Place::Current => (size, None),
             None => (0, None),
         };

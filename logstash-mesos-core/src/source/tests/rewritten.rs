@@ -26,6 +26,21 @@ async fn expect(bed: &Bed, first: &[String], times: usize, more: &[&str]) {
     bed.expect(&seen).await;
 }
 
+#[tokio::test]
+async fn what_was_left_of_a_file_that_was_renamed_and_begun_anew_is_counted() {
+    let bed = Bed::new();
+    let settings = TailSettings { adopt: true, keep_finished: true, ..quick() };
+    append(&bed.path("app.log"), "one\nunfinished");
+    let stream = bed.follow(&bed.positions(), settings.clone());
+    bed.expect(&["one"]).await;
+    looks().await;
+    stream.stop().await;
+    shell(&bed, "mv app.log other.log; echo two > other.log");
+    let stream = bed.follow_file("other.log", &bed.positions(), settings);
+    bed.expect(&["one", "two"]).await;
+    assert_eq!(stream.stop().await.lost, [(Lost::ReplacedWhileStopped, 10)].into());
+}
+
 const COPIED: &str = "cp app.log new; sleep 0.05; mv new app.log";
 
 #[tokio::test]
