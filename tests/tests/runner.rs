@@ -33,6 +33,7 @@ mod limits;
 mod lines;
 mod live;
 mod local;
+mod long_lines;
 mod marathon;
 mod metrics;
 mod multiline;

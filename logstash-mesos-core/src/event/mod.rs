@@ -39,6 +39,15 @@ pub trait BatchSender: Send + Sync {
         Room::default()
     }
 
+    /// Room for something of `bytes`, which is longer than what [`BatchSender::room`] may give, and cannot be divided.
+    ///
+    /// # Cancellation safety
+    ///
+    /// A dropped call holds nothing.
+    async fn room_for(&self, bytes: usize) -> Room {
+        self.room(bytes).await
+    }
+
     /// As [`BatchSender::send`], into the room that was asked for. It waits for nothing more.
     async fn send_into(&self, _room: Room, batch: Batch) -> bool {
         self.send(batch).await

@@ -138,6 +138,10 @@ impl BatchSender for Queue {
         Room(vec![self.account.take(bytes.min(self.account.piece())).await])
     }
 
+    async fn room_for(&self, bytes: usize) -> Room {
+        Room(vec![self.account.take(bytes).await])
+    }
+
     async fn send_into(&self, room: Room, batch: Batch) -> bool {
         let Some(mut held) = room.0.into_iter().next() else { return self.send(batch).await };
         held.set(batch.byte_size);

@@ -119,7 +119,8 @@ pub struct Mark {
     pub bytes: Fingerprint,
 }
 
-const MARK: usize = 256;
+/// How many bytes a [`Mark`] is made of.
+pub(super) const MARK: usize = 256;
 
 impl Mark {
     /// Of the last of `bytes`, which end at `end` of the file.

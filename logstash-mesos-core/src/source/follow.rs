@@ -206,8 +206,8 @@ impl Reader {
                     ended
                 }
                 // Asked for before anything is read, so that nothing is held while there is none.
-                Step::NoRoom => {
-                    let room = out.wait_for_room(tail.block_bytes());
+                Step::NoRoom(needs) => {
+                    let room = out.wait_for_room(tail.block_bytes(), needs);
                     rest.go_on_during(tail, room).await
                 }
                 Step::FileEnded => rest.go_on_during(tail, out.flush(Flush::Rotated)).await,

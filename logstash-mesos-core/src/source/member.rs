@@ -93,8 +93,8 @@ pub(super) enum Read {
     Lines(Lines),
     /// The file was cut or written anew in place.
     StartedOver,
-    /// There is something, and no room for it.
-    NoRoom,
+    /// There is something, and no room for it. It is a line of so many bytes; or a block will do, where it is 0.
+    NoRoom(usize),
     Nothing,
 }
 
@@ -228,6 +228,21 @@ impl Member {
 
     /// The next lines, if there are any, with at most `room` bytes read for them at a time.
     pub(super) fn read(&mut self, now: Instant, room: usize) -> io::Result<Read> {
+        let read = self.read_within(now, room);
+        if !matches!(read, Ok(Read::Lines(_))) && self.framer.held() > self.framer.free() {
+            self.let_go();
+        }
+        read
+    }
+
+    /// Nothing is held of an unfinished line. What was packed would have to be unpacked from its beginning.
+    fn let_go(&mut self) {
+        if self.body.is_plain() {
+            self.framer.let_go();
+        }
+    }
+
+    fn read_within(&mut self, now: Instant, room: usize) -> io::Result<Read> {
         // Behind a line that was too long there may be others already.
         if let Some(lines) = self.framer.take() {
             return Ok(Read::Lines(self.name(lines)));
@@ -239,7 +254,7 @@ impl Member {
             if self.at_end || self.doubted {
                 let mut stat = Stat::of(&self.body.file().metadata()?);
                 let stamp = Some((stat.size, stat.modified));
-                if self.at_end && stamp == self.stamp {
+                if self.at_end && stamp == self.stamp && self.framer.needs() == 0 {
                     return Ok(Read::Nothing);
                 }
                 let position = self.framer.position();
@@ -253,15 +268,22 @@ impl Member {
                 self.know_more()?;
                 self.took_note(stat);
                 self.at_end = self.size == position;
-                if self.at_end {
+                if self.at_end && self.framer.needs() == 0 {
                     return Ok(Read::Nothing);
                 }
             }
-            if room == 0 {
-                return Ok(Read::NoRoom);
+            let needs = self.framer.needs();
+            if room < needs.max(1) {
+                // Until there is room, it may be cut.
+                self.doubted |= needs > 0;
+                return Ok(Read::NoRoom(needs));
             }
             let lag = self.lag();
-            let read = match self.framer.fill(&mut self.body, lag, room) {
+            let read = match needs {
+                0 => self.framer.fill(&mut self.body, lag, room),
+                _ => self.framer.load(&mut self.body),
+            };
+            let read = match read {
                 Ok(read) => read,
                 Err(error) => {
                     // A compressed file is not tried again until it has changed: half of it is still to come.
@@ -290,7 +312,18 @@ impl Member {
             if let Some(lines) = self.framer.take() {
                 return Ok(Read::Lines(self.name(lines)));
             }
+            if self.framer.held() >= room {
+                self.let_go();
+            }
         }
+    }
+
+    /// Reads again what was let go of the unfinished last line, of which no more will come.
+    pub(super) fn load_rest(&mut self) -> io::Result<()> {
+        if self.framer.let_go_bytes() > 0 && self.framer.load(&mut self.body)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(())
     }
 
     /// The unfinished last line: no more of it will come.
@@ -362,7 +395,10 @@ impl Member {
     /// Puts a copy of this file in the place of it, which goes on as if it had just been begun. What has been read of an
     /// unfinished line stays read: it may not be in the copy.
     pub(super) fn give_way(&mut self, copy: Copied, begun: LiveFile, framing: &Framing) -> Self {
-        let framer = std::mem::replace(&mut self.framer, Framer::new(framing.clone(), 0));
+        let mut framer = std::mem::replace(&mut self.framer, Framer::new(framing.clone(), 0));
+        if framer.let_go_bytes() > 0 {
+            framer = Framer::new(framing.clone(), framer.start());
+        }
         let live = std::mem::replace(&mut self.live, begun);
         live.reached_by(&copy.opened);
         let Copied { opened, compressed, size, fingerprint, heads, mark } = copy;

@@ -17,8 +17,8 @@ use super::room::{Room, Slot};
 use super::tail::{Shared, Step, Tail};
 use super::writers::Writers;
 use super::{
-    Checkpoints, Directories, FileOpener, HoldLimits, HostFile, Identity, Names, Opened, Stat, StreamStatus,
-    TailSettings,
+    Checkpoints, Directories, FileOpener, Framing, HoldLimits, HostFile, Identity, Names, Opened, Stat,
+    StreamStatus, TailSettings,
 };
 use crate::event::Ack;
 
@@ -330,6 +330,8 @@ struct World {
     disk: Arc<Mutex<Disk>>,
     checkpoints: Checkpoints,
     room: Room,
+    // So much is read at a time, and no more held of an unfinished line.
+    block_bytes: usize,
     // What other streams have of it.
     taken: Vec<Slot>,
     tail: Option<Tail>,
@@ -356,14 +358,19 @@ fn event(line: &[u8]) -> Event {
 impl World {
     /// So many files may be open behind the names of this and other streams.
     fn new(most_open: usize) -> Self {
+        Self::with(most_open, Framing::default().block_bytes)
+    }
+
+    fn with(most_open: usize, block_bytes: usize) -> Self {
         let disk = Arc::new(Mutex::new(Disk::new()));
         let checkpoints = Checkpoints::in_memory();
         let room = Room::new(most_open);
-        let (tail, status) = tail(&disk, &checkpoints, &room);
+        let (tail, status) = tail(&disk, &checkpoints, &room, block_bytes);
         Self {
             disk,
             checkpoints,
             room,
+            block_bytes,
             taken: Vec::new(),
             tail: Some(tail),
             status,
@@ -457,7 +464,16 @@ impl World {
     /// `finishing`: nothing more will come.
     fn take_if(&mut self, finishing: bool) -> bool {
         self.tail().look_again();
-        let step = self.tail().step(Instant::now(), finishing, usize::MAX);
+        let mut room = 0;
+        let step = loop {
+            match self.tail().step(Instant::now(), finishing, room) {
+                Step::NoRoom(needs) => {
+                    assert!(room < needs.max(1), "there was room");
+                    room = needs.max(self.block_bytes);
+                }
+                step => break step,
+            }
+        };
         self.note_held();
         match step {
             Step::First(lines, tracker) | Step::Lines(lines, tracker) => {
@@ -467,7 +483,7 @@ impl World {
                 true
             }
             Step::FileEnded => true,
-            Step::Idle | Step::NoRoom => false,
+            Step::Idle | Step::NoRoom(_) => false,
         }
     }
 
@@ -486,7 +502,7 @@ impl World {
         // The positions are free for the next one when this one has gone.
         self.tail = None;
         self.lost = self.lost();
-        let (tail, status) = tail(&self.disk, &self.checkpoints, &self.room);
+        let (tail, status) = tail(&self.disk, &self.checkpoints, &self.room, self.block_bytes);
         (self.tail, self.status) = (Some(tail), status);
     }
 
@@ -547,8 +563,15 @@ impl FileOpener for Interrupted {
     }
 }
 
-fn tail(disk: &Arc<Mutex<Disk>>, checkpoints: &Checkpoints, room: &Room) -> (Tail, Arc<StreamStatus>) {
-    let settings = TailSettings { rotate_wait: Duration::from_secs(3600), ..TailSettings::default() };
+fn tail(
+    disk: &Arc<Mutex<Disk>>,
+    checkpoints: &Checkpoints,
+    room: &Room,
+    block_bytes: usize,
+) -> (Tail, Arc<StreamStatus>) {
+    let framing = Framing { block_bytes, ..Framing::default() };
+    let settings =
+        TailSettings { rotate_wait: Duration::from_secs(3600), framing, ..TailSettings::default() };
     let status = Arc::<StreamStatus>::default();
     let file = HostFile::new(disk.lock().unwrap().path(0), &Directories::default());
     let opener = Arc::new(Interrupted { file, disk: Arc::clone(disk) });
@@ -561,9 +584,14 @@ fn tail(disk: &Arc<Mutex<Disk>>, checkpoints: &Checkpoints, room: &Room) -> (Tai
 /// Four digits, and one more character.
 const HALF: u64 = 5;
 
-/// Has all of it happen, takes what there is, and compares.
+/// Has all of it happen, takes what there is, and compares; also where a line is longer than what may be held of it.
 fn tell(most_open: usize, story: &[Happens]) {
-    let mut world = World::new(most_open);
+    for block_bytes in [Framing::default().block_bytes, 4] {
+        tell_in(World::with(most_open, block_bytes), story);
+    }
+}
+
+fn tell_in(mut world: World, story: &[Happens]) {
     // Where a stream is begun is not what this is about.
     world.look();
     for what in story {

@@ -27,6 +27,8 @@ pub(crate) struct Outlet {
     last_lines: Instant,
     // For what is going to be read and sent.
     room: Option<Room>,
+    // The line that was waited for takes so much of it.
+    needs: usize,
     watch: Arc<OnTheWay>,
     given_up_at: Option<Instant>,
     // Before what was given up is read again.
@@ -65,6 +67,7 @@ impl Outlet {
             carried: Ack::none(),
             last_lines: Instant::now(),
             room: None,
+            needs: 0,
             watch: Arc::default(),
             given_up_at: None,
             backoff: Backoff::new(Duration::from_secs(1), Duration::from_secs(60)),
@@ -73,15 +76,24 @@ impl Outlet {
 
     /// How many bytes of lines there is room for; none, unless it was waited for.
     pub(crate) fn room(&self) -> usize {
-        self.room.as_ref().map_or(0, |room| (room.bytes() / self.decoder.expansion()).max(LEAST_BLOCK))
+        let bytes = |room: &Room| (room.bytes() / self.decoder.expansion()).max(LEAST_BLOCK).max(self.needs);
+        self.room.as_ref().map_or(0, bytes)
     }
 
-    /// Waits for room for about `block_bytes` of lines in every pipeline that takes them.
-    pub(crate) async fn wait_for_room(&mut self, block_bytes: usize) -> Option<Ended> {
-        let bytes = block_bytes.saturating_mul(self.decoder.expansion());
+    /// Waits for room for about `block_bytes` of lines in every pipeline that takes them; or for a line of `needs` bytes, if that
+    /// is not 0.
+    pub(crate) async fn wait_for_room(&mut self, block_bytes: usize, needs: usize) -> Option<Ended> {
+        self.give_room_back();
+        let (sender, expansion) = (Arc::clone(&self.sender), self.decoder.expansion());
+        let room = async {
+            match needs {
+                0 => sender.room(block_bytes.saturating_mul(expansion)).await,
+                _ => sender.room_for(needs.saturating_mul(expansion)).await,
+            }
+        };
         tokio::select! {
             biased;
-            room = self.sender.room(bytes) => self.room = Some(room),
+            room = room => (self.room, self.needs) = (Some(room), needs),
             () = self.stop.cancelled() => return Some(Ended::Stopped),
         }
         None
@@ -89,7 +101,7 @@ impl Outlet {
 
     /// There is nothing to read.
     pub(crate) fn give_room_back(&mut self) {
-        self.room = None;
+        (self.room, self.needs) = (None, 0);
     }
 
     /// Passes on `lines`. `settle` makes the acknowledgement, given the place of the first byte that the

@@ -96,25 +96,11 @@ impl BatchSender for Fan {
     }
 
     async fn room(&self, bytes: usize) -> Room {
-        let targets = self.targets();
-        let mut waited: Option<(usize, Room)> = None;
-        loop {
-            let mut rooms = Vec::with_capacity(targets.len());
-            for (at, target) in targets.iter().enumerate() {
-                let of_this = waited.take_if(|(waited_at, _)| *waited_at == at).map(|(_, room)| room);
-                match of_this.or_else(|| target.sender.try_room(bytes)) {
-                    Some(room) => rooms.push(room),
-                    None => break,
-                }
-            }
-            let Some(full) = targets.get(rooms.len()) else { return joined(rooms) };
-            let at = rooms.len();
-            // Nothing is held meanwhile: it may be long, and the others have other streams.
-            drop(rooms);
-            // What waits to be read is on its way too: nobody ends the stream for being quiet.
-            let _waits = self.in_flight.begin();
-            waited = Some((at, full.sender.room(bytes).await));
-        }
+        self.gather(bytes, false).await
+    }
+
+    async fn room_for(&self, bytes: usize) -> Room {
+        self.gather(bytes, true).await
     }
 
     async fn send_into(&self, room: Room, mut batch: Batch) -> bool {
@@ -147,6 +133,40 @@ impl BatchSender for Fan {
         // Each share has a duty of its own.
         ack.delivered();
         all
+    }
+}
+
+impl Fan {
+    /// Room for `bytes` for every target. What is `whole`, and shared by them, has all of its room with the one that was waited
+    /// for last, and a piece with the others: who waits for all of it everywhere may never get it.
+    async fn gather(&self, bytes: usize, whole: bool) -> Room {
+        let targets = self.targets();
+        let mut waited: Option<(usize, Room)> = None;
+        if let Some(first) = targets.first().filter(|_| whole) {
+            let _waits = self.in_flight.begin();
+            waited = Some((0, first.sender.room_for(bytes).await));
+        }
+        loop {
+            let mut rooms = Vec::with_capacity(targets.len());
+            for (at, target) in targets.iter().enumerate() {
+                let of_this = waited.take_if(|(waited_at, _)| *waited_at == at).map(|(_, room)| room);
+                match of_this.or_else(|| target.sender.try_room(bytes)) {
+                    Some(room) => rooms.push(room),
+                    None => break,
+                }
+            }
+            let Some(full) = targets.get(rooms.len()) else { return joined(rooms) };
+            let at = rooms.len();
+            // Nothing is held meanwhile: it may be long, and the others have other streams.
+            drop(rooms);
+            // What waits to be read is on its way too: nobody ends the stream for being quiet.
+            let _waits = self.in_flight.begin();
+            let room = match whole {
+                true => full.sender.room_for(bytes).await,
+                false => full.sender.room(bytes).await,
+            };
+            waited = Some((at, room));
+        }
     }
 }
 

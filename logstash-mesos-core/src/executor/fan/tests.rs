@@ -11,7 +11,7 @@ use super::super::metadata::Machine;
 use super::super::records::{JsonFile, PlainLines};
 use super::*;
 use crate::event::Ack;
-use crate::memory::Memory;
+use crate::memory::{Held, Memory};
 use crate::pipeline::input::keeping::FREE_BYTES;
 use crate::pipeline::queue::Queue;
 use crate::pipeline::{CompileOptions, catalog, compile};
@@ -550,4 +550,14 @@ async fn who_waits_for_room_in_one_pipeline_holds_none_in_another() {
     drop(full.try_pop());
     assert_eq!(waiting.await.unwrap(), 20);
     assert!(fan.in_flight.is_settled());
+    // A line that is longer than all memory.
+    assert!(full.send(Batch { byte_size: 1000, ..Batch::default() }).await);
+    let waiting = tokio::spawn({
+        let fan = Arc::clone(&fan);
+        async move { fan.room_for(500).await.0.iter().map(Held::bytes).collect::<Vec<_>>() }
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!waiting.is_finished() && memory.used() == 1000, "{}", memory.used());
+    drop(full.try_pop());
+    assert_eq!(waiting.await.unwrap(), [500, 500]);
 }

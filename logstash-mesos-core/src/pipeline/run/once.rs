@@ -82,6 +82,10 @@ impl BatchSender for Watched {
         self.events.room(bytes).await
     }
 
+    async fn room_for(&self, bytes: usize) -> Room {
+        self.events.room_for(bytes).await
+    }
+
     async fn send_into(&self, room: Room, mut batch: Batch) -> bool {
         let watched = self.watch(&mut batch);
         let taken = self.events.send_into(room, batch).await;

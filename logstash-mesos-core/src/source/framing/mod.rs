@@ -7,6 +7,7 @@ use logstash_mesos_engine::plugin::LineLimit;
 use logstash_mesos_engine::tools::characters::whole_characters;
 use memchr::{memchr, memmem, memrchr};
 
+use super::fingerprint::MARK;
 use super::{Body, Mark};
 use crate::event::{Blob, Text};
 
@@ -257,6 +258,9 @@ impl Iterator for LineIter {
 
 /// Reads a stream forward from an offset and gives out whole lines. Of a line that is too long it holds the beginning
 /// and what was read last.
+///
+/// What can be read again need not be held ([`Framer::let_go`]): then the end of the line is looked for in what follows, and
+/// the line is read a second time when it is there. So a line is read twice at most, however slowly it is written.
 #[derive(Debug)]
 pub(crate) struct Framer {
     framing: Framing,
@@ -266,11 +270,15 @@ pub(crate) struct Framer {
     start: u64,
     // Bytes of the unfinished line that were dropped: they were between `kept` and the rest of `buf`.
     dropped: u64,
+    // So many bytes of the unfinished line were looked through and let go. Then `buf` is empty, and nothing `dropped`.
+    ahead: u64,
+    // They are all of the line, with what ends it.
+    whole: bool,
 }
 
 impl Framer {
     pub(crate) fn new(framing: Framing, offset: u64) -> Self {
-        Self { framing, buf: Vec::new(), scanned: 0, start: offset, dropped: 0 }
+        Self { framing, buf: Vec::new(), scanned: 0, start: offset, dropped: 0, ahead: 0, whole: false }
     }
 
     /// Where the line begins that is not finished.
@@ -280,13 +288,78 @@ impl Framer {
 
     /// Where the next read starts.
     pub(crate) fn position(&self) -> u64 {
+        self.read_to() + self.ahead
+    }
+
+    /// Where that ends of which nothing was let go.
+    pub(super) fn read_to(&self) -> u64 {
         self.start + self.buf.len() as u64 + self.dropped
+    }
+
+    /// How many bytes are held of the unfinished line.
+    pub(super) fn held(&self) -> usize {
+        self.buf.len()
+    }
+
+    /// How many bytes may be held of it while nothing more comes, or there is no room.
+    pub(super) fn free(&self) -> usize {
+        FREE_BYTES.min(self.framing.block_bytes)
+    }
+
+    /// Holds nothing of the unfinished line any more: it will be read again.
+    pub(super) fn let_go(&mut self) {
+        if !self.framing.delimiter.is_empty() {
+            self.ahead = self.position() - self.start;
+            (self.buf, self.dropped, self.scanned) = (Vec::new(), 0, 0);
+        }
+    }
+
+    /// How many bytes have to be held for [`Framer::load`] to read again what was let go; 0 if nothing was.
+    pub(super) fn let_go_bytes(&self) -> usize {
+        usize::try_from(self.ahead).unwrap_or(usize::MAX).min(self.kept() + self.behind())
+    }
+
+    /// The same for a line of which the end is known. Nothing else is read before it.
+    pub(super) fn needs(&self) -> usize {
+        if self.whole { self.let_go_bytes() } else { 0 }
+    }
+
+    /// Reads again what was let go. Returns how much of it is held now: nothing, if it is not there any more.
+    pub(super) fn load(&mut self, body: &mut Body) -> io::Result<usize> {
+        let (needs, until) = (self.let_go_bytes(), self.position());
+        let mut buf = Vec::with_capacity(needs);
+        read_full(body, &mut buf, self.start)?;
+        let dropped = self.ahead.saturating_sub(needs as u64);
+        if dropped > 0 {
+            // The line is too long: its beginning, and its end to know the file by.
+            buf.truncate(self.kept());
+            read_full(body, &mut buf, until - self.behind() as u64)?;
+        }
+        (self.ahead, self.whole) = (0, false);
+        if buf.len() < needs {
+            return Ok(0);
+        }
+        self.scanned = if dropped > 0 { self.kept() } else { 0 };
+        (self.buf, self.dropped) = (buf, dropped);
+        Ok(needs)
+    }
+
+    /// Goes on behind the unfinished line, which is not wanted.
+    pub(super) fn skip_rest(&mut self) {
+        *self = Self::new(self.framing.clone(), self.position());
     }
 
     /// Reads the next block, of at most `most` bytes; `available` is how much is known to be there. Returns how much
     /// came.
-    pub(super) fn fill(&mut self, body: &mut Body, available: u64, most: usize) -> io::Result<usize> {
+    pub(super) fn fill(&mut self, body: &mut Body, mut available: u64, most: usize) -> io::Result<usize> {
         let most = most.clamp(1, self.framing.block_bytes);
+        if self.ahead > 0 {
+            // No more is read again than has come since.
+            if self.ahead > available || self.ahead >= most as u64 {
+                return self.look_on(body, available, most);
+            }
+            available += std::mem::take(&mut self.ahead);
+        }
         let want = usize::try_from(available).unwrap_or(usize::MAX).clamp(1, most);
         if self.buf.is_empty() {
             self.buf = Vec::with_capacity(want);
@@ -298,6 +371,23 @@ impl Framer {
         }
         let position = self.position();
         body.read_at(&mut self.buf, position)
+    }
+
+    /// Looks for the end of the line in the next block, and holds nothing of it.
+    fn look_on(&mut self, body: &mut Body, available: u64, most: usize) -> io::Result<usize> {
+        let delimiter = &self.framing.delimiter;
+        // It may have begun in what was looked through.
+        let before = self.ahead.min(delimiter.len() as u64 - 1);
+        let from = self.position() - before;
+        let want =
+            usize::try_from(available + before).unwrap_or(usize::MAX).min(most.max(2 * delimiter.len()));
+        let mut block = Vec::with_capacity(want);
+        let read = body.read_at(&mut block, from)?;
+        let found = find(delimiter, &block);
+        let seen = found.map_or(read, |at| at + delimiter.len());
+        self.whole = found.is_some();
+        self.ahead = self.ahead.max(from + seen as u64 - self.start);
+        Ok(read.saturating_sub(usize::try_from(before).unwrap_or(0)))
     }
 
     /// Takes the next bytes.
@@ -352,6 +442,11 @@ impl Framer {
         self.framing.max_line_bytes + 1
     }
 
+    /// And how much of its end, when it is read again.
+    fn behind(&self) -> usize {
+        MARK + self.framing.delimiter.len()
+    }
+
     fn give(&mut self, rest: Vec<u8>) -> Lines {
         let data = std::mem::replace(&mut self.buf, rest);
         self.lines(data, None)
@@ -390,6 +485,16 @@ impl Framer {
         lines
     }
 }
+
+/// Fills what room there is in `into` with what is at `at` and behind it, as far as that goes.
+fn read_full(body: &mut Body, into: &mut Vec<u8>, at: u64) -> io::Result<()> {
+    let had = into.len();
+    while into.len() < into.capacity() && body.read_at(into, at + (into.len() - had) as u64)? > 0 {}
+    Ok(())
+}
+
+/// See [`Framer::free`].
+const FREE_BYTES: usize = 4 << 10;
 
 pub(super) fn find(delimiter: &[u8], bytes: &[u8]) -> Option<usize> {
     match delimiter {

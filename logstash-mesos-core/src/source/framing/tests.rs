@@ -39,6 +39,52 @@ fn lines_of(text: &[u8], delimiter: &[u8], block: usize, max: usize) -> Found {
     out
 }
 
+/// The same of a file that grows by `step` bytes, of which the reader holds no more than `room` until it has asked for more.
+/// And how many bytes it has read.
+fn lines_let_go(text: &[u8], delimiter: &[u8], step: usize, room: usize, max: usize) -> (Found, usize) {
+    let mut file = tempfile::tempfile().unwrap();
+    let mut body = Body::new(file.try_clone().unwrap(), false);
+    let framing = Framing { delimiter: Arc::from(delimiter), max_line_bytes: max, block_bytes: room };
+    let (mut framer, mut out, mut all) = (Framer::new(framing, 0), Vec::new(), 0);
+    let mut push = |lines: Lines| {
+        assert!(lines.mark().matches(&body_of(text)).unwrap(), "the file is known by what was read");
+        out.extend(lines.into_iter().map(|line| {
+            (line.offset, String::from_utf8_lossy(line.content.as_bytes()).into_owned(), line.cut)
+        }));
+    };
+    let mut written = 0;
+    for more in text.chunks(step) {
+        file.write_all(more).unwrap();
+        written += more.len() as u64;
+        loop {
+            while let Some(lines) = framer.take() {
+                push(lines);
+            }
+            if framer.held() >= room.min(framer.free()) {
+                framer.let_go();
+            }
+            let needs = framer.needs();
+            if needs > 0 {
+                assert_eq!(framer.held(), 0);
+                all += framer.load(&mut body).unwrap();
+                assert_eq!(framer.held(), needs, "it is there");
+                continue;
+            }
+            let lag = written - framer.position();
+            if lag == 0 {
+                break;
+            }
+            all += framer.fill(&mut body, lag, room).unwrap();
+        }
+    }
+    if framer.let_go_bytes() > 0 {
+        all += framer.load(&mut body).unwrap();
+    }
+    framer.take_rest().into_iter().for_each(&mut push);
+    assert_eq!(framer.position(), text.len() as u64);
+    (out, all)
+}
+
 fn body_of(text: &[u8]) -> std::fs::File {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(text).unwrap();
@@ -84,8 +130,32 @@ fn read(text: &[u8], framing: &Framing) -> (Vec<Lines>, Option<Lines>) {
     (whole, framer.take_rest())
 }
 
+#[test]
+fn a_line_that_is_not_held_is_read_twice_at_most() {
+    let text = [&b"x".repeat(100_000)[..], b"\nshort\n", &b"y".repeat(50_000)].concat();
+    for step in [1, 7, 1000, 200_000] {
+        let (found, all) = lines_let_go(&text, b"\n", step, 64, 1 << 20);
+        assert_eq!(found, model(&text, b"\n", 1 << 20));
+        // And what was looked through behind the end of a line.
+        assert!(all <= 2 * text.len() + 1000, "{all} bytes were read, {step} at a time");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn lines_are_the_same_if_nothing_is_held_of_them(
+        text in stream(),
+        step in 1..50_usize,
+        room in 1..20_usize,
+        max in 4..400_usize,
+    ) {
+        for delimiter in [&b"\n"[..], b"\r\n", b"\r\r\n"] {
+            let (found, _) = lines_let_go(&text, delimiter, step, room, max);
+            prop_assert_eq!(found, model(&text, delimiter, max));
+        }
+    }
 
     #[test]
     fn a_line_that_is_cut_with_its_file_is_one(

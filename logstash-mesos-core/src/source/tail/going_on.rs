@@ -1,10 +1,12 @@
 //! A line that is cut with its file: its beginning is at the end of the copy, its end at the beginning of the next
 //! younger file.
 
+use tracing::warn;
+
 use super::Tail;
 use crate::event::Ack;
 use crate::source::member::End;
-use crate::source::{Identity, Lines};
+use crate::source::{Identity, Lines, Lost};
 
 /// What has come of the file that the unfinished line at the end of another goes on in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +86,13 @@ impl Tail {
         let elder = self.elder(at)?;
         let member = &mut self.members[elder];
         let is_empty = member.framer.position() == 0;
+        if let Err(error) = member.load_rest() {
+            let bytes = member.framer.position() - member.framer.start();
+            warn!(%error, byte_size = bytes, "The beginning of a line that was cut with its file cannot be read");
+            member.framer.skip_rest();
+            self.count_lost(Lost::Unreadable, bytes);
+            return None;
+        }
         let Some(mut line) = member.take_rest() else {
             return if is_empty { self.take_beginning(elder) } else { None };
         };

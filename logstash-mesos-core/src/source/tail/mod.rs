@@ -45,8 +45,9 @@ pub(super) enum Step {
     First(Lines, Tracker),
     /// No more comes of the file that lines were passed on of last, or what comes next is of another one.
     FileEnded,
-    /// There is something to read, and no room was given for it.
-    NoRoom,
+    /// There is something to read, and no room was given for it. It is a line of so many bytes; or a block will do, where it
+    /// is 0.
+    NoRoom(usize),
     /// There is nothing to read at the moment.
     Idle,
 }
@@ -201,7 +202,7 @@ impl Tail {
                     self.pass_on(at, lines);
                     continue;
                 }
-                Ok(Read::NoRoom) => return Step::NoRoom,
+                Ok(Read::NoRoom(needs)) => return Step::NoRoom(needs),
                 Ok(Read::StartedOver) => {
                     // If it cannot be found out now what became of it, the next look tries again.
                     if !std::mem::replace(&mut member.cut, true) {
@@ -211,7 +212,7 @@ impl Tail {
                 }
                 // What was renamed first is read first; a younger file waits for it while it still has bytes.
                 Ok(Read::Nothing) => {
-                    if self.end(at, now, finishing) {
+                    if self.end(at, now, finishing, room) {
                         continue;
                     }
                 }
@@ -378,10 +379,12 @@ impl Tail {
     /// The file was cut or written anew in place, and what was not read of it is nowhere: the next byte is its
     /// first.
     fn start_over(&mut self, at: usize) {
-        self.count_lost(Lost::Truncated, self.members[at].lag());
         let member = &mut self.members[at];
         let rest = member.take_rest();
-        let end = member.framer.position();
+        // Of an unfinished line that was let go nothing can be read any more.
+        let end = member.framer.read_to();
+        let lost = member.lag() + member.framer.position() - end;
+        self.count_lost(Lost::Truncated, lost);
         if let Some(rest) = rest {
             self.pass_on(at, rest);
         }
@@ -421,13 +424,14 @@ impl Tail {
 
     /// Has a file end that lies aside and has been read: when nobody can write to it any more. Returns whether there is
     /// something to be told.
-    fn end(&mut self, at: usize, now: Instant, finishing: bool) -> bool {
+    fn end(&mut self, at: usize, now: Instant, finishing: bool, room: usize) -> bool {
         let younger = self.younger(at, finishing);
         let member = &mut self.members[at];
         match younger {
             Younger::Comes => return false,
             Younger::Came => {
                 let _given_out_before = member.take_rest();
+                member.framer.skip_rest();
                 member.end = End::Read;
                 member.live.tracker().begin(member.framer.position()).delivered();
                 self.tell_end(at);
@@ -441,6 +445,16 @@ impl Tail {
                 member.end = End::Final;
                 member.look_at_end();
             }
+            return false;
+        }
+        let needs = member.framer.let_go_bytes();
+        if needs > room {
+            self.due.push_back(Step::NoRoom(needs));
+            return true;
+        }
+        if member.load_rest().is_err() {
+            // It was cut, or cannot be read now: the next look finds out.
+            member.look_at_end();
             return false;
         }
         if let Some(rest) = member.take_rest() {

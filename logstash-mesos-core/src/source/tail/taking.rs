@@ -68,7 +68,7 @@ impl Tail {
         let Some(opened) = self.opened(candidate)? else { return Ok(false) };
         let member = &mut self.members[at];
         let copy = Copied::of(opened, compressed, member.size, member.mark)?;
-        let lacks = copy.lacks(member.size, member.framer.position());
+        let lacks = copy.lacks(member.size, member.framer.read_to());
         let begun = self.positions.begin(member.identity, member.rung, 0, None);
         let copy = member.give_way(copy, begun, &self.settings.framing);
         self.members.insert(at, Box::new(copy));

@@ -16,6 +16,7 @@ use crate::event::{Event, Text, Timestamp};
 mod archives;
 mod fresh;
 mod gone;
+mod long_lines;
 mod rewritten;
 mod switched;
 
