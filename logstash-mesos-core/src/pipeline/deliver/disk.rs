@@ -259,6 +259,11 @@ impl Lane {
         self.lock().awaits_disk = true;
     }
 
+    /// Whether there is a place on disk, or will be one.
+    pub(crate) fn may_use_disk(&self) -> bool {
+        self.lock().awaits_disk && self.sink.takes_bytes()
+    }
+
     /// There is a place on disk from now on, with what was left there by an earlier run.
     pub(crate) fn open(&self, how: Use, home: Home, owner: Owner, lease: Lease, queue: Option<DiskQueue>) {
         let mut place = self.disk.lock();
@@ -424,14 +429,15 @@ impl Lane {
         }
     }
 
-    /// Notes a batch that is to be sent, if the lane may use the disk, or counts what it holds.
+    /// Notes a batch that is to be sent, if the lane may use the disk, or counts what it holds. The duty to its source comes
+    /// back otherwise, and always where the sink hands events on, as they take it along.
     pub(super) fn note(
         self: &Arc<Self>,
         state: &mut State,
         batch: &Arc<RecordBatch>,
         ack: Ack,
     ) -> Result<Noted, Ack> {
-        if !state.awaits_disk && !self.is_aside() {
+        if !self.sink.takes_bytes() || !(state.awaits_disk || self.is_aside()) {
             return Err(ack);
         }
         Ok(self.note_duty(state, batch, Duty::Source(ack)))

@@ -46,7 +46,7 @@ pub(crate) use counted::add_lost;
 pub use counted::{Counted, CountedOutput, Counter};
 pub use counters::{FilterStatus, OutputStatus, PipelineCounters};
 use on_disk::open_queues;
-use once::{Once, Watched};
+use once::{Giver, Once, Watched};
 use replay::Replayer;
 pub use settings::{OutputQueue, RunSettings};
 use worker::{Slot, Worker};
@@ -232,14 +232,13 @@ impl RunningPipeline {
                 Ok((plugin.clone(), input))
             })
             .collect::<Result<_, _>>()?;
-        let senders = [false, true].map(|peers_are_told| -> Arc<dyn BatchSender> {
-            Arc::new(Watched { events: self.sender(), once: Arc::clone(&self.once), peers_are_told })
-        });
         let sockets = self.settings.bus.sockets(&self.settings.pipeline_id);
         for (plugin, input) in made {
             let sockets = sockets.clone();
             let shutdown = self.stop_inputs.clone();
-            let sender = Arc::clone(&senders[usize::from(plugin.spec.name == "http")]);
+            let giver = Giver::of(plugin.spec.name);
+            let sender: Arc<dyn BatchSender> =
+                Arc::new(Watched { events: self.sender(), once: Arc::clone(&self.once), giver });
             let (clock, bus) = (self.settings.clock, self.settings.bus.clone());
             let (persisted, memory) = (self.settings.output_queue.persisted, self.settings.memory.clone());
             let (tally, host_root) = (Arc::clone(&self.tally), self.settings.host_root.clone());
@@ -365,11 +364,11 @@ impl RunningPipeline {
         let last = (grace / 5).min(GIVE_UP_GRACE);
         let deadline = Instant::now() + grace.saturating_sub(last);
         // What must go to the disk first takes its time.
-        let once = self.once.is_on_its_way();
+        let to_disk = self.once.is_on_its_way() && self.lanes.iter().any(|lane| lane.may_use_disk());
         let stalled = self.stalled(grace / 4);
         let too_long = async move {
             tokio::select! {
-                () = stalled, if once => {}
+                () = stalled, if to_disk => {}
                 () = tokio::time::sleep_until(deadline) => {}
             }
         };

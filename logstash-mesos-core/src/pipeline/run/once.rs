@@ -32,25 +32,50 @@ impl Once {
 pub(super) struct Watched {
     pub(super) events: Arc<dyn BatchSender>,
     pub(super) once: Arc<Once>,
-    /// Its peers keep what the pipeline does not take, as they are told so.
-    pub(super) peers_are_told: bool,
+    pub(super) giver: Giver,
+}
+
+/// Who gives batches that are watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Giver {
+    /// Those of whom nobody waits to hear.
+    Anybody,
+    /// The same, whose peers keep what the pipeline does not take, as they are told so.
+    ToldPeers,
+    /// Other pipelines, which wait to hear of each, and count what was given up. Whether one of their sources has it still is
+    /// not known.
+    Pipelines,
+}
+
+impl Giver {
+    /// Of the input with this name.
+    pub(super) fn of(input: &str) -> Self {
+        match input {
+            "http" => Self::ToldPeers,
+            "pipeline" => Self::Pipelines,
+            _ => Self::Anybody,
+        }
+    }
 }
 
 impl Watched {
     /// Sees to a batch, unless its source waits to hear of it and has it still. What comes back is for
     /// [`Watched::sent`].
     fn watch(&self, batch: &mut Batch) -> Option<(Ack, Arc<AtomicBool>)> {
-        if !batch.ack.is_none() {
+        if !batch.ack.is_none() && self.giver != Giver::Pipelines {
             return None;
         }
         self.once.batches.fetch_add(1, Ordering::Relaxed);
         let (once, bytes, kept) =
             (Arc::clone(&self.once), batch.byte_size as u64, Arc::new(AtomicBool::new(false)));
-        let peer_has_it = Arc::clone(&kept);
+        let (peer_has_it, waits) = (Arc::clone(&kept), std::mem::take(&mut batch.ack));
         batch.ack = Ack::new(move |outcome| {
             once.batches.fetch_sub(1, Ordering::Relaxed);
-            if outcome == Outcome::NotDelivered && !peer_has_it.load(Ordering::Relaxed) {
-                once.tally.add_lost(Lost::GivenUp, bytes);
+            match outcome {
+                Outcome::Delivered => waits.delivered(),
+                Outcome::NotDelivered if !waits.is_none() => drop(waits),
+                Outcome::NotDelivered if peer_has_it.load(Ordering::Relaxed) => {}
+                Outcome::NotDelivered => once.tally.add_lost(Lost::GivenUp, bytes),
             }
         });
         Some((batch.ack.clone(), kept))
@@ -58,7 +83,7 @@ impl Watched {
 
     fn sent(&self, watched: Option<(Ack, Arc<AtomicBool>)>, taken: bool) -> bool {
         if let Some((ack, kept)) = watched {
-            kept.store(!taken && self.peers_are_told, Ordering::Relaxed);
+            kept.store(!taken && self.giver == Giver::ToldPeers, Ordering::Relaxed);
             ack.delivered();
         }
         taken

@@ -6,6 +6,10 @@ use super::*;
 use crate::pipeline::Bus;
 
 fn named(bus: &Bus, id: &str, config: &str) -> RunningPipeline {
+    named_with(bus, id, config, &Spools::default())
+}
+
+fn named_with(bus: &Bus, id: &str, config: &str, spools: &Spools) -> RunningPipeline {
     let options = CompileOptions::new(catalog()).with(|options| {
         options.catalog = catalog().with([&PROBE]);
         options.pipeline_id = id.to_owned();
@@ -16,6 +20,7 @@ fn named(bus: &Bus, id: &str, config: &str) -> RunningPipeline {
         workers: 1,
         memory: Memory::new(8192),
         bus: bus.clone(),
+        spools: spools.clone(),
         ..RunSettings::default()
     };
     let pipeline = RunningPipeline::start(&compiled, settings).unwrap();
@@ -162,6 +167,52 @@ async fn a_pipeline_is_replaced_under_those_that_send_to_it() {
     let mut sorted = names.clone();
     sorted.sort();
     assert_eq!(lines, sorted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_hears_of_what_is_downstream_also_where_queues_may_be_on_disk() {
+    let (bus, dir) = (Bus::default(), tempfile::tempdir().unwrap());
+    let spools = Spools::new(dir.path(), u64::MAX);
+    let up = named_with(&bus, "up10", "output { pipeline { send_to => 'ten' } }", &spools);
+    let down = |name: &str| {
+        let config =
+            format!("input {{ pipeline {{ address => 'ten' }} }} output {{ probe {{ name => '{name}' }} }}");
+        named_with(&bus, "down10", &config, &spools)
+    };
+    let before = down("gate-down10");
+    let outcomes = Outcomes::default();
+    up.sender().send(batch(&["a"], &outcomes)).await;
+    wait_for("the output is tried", || before.outputs()[0].trouble.is_some()).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(*outcomes.lock().unwrap(), [], "it is in memory only");
+    // It is not known downstream whether a source upstream has it still.
+    assert_eq!(before.retire(GRACE).await, Shutdown::OnDisk);
+    wait_for("it is on disk", || *outcomes.lock().unwrap() == [Outcome::Delivered]).await;
+    sink("gate-down10").open.store(true, Ordering::SeqCst);
+    let after = down("gate-down10");
+    wait_for("it arrives", || *sink("gate-down10").lines.lock().unwrap() == ["a"]).await;
+    for pipeline in [up, after] {
+        assert_eq!(pipeline.shutdown(GRACE).await, Shutdown::Drained);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_given_up_downstream_is_counted_upstream_if_nobody_has_it() {
+    let bus = Bus::default();
+    let up = named(
+        &bus,
+        "up11",
+        "input { generator { count => 10 message => 'one' } } output { pipeline { send_to => 'eleven' } }",
+    );
+    let down = downstream(&bus, "down11", "eleven", "stuck-down11");
+    wait_for("the output is tried", || down.outputs()[0].trouble.is_some()).await;
+    let counters = [up.counter(), down.counter()];
+    let grace = Duration::from_secs(1);
+    let ended = tokio::join!(down.shutdown(grace), up.shutdown(grace));
+    assert_eq!(ended.0, Shutdown::GivenUp);
+    let lost = |counter: &Counter| counter.counted().lost.get("given_up").copied().unwrap_or(0);
+    wait_for("it is counted", || lost(&counters[0]) >= 30).await;
+    assert_eq!(lost(&counters[1]), 0, "it is counted once");
 }
 
 #[test]
