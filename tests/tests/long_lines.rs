@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use logstash_mesos_tests::executor::program;
+use logstash_mesos_tests::docker::{BUSYBOX, Docker};
+use logstash_mesos_tests::executor::{program, ship_recipe};
 use logstash_mesos_tests::place::Place;
 use logstash_mesos_tests::process::{Process, anonymous_bytes, bytes_read};
 use logstash_mesos_tests::wait::{PATIENCE, until};
@@ -127,4 +128,57 @@ fn unfinished_lines_of_many_files_are_not_held_and_arrive_when_they_end() {
 fn append(path: &Path, what: &[u8]) {
     let mut file = OpenOptions::new().append(true).open(path).expect("it is there");
     file.write_all(what).expect("it is writable");
+}
+
+#[test]
+fn unfinished_lines_of_many_containers_are_not_held_and_arrive_when_they_end() {
+    const CONTAINERS: usize = 12;
+    let place = Place::new("unfinished-out");
+    let docker = Docker::start(&place.directory("d"));
+    let (configs, volume) = (place.directory("configs"), place.directory("volume"));
+    fs::create_dir_all(configs.join("docker")).expect("it is writable");
+    let (arrived, port) = Arrived::listen();
+    let text = format!("input {{ docker {{ }} }} {}", output(port));
+    fs::write(configs.join(format!("docker/{}.conf", BUSYBOX.replace(':', "%3A"))), text)
+        .expect("it is writable");
+    let mut shipper = ship_recipe(place.path(), docker.host(), &configs, &place.directory("data")).start();
+    let mount = format!("{}:/volume", volume.display());
+    let _running: Vec<_> = (0..CONTAINERS)
+        .map(|number| {
+            let driver = if number.is_multiple_of(2) { "json-file" } else { "local" };
+            let script = format!(
+                "printf {number:04}; head -c {} /dev/zero | tr '\\0' x;
+                 while [ ! -e /volume/go ]; do usleep 100000; done; echo; sleep 100000",
+                LONG - 4
+            );
+            docker.run_script(
+                &[
+                    "-v",
+                    &mount,
+                    "--log-driver",
+                    driver,
+                    "--log-opt",
+                    "max-size=5m",
+                    "--log-opt",
+                    "max-file=10",
+                ],
+                &script,
+            )
+        })
+        .collect();
+    let all = (CONTAINERS * LONG) as u64;
+    until("all logs to be read", PATIENCE, || {
+        holds_little(&shipper);
+        match bytes_read(shipper.id()).unwrap_or(0) {
+            read if read >= all => Ok(()),
+            read => Err(format!("{read} of {all}: {}", shipper.printed())),
+        }
+    });
+    fs::write(volume.join("go"), "").expect("it is writable");
+    let most = arrived.expect(CONTAINERS, &shipper);
+    println!(
+        "figure: {CONTAINERS} containers with an unfinished line of 9 MB: at most {} KiB held",
+        most / 1024
+    );
+    assert_eq!(shipper.terminate(PATIENCE).code(), Some(0), "{}", shipper.printed());
 }

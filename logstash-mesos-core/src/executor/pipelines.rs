@@ -84,7 +84,7 @@ impl Pipelines {
             compile: settings.compile.clone(),
             max_line_bytes: settings.compile.max_line_bytes,
             queue_bytes: settings.queue_bytes,
-            kept: Keeping::new(&memory),
+            kept: Keeping::new(&memory).with_dir(&settings.data_dir),
             memory,
             workers: settings.workers,
             output_closed: settings.output_closed.clone(),

@@ -57,6 +57,11 @@ pub trait Decoder: Send {
         1
     }
 
+    /// How many bytes may come out with the next lines that are neither theirs nor in memory.
+    fn aside(&mut self) -> usize {
+        0
+    }
+
     /// Puts what is kept into `batch`, as far as it shall not wait any longer. Returns what is still kept: at
     /// [`Flush::Rotated`] it is all in an earlier file from now on, at [`Flush::End`] nothing may be.
     fn flush(&mut self, reason: Flush, batch: &mut Batch) -> Kept {

@@ -84,11 +84,13 @@ impl Outlet {
     /// is not 0.
     pub(crate) async fn wait_for_room(&mut self, block_bytes: usize, needs: usize) -> Option<Ended> {
         self.give_room_back();
-        let (sender, expansion) = (Arc::clone(&self.sender), self.decoder.expansion());
+        let lines = if needs > 0 { needs } else { block_bytes };
+        let (sender, aside) = (Arc::clone(&self.sender), self.decoder.aside());
+        let bytes = lines.saturating_mul(self.decoder.expansion()).saturating_add(aside);
         let room = async {
-            match needs {
-                0 => sender.room(block_bytes.saturating_mul(expansion)).await,
-                _ => sender.room_for(needs.saturating_mul(expansion)).await,
+            match needs.max(aside) {
+                0 => sender.room(bytes).await,
+                _ => sender.room_for(bytes).await,
             }
         };
         tokio::select! {

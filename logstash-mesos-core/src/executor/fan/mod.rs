@@ -203,12 +203,15 @@ struct Group {
 impl FanDecoder {
     pub(crate) fn new(
         fan: Arc<Fan>,
-        records: Box<dyn Records>,
+        mut records: Box<dyn Records>,
         key: StreamKey,
         clock: Clock,
         status: Arc<StreamStatus>,
         memory: Keeping,
     ) -> Self {
+        if let (Some(joiner), Some(dir)) = (records.joiner(), memory.dir()) {
+            joiner.keep_in(dir);
+        }
         Self {
             fan,
             records,
@@ -488,6 +491,10 @@ impl Decoder for FanDecoder {
                 self.make(batch, None, block, |records, emit| records.read(lines, emit))
             }
         }
+    }
+
+    fn aside(&mut self) -> usize {
+        self.records.joiner().map_or(0, |joiner| joiner.on_disk())
     }
 
     fn expansion(&self) -> usize {

@@ -1,8 +1,12 @@
 //! Joins the pieces into which the daemon splits long lines, and counts what is no piece.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use logstash_mesos_engine::tools::characters::whole_characters;
 
 use super::damage::Damage;
+use super::gathered::Gathered;
 use super::{Channel, Record};
 use crate::event::Blob;
 use crate::source::{Content, Flush, Kept};
@@ -14,6 +18,8 @@ pub(crate) struct Joiner {
     pub(super) damage: Damage,
     tty: bool,
     max_line_bytes: usize,
+    // Where a long beginning may lie.
+    dir: Option<Arc<Path>>,
     parts: [Option<Part>; 2],
 }
 
@@ -26,34 +32,45 @@ struct Part {
     earlier: bool,
     first: Record,
     // Of a line that is too long one byte more than is passed on, to see where its last character ends.
-    content: Vec<u8>,
+    content: Gathered,
     len: u64,
 }
 
 impl Joiner {
     /// For a container with a terminal (`tty`) or without; `max_line_bytes` are passed on of a line at most.
     pub(super) fn new(tty: bool, max_line_bytes: usize) -> Self {
-        Self { damage: Damage::default(), tty, max_line_bytes, parts: [None, None] }
+        Self { damage: Damage::default(), tty, max_line_bytes, dir: None, parts: [None, None] }
+    }
+
+    /// What is long lies in files in `dir` from now on.
+    pub(crate) fn keep_in(&mut self, dir: Arc<Path>) {
+        self.dir = Some(dir);
+    }
+
+    /// How many bytes of the beginnings are in files, and have to be in memory when their ends come.
+    pub(crate) fn on_disk(&self) -> usize {
+        self.parts.iter().flatten().map(|part| part.content.on_disk()).sum()
     }
 
     /// Takes a piece; `whole` when it ends its line.
     pub(super) fn add(&mut self, piece: Record, whole: bool, emit: &mut dyn FnMut(Record)) {
         let Self { tty, max_line_bytes, .. } = *self;
+        let dir = self.dir.as_deref();
         let kept = &mut self.parts[usize::from(piece.channel == Some(Channel::Stderr))];
         match kept {
             None if whole => emit(shortened(as_written(piece, tty), max_line_bytes)),
             None => {
-                let (content, len) = (Vec::new(), 0);
+                let (content, len) = (Gathered::default(), 0);
                 let at = piece.at;
                 // Not the content: it holds the block that it was read in.
                 let first = Record { content: Content::Bytes(Blob::default()), ..piece.clone() };
                 let mut part = Part { here: Some(at), earlier: false, content, len, first };
-                part.add(&piece, max_line_bytes);
+                part.add(&piece, max_line_bytes, dir);
                 *kept = Some(part);
             }
             Some(part) => {
                 part.here.get_or_insert(piece.at);
-                part.add(&piece, max_line_bytes);
+                part.add(&piece, max_line_bytes, dir);
                 if whole && let Some(part) = kept.take() {
                     emit(part.end(max_line_bytes, tty));
                 }
@@ -95,16 +112,17 @@ impl Joiner {
 }
 
 impl Part {
-    fn add(&mut self, piece: &Record, max_line_bytes: usize) {
+    fn add(&mut self, piece: &Record, max_line_bytes: usize, dir: Option<&Path>) {
         let bytes = piece.content.as_bytes();
         let room = (max_line_bytes + 1).saturating_sub(self.content.len());
-        self.content.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        self.content.push(&bytes[..bytes.len().min(room)], dir);
         self.len += bytes.len() as u64 + piece.cut;
     }
 
     fn end(self, max_line_bytes: usize, tty: bool) -> Record {
-        let cut = self.len - self.content.len() as u64;
-        let record = Record { content: Content::Bytes(Blob::from(self.content)), cut, ..self.first };
+        let content = self.content.into_bytes();
+        let cut = self.len - content.len() as u64;
+        let record = Record { content: Content::Bytes(Blob::from(content)), cut, ..self.first };
         // What ends a line that is too long was left out with the rest.
         let ends = tty && cut == 0;
         shortened(as_written(record, ends), max_line_bytes)

@@ -222,6 +222,22 @@ mod tests {
     }
 
     #[test]
+    fn the_beginning_of_a_long_line_takes_no_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut records = JsonFile::new(false, LIMIT);
+        records.joiner.keep_in(Arc::from(dir.path()));
+        let part = entry(&"x".repeat(SPLIT_AT), "stdout");
+        for nth in 0..20 {
+            let (seen, kept) = read(&mut records, &(part.clone() + &entry("e\n", "stderr")), nth * 100_000);
+            assert_eq!((seen.len(), kept.from), (1, Some(0)));
+            assert_eq!(records.joiner.on_disk() > 0, nth >= 2);
+        }
+        let (seen, kept) = read(&mut records, &entry("end\n", "stdout"), 2_000_000);
+        assert_eq!(seen, [(0, "x".repeat(20 * SPLIT_AT) + "end", "stdout")]);
+        assert_eq!((kept, records.joiner.on_disk()), (Kept::NOTHING, 0));
+    }
+
+    #[test]
     fn the_last_words_without_an_end_of_line_are_a_line() {
         let mut records = JsonFile::new(false, LIMIT);
         let (seen, kept) = read(&mut records, &(entry("bye", "stdout") + &entry("again\n", "stdout")), 0);

@@ -3,6 +3,7 @@
 #[cfg(any(test, feature = "docker"))]
 mod api_lines;
 mod damage;
+mod gathered;
 mod joiner;
 mod json_file;
 mod k8s_file;

@@ -4,6 +4,7 @@
 //! room ends early. What comes of it later is in events of its own. Up to [`FREE_BYTES`] an event needs no room, and one
 //! at a time goes on without, as long as its codec lets it: so a single long event stays whole.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use crate::memory::{Account, Held, Memory};
 
 /// The memory for what is kept of the files of some streams. Clones are the same.
 #[derive(Clone, Debug)]
-pub(crate) struct Keeping(Arc<Shared>);
+pub(crate) struct Keeping(Arc<Shared>, Option<Arc<Path>>);
 
 #[derive(Debug)]
 struct Shared {
@@ -43,14 +44,25 @@ const SHORT_FOR: Duration = Duration::from_secs(60);
 
 impl Keeping {
     pub(crate) fn new(memory: &Memory) -> Self {
-        Self(Arc::new(Shared {
+        let shared = Shared {
             memory: memory.clone(),
             account: OnceLock::new(),
             alone: Arc::new(Semaphore::new(1)),
             short_since: Mutex::default(),
             ended: AtomicU64::new(0),
             said: Seldom::default(),
-        }))
+        };
+        Self(Arc::new(shared), None)
+    }
+
+    /// The same; what can be put on disk may lie in `dir`.
+    pub(crate) fn with_dir(self, dir: &Path) -> Self {
+        Self(self.0, Some(Arc::from(dir)))
+    }
+
+    /// Where what needs no memory may lie.
+    pub(crate) fn dir(&self) -> Option<Arc<Path>> {
+        self.1.clone()
     }
 
     /// For an event that begins.
