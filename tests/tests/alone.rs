@@ -202,3 +202,54 @@ fn a_file_that_is_compressed_and_cut_comes_once() {
         assert_eq!(process.terminate(PATIENCE).code(), Some(0), "{}", process.printed());
     }
 }
+
+#[test]
+fn archives_that_a_pattern_finds_too_come_with_their_files() {
+    for who in ["run", "ship", "agent"] {
+        let place = Place::new(&format!("found-{who}"));
+        let (logs, out) = (place.directory("logs"), place.join("out.txt"));
+        let text = format!(
+            "input {{ file {{ {} => \"{}/app*\" start_position => \"beginning\" discover_interval => 1 }} }}
+             output {{ file {{ path => \"{}\" codec => line {{ format => \"%{{message}}\" }} }} }}",
+            if who == "run" { "path" } else { "host-path" },
+            logs.display(),
+            out.display()
+        );
+        let data = place.directory("data");
+        let recipe = match who {
+            "run" => program(who, &place, &text).arg("--data-dir").arg(&data),
+            "agent" => program(who, &place, &text)
+                .args(["--executor-env", &format!("LOGSTASH_MESOS_DATA_DIR={}", data.display())]),
+            _ => program(who, &place, &text),
+        };
+        let script = |script: &str| {
+            let ended = Command::new("sh").args(["-ec", script]).current_dir(&logs).status();
+            assert!(ended.is_ok_and(|status| status.success()), "{script}");
+        };
+        let mut expected = String::new();
+        let mut arrived = |more: &str, printed: &dyn Fn() -> String| {
+            expected.push_str(more);
+            until(&format!("the lines of {who}"), PATIENCE, || {
+                let seen = fs::read_to_string(&out).unwrap_or_default();
+                if seen == expected { Ok(()) } else { Err(format!("{seen:?}: {}", printed())) }
+            });
+        };
+        script("echo 1 > app.log");
+        let mut process = recipe.start();
+        arrived("1\n", &|| process.printed());
+        // As it runs, and twice while it does not.
+        script("echo 2 >> app.log; mv app.log app.log.1; echo 3 > app.log; sleep 1.5; gzip app.log.1");
+        arrived("2\n3\n", &|| process.printed());
+        process.terminate(PATIENCE);
+        script(
+            "rotate() { mv app.log.1.gz app.log.2.gz; mv app.log app.log.1; gzip app.log.1; }
+             echo 4 >> app.log; mv app.log.1.gz app.log.3.gz; mv app.log app.log.1; gzip app.log.1
+             echo 5 > app.log; rotate; echo 6 > app.log",
+        );
+        let mut process = recipe.start();
+        arrived("4\n5\n6\n", &|| process.printed());
+        std::thread::sleep(Duration::from_secs(2));
+        arrived("", &|| process.printed());
+        assert_eq!(process.terminate(PATIENCE).code(), Some(0), "{}", process.printed());
+    }
+}

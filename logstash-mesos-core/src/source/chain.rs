@@ -123,9 +123,13 @@ pub(super) fn is_compressed(name: &OsStr) -> bool {
 
 /// Whether a name says that its file is compressed in a way that is not read.
 pub(super) fn is_unreadable_archive(name: &OsStr) -> bool {
-    [".xz", ".zst", ".bz2", ".lz4", ".lzo", ".Z", ".zip", ".7z"]
-        .iter()
-        .any(|ending| name.as_bytes().ends_with(ending.as_bytes()))
+    !is_compressed(name) && archive_ending(name).is_some()
+}
+
+/// How a name says that its file is compressed.
+pub(super) fn archive_ending(name: &OsStr) -> Option<&'static str> {
+    const ENDINGS: [&str; 9] = [".gz", ".xz", ".zst", ".bz2", ".lz4", ".lzo", ".Z", ".zip", ".7z"];
+    ENDINGS.into_iter().find(|ending| name.as_bytes().ends_with(ending.as_bytes()))
 }
 
 /// Puts what was seen in order, oldest first, the name of the stream last. Names decide where they can be

@@ -5,6 +5,7 @@
 //! is copied), has a [`Decoder`] turn them into a batch, and sends it. When the batch has arrived
 //! everywhere, its acknowledgement moves the position in [`Checkpoints`].
 
+pub(crate) mod archives;
 pub(crate) mod asking;
 mod body;
 mod chain;

@@ -11,6 +11,7 @@ use super::super::state::Pattern;
 use super::Streams;
 #[cfg(feature = "docker")]
 use crate::discovery::DockerEndpoint;
+use crate::source::archives::without_archives;
 use crate::source::asking::Ask;
 use crate::source::container_file::ContainerFiles;
 #[cfg(feature = "docker")]
@@ -28,7 +29,7 @@ const ASK_PATIENCE: Duration = Duration::from_secs(300);
 impl Streams {
     /// The files that match each pattern, as far as is known now.
     pub(crate) async fn expand(&mut self, patterns: Vec<Pattern>) -> BTreeMap<Pattern, Vec<PathBuf>> {
-        let Self { asking, files, host_root, .. } = self;
+        let Self { asking, archives, files, host_root, .. } = self;
         let files_of = |pattern: &Pattern| {
             pattern.container.as_ref().map(|container| files.get(container).map(Arc::clone))
         };
@@ -63,10 +64,14 @@ impl Streams {
             }
         };
         asking.ask(&patterns, every, ask).await;
-        patterns
-            .into_iter()
-            .filter_map(|pattern| Some((pattern.clone(), asking.known(&pattern)?.clone())))
-            .collect()
+        let mut followed = BTreeMap::new();
+        for pattern in patterns {
+            let Some(found) = asking.known(&pattern) else { continue };
+            let (paths, compressed) = without_archives(&pattern.pattern, found.clone());
+            archives.tell(&pattern, compressed);
+            followed.insert(pattern, paths);
+        }
+        followed
     }
 }
 

@@ -30,6 +30,7 @@ use super::totals::{StreamTotals, Totals};
 use crate::discovery::DockerEndpoint;
 use crate::discovery::{Container, ContainerId, Discovered};
 use crate::event::Clock;
+use crate::source::archives::Archives;
 use crate::source::asking::Asking;
 use crate::source::container_file::ContainerFiles;
 use crate::source::{Checkpoints, Directories, Lost, Readers};
@@ -44,6 +45,7 @@ pub(crate) struct Streams {
     #[cfg(feature = "docker")]
     docker: Option<DockerEndpoint>,
     asking: Asking<Pattern, Vec<PathBuf>>,
+    archives: Archives<Pattern>,
     checkpoints: Checkpoints,
     readers: Arc<Readers>,
     directories: Directories,
@@ -68,6 +70,7 @@ impl Streams {
             #[cfg(feature = "docker")]
             docker: settings.docker.clone(),
             asking: Asking::new("which files match"),
+            archives: Archives::default(),
             seen: Looks::new("what was found"),
             before: checkpoints.keys().iter().filter_map(|key| StreamId::of_host_file(key)).collect(),
             aside: Looks::new("which files were put aside"),

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::event::Text;
+use crate::source::archives::without_archives;
 use crate::source::{FilePosition, Identity, glob, host_glob, is_gone, left_of};
 
 /// What there is to a pattern.
@@ -19,12 +20,25 @@ pub(super) struct Found {
     pub(super) unlisted: Vec<(PathBuf, io::Error)>,
     // Files that were read before, and were put aside or removed without a successor.
     pub(super) left: Vec<PathBuf>,
+    // Compressed files that are not followed.
+    pub(super) archives: Vec<PathBuf>,
 }
 
 /// What there is to `pattern` beside the files that are `read`; `before` is what is left of those that were read by an earlier
-/// process. May take as long as the file system does.
-pub(super) fn unread(pattern: &str, exclude: &[Text], read: &HashSet<Arc<Path>>, before: &Before) -> Found {
+/// process. `reads`: files are read once, compressed ones too. May take as long as the file system does.
+pub(super) fn unread(
+    pattern: &str,
+    reads: bool,
+    exclude: &[Text],
+    read: &HashSet<Arc<Path>>,
+    before: &Before,
+) -> Found {
     let (mut paths, unlisted) = host_glob::look(Path::new("/"), pattern);
+    let mut archives = Vec::new();
+    if !reads && glob::is_pattern(pattern) {
+        (paths, archives) = without_archives(pattern, paths);
+        archives.retain(|path| !is_excluded(path, exclude));
+    }
     let would_find = |path: &&Path| glob::would_find(pattern, path) && !is_excluded(path, exclude);
     let is_left = |path: &&Path| {
         // The pattern may find it under its new name, too.
@@ -44,7 +58,7 @@ pub(super) fn unread(pattern: &str, exclude: &[Text], read: &HashSet<Arc<Path>>,
     let gone =
         behind.filter(|(path, files)| would_find(path) && is_gone(path) && !files.iter().all(is_there));
     left.extend(gone.map(|(path, _)| path.to_path_buf()));
-    Found { files, unlisted, left }
+    Found { files, unlisted, left, archives }
 }
 
 /// What an earlier process has left of its streams.

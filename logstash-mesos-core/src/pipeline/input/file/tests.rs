@@ -312,3 +312,37 @@ fn lines_that_end_otherwise_are_refused_with_the_remedy() {
         }
     }
 }
+
+#[tokio::test]
+async fn an_archive_that_a_pattern_finds_too_comes_with_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, positions) = (dir.path().join("app.log"), dir.path().join("positions"));
+    let settings = format!(
+        r#"{{"path": ["{}"], "start_position": "beginning", "sincedb_path": "{}"}}"#,
+        dir.path().join("app.lo*").display(),
+        positions.display()
+    );
+    let started = || Running::start(&FILE, &settings, EcsCompatibility::V8);
+    append(&log, b"one\n");
+    let mut input = started();
+    assert_eq!(next(&mut input).await, "one");
+    input.stop().await;
+    // Rotated and compressed twice while nobody reads; the second one holds nothing that anybody has seen.
+    append(&log, b"two\n");
+    let pack = |number: u32, text: &[u8]| {
+        let archive = std::fs::File::create(dir.path().join(format!("app.log.{number}.gz"))).unwrap();
+        let mut encoder = GzEncoder::new(archive, Compression::fast());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap();
+    };
+    pack(2, b"one\ntwo\n");
+    std::fs::remove_file(&log).unwrap();
+    pack(1, b"three\n");
+    append(&log, b"four\n");
+    let mut input = started();
+    for expected in ["two", "three", "four"] {
+        assert_eq!(next(&mut input).await, expected);
+    }
+    assert!(input.try_next().await.is_none());
+    input.stop().await;
+}

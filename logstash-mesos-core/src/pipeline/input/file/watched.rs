@@ -20,6 +20,7 @@ use super::once::{Completed, Once, Read, is_compressed};
 use super::state::State;
 use crate::event::Text;
 use crate::pipeline::plugin::{Input, InputContext, InputError};
+use crate::source::archives::Archives;
 use crate::source::asking::{Ask, Asking};
 use crate::source::{
     Checkpoints, Directories, Ended, Follow, Framing, HoldLimits, HostFile, Identity, Lost, Readers,
@@ -88,6 +89,7 @@ impl Input for File {
             kept: Keeping::new(&cx.memory),
             unseen: self.paths.iter().cloned().collect(),
             unlisted: HashMap::new(),
+            archives: Archives::default(),
         };
         watched.run().await;
         watched.result()
@@ -118,6 +120,7 @@ struct Watched<'i> {
     unseen: HashSet<Text>,
     // Directories that could not be looked into for a pattern.
     unlisted: HashMap<Text, BTreeSet<PathBuf>>,
+    archives: Archives<Text>,
 }
 
 impl Watched<'_> {
@@ -234,7 +237,8 @@ impl Watched<'_> {
                 before.keys = if self.input.reads { Vec::new() } else { self.checkpoints.keys() };
             }
             let pattern = pattern.clone();
-            Ask::Look(Box::new(move || unread(&pattern, &exclude, &read, &before))
+            let reads = self.input.reads;
+            Ask::Look(Box::new(move || unread(&pattern, reads, &exclude, &read, &before))
                 as Box<dyn FnOnce() -> Found + Send>)
         };
         self.asking.ask(&self.input.paths, every, ask).await;
@@ -244,6 +248,7 @@ impl Watched<'_> {
             let Some(answer) = self.asking.take(pattern) else { continue };
             let first = self.unseen.remove(pattern);
             self.note_unlisted(pattern, answer.unlisted);
+            self.archives.tell(pattern, answer.archives);
             for path in answer.left.into_iter().filter(|_| first) {
                 self.wait_for(path);
             }
