@@ -72,18 +72,8 @@ async fn long_lines_of_many_files_pass_one_by_one() {
         .map(|number| {
             append(&bed.path(&name(number)), &"x".repeat(LONG));
             let file = HostFile::new(bed.path(&name(number)), &Directories::default());
-            let (stop, status) = (Stop::default(), Arc::<StreamStatus>::default());
-            let task = bed.readers.follow(Follow {
-                opener: Arc::new(file),
-                settings: quick(),
-                positions: positions.stream(&name(number)),
-                decoder: Box::new(Plain),
-                sender: Arc::clone(&queue) as _,
-                status: Arc::clone(&status),
-                stop: stop.clone(),
-                close_after: None,
-            });
-            Stream { task, stop, status }
+            let follow = bed.stream(Arc::new(file), positions.stream(&name(number)), quick());
+            bed.run(Follow { sender: Arc::clone(&queue) as _, ..follow })
         })
         .collect();
     for stream in &streams {

@@ -23,17 +23,9 @@ async fn the_end_of_a_file_is_told_in_front_of_the_next_one_and_never_in_the_mid
     let bed = Bed::new();
     let (log, positions) = (bed.path("app.log"), bed.positions());
     append(&log, "one\n");
-    let stop = Stop::default();
-    let task = bed.readers.follow(Follow {
-        opener: Arc::new(HostFile::new(&log, &Directories::default())),
-        settings: quick(),
-        positions: positions.stream("app.log"),
-        decoder: Box::new(Marked),
-        sender: Arc::clone(&bed.received) as _,
-        status: Arc::default(),
-        stop: stop.clone(),
-        close_after: None,
-    });
+    let file = Arc::new(HostFile::new(&log, &Directories::default()));
+    let follow = bed.stream(file, positions.stream("app.log"), quick());
+    let stream = bed.run(Follow { decoder: Box::new(Marked), ..follow });
     bed.expect(&["one"]).await;
     let writer = OpenOptions::new().append(true).open(&log).unwrap();
     fs::rename(&log, bed.path("app.log.1")).unwrap();
@@ -44,6 +36,5 @@ async fn the_end_of_a_file_is_told_in_front_of_the_next_one_and_never_in_the_mid
     tokio::time::sleep(Duration::from_secs(2)).await;
     append(&log, "three\n");
     bed.expect(&["one", "ended", "two", "three"]).await;
-    stop.now.cancel();
-    assert_eq!(task.await.unwrap(), Ended::Stopped);
+    stream.stop().await;
 }
