@@ -14,7 +14,7 @@ use logstash_mesos_tests::cluster::Cluster;
 use logstash_mesos_tests::executor::{executor, ship_recipe};
 use logstash_mesos_tests::http::{get_json, request, request_with};
 use logstash_mesos_tests::place::{Place, files_below, free_port};
-use logstash_mesos_tests::process::{Recipe, send};
+use logstash_mesos_tests::process::{Process, Recipe, send};
 use logstash_mesos_tests::scheduler::{Scheduler, SchedulerOptions, local_scheduler};
 use logstash_mesos_tests::wait::{PATIENCE, until};
 use rustix::process::Signal;
@@ -368,31 +368,101 @@ fn what_nobody_can_send_again_outlives_the_end_of_its_pipeline_while_its_output_
 fn what_nobody_can_send_again_outlives_a_change_of_an_agents_configuration() {
     let cluster = Cluster::with_agents("once", 1);
     let (input, port) = (free_port(), free_port());
+    let (handed_on, behind) = (free_port(), free_port());
     let lines = numbered("agent", 100);
     let scheduler = Scheduler::start(&cluster.place.directory("scheduler"), cluster.options());
     let _ = scheduler.running_executors(1);
-    let configure = |text: &str| {
-        let body = json!({"input": text});
-        scheduler.request("PUT", "/api/host-config?name=a", Some(&body)).expect("it answers");
-    };
     let executor = || scheduler.status().map(|status| status["agents"][0]["executor"].clone());
     let printed = || executor().map_or_else(|error| error, |seen| seen.to_string());
-    // Returns the version of the configuration that has them.
+    let configure = |comment: &str| {
+        let (up, down) = chain(&format!("tcp {{ host => \"127.0.0.1\" port => {handed_on} }}"), behind);
+        for (name, text) in [("direct", from_tcp_to_tcp(input, port)), ("up", up), ("down", down)] {
+            let body = json!({"input": format!("{comment}{text}")});
+            scheduler
+                .request("PUT", &format!("/api/host-config?name={name}"), Some(&body))
+                .expect("it answers");
+        }
+    };
+    // Returns the version of the set that has them.
     let all_wait = |but: &str| {
         until("all lines to wait", PATIENCE, || {
             let seen = executor()?;
             let version = seen["applied"]["set_version"].as_str().unwrap_or_default();
-            let wait = seen["outputs"][0]["pending"] == 100 && version != but;
+            let outputs = seen["outputs"].as_array().into_iter().flatten();
+            let wait = outputs.filter(|output| output["pending"] == 100).count() == 2 && version != but;
             if wait { Ok(version.to_owned()) } else { Err(seen.to_string()) }
         })
     };
-    let text = from_tcp_to_tcp(input, port);
-    configure(&text);
-    send_lines(input, &lines, &printed);
+    configure("");
+    for to in [input, handed_on] {
+        send_lines(to, &lines, &printed);
+    }
     let before = all_wait("");
-    configure(&format!("# a comment\n{text}"));
+    configure("# a comment\n");
     all_wait(&before);
-    Receiver::open(port).expect("all lines", &lines, &printed);
+    for from in [port, behind] {
+        Receiver::open(from).expect("all lines", &lines, &printed);
+    }
+}
+
+/// A configuration with this input, and one behind it that sends to the port.
+fn chain(input: &str, port: u16) -> (String, String) {
+    let up = format!("input {{ {input} }} output {{ pipeline {{ send_to => \"behind\" }} }}");
+    let down = format!("input {{ pipeline {{ address => \"behind\" }} }} output {{ {} }}", to_tcp(port));
+    (up, down)
+}
+
+#[test]
+fn what_is_handed_to_another_configuration_is_there_after_changes_and_a_kill_while_its_output_is_away() {
+    let place = Place::new("chain");
+    let (tcp, port, file) = (free_port(), free_port(), place.join("app.log"));
+    let inputs = format!(
+        "tcp {{ host => \"127.0.0.1\" port => {tcp} }} file {{ path => \"{}\" start_position => \"beginning\" }}",
+        file.display()
+    );
+    let (up, down) = chain(&inputs, port);
+    let metrics = free_port();
+    let program = ship(&place, &[("up.conf", &up), ("down.conf", &down)])
+        .args(["--metrics-bind", &format!("127.0.0.1:{metrics}")]);
+    // Counted over all starts.
+    let taken = || {
+        let answer = request("GET", &format!("http://127.0.0.1:{metrics}/metrics"), None)?;
+        let name = "logstash_mesos_pipeline_events_total{pipeline=\"host/down\",at=\"in\"} ";
+        let count = answer.body.lines().find_map(|line| line.strip_prefix(name)?.parse::<u64>().ok());
+        count.ok_or_else(|| "it is not counted yet".to_owned())
+    };
+    let takes = |count: u64, process: &Process| {
+        until("the lines are taken", PATIENCE, || match taken()? {
+            seen if seen >= count => Ok(()),
+            seen => Err(format!("{seen} of {count}\n{}", process.printed())),
+        });
+    };
+    let mut process = program.start();
+    let (sent, written) = (numbered("sent", 100), numbered("written", 100));
+    append(&file, &written[..50]);
+    send_lines(tcp, &sent, &|| process.printed());
+    takes(150, &process);
+    for change in 1..4 {
+        for (name, text) in [("up.conf", &up), ("down.conf", &down)] {
+            fs::write(place.join("configs/host").join(name), format!("# {change}\n{text}"))
+                .expect("it is writable");
+        }
+        until("the change", PATIENCE, || {
+            let started = process.printed().matches("Pipeline started").count();
+            if started >= 2 * (change + 1) { Ok(()) } else { Err(process.printed()) }
+        });
+    }
+    assert_eq!(process.terminate(PATIENCE).code(), Some(0), "{}", process.printed());
+    assert!(process.printed().contains("lost_bytes=0"), "{}", process.printed());
+    let mut process = program.start();
+    let before = until("what was counted before", PATIENCE, taken);
+    append(&file, &written[50..]);
+    takes(before + 50, &process);
+    process.kill();
+    let receiver = Receiver::open(port);
+    let mut process = program.start();
+    receiver.expect("all lines", &[sent, written].concat(), &|| process.printed());
+    assert_eq!(process.terminate(PATIENCE).code(), Some(0), "{}", process.printed());
 }
 
 fn write_to(mut peer: impl Write, number: usize) -> String {
