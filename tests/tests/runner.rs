@@ -39,6 +39,7 @@ mod metrics;
 mod multiline;
 mod network;
 mod operations;
+mod outage;
 mod packages;
 mod page;
 mod parts;
