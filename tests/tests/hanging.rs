@@ -21,7 +21,11 @@ struct Mount {
 
 impl Mount {
     fn new(place: &Place) -> Self {
-        let (behind, front) = (place.directory("behind"), place.directory("front"));
+        Self::of(place, place.directory("behind"), place.directory("front"))
+    }
+
+    /// What is in `behind` is seen through the program at `front`, which may be the same.
+    fn of(place: &Place, behind: PathBuf, front: PathBuf) -> Self {
         let server = Recipe::new("bindfs", place.path(), "bindfs").arg("-f").arg(&behind).arg(&front).start();
         until("the mount", PATIENCE, || {
             let mounts = fs::read_to_string("/proc/self/mounts").map_err(|error| error.to_string())?;
@@ -93,7 +97,7 @@ fn a_mount_that_does_not_answer_holds_up_nobody_else() {
     );
     let name = format!("docker/{}.conf", BUSYBOX.replace(':', "%3A"));
     let text = format!(
-        "input {{ file {{ docker-path => \"/logs/*.log\" }} \
+        "input {{ docker {{ }} file {{ docker-path => \"/logs/*.log\" }} \
          file {{ docker-path => \"/logs/0.old\" ignore_older => 3600 }} }} {output}"
     );
     fs::write(configs.join(name), text).expect("it is writable");
@@ -133,13 +137,22 @@ fn a_mount_that_does_not_answer_holds_up_nobody_else() {
     let healthy =
         docker.run_script(&[], "mkdir -p /logs; echo container 1 > /logs/app.log; exec sleep 100000");
     expected.extend(["machine 1", "container 1"].map(str::to_owned));
+    // The log that the daemon keeps of this one does not answer either: nobody but the daemon has the file itself.
+    let say = place.directory("say");
+    append(&say.join("lines"), "output 1");
+    let output =
+        docker.run_script(&["-v", &format!("{}:/say", say.display())], "exec tail -n +1 -f /say/lines");
+    let log = place.join("docker/data/containers").join(output.id());
+    let log_mount = Mount::of(&place, log.clone(), log.clone());
+    expected.push("output 1".to_owned());
 
     let mut ship = ship_recipe(place.path(), docker.host(), &configs, &place.directory("data")).start();
     expect(&out, &expected, &ship);
 
-    let away = mount.is_away();
-    let mut later = Vec::new();
+    let away = [mount.is_away(), log_mount.is_away()];
+    let mut later = vec!["output 2".to_owned()];
     of_mount(2, &mut later);
+    append(&say.join("lines"), "output 2");
     for what in ["a call for a file", "which files match", "what was found"] {
         until(what, PATIENCE, || {
             let printed = ship.printed();
@@ -172,11 +185,20 @@ fn a_mount_that_does_not_answer_holds_up_nobody_else() {
     assert_eq!(ship.ended_within(PATIENCE).code(), Some(0), "{}", ship.printed());
 
     // Nor does its beginning, with positions of what is there.
-    let away = mount.is_away();
+    let away = [mount.is_away(), log_mount.is_away()];
     append(&good.join("app.log"), "machine 4");
     healthy.shell("echo container 4 >> /logs/app.log");
     expected.extend(["machine 4", "container 4"].map(str::to_owned));
     let mut ship = ship_recipe(place.path(), docker.host(), &configs, &place.directory("data")).start();
+    expect(&out, &expected, &ship);
+    until("the log to be named", PATIENCE, || {
+        let (log, printed) = (log.display().to_string(), ship.printed());
+        let is_named = |line: &str| line.contains("what was found") && line.contains(&log);
+        if printed.lines().any(is_named) { Ok(()) } else { Err(printed) }
+    });
+    // Nor do others that are begun later.
+    append(&good.join("newer.log"), "machine 5");
+    expected.push("machine 5".to_owned());
     expect(&out, &expected, &ship);
     drop(away);
     expected.append(&mut later);

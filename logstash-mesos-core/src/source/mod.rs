@@ -30,6 +30,7 @@ mod holdings;
 mod host_file;
 pub(crate) mod host_glob;
 pub(crate) mod last;
+pub(crate) mod looks;
 mod member;
 mod outlet;
 mod rest;

@@ -35,16 +35,12 @@ impl Streams {
         };
         #[cfg(feature = "docker")]
         let docker = self.docker.as_ref();
-        // Whose files cannot be seen from outside: its shell is asked.
-        #[cfg(feature = "docker")]
-        let unseen = |pattern: &Pattern| {
-            let files = files_of(pattern).flatten()?;
-            let is_unseen = files.rung().is_err() && files.container().pid().is_some();
-            Some((files, docker?.clone())).filter(|_| is_unseen)
-        };
         let every = |_pattern: &Pattern| {
             #[cfg(feature = "docker")]
-            if unseen(_pattern).is_some() {
+            if docker.is_some()
+                && let Some(Some(files)) = files_of(_pattern)
+                && files.known_rung().is_some_and(|known| known.is_err())
+            {
                 return ASK_EVERY;
             }
             Duration::ZERO
@@ -52,8 +48,8 @@ impl Streams {
         let ask = |pattern: &Pattern| {
             let text = pattern.pattern.clone();
             #[cfg(feature = "docker")]
-            if let Some((files, docker)) = unseen(pattern) {
-                return Ask::Hear(Box::pin(async move { ask_container(&docker, &files, &text).await }));
+            if let (Some(Some(files)), Some(docker)) = (files_of(pattern), docker.cloned()) {
+                return Ask::Hear(Box::pin(async move { look_or_ask(&docker, files, text).await }));
             }
             match files_of(pattern) {
                 None => {
@@ -81,6 +77,21 @@ fn expand_inside(files: Option<&ContainerFiles>, pattern: &str) -> Vec<PathBuf> 
         debug!(%error, container_id = %files.container().id.short(), "Pattern cannot be expanded");
         Vec::new()
     })
+}
+
+/// Whose files cannot be seen from outside: its shell is asked.
+#[cfg(feature = "docker")]
+async fn look_or_ask(docker: &DockerEndpoint, files: Arc<ContainerFiles>, pattern: String) -> Vec<PathBuf> {
+    let (seen, text) = (Arc::clone(&files), pattern.clone());
+    let look = move || {
+        let is_unseen = seen.rung().is_err() && seen.container().pid().is_some();
+        (!is_unseen).then(|| expand_inside(Some(&seen), &text))
+    };
+    match tokio::task::spawn_blocking(look).await {
+        Ok(Some(paths)) => paths,
+        Ok(None) => ask_container(docker, &files, &pattern).await,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
 }
 
 #[cfg(feature = "docker")]

@@ -9,17 +9,22 @@ use super::super::records::{JsonFile, K8sFile, PlainLines, Records};
 use super::super::source::{LastLinesError, Source};
 use super::super::state::Place;
 use super::Streams;
-use super::stream::Phase;
-use crate::discovery::{Container, ContainerState, LogDriver};
+use super::stream::{Method, Phase};
+use crate::discovery::{Container, LogDriver};
 use crate::source::HostFile;
 use crate::source::container_file::ContainerFile;
 use crate::source::daemon_log::DaemonLog;
+
+/// Whether a place is read from the machine's side, or why not. Nobody who serves others finds out himself: the file system may
+/// not answer.
+pub(super) type FromOutside = Result<(), String>;
 
 impl Streams {
     /// How the place is read; not at all while its container is not known.
     pub(super) fn source(
         &self,
         place: &Place,
+        from_outside: FromOutside,
         container: Option<&Container>,
         max_line_bytes: usize,
     ) -> Option<Source> {
@@ -28,8 +33,8 @@ impl Streams {
                 Arc::new(HostFile::new(self.below_root(path), &self.directories)),
                 Box::new(PlainLines),
             ),
-            Place::ContainerFile { path, .. } => self.container_file(container?, path),
-            Place::ContainerOutput { .. } => self.container_output(container?, max_line_bytes),
+            Place::ContainerFile { path, .. } => self.container_file(container?, path, from_outside),
+            Place::ContainerOutput { .. } => self.container_output(container?, from_outside, max_line_bytes),
         })
     }
 
@@ -57,7 +62,11 @@ impl Streams {
                 let source = Source::Logs { docker, container, driver, records, reason };
                 return Some((source, id.delimiter.clone()));
             }
-            let source = self.source(&id.place, container, max_line_bytes)?;
+            let from_outside = match &running.method {
+                Method::File => Ok(()),
+                Method::Daemon(reason) | Method::Unreadable(reason) => Err(reason.clone()),
+            };
+            let source = self.source(&id.place, from_outside, container, max_line_bytes)?;
             Some((source, id.delimiter.clone()))
         });
         async move {
@@ -67,16 +76,15 @@ impl Streams {
     }
 
     /// The ladder: from the machine's side where that is possible, from inside the container otherwise.
-    fn container_file(&self, container: &Container, path: &Path) -> Source {
+    fn container_file(&self, container: &Container, path: &Path, _from_outside: FromOutside) -> Source {
         let Some(files) = self.files.get(&container.id) else {
             return Source::None("the container is not known".to_owned());
         };
         #[cfg(feature = "docker")]
-        if let Err(unseen) = files.rung()
+        if let Err(reason) = _from_outside
             && let Some(docker) = self.docker.clone()
             && container.pid().is_some()
         {
-            let reason = unseen.to_string();
             return Source::Exec { docker, container: container.id.clone(), path: path.to_owned(), reason };
         }
         let file = ContainerFile::new(Arc::clone(files), path, self.directories.began());
@@ -84,9 +92,16 @@ impl Streams {
     }
 
     /// The daemon's own file where it can be read, the logs API otherwise.
-    fn container_output(&self, container: &Container, max_line_bytes: usize) -> Source {
-        let reason = match self.daemon_log(container, max_line_bytes) {
-            Ok((log, records)) => return Source::File(Arc::new(log), records),
+    fn container_output(
+        &self,
+        container: &Container,
+        from_outside: FromOutside,
+        max_line_bytes: usize,
+    ) -> Source {
+        let reason = match self.daemon_log(container).and_then(|log| from_outside.map(|()| log)) {
+            Ok((log, records)) => {
+                return Source::File(Arc::new(log), records(container.tty, max_line_bytes));
+            }
             Err(reason) => reason,
         };
         if container.log.keeps_nothing() {
@@ -104,43 +119,49 @@ impl Streams {
         Source::None(reason)
     }
 
-    fn daemon_log(
-        &self,
-        container: &Container,
-        max_line_bytes: usize,
-    ) -> Result<(DaemonLog, Box<dyn Records>), String> {
+    /// The daemon's own file, and what makes records of it.
+    pub(super) fn daemon_log(&self, container: &Container) -> Result<(DaemonLog, MakeRecords), String> {
         let driver = &container.log.name;
-        let (rung, records): (_, Box<dyn Records>) = match &**driver {
-            "json-file" => ("json-file", Box::new(JsonFile::new(container.tty, max_line_bytes))),
-            LogDriver::PODMAN => (LogDriver::PODMAN, Box::new(K8sFile::new(container.tty, max_line_bytes))),
+        let (rung, records): (_, MakeRecords) = match &**driver {
+            "json-file" => ("json-file", |tty, longest| Box::new(JsonFile::new(tty, longest))),
+            LogDriver::PODMAN => (LogDriver::PODMAN, |tty, longest| Box::new(K8sFile::new(tty, longest))),
             #[cfg(feature = "docker")]
-            "local" => ("local", Box::new(LocalFile::new(container.tty, max_line_bytes))),
+            "local" => ("local", |tty, longest| Box::new(LocalFile::new(tty, longest))),
             #[cfg(feature = "docker")]
             _ if container.log.is_copy() => {
-                ("daemon-cache", Box::new(LocalFile::new(container.tty, max_line_bytes)))
+                ("daemon-cache", |tty, longest| Box::new(LocalFile::new(tty, longest)))
             }
             _ => return Err(format!("the log of the driver `{driver}` cannot be read directly")),
         };
         let Some(path) = &container.log.path else {
             return Err("the daemon does not say where the container's log is".to_owned());
         };
-        let path = self.below_root(path);
-        // The daemon makes the file when the container starts.
-        let may_come = container.state == ContainerState::Created && path.parent().is_some_and(Path::is_dir);
-        match std::fs::File::open(&path) {
-            Ok(_) => Ok((DaemonLog::new(path, rung), records)),
-            Err(error) if may_come && error.kind() == std::io::ErrorKind::NotFound => {
-                Ok((DaemonLog::new(path, rung), records))
-            }
-            Err(error) => Err(format!(
-                "the container's log `{}` cannot be opened ({error}): run the executor as root and give the \
-                 host's root directory with `--host-root` or LOGSTASH_MESOS_HOST_ROOT",
-                path.display()
-            )),
-        }
+        Ok((DaemonLog::new(self.below_root(path), rung), records))
     }
 
     pub(super) fn below_root(&self, path: &Path) -> PathBuf {
         self.host_root.join(path.strip_prefix("/").unwrap_or(path))
+    }
+}
+
+/// Of lines of at most so many bytes; the first says whether the container has a terminal.
+pub(super) type MakeRecords = fn(bool, usize) -> Box<dyn Records>;
+
+/// Whether the log of a container can be read, or `may_come`. The call may not come back.
+pub(super) fn look_at_log(path: &Path, may_come: bool) -> FromOutside {
+    match std::fs::File::open(path) {
+        Ok(_) => Ok(()),
+        Err(error)
+            if may_come
+                && error.kind() == std::io::ErrorKind::NotFound
+                && path.parent().is_some_and(Path::is_dir) =>
+        {
+            Ok(())
+        }
+        Err(error) => Err(format!(
+            "the container's log `{}` cannot be opened ({error}): run the executor as root and give the host's root \
+             directory with `--host-root` or LOGSTASH_MESOS_HOST_ROOT",
+            path.display()
+        )),
     }
 }

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Streams;
-use super::looks::Look;
+use super::begin::directory_of;
 use crate::discovery::Discovered;
 use crate::executor::pipelines::Pipelines;
 use crate::executor::state::{self, Limits, Place, StreamId, Wanted};
+use crate::source::looks::Look;
 use crate::source::{FilePosition, Identity, is_gone, left_of};
 
 /// What became of the file at a path.
@@ -50,10 +51,12 @@ impl Streams {
         let paths: Arc<Vec<PathBuf>> =
             Arc::new(of_machine.filter_map(|id| Some(self.below_root(id.place.path()?))).collect());
         let looks = self.before.iter().filter_map(|id| {
+            let directory = directory_of(None, id.place.path()?);
             let path = self.below_root(id.place.path()?);
             let behind = behind.remove(&*id.position_key()).unwrap_or_default();
             let wanted = Arc::clone(&paths);
-            Some((id.clone(), Box::new(move || Became::of(&path, &behind, &wanted)) as Look<Became>))
+            let look = move || Became::of(&path, &behind, &wanted);
+            Some((directory, id.clone(), Box::new(look) as Look<Became>))
         });
         let found = self.aside.take(looks.collect()).await;
         self.before.retain(|id| !found.contains_key(id));

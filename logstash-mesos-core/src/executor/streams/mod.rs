@@ -4,7 +4,6 @@ mod begin;
 mod expand;
 mod ladder;
 mod left;
-mod looks;
 mod report;
 mod start;
 mod stream;
@@ -19,7 +18,6 @@ use tracing::{debug, warn};
 
 use self::begin::Seen;
 use self::left::Became;
-use self::looks::Looks;
 use self::stream::Stream;
 use super::metadata::Machine;
 use super::pipelines::Pipelines;
@@ -33,6 +31,7 @@ use crate::event::Clock;
 use crate::source::archives::Archives;
 use crate::source::asking::Asking;
 use crate::source::container_file::ContainerFiles;
+use crate::source::looks::Looks;
 use crate::source::{Checkpoints, Directories, Lost, Readers};
 
 /// All streams, and what is known of the containers they come from.
@@ -52,10 +51,10 @@ pub(crate) struct Streams {
     files: BTreeMap<ContainerId, Arc<ContainerFiles>>,
     running: BTreeMap<StreamId, Stream>,
     // Of what was found, until it is read.
-    seen: Looks<Seen>,
+    seen: Looks<Pattern, StreamId, Seen>,
     // What was read of the machine before the program was started, until it is known what rotation has left of it.
     before: Vec<StreamId>,
-    aside: Looks<Became>,
+    aside: Looks<Pattern, StreamId, Became>,
     // What was counted by streams that have ended since this was last asked.
     ended: Vec<(String, StreamTotals)>,
 }
@@ -188,7 +187,8 @@ impl Streams {
                     stream.follow_life(container, self.drain_timeout);
                     if stream.wants_new_start(container) {
                         self.forget(&id);
-                        self.start(id, &want, pipelines, container);
+                        // It may have lines that are older.
+                        wanted.insert(id, Wanted { ignore_older_secs: None, ..want });
                     }
                 }
                 None => {
@@ -217,13 +217,12 @@ impl Streams {
             }
         }
         let left = self.left(&wanted, pipelines, picture, limits).await;
-        self.leave_what_may_begin(&mut wanted).await;
-        for (id, want) in wanted {
+        for (id, want, from_outside) in self.that_may_begin(wanted).await {
             let container = id.container().and_then(|container| picture.containers.get(container)).cloned();
-            self.start(id, &want, pipelines, container.as_ref());
+            self.start(id, &want, from_outside, pipelines, container.as_ref());
         }
         for (id, want) in left {
-            self.start(id, &want, pipelines, None);
+            self.start(id, &want, Ok(()), pipelines, None);
         }
     }
 

@@ -38,13 +38,13 @@ impl Streams {
             Place::ContainerOutput { .. } => (StreamKind::ContainerOutput, String::new()),
             Place::HostFile { path } => (StreamKind::HostFile, path.display().to_string()),
         };
-        let rung = id.container().and_then(|id| self.files.get(id)).map(|files| files.rung());
+        let rung = id.container().and_then(|id| self.files.get(id)).and_then(|files| files.known_rung());
         let (method, reason) = match (&stream.method, &id.place) {
             (Method::Unreadable(reason), _) => (String::new(), reason.clone()),
             (Method::Daemon(reason), _) => (now.rung.unwrap_or_default().to_owned(), reason.clone()),
             (Method::File, Place::ContainerFile { .. }) => match rung {
                 Some(Ok((rung, reason))) => (now.rung.unwrap_or(rung.as_str()).to_owned(), reason),
-                Some(Err(unseen)) => (String::new(), unseen.to_string()),
+                Some(Err(unseen)) => (String::new(), unseen),
                 None => (now.rung.unwrap_or_default().to_owned(), String::new()),
             },
             _ => (now.rung.unwrap_or_default().to_owned(), String::new()),

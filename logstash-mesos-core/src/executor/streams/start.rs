@@ -15,6 +15,7 @@ use super::super::records::PlainLines;
 use super::super::source::Source;
 use super::super::state::{Place, StreamId, Wanted};
 use super::Streams;
+use super::ladder::FromOutside;
 use super::stream::{Method, Phase, Stream};
 use crate::discovery::{Container, ContainerState};
 use crate::event::StreamKey;
@@ -28,12 +29,15 @@ impl Streams {
         &mut self,
         id: StreamId,
         want: &Wanted,
+        from_outside: FromOutside,
         pipelines: &Pipelines,
         container: Option<&Arc<Container>>,
     ) {
         let max_line_bytes = pipelines.max_line_bytes();
         let container_now = container.map(|container| &**container);
-        let Some(source) = self.source(&id.place, container_now, max_line_bytes) else { return };
+        let Some(source) = self.source(&id.place, from_outside, container_now, max_line_bytes) else {
+            return;
+        };
         // There is nothing to ask for yet.
         let created = container.is_some_and(|container| container.state == ContainerState::Created);
         if created && matches!(id.place, Place::ContainerOutput { .. }) && !matches!(source, Source::File(..))

@@ -182,6 +182,8 @@ pub struct ContainerFiles {
 struct State {
     container: Arc<Container>,
     chosen: Option<Chosen>,
+    // As it was found last.
+    known: Option<Result<(Rung, String), String>>,
     // Of its present life.
     mounted: Mounted,
 }
@@ -197,7 +199,7 @@ impl ContainerFiles {
     /// The files of `container`; the machine's root directory is at `host_root`.
     #[must_use]
     pub fn new(container: Arc<Container>, host_root: impl Into<PathBuf>) -> Self {
-        let state = State { container, chosen: None, mounted: Mounted::new() };
+        let state = State { container, chosen: None, known: None, mounted: Mounted::new() };
         Self { host_root: host_root.into(), state: Mutex::new(state) }
     }
 
@@ -223,7 +225,12 @@ impl ContainerFiles {
         Arc::clone(&self.state.lock().unwrap_or_else(PoisonError::into_inner).container)
     }
 
-    /// The rung that works at the moment, and why it is not a higher one.
+    /// What [`ContainerFiles::rung`] has found last, if it was asked; an error as it is shown. Nothing is asked for it.
+    pub(crate) fn known_rung(&self) -> Option<Result<(Rung, String), String>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).known.clone()
+    }
+
+    /// The rung that works at the moment, and why it is not a higher one. The call may take as long as the file systems do.
     ///
     /// # Errors
     ///
@@ -321,39 +328,52 @@ impl ContainerFiles {
     }
 
     fn chosen(&self, below: Option<Rung>) -> Result<Chosen, OutOfReach> {
+        let (container, mounted) = {
+            let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(chosen) = &state.chosen
+                && below.is_none_or(|rung| chosen.rung > rung)
+            {
+                return Ok(chosen.clone());
+            }
+            (Arc::clone(&state.container), state.mounted.clone())
+        };
+        // Not under the lock, which others wait for: a directory may be on a mount that does not answer.
+        let found = self.choose(&container, mounted, below.is_some());
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(chosen) = &state.chosen
-            && below.is_none_or(|rung| chosen.rung > rung)
-        {
-            return Ok(chosen.clone());
+        if Arc::ptr_eq(&state.container, &container) {
+            match &found {
+                Ok(chosen) => {
+                    state.known = Some(Ok((chosen.rung, chosen.reason.clone())));
+                    state.chosen = Some(chosen.clone());
+                }
+                Err(out_of_reach) => state.known = Some(Err(out_of_reach.to_string())),
+            }
         }
-        if let Some(sandbox) = &state.container.sandbox {
+        found
+    }
+
+    fn choose(&self, container: &Container, mounted: Mounted, has_ended: bool) -> Result<Chosen, OutOfReach> {
+        if let Some(sandbox) = &container.sandbox {
             let view = SandboxView::of(sandbox, &self.host_root);
             let reason = format!("the sandbox is `{}`", view.directory().display());
-            let chosen = Chosen { view: Arc::new(view), rung: Rung::Sandbox, reason };
-            state.chosen = Some(chosen.clone());
-            return Ok(chosen);
+            return Ok(Chosen { view: Arc::new(view), rung: Rung::Sandbox, reason });
         }
-        let first = match state.container.pid() {
-            _ if below.is_some() => ViewError::Ended,
+        let first = match container.pid() {
+            _ if has_ended => ViewError::Ended,
             None => ViewError::Ended,
-            Some(pid) => match ProcRoot::of(&self.host_root.join("proc"), pid, &state.container.id) {
+            Some(pid) => match ProcRoot::of(&self.host_root.join("proc"), pid, &container.id) {
                 Ok(view) => {
                     let reason = "the container's own view of its files".to_owned();
-                    let chosen = Chosen { view: Arc::new(view), rung: Rung::ProcRoot, reason };
-                    state.chosen = Some(chosen.clone());
-                    return Ok(chosen);
+                    return Ok(Chosen { view: Arc::new(view), rung: Rung::ProcRoot, reason });
                 }
                 Err(error) => error,
             },
         };
-        match Layered::of(&state.container, &self.host_root, state.mounted.clone()) {
+        match Layered::of(container, &self.host_root, mounted) {
             Ok(view) => {
                 let reason =
                     if view.is_exact() { first.to_string() } else { format!("{first}; {WITHOUT_MARKS}") };
-                let chosen = Chosen { view: Arc::new(view), rung: Rung::HostLayers, reason };
-                state.chosen = Some(chosen.clone());
-                Ok(chosen)
+                Ok(Chosen { view: Arc::new(view), rung: Rung::HostLayers, reason })
             }
             Err(layers) => Err(OutOfReach { process: Box::new(first), layers }),
         }
