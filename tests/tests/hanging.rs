@@ -3,11 +3,14 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use logstash_mesos_tests::docker::{BUSYBOX, Docker};
-use logstash_mesos_tests::executor::ship_recipe;
-use logstash_mesos_tests::place::Place;
+use logstash_mesos_tests::door::Door;
+use logstash_mesos_tests::executor::{program, ship_recipe};
+use logstash_mesos_tests::http::request;
+use logstash_mesos_tests::place::{Place, free_port};
 use logstash_mesos_tests::process::{Process, Recipe};
 use logstash_mesos_tests::wait::{PATIENCE, until};
 use rustix::process::Signal;
@@ -205,4 +208,82 @@ fn a_mount_that_does_not_answer_holds_up_nobody_else() {
     expect(&out, &expected, &ship);
     ship.signal(Signal::TERM);
     assert_eq!(ship.ended_within(PATIENCE).code(), Some(0), "{}", ship.printed());
+}
+
+#[test]
+fn a_mount_that_does_not_answer_holds_up_no_other_file_of_its_input() {
+    let place = Place::new("files");
+    let mount = Mount::new(&place);
+    let (good, door, metrics) = (place.directory("good"), Door::shut(), free_port());
+    let both = |name: &str| format!("[\"{}/{name}\", \"{}/{name}\"]", mount.front.display(), good.display());
+    let text = format!(
+        "input {{ file {{ mode => \"read\" path => {} }} file {{ mode => \"read\" path => {} discover_interval => 1 }}
+                 file {{ path => {} start_position => \"beginning\" discover_interval => 1 }} }}
+         output {{ http {{ url => \"{}\" http_method => \"post\" format => \"message\" message => \"%{{message}}\" }} }}",
+        both("*.gz"),
+        both("*.once"),
+        both("*.log"),
+        door.url()
+    );
+    let mut lines = Vec::new();
+    let mut write = |directory: &Path, name: &str| {
+        let line = format!("{} {name}", directory.display());
+        append(&directory.join(name), &line);
+        lines.push(line);
+        lines.clone()
+    };
+    for number in 0..FILES {
+        for kind in ["log", "once", "zip"] {
+            write(&mount.behind, &format!("{number}.{kind}"));
+        }
+        let packed =
+            Command::new("gzip").args(["-S", ".gz"]).arg(mount.behind.join(format!("{number}.zip"))).status();
+        assert!(packed.expect("there is gzip").success());
+    }
+    write(&good, "0.log");
+    let taken = write(&good, "0.once");
+
+    let mut run =
+        program("run", &place, &text).args(["--metrics-bind", &format!("127.0.0.1:{metrics}")]).start();
+    until("all lines to be taken", PATIENCE, || {
+        let answer = request("GET", &format!("http://127.0.0.1:{metrics}/metrics"), None)?;
+        let taken = format!("at=\"in\"}} {}", taken.len());
+        if answer.body.lines().any(|line| line.ends_with(&taken)) { Ok(()) } else { Err(run.printed()) }
+    });
+    // They have arrived while it is away: it is to be seen there whether that is all of them.
+    let away = mount.is_away();
+    door.open();
+    door.expect(&taken, || run.printed());
+    until("what hangs to be named", PATIENCE, || {
+        let printed = run.printed();
+        if printed.contains("a call for a file that is read") { Ok(()) } else { Err(printed) }
+    });
+    write(&good, "1.log");
+    let later = write(&good, "1.once");
+    door.expect(&later, || run.printed());
+    let is_left = |directory: &Path, kind: &str| {
+        let names = fs::read_dir(directory).expect("it is there").flatten().map(|entry| entry.file_name());
+        names.into_iter().any(|name| Path::new(&name).extension().is_some_and(|extension| extension == kind))
+    };
+    until("what was read elsewhere to be removed", PATIENCE, || {
+        if is_left(&good, "once") { Err(run.printed()) } else { Ok(()) }
+    });
+    drop(away);
+    until("what was read to be removed", PATIENCE, || {
+        let is_left = ["once", "gz"].into_iter().any(|kind| is_left(&mount.behind, kind));
+        if is_left { Err(run.printed()) } else { Ok(()) }
+    });
+
+    // Nor does its end wait.
+    let named = || run.printed().matches("No answer from").count();
+    let before = named();
+    let away = mount.is_away();
+    until("calls that hang", PATIENCE, || if named() > before { Ok(()) } else { Err(run.printed()) });
+    run.signal(Signal::TERM);
+    until("the end", PATIENCE, || {
+        if run.printed().contains("lost_bytes=0") { Ok(()) } else { Err(run.printed()) }
+    });
+    drop(away);
+    assert_eq!(run.ended_within(PATIENCE).code(), Some(0), "{}", run.printed());
+    assert!(!run.printed().contains("Not everything was delivered"), "{}", run.printed());
 }

@@ -98,6 +98,11 @@ impl Readers {
         Box::new(Reader::new(follow, self.shared.clone(), self.watch.clone(), &self.hanging)).run()
     }
 
+    /// How calls are made about files that may be on a mount that does not answer.
+    pub(crate) fn hanging(&self) -> &Hanging {
+        &self.hanging
+    }
+
     /// What runs the readers.
     pub(crate) fn handle(&self) -> &Handle {
         // `None` only while `drop` runs.

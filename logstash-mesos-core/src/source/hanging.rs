@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,7 +28,7 @@ const QUESTION: &str = "a call for a file that is read";
 
 /// The calls of all readers that may hang.
 #[derive(Clone, Debug)]
-pub(super) struct Hanging(Arc<Shared>);
+pub(crate) struct Hanging(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -89,9 +90,39 @@ impl Hanging {
         self.0.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Makes a call about a file of the machine, by a task of [`Readers::handle`](super::Readers::handle).
+    ///
+    /// # Cancellation safety
+    ///
+    /// As [`Careful::call`].
+    pub(crate) async fn call_of_machine<T>(
+        &self,
+        path: &Path,
+        status: &Arc<StreamStatus>,
+        call: impl FnOnce() -> T,
+    ) -> T {
+        if self.has_served_mounts() { self.call(path, status, call).await } else { call() }
+    }
+
+    /// What reads `file`, of the machine, by a thread that serves nobody else.
+    pub(crate) fn read(&self, file: File, path: &Path, status: &Arc<StreamStatus>) -> Reads {
+        let may_hang = self.has_served_mounts();
+        Reads {
+            file,
+            hanging: may_hang.then(|| self.clone()),
+            path: path.to_owned(),
+            status: Arc::clone(status),
+        }
+    }
+
     async fn call<T>(&self, path: &Path, status: &Arc<StreamStatus>, call: impl FnOnce() -> T) -> T {
         // It is never closed.
         let _turn = self.0.turns.acquire().await;
+        block_in_place(|| self.noted(path, status, call))
+    }
+
+    /// Makes a call that [`Hanging::watch`] knows of.
+    fn noted<T>(&self, path: &Path, status: &Arc<StreamStatus>, call: impl FnOnce() -> T) -> T {
         let id = {
             let mut calls = self.calls();
             calls.next += 1;
@@ -101,7 +132,7 @@ impl Hanging {
             calls.running.insert(id, call);
             id
         };
-        let done = block_in_place(call);
+        let done = call();
         let call = self.calls().running.remove(&id);
         if let Some(Call { path, status, unanswered }) = call
             && unanswered.end(&path.display(), QUESTION)
@@ -109,6 +140,25 @@ impl Hanging {
             status.update(|status| status.error = None);
         }
         done
+    }
+}
+
+/// Reads a file, and is named when that does not come back.
+#[derive(Debug)]
+pub(crate) struct Reads {
+    file: File,
+    hanging: Option<Hanging>,
+    path: PathBuf,
+    status: Arc<StreamStatus>,
+}
+
+impl Read for Reads {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Self { file, hanging, path, status } = self;
+        match hanging {
+            Some(hanging) => hanging.noted(path, status, || file.read(buffer)),
+            None => file.read(buffer),
+        }
     }
 }
 

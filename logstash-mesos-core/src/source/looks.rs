@@ -39,4 +39,13 @@ where
         self.0.ask(&directories, |_| Duration::ZERO, ask).await;
         directories.iter().filter_map(|directory| self.0.take(directory)).flatten().collect()
     }
+
+    /// Waits until a directory has answered that had not at once; for ever while none is due.
+    ///
+    /// # Cancellation safety
+    ///
+    /// May be dropped at any time.
+    pub(crate) async fn late(&mut self) {
+        self.0.late().await;
+    }
 }

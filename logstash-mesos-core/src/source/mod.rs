@@ -66,6 +66,7 @@ pub use tracker::Tracker;
 
 use body::Body;
 pub(crate) use framing::Framer;
+pub(crate) use hanging::Hanging;
 pub(crate) use outlet::OnTheWay;
 
 use std::ffi::OsStr;

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::pipeline::plugin::Batch;
-use crate::source::{Ended, Flush, Follow, Framer, HostFile, OnTheWay};
+use crate::source::{Ended, Flush, Follow, Framer, Hanging, HostFile, OnTheWay};
 
 /// Size and time of change.
 pub(super) type Stamp = (u64, SystemTime);
@@ -33,6 +33,8 @@ pub(super) struct Archive {
     pub(super) check: bool,
     /// What was sent of it when it was not whole yet.
     pub(super) sent: Beginning,
+    /// How it is asked for: its file system may not answer.
+    pub(super) hanging: Hanging,
 }
 
 /// It is not whole: broken, cut, no gzip at all, or still being written; or it cannot be read.
@@ -111,34 +113,40 @@ impl Archive {
     /// Reads the file of `follow` through gzip. A restart in the middle begins it again: its position only
     /// knows "not yet" and "done". What is not whole is never done.
     pub(super) async fn read(self, follow: Follow, shutdown: CancellationToken) -> Result<Ended, Broken> {
-        let Self { path, check, sent } = self;
-        let broken = Broken { stamp: stamp(&path), sent };
+        let Self { path, check, sent, hanging } = self;
+        let Follow { positions, mut decoder, sender, settings, status, .. } = follow;
+        let stamp = || hanging.call_of_machine(&path, &status, || stamp(&path));
+        let broken = Broken { stamp: stamp().await, sent };
         if check {
-            let checked = path.clone();
+            let opened = hanging.call_of_machine(&path, &status, || File::open(&path)).await;
+            let file = match opened {
+                Ok(file) => hanging.read(file, &path, &status),
+                Err(error) => return Err(broken.because(&path, &error)),
+            };
             let checked = tokio::task::spawn_blocking(move || {
-                io::copy(&mut MultiGzDecoder::new(File::open(checked)?), &mut io::sink())
+                io::copy(&mut MultiGzDecoder::new(file), &mut io::sink())
             });
             if let Err(error) = checked.await.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
                 return Err(broken.because(&path, &error));
             }
         }
-        let Follow { positions, mut decoder, sender, settings, .. } = follow;
-        let opened = match HostFile::open_once(&path) {
-            Ok(Some(opened)) => opened,
-            Ok(None) => return Ok(Ended::Stopped),
-            Err(error) => return Err(broken.because(&path, &error)),
+        let begin = || {
+            let Some(opened) = HostFile::open_once(&path)? else { return Ok(Err(Ended::Stopped)) };
+            let begun = positions.begin_whole(&opened)?;
+            Ok(begun.map(|(tracker, size)| (opened.file, tracker, size)).ok_or(Ended::Finished))
         };
-        let (tracker, size) = match positions.begin_whole(&opened) {
-            Ok(Some(begun)) => begun,
-            Ok(None) => return Ok(Ended::Finished),
+        let (file, tracker, size) = match hanging.call_of_machine(&path, &status, begin).await {
+            Ok(Ok(begun)) => begun,
+            Ok(Err(ended)) => return Ok(ended),
             Err(error) => return Err(broken.because(&path, &error)),
         };
         let whole = tracker.begin(size);
         let on_the_way = Arc::<OnTheWay>::default();
         let (blocks, mut received) = tokio::sync::mpsc::channel::<io::Result<Vec<u8>>>(2);
         let block_bytes = settings.framing.block_bytes;
+        let file = hanging.read(file, &path, &status);
         tokio::task::spawn_blocking(move || {
-            let mut reader = MultiGzDecoder::new(opened.file);
+            let mut reader = MultiGzDecoder::new(file);
             loop {
                 let mut block = Vec::with_capacity(block_bytes);
                 let result = reader.by_ref().take(block_bytes as u64).read_to_end(&mut block);
@@ -215,7 +223,7 @@ impl Archive {
         match failed {
             Some(error) => Err(broken.because(&path, &error)),
             // More was added to it, perhaps another member.
-            None if stamp(&path) != broken.stamp => Err(broken),
+            None if stamp().await != broken.stamp => Err(broken),
             None => {
                 whole.delivered();
                 Ok(Ended::Finished)

@@ -5,6 +5,7 @@ mod decoder;
 mod found;
 mod once;
 mod state;
+mod waiting;
 mod watched;
 
 use std::path::{Path, PathBuf};

@@ -22,6 +22,17 @@ pub(super) enum State {
     Done(StreamPositions),
 }
 
+/// What is known of a file when its reading has ended.
+#[derive(Debug)]
+pub(super) enum After {
+    /// This.
+    Known(State),
+    /// Nothing that is remembered.
+    Nothing,
+    /// That it was not read to its end, or has changed since.
+    Changed,
+}
+
 impl State {
     /// Whether it may be read, by what the system says of it now.
     pub(super) fn wants(&self, file: &Metadata) -> bool {

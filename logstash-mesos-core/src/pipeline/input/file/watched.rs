@@ -1,6 +1,6 @@
 //! The files of an input: found, opened, and taken note of when they end.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::Metadata;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -10,21 +10,24 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use super::super::keeping::Keeping;
-use super::archive::{Archive, Beginning, stamp, stamp_of};
+use super::archive::{Archive, Beginning, stamp_of};
 use super::decoder::Common;
 use super::found::{Before, Found, unread};
-use super::once::{Completed, Once, Read, is_compressed};
-use super::state::State;
+use super::once::{Completed, Once, Watching, is_compressed};
+use super::state::{After, State};
+use super::waiting::Waiting;
 use crate::event::Text;
 use crate::pipeline::plugin::{Input, InputContext, InputError};
 use crate::source::archives::Archives;
 use crate::source::asking::{Ask, Asking};
+use crate::source::looks::Look;
 use crate::source::{
-    Checkpoints, Directories, Ended, Follow, Framing, HoldLimits, HostFile, Identity, Lost, Readers,
-    StartPosition, Stop, StreamPositions, StreamStatus, TailSettings, glob,
+    Checkpoints, Directories, Follow, Framing, HoldLimits, HostFile, Identity, Lost, Readers, StartPosition,
+    Stop, StreamPositions, StreamStatus, TailSettings, glob,
 };
 
 /// What is read, and how.
@@ -83,7 +86,7 @@ impl Input for File {
             directories: Directories::default(),
             running: JoinSet::new(),
             files: HashMap::new(),
-            waiting: VecDeque::new(),
+            waiting: Waiting::default(),
             begun_late: HashSet::new(),
             asking: Asking::new("which files match"),
             kept: Keeping::new(&cx.memory),
@@ -96,6 +99,9 @@ impl Input for File {
     }
 }
 
+/// So long a file may take to stop after another one has: it only has to come to the end of a read.
+const END_PATIENCE: Duration = Duration::from_secs(5);
+
 /// The files of a running input.
 struct Watched<'i> {
     input: &'i File,
@@ -107,10 +113,10 @@ struct Watched<'i> {
     // The same for all files.
     stop: Stop,
     directories: Directories,
-    running: JoinSet<(Arc<Path>, Read)>,
+    running: JoinSet<(Arc<Path>, After)>,
     files: HashMap<Arc<Path>, State>,
-    // Found, and there was no room for them; with the word of the first look.
-    waiting: VecDeque<(PathBuf, bool)>,
+    // Found, and there was no room for them.
+    waiting: Waiting,
     // Of the first look, and not begun yet.
     begun_late: HashSet<PathBuf>,
     asking: Asking<Text, Found>,
@@ -133,8 +139,9 @@ impl Watched<'_> {
                 () = self.asking.late() => self.look(false).await,
                 Some(done) = self.running.join_next() => {
                     self.ended(done);
-                    self.next_in_turn();
+                    self.next_in_turn().await;
                 }
+                () = self.waiting.late() => self.next_in_turn().await,
             }
             if self.input.exits
                 && self.unseen.is_empty()
@@ -144,8 +151,16 @@ impl Watched<'_> {
                 return;
             }
         }
-        while let Some(done) = self.running.join_next().await {
+        // One whose file system does not answer does not come to its end.
+        while let Ok(Some(done)) = timeout(END_PATIENCE, self.running.join_next()).await {
             self.ended(done);
+        }
+        if !self.running.is_empty() {
+            let count = self.running.len();
+            warn!(
+                count,
+                "Files do not come to their end, they are left behind and read on at the next start"
+            );
         }
     }
 
@@ -163,8 +178,8 @@ impl Watched<'_> {
         Err(InputError::other(format!("{what}: {}", names.join(", "))))
     }
 
-    fn ended(&mut self, done: Result<(Arc<Path>, Read), JoinError>) {
-        let (path, read) = match done {
+    fn ended(&mut self, done: Result<(Arc<Path>, After), JoinError>) {
+        let (path, after) = match done {
             Ok(ended) => ended,
             Err(error) => {
                 let is_it = |state: &State| matches!(state, State::Open(id) if *id == error.id());
@@ -176,27 +191,17 @@ impl Watched<'_> {
                 return;
             }
         };
-        let state = match read {
-            // What was removed is not remembered.
-            Ok(Ended::Finished) if self.input.reads && path.symlink_metadata().is_ok() => {
-                State::Done(self.positions(&path))
-            }
-            Ok(Ended::Failed) => State::Failed,
-            Err(broken) => State::Broken(broken),
-            Ok(Ended::Quiet) => {
-                debug!(path = %path.display(), "Quiet file closed");
-                State::Resting(stamp(&path))
-            }
-            Ok(ended) => {
+        match after {
+            After::Known(state) => drop(self.files.insert(path, state)),
+            After::Nothing => drop(self.files.remove(&path)),
+            After::Changed => {
                 self.files.remove(&path);
-                // It has changed, and nobody looks once more at the end.
-                if self.input.exits && ended == Ended::Stopped {
-                    self.waiting.push_back((path.to_path_buf(), false));
+                // Nobody looks once more at the end.
+                if self.input.exits {
+                    self.waiting.push(path.to_path_buf(), false);
                 }
-                return;
             }
-        };
-        self.files.insert(path, state);
+        }
     }
 
     fn positions(&self, path: &Path) -> StreamPositions {
@@ -204,12 +209,19 @@ impl Watched<'_> {
     }
 
     /// Opens files that have waited for room.
-    fn next_in_turn(&mut self) {
-        while self.has_room()
-            && let Some((path, first)) = self.waiting.pop_front()
-        {
-            if let Ok(metadata) = std::fs::metadata(&path) {
-                self.consider(path, &metadata, first);
+    async fn next_in_turn(&mut self) {
+        loop {
+            let room = self.most_at_once.saturating_sub(self.running.len());
+            let look = |path| Box::new(move || std::fs::metadata(path)) as Look<_>;
+            let next = self.waiting.next(room, look).await;
+            let any = !next.is_empty();
+            for ((path, first), metadata) in next {
+                if let Ok(metadata) = metadata {
+                    self.consider(path, &metadata, first);
+                }
+            }
+            if !(any && self.has_room() && self.waiting.has_next()) {
+                return;
             }
         }
     }
@@ -218,7 +230,7 @@ impl Watched<'_> {
     async fn look(&mut self, again: bool) {
         let mut read = HashSet::new();
         if again {
-            let waited = self.waiting.drain(..).filter(|(_, first)| *first).map(|(path, _)| path);
+            let waited = self.waiting.drain().filter(|(_, first)| *first).map(|(path, _)| path);
             self.begun_late.extend(waited);
             // Most of them are; their readers look at them.
             let is_read = |state: &State| matches!(state, State::Open(_));
@@ -331,7 +343,7 @@ impl Watched<'_> {
             let at_end = first && self.input.begins_at_end;
             self.open(path.into(), if at_end { StartPosition::End } else { StartPosition::Beginning });
         } else {
-            self.waiting.push_back((path, first));
+            self.waiting.push(path, first);
         }
     }
 
@@ -361,27 +373,29 @@ impl Watched<'_> {
             stop: self.stop.clone(),
             close_after: input.close_older.filter(|_| !input.reads),
         };
-        let name = Arc::clone(&path);
+        let hanging = self.readers.hanging().clone();
+        let read = Watching { path: Arc::clone(&path), status, hanging: hanging.clone() };
+        let handle = self.readers.handle();
         let task = if input.reads {
             let sent = match self.files.get(&path) {
                 Some(State::Broken(broken)) => broken.sent,
                 _ => Beginning::default(),
             };
             let shutdown = self.cx.shutdown.clone();
-            let archive = Archive { path: path.to_path_buf(), check: input.checks_archives, sent };
             let completed = input.completed.clone();
-            let once = Once { path: name, status, positions, completed, shutdown: shutdown.clone() };
+            let once = Once { read, positions, completed, shutdown: shutdown.clone() };
             if is_compressed(&path) {
-                self.running.spawn(once.read(archive.read(follow, shutdown)))
+                let archive =
+                    Archive { path: path.to_path_buf(), check: input.checks_archives, sent, hanging };
+                self.running.spawn_on(once.read(archive.read(follow, shutdown)), handle)
             } else {
-                let reading = self.readers.reading(follow).map(Ok);
-                self.running.spawn_on(once.read(reading), self.readers.handle())
+                self.running.spawn_on(once.read(self.readers.reading(follow).map(Ok)), handle)
             }
         } else {
             // One task for a file and no more: there may be very many of them. An `async` block would have room for two of these
-            // futures, the one that it is given and the one that it waits for.
-            let reading = self.readers.reading(follow).map(|ended| (name, Ok(ended)));
-            self.running.spawn_on(reading, self.readers.handle())
+            // futures, the one that it is given and the one that it waits for; and little is kept for when it has ended.
+            let after = |ended| Box::pin(async move { (Arc::clone(&read.path), read.after(ended).await) });
+            self.running.spawn_on(self.readers.reading(follow).then(after), handle)
         };
         self.files.insert(path, State::Open(task.id()));
     }
