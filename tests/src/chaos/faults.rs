@@ -7,6 +7,8 @@ use super::receiver::Behaviour;
 /// One fault, which lasts for a while. They are begun and ended in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fault {
+    /// Other configurations that do the same, so that all pipelines are replaced.
+    Changed,
     /// What is sent to it gets lost on the way.
     Cut(End),
     /// Ended with SIGKILL, and started again afterwards.
@@ -43,6 +45,8 @@ impl Fault {
     /// than their share.
     pub(super) fn random(rng: &mut Rng, only: Option<&str>) -> Self {
         let all = [
+            Self::Changed,
+            Self::Changed,
             Self::Cut(End::Master),
             Self::Cut(End::Search),
             Self::Cut(End::Receiver),
@@ -75,7 +79,9 @@ impl Fault {
         match (self, other) {
             (Self::Cut(a), Self::Cut(b)) => a == b,
             (Self::Killed(a) | Self::Frozen(a), Self::Killed(b) | Self::Frozen(b)) => a == b,
-            (Self::Receiver(_), Self::Receiver(_)) | (Self::DiskFull, Self::DiskFull) => true,
+            (Self::Receiver(_), Self::Receiver(_))
+            | (Self::DiskFull, Self::DiskFull)
+            | (Self::Changed, Self::Changed) => true,
             _ => false,
         }
     }
@@ -83,6 +89,7 @@ impl Fault {
     /// What it is called in a report.
     pub(super) fn name(&self) -> &'static str {
         match self {
+            Self::Changed => "configurations changed",
             Self::Cut(End::Master) => "master out of reach",
             Self::Cut(End::Search) => "search engine out of reach",
             Self::Cut(End::Receiver) => "receiver out of reach",

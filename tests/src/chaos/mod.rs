@@ -1,8 +1,8 @@
 //! Chaos: writers number their records, faults of every kind happen at random, and in the end every record is there.
 //!
 //! One machine of a real cluster ships what one container writes: files in a volume and in its own layer, rotated in six
-//! ways at any pace, and its standard output, which Docker rotates. Half of it goes to OpenSearch, half to a receiver that can misbehave. All
-//! that is random comes from one seed. What the threads and the kernel make of it differs from run to run all the same.
+//! ways at any pace, and its standard output, which Docker rotates. Half of it goes to OpenSearch, half through a second
+//! configuration to a receiver that can misbehave. All that is random comes from one seed. What the threads and the kernel make of it differs from run to run all the same.
 
 mod faults;
 mod ledger;

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::faults::{End, Fault, Part};
 use super::receiver::{Behaviour, Receiver};
@@ -34,6 +34,7 @@ pub(super) struct System {
     volume: PathBuf,
     positions: PathBuf,
     cuts: Vec<(End, Cut)>,
+    changes: u32,
 }
 
 impl System {
@@ -68,7 +69,7 @@ impl System {
             flags: Vec::new(),
         };
         let scheduler = Scheduler::start(&place.directory("scheduler"), options);
-        scheduler.put(BUSYBOX, &configuration(&search, &receiver)).expect(200);
+        configure(&scheduler, &search, &receiver, 0);
         let _ = scheduler.running_executors(1);
         let mount = format!("{}:/logs", volume.display());
         // Rotated, and nothing of it thrown away.
@@ -87,6 +88,7 @@ impl System {
             volume,
             positions,
             cuts: Vec::new(),
+            changes: 0,
         }
     }
 
@@ -107,6 +109,10 @@ impl System {
 
     pub(super) fn begin(&mut self, fault: &Fault) {
         match fault {
+            Fault::Changed => {
+                self.changes += 1;
+                configure(&self.scheduler, &self.search, &self.receiver, self.changes);
+            }
             Fault::Cut(end) => {
                 let url = match end {
                     End::Master => self.master.address(),
@@ -132,7 +138,7 @@ impl System {
         match fault {
             Fault::Cut(end) => self.cuts.retain(|(cut, _)| cut != end),
             // The scheduler starts it again.
-            Fault::Killed(Part::Executor) => {}
+            Fault::Changed | Fault::Killed(Part::Executor) => {}
             Fault::Killed(Part::Scheduler) => self.scheduler.restart(),
             Fault::Killed(Part::Agent) => self.agent.restart(),
             Fault::Killed(Part::Master) => self.master.restart(),
@@ -229,9 +235,20 @@ impl Drop for System {
     }
 }
 
-fn configuration(search: &OpenSearch, receiver: &Receiver) -> String {
-    format!(
-        r#"input {{
+/// What goes to the receiver goes through a second configuration.
+fn configure(scheduler: &Scheduler, search: &OpenSearch, receiver: &Receiver, change: u32) {
+    let behind = format!(
+        r#"# {change}
+input {{ pipeline {{ address => "behind" }} }}
+output {{ elasticsearch {{ hosts => ["{}"] index => "{INDEX}" manage_template => false }} }}"#,
+        receiver.url()
+    );
+    let body = json!({"input": behind});
+    let stored = scheduler.request("PUT", "/api/host-config?name=behind", Some(&body));
+    stored.expect("the scheduler answers").expect(200);
+    let first = format!(
+        r#"# {change}
+input {{
   file {{ docker-path => ["/logs/*.log", "/var/log/*.log"] start_position => "beginning" }}
   docker {{ }}
 }}
@@ -239,12 +256,12 @@ output {{
   if [message] =~ /^search/ {{
     elasticsearch {{ hosts => ["{}"] index => "{INDEX}" }}
   }} else {{
-    elasticsearch {{ hosts => ["{}"] index => "{INDEX}" manage_template => false }}
+    pipeline {{ send_to => "behind" }}
   }}
 }}"#,
-        search.url(),
-        receiver.url()
-    )
+        search.url()
+    );
+    scheduler.put(BUSYBOX, &first).expect(200);
 }
 
 /// Packets to a port of this machine get lost, until it is dropped.
