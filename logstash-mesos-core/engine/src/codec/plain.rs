@@ -165,6 +165,15 @@ mod tests {
     }
 
     #[test]
+    fn a_set_whose_first_bytes_say_which_way_round_it_is_is_refused_with_the_remedy() {
+        for (name, remedy) in [("UTF-16", "`iconv -f UTF-16 -t UTF-8`"), ("utf-16le", "write `UTF-16LE`")] {
+            let settings = crate::testing::settings_of(&PLAIN, &format!(r#"{{"charset":"{name}"}}"#));
+            let refused = Charset::from_settings(&settings).unwrap_err();
+            assert!(refused.remedy.is_some_and(|said| said.contains(remedy)), "{name}");
+        }
+    }
+
+    #[test]
     fn an_event_without_format_is_time_host_and_message() {
         let mut event = Event::from_message(Text::from("hi"), Timestamp::new(0, 0));
         let mut out = Vec::new();

@@ -62,11 +62,16 @@ impl Charset {
                 .iter()
                 .flat_map(|(names, _)| names.split(' '))
                 .find(|have| have.eq_ignore_ascii_case(&name))
-                .map_or_else(
-                    || "use UTF-8, ISO-8859-1, Windows-1252 or another usual one".to_owned(),
-                    |close| format!("write `{close}`"),
-                );
-            BuildError::setting("charset", format!("character set `{name}` is not supported")).remedy(close)
+                .map(|close| format!("write `{close}`"));
+            let remedy = close.unwrap_or_else(|| {
+                // Ruby knows them, and leaves it to the first bytes which way round they are.
+                if name.starts_with("UTF-16") || name.starts_with("UTF-32") {
+                    converted(&name)
+                } else {
+                    "use UTF-8, ISO-8859-1, Windows-1252 or another usual one".to_owned()
+                }
+            });
+            BuildError::setting("charset", format!("character set `{name}` is not supported")).remedy(remedy)
         })
     }
 
@@ -87,9 +92,8 @@ impl Charset {
         }
         let name = codec.text("charset").unwrap_or_default();
         let shown = delimiter.escape_ascii();
-        Err(BuildError::setting("charset", format!("`{name}` cannot be cut into lines at `{shown}`")).remedy(
-            format!("have it written as UTF-8, or converted before it is read: `iconv -f {name} -t UTF-8`"),
-        ))
+        Err(BuildError::setting("charset", format!("`{name}` cannot be cut into lines at `{shown}`"))
+            .remedy(converted(&name)))
     }
 
     /// The character set of this name in any case, as protocols write them.
@@ -244,6 +248,10 @@ pub(crate) fn inspect_text(text: &str, out: &mut String) {
             c => out.push(c),
         }
     }
+}
+
+fn converted(name: &str) -> String {
+    format!("have it written as UTF-8, or converted before it is read: `iconv -f {name} -t UTF-8`")
 }
 
 #[cfg(test)]
