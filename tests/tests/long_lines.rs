@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use logstash_mesos_tests::docker::{BUSYBOX, Docker};
 use logstash_mesos_tests::executor::{program, ship_recipe};
-use logstash_mesos_tests::place::Place;
+use logstash_mesos_tests::place::{Place, free_port};
 use logstash_mesos_tests::process::{Process, anonymous_bytes, bytes_read};
 use logstash_mesos_tests::wait::{PATIENCE, until};
 
@@ -181,4 +181,32 @@ fn unfinished_lines_of_many_containers_are_not_held_and_arrive_when_they_end() {
         most / 1024
     );
     assert_eq!(shipper.terminate(PATIENCE).code(), Some(0), "{}", shipper.printed());
+}
+
+#[test]
+fn long_lines_of_many_peers_are_not_held_all_at_once() {
+    const PEERS: usize = 20;
+    const LINES: usize = 5;
+    let place = Place::new("long-peers");
+    let (arrived, port) = Arrived::listen();
+    let to = free_port();
+    let input = format!("tcp {{ host => \"127.0.0.1\" port => {to} dns_reverse_lookup_enabled => false }}");
+    let mut process = program("ship", &place, &format!("input {{ {input} }} {}", output(port))).start();
+    let connect =
+        || until("the input", PATIENCE, || TcpStream::connect(("127.0.0.1", to)).map_err(|e| e.to_string()));
+    let peers: Vec<_> = (0..PEERS)
+        .map(|peer| {
+            let mut stream = connect();
+            thread::spawn(move || {
+                for nth in 0..LINES {
+                    stream.write_all(&line(peer * LINES + nth)).expect("it is taken");
+                    stream.write_all(b"\n").expect("it is taken");
+                }
+            })
+        })
+        .collect();
+    let most = arrived.expect(PEERS * LINES, &process);
+    peers.into_iter().for_each(|peer| peer.join().expect("all is taken"));
+    println!("figure: {PEERS} peers with {LINES} lines of 9 MB each: at most {} KiB held", most / 1024);
+    assert_eq!(process.terminate(PATIENCE).code(), Some(0), "{}", process.printed());
 }
