@@ -280,12 +280,12 @@ impl Pipelines {
         }
     }
 
-    /// Takes note of replaced pipelines that are done. Once none is left that may still count, what they have counted goes
-    /// over to `totals`.
+    /// Takes note of replaced pipelines that are done. Once none is left at work, what those have counted that may not count any
+    /// more goes over to `totals`.
     pub(crate) fn reap(&mut self, totals: &mut Totals) {
         while self.draining.try_join_next().is_some() {}
         if self.draining.is_empty() && self.replaced.is_empty() {
-            for (key, counter) in self.ended.drain(..) {
+            for (key, counter) in self.ended.extract_if(.., |(_, counter)| counter.is_final()) {
                 totals.add_pipeline(&key.to_string(), &counter.counted());
             }
         }

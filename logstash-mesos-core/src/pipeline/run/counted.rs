@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::PipelineCounters;
+use super::once::Once;
 use crate::pipeline::dead_letter::DeadLetters;
 use crate::pipeline::deliver::DeliveryCounters;
 use crate::pipeline::plugin::{LineLimit, ParsedLimit};
@@ -101,10 +102,17 @@ pub struct Counter {
     pub(super) lines: Arc<LineLimit>,
     pub(super) parsed: Arc<ParsedLimit>,
     pub(super) tally: Arc<Tally>,
+    pub(super) once: Arc<Once>,
     pub(super) outputs: Vec<(Arc<str>, Arc<DeliveryCounters>)>,
 }
 
 impl Counter {
+    /// Whether nothing more will be counted of a pipeline that has ended: what it has handed to others, and no source can give
+    /// again, has arrived or was given up.
+    pub(crate) fn is_final(&self) -> bool {
+        !self.once.is_on_its_way()
+    }
+
     /// What was counted so far.
     #[must_use]
     pub fn counted(&self) -> Counted {

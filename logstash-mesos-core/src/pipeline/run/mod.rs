@@ -326,6 +326,7 @@ impl RunningPipeline {
             lines: Arc::clone(&self.lines),
             parsed: Arc::clone(&self.parsed),
             tally: Arc::clone(&self.tally),
+            once: Arc::clone(&self.once),
             outputs: outputs.collect(),
         }
     }
