@@ -1,4 +1,4 @@
-//! From the workers to a sink: what waits for it, in memory or on disk ([`drive`]), and each batch on its way ([`send`]).
+//! From the workers to a sink: what waits for it in memory or on disk (`drive.rs`), and each batch on its way (`send.rs`).
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
