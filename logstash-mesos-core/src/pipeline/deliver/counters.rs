@@ -1,4 +1,4 @@
-//! What became of the records of an output.
+//! The numbers of an output, which its status and the totals read while it runs and when it has ended.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};

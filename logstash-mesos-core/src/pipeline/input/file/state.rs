@@ -25,7 +25,7 @@ pub(super) enum State {
 /// What is known of a file when its reading has ended.
 #[derive(Debug)]
 pub(super) enum After {
-    /// This.
+    /// What it is from now on, for the next look at its pattern.
     Known(State),
     /// Nothing that is remembered.
     Nothing,
